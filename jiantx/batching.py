@@ -1,0 +1,149 @@
+"""Features to flat batches: the sequences of a batch one after the other, without padding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from jiantx.features import Features
+from jiantx.sampling import Draw, Sampler
+from jiantx.task import Task
+
+if TYPE_CHECKING:
+    import datasets
+    from transformers import PreTrainedTokenizerBase
+
+Batch = dict[str, Any]
+
+
+def collate(
+    task: Task,
+    table: pa.Table,
+    tokenizer: PreTrainedTokenizerBase,
+    keys: Sequence[tuple[Any, ...]] = (),
+) -> Batch:
+    """A flat batch of some features, on the CPU; pure: the same features and `keys`, the same batch.
+
+    input_ids, position_ids (total tokens,): positions from 0 in each sequence; lengths (sequences,); longest: their
+    maximum; sequences (features,): sequences of each feature; most_sequences: their maximum; counts (features,): outputs
+    of each feature; task and head: names; and every other list column of the features, its entries one after the other. Columns that end in `_positions` hold places in the
+    batch instead of places in the feature.
+    """
+    flat: dict[str, np.ndarray] = {}
+    sizes: dict[str, np.ndarray] = {}
+    for name in table.column_names:
+        if pa.types.is_list(table.schema.field(name).type):
+            array = table[name].combine_chunks()
+            flat[name] = array.flatten().to_numpy(zero_copy_only=False)
+            sizes[name] = np.diff(array.offsets.to_numpy())
+    tokens = sizes["input_ids"]
+    starts = np.cumsum(tokens) - tokens
+    for name in flat:
+        if name.endswith("_positions"):
+            flat[name] = flat[name] + np.repeat(starts, sizes[name])
+    flat["counts"] = sizes[task.outputs_along] if task.outputs_along in sizes else tokens
+    flat["sequences"] = sizes["lengths"]
+    flat = task.augment(flat, tokenizer, keys)
+
+    lengths = flat["lengths"]
+    ends = np.cumsum(lengths)
+    flat["position_ids"] = np.arange(ends[-1]) - np.repeat(ends - lengths, lengths)
+    batch: Batch = {name: torch.from_numpy(_wide(array)) for name, array in flat.items()}
+    most = {"longest": int(lengths.max()), "most_sequences": int(flat["sequences"].max())}
+    return {**batch, **most, "task": task.name, "head": task.head_name}
+
+
+def _wide(array: np.ndarray) -> np.ndarray:
+    """int64 or float32, and writable, as torch wants it."""
+    return array.astype(np.float32 if array.dtype.kind == "f" else np.int64, copy=True)
+
+
+class TrainingFeatures(Dataset[Batch]):
+    """Draws to batches. Indexed by a `Draw`, so that the loader's workers read and collate."""
+
+    def __init__(
+        self, features: Mapping[tuple[str, str], Features], tokenizer: PreTrainedTokenizerBase, seed: int
+    ) -> None:
+        self.features, self.tokenizer, self.seed = features, tokenizer, seed
+        self._tables = {pair: f.table.with_format("arrow") for pair, f in features.items()}
+
+    def __len__(self) -> int:
+        return sum(len(f.table) for f in self.features.values())
+
+    def __getitems__(self, draw: Draw) -> Batch:
+        pair = (draw.task, draw.language)
+        keys = [(self.seed, draw.task, draw.language, int(place)) for place in draw.places]
+        return collate(self.features[pair].task, self._tables[pair][draw.rows], self.tokenizer, keys)
+
+
+class _Epochs:
+    """The batch sampler of a `DataLoader`: the draws of one epoch after another."""
+
+    def __init__(self, sampler: Sampler, rank: int) -> None:
+        self.sampler, self.rank, self.number = sampler, rank, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.number = epoch
+
+    def __len__(self) -> int:
+        return self.sampler.steps_per_epoch * self.sampler.accumulation
+
+    def __iter__(self) -> Iterator[Draw]:
+        return self.sampler.epoch(self.number, self.rank)
+
+
+class TrainingLoader(DataLoader[Batch]):
+    """A `DataLoader` that knows its epoch; batches come ready, on the CPU."""
+
+    def __init__(self, features: TrainingFeatures, sampler: Sampler, rank: int, *, workers: int, pin: bool) -> None:
+        super().__init__(
+            features,
+            batch_sampler=_Epochs(sampler, rank),  # type: ignore[arg-type]
+            collate_fn=_same,
+            num_workers=workers,
+            pin_memory=pin,
+            generator=torch.Generator(),  # its own: the global one belongs to dropout, and is saved and restored
+        )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by `transformers.Trainer` before each epoch."""
+        self.batch_sampler.set_epoch(epoch)  # type: ignore[union-attr]
+
+
+def _same(batch: Batch) -> Batch:
+    return batch
+
+
+def sorted_batches(
+    lengths: np.ndarray, batch_size: int, *, rank: int = 0, ranks: int = 1
+) -> list[np.ndarray]:
+    """Rows in batches of like length, the longest first, this rank's share of them; each row is in exactly one."""
+    order = np.argsort(-lengths, kind="stable")
+    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)][rank::ranks]
+
+
+def evaluation_batches(
+    task: Task,
+    table: datasets.Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    parts: Sequence[np.ndarray],
+    keys: Sequence[tuple[Any, ...]],
+) -> Iterator[Batch]:
+    """The batches of given rows; `keys` holds each row's key of randomness."""
+    rows = table.with_format("arrow")
+    for part in parts:
+        yield collate(task, rows[part], tokenizer, [keys[row] for row in part])
+
+
+def token_counts(table: datasets.Dataset) -> np.ndarray:
+    """(features,) tokens of each feature."""
+    import pyarrow.compute as pc
+
+    column = table.with_format("arrow").select_columns(["input_ids"])[:]["input_ids"]
+    found: np.ndarray = pc.list_value_length(column).to_numpy()
+    return found

@@ -1,0 +1,445 @@
+"""One encoder, a dictionary of heads."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import torch
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoModelForMaskedLM,
+    AutoModelForMultipleChoice,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging
+
+from jiantx.attention import NAME as FLAT
+from jiantx.attention import Sequences, encoder_class, layers_of, position_offset
+from jiantx.heads import EXPORT_KEYS, HEADS, MASKED_LM_KEYS, Head, HeadOutput
+from jiantx.sources import DataError
+from jiantx.task import Task
+
+if TYPE_CHECKING:
+    from peft import LoraConfig
+
+logger = logging.get_logger("jiantx.model")
+
+_EXPORTS = {
+    "classification": AutoModelForSequenceClassification,
+    "regression": AutoModelForSequenceClassification,
+    "token_classification": AutoModelForTokenClassification,
+    "question_answering": AutoModelForQuestionAnswering,
+    "multiple_choice": AutoModelForMultipleChoice,
+    "masked_lm": AutoModelForMaskedLM,
+}
+
+
+class MultitaskConfig(PreTrainedConfig):
+    """The encoder's config and the heads' (name -> type, labels, sizes), so that a folder says all of itself."""
+
+    model_type = "jiantx"
+    sub_configs = {"encoder": AutoConfig}
+
+    def __init__(
+        self,
+        encoder: PreTrainedConfig | Mapping[str, Any] | None = None,
+        heads: Mapping[str, Mapping[str, Any]] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if isinstance(encoder, Mapping):
+            values = dict(encoder)
+            encoder = AutoConfig.for_model(values.pop("model_type"), **values)
+        self.encoder = encoder
+        self.heads = {name: dict(head) for name, head in (heads or {}).items()}
+        for token in ("pad_token_id", "bos_token_id", "eos_token_id"):  # or Trainer aligns them, and says so each time
+            kwargs.setdefault(token, getattr(encoder, token, None))
+        super().__init__(**kwargs)
+
+
+AutoConfig.register("jiantx", MultitaskConfig)
+
+
+class MultitaskModel(PreTrainedModel):
+    """A shared encoder with one head for each head name of its tasks. Make it with `from_pretrained`.
+
+    >>> model = MultitaskModel.from_pretrained("xlm-roberta-base", [nli, squad])  # doctest: +SKIP
+    """
+
+    config_class = MultitaskConfig
+    base_model_prefix = "encoder"
+    main_input_name = "input_ids"
+    accepts_loss_kwargs = True
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_attention_backend = True
+
+    def __init__(self, config: MultitaskConfig, encoder: PreTrainedModel | None = None) -> None:
+        super().__init__(config)
+        self.encoder = encoder if encoder is not None else _new_encoder(config.encoder)
+        self.heads: nn.ModuleDict = nn.ModuleDict(
+            {name: HEADS[head["type"]](self.encoder.config, head) for name, head in config.heads.items()}
+        )
+        self.tokenizer: PreTrainedTokenizerBase | None = None
+        self._offset: int | None = None  # first position of a flat sequence; None: run padded
+        self.post_init()
+
+    # --- loading and saving ---
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls,
+        path: str | os.PathLike[str],
+        tasks: Sequence[Task] | None = None,
+        *,
+        heads: Literal["keep", "new"] = "keep",
+        padding_free: bool | Literal["auto"] = "auto",
+        **kwargs: Any,
+    ) -> Self:
+        """Load a plain encoder (Hub id or folder) or a saved jiantx model, with heads for `tasks`.
+
+        heads: "keep" takes the saved heads that fit the tasks, "new" only the encoder. Without `tasks`, the saved heads
+        as they are. padding_free: "auto" tests the encoder; False pads (and drops attention probabilities out as the
+        encoder's config says); True is an error where the test fails. kwargs go to transformers (dtype, revision, …);
+        weights are float32 unless a dtype is given. ValueError if encoder weights are missing.
+        """
+        dtype = kwargs.pop("dtype", torch.float32)
+        hub = {k: kwargs[k] for k in ("revision", "cache_dir", "token", "local_files_only", "subfolder") if k in kwargs}
+        config = AutoConfig.from_pretrained(path, **hub)
+        wanted = _head_configs(tasks) if tasks is not None else None
+        if isinstance(config, MultitaskConfig):
+            model = super().from_pretrained(path, config=config, dtype=dtype, **kwargs)
+            if wanted is not None:
+                model._set_heads(wanted, keep=heads == "keep")
+        else:
+            if wanted is None:
+                raise ValueError(f"{os.fspath(path)} is a plain encoder: give the tasks that it is to learn.")
+            encoder, mlm = _load_encoder(path, config, dtype, any(h["type"] == "masked_lm" for h in wanted.values()), kwargs)
+            model = cls(MultitaskConfig(encoder=encoder.config), encoder=encoder)
+            model._set_heads(wanted, keep=False)
+            for head in model.heads.values():
+                if mlm and head.config["type"] == "masked_lm":
+                    head.load_state_dict(mlm)
+                    logger.info("The masked-LM head is the checkpoint's own.")
+            model.heads.to(dtype)
+        model.tokenizer = _load_tokenizer(path, hub)
+        model._mark_pooling()
+        model._choose_path(padding_free)
+        return model.eval()
+
+    def _set_heads(self, wanted: Mapping[str, Mapping[str, Any]], *, keep: bool) -> None:
+        """Keep the heads that fit, make the others new."""
+        kept = []
+        for name, head in wanted.items():
+            if keep and name in self.heads:
+                saved = {k: v for k, v in self.heads[name].config.items() if k != "first"}
+                if saved != dict(head):
+                    raise ValueError(
+                        f"The saved head {name!r} is {saved}, the task's is {dict(head)}. "
+                        'Use heads="new", or give the task another `head` name.'
+                    )
+                kept.append(name)
+        new = {n: HEADS[h["type"]](self.encoder.config, h) for n, h in wanted.items() if n not in kept}
+        for head in new.values():
+            head.apply(self._init_weights)
+            head.to(self.device)
+        self.heads = nn.ModuleDict({n: new[n] if n in new else self.heads[n] for n in wanted})
+        self.config.heads = {n: dict(head) for n, head in wanted.items()}
+        logger.info(f"Heads kept: {', '.join(kept) or 'none'}; new: {', '.join(new) or 'none'}.")
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """XLM-R's: normal weights of the encoder's spread, zero biases."""
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=getattr(self.config.encoder, "initializer_range", 0.02))
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif not isinstance(module, Head):
+            super()._init_weights(module)
+
+    def _mark_pooling(self) -> None:
+        """An encoder whose tokenizer has no first token of its own (T5) is pooled by the mean."""
+        if self.tokenizer is not None and self.tokenizer.cls_token_id is None:
+            for name, head in self.heads.items():
+                head.config["first"] = self.config.heads[name]["first"] = "mean"
+
+    def _choose_path(self, padding_free: bool | Literal["auto"]) -> None:
+        self._offset = position_offset(self.encoder.config) if padding_free else None
+        if padding_free is True and self._offset is None:
+            raise ValueError(
+                f"{type(self.encoder).__name__} cannot run without padding: its attention is not transformers' "
+                'AttentionInterface. Use padding_free="auto".'
+            )
+        if self._offset is not None:
+            self.encoder.set_attn_implementation(FLAT)
+            names = ("attention_probs_dropout_prob", "attention_dropout")
+            if any(getattr(self.encoder.config, name, 0.0) for name in names):
+                logger.warning_once(
+                    "jiantx runs this encoder without padding, and does not drop out attention probabilities "
+                    "(padding_free=False does)."
+                )
+        elif padding_free == "auto":
+            logger.warning_once(
+                f"{type(self.encoder).__name__} does not run without padding (its states differ or it ignores the "
+                "setting), so its batches are padded."
+            )
+
+    @property
+    def padding_free(self) -> bool:
+        """Whether batches run flat."""
+        return self._offset is not None
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
+        """Save encoder, heads and tokenizer; `from_pretrained(folder)` gives the same model."""
+        super().save_pretrained(save_directory, **kwargs)
+        if self.tokenizer is not None and kwargs.get("is_main_process", True):
+            self.tokenizer.save_pretrained(save_directory)
+
+    def save_encoder(self, path: str | os.PathLike[str]) -> None:
+        """Save the encoder and its tokenizer as a plain transformers folder."""
+        self.encoder.save_pretrained(path)
+        if self.tokenizer is not None:
+            self.tokenizer.save_pretrained(path)
+
+    def export(self, task: Task, path: str | os.PathLike[str]) -> PreTrainedModel:
+        """Write a plain `AutoModelFor…` folder for one task, with label names and tokenizer, and return the model.
+
+        For XLM-R, RoBERTa, CamemBERT and BERT; ValueError for other families and for retrieval.
+        """
+        kind, family = task.task_type, self.encoder.config.model_type
+        keys = EXPORT_KEYS.get(family, {}).get(kind)
+        if keys is None:
+            raise ValueError(f"transformers has no class that a {kind} head of {family!r} fits; save_encoder() has one.")
+        config = AutoConfig.for_model(family, **{k: v for k, v in self.encoder.config.to_dict().items() if k != "model_type"})
+        head: Any = self.heads[task.head_name]
+        if kind in ("classification", "token_classification"):
+            config.id2label = dict(enumerate(task.label_names))
+            config.label2id = {label: i for i, label in enumerate(task.label_names)}
+        elif kind == "regression":
+            config.num_labels, config.problem_type = 1, "regression"
+        if head.config.get("multi_label"):
+            config.problem_type = "multi_label_classification"
+        plain = _EXPORTS[kind].from_config(config, dtype=self.dtype)
+        base = plain.base_model_prefix
+        state = {f"{base}.{k}": v for k, v in self.encoder.state_dict().items()}
+        for ours, theirs in _renamed(head.state_dict(), keys).items():
+            state[theirs.format(base=base)] = head.state_dict()[ours]
+        loaded = plain.load_state_dict(state, strict=False)
+        plain.tie_weights()
+        tied = {k for k in loaded.missing_keys if k.endswith(("decoder.weight", "decoder.bias"))}
+        if set(loaded.missing_keys) - tied or loaded.unexpected_keys:
+            raise ValueError(f"{type(plain).__name__} has other parameters than expected: {loaded}.")
+        plain.save_pretrained(path)
+        if self.tokenizer is not None:
+            self.tokenizer.save_pretrained(path)
+        return plain.eval()
+
+    def lora_config(self, **kwargs: Any) -> LoraConfig:
+        """A PEFT config that adapts the encoder and trains the heads in full; kwargs as `peft.LoraConfig`'s."""
+        from peft import LoraConfig
+        from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as TARGETS
+
+        kwargs.setdefault("target_modules", TARGETS.get(self.encoder.config.model_type, "all-linear"))
+        # without `modules_to_save` PEFT leaves the heads frozen and random; it wants the names inside the dictionary
+        return LoraConfig(**{"modules_to_save": list(self.heads), **kwargs})
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.encoder.get_input_embeddings()
+
+    # --- running ---
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        lengths: Tensor,
+        position_ids: Tensor,
+        head: str,
+        longest: int,
+        token_type_ids: Tensor | None = None,
+        **batch: Any,
+    ) -> HeadOutput:
+        """Run a flat batch (see `batching.collate`) through the encoder and one head. The only entrance."""
+        module = self.heads[head]
+        states = self.states(input_ids, lengths, position_ids, longest, token_type_ids, layer=module.layer)
+        found: HeadOutput = module(
+            states,
+            {
+                **batch,
+                "lengths": lengths,
+                "longest": longest,
+                "starts": lengths.cumsum(0) - lengths,
+                "embedding": self.get_input_embeddings().weight,
+            },
+        )
+        return found
+
+    def states(
+        self,
+        input_ids: Tensor,
+        lengths: Tensor,
+        position_ids: Tensor,
+        longest: int,
+        token_type_ids: Tensor | None = None,
+        *,
+        layer: int | None = None,
+    ) -> Tensor:
+        """(total tokens, hidden) states of a flat batch, after `layer` layers (0: embeddings; None: the last state)."""
+        tokens = {"input_ids": input_ids}
+        if token_type_ids is not None and getattr(self.encoder.config, "type_vocab_size", 2) > 1:
+            tokens["token_type_ids"] = token_type_ids
+        if self._offset is not None:
+            flat = {name: values[None] for name, values in tokens.items()}
+            flat["position_ids"] = (position_ids + self._offset)[None]
+            return self._run(layer, sequences=Sequences(lengths, longest), **flat)[0]
+        owner = torch.repeat_interleave(
+            torch.arange(len(lengths), device=lengths.device), lengths, output_size=len(input_ids)
+        )
+        pad = self.encoder.config.pad_token_id or 0
+        padded = {
+            name: values.new_full((len(lengths), longest), pad if name == "input_ids" else 0).index_put(
+                (owner, position_ids), values
+            )
+            for name, values in tokens.items()
+        }
+        padded["attention_mask"] = (torch.arange(longest, device=lengths.device) < lengths[:, None]).long()
+        return self._run(layer, **padded)[owner, position_ids]
+
+    def _run(self, layer: int | None, **inputs: Any) -> Tensor:
+        """The encoder's last state, or the one after `layer` layers without running the others."""
+        depth = self.encoder.config.num_hidden_layers
+        modules = layers_of(self.encoder) if layer is not None and layer < depth else None
+        if layer is None or layer == depth:
+            found: Tensor = self.encoder(**inputs).last_hidden_state
+            return found
+        if modules is None:
+            states: Tensor = self.encoder(**inputs, output_hidden_states=True).hidden_states[layer]
+            return states
+        with _stop_before(modules[layer]) as stop:  # type: ignore[index]
+            try:
+                self.encoder(**inputs)
+            except _Stopped:
+                pass
+        return stop[0]
+
+
+class _Stopped(Exception):
+    """Raised where the encoder need not run on."""
+
+
+@contextmanager
+def _stop_before(layer: nn.Module) -> Iterator[list[Tensor]]:
+    """End the encoder's run before a layer, and keep the states that it would have read."""
+    found: list[Tensor] = []
+
+    def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        found.append(args[0] if args else kwargs["hidden_states"])
+        raise _Stopped
+
+    handle = layer.register_forward_pre_hook(hook, with_kwargs=True)
+    try:
+        yield found
+    finally:
+        handle.remove()
+
+
+def _head_configs(tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:
+    """Head name -> config; ValueError where tasks that share a head disagree."""
+    found: dict[str, dict[str, Any]] = {}
+    owner: dict[str, str] = {}
+    for task in tasks:
+        config = task.head_config()
+        if found.setdefault(task.head_name, config) != config:
+            raise ValueError(
+                f"Tasks {owner[task.head_name]!r} and {task.name!r} share the head {task.head_name!r}, but need different "
+                f"ones: {found[task.head_name]} and {config}. Give one of them another `head` name."
+            )
+        owner.setdefault(task.head_name, task.name)
+    return found
+
+
+def _new_encoder(config: PreTrainedConfig) -> PreTrainedModel:
+    kind = encoder_class(config)
+    return kind._from_config(config, **_without_pooler(kind))
+
+
+def _without_pooler(kind: type[PreTrainedModel]) -> dict[str, bool]:
+    """Heads have their own; a pooler that nobody reads would only cost memory and confuse DDP."""
+    return {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(kind.__init__).parameters else {}
+
+
+def _load_encoder(
+    path: str | os.PathLike[str], config: PreTrainedConfig, dtype: Any, with_mlm: bool, kwargs: Mapping[str, Any]
+) -> tuple[PreTrainedModel, dict[str, Tensor]]:
+    """The encoder, and the state of the checkpoint's masked-LM head where it is asked for and there."""
+    mlm: dict[str, Tensor] = {}
+    keys = MASKED_LM_KEYS.get(config.model_type)
+    saved_as = (config.architectures or [""])[0]
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()  # its table of keys is read here, and said in a sentence
+    try:
+        if with_mlm and keys and saved_as.endswith(("ForMaskedLM", "ForPreTraining")):
+            whole, info = AutoModelForMaskedLM.from_pretrained(path, dtype=dtype, output_loading_info=True, **kwargs)
+            theirs, state = _renamed({k: None for k in _mlm_parameters(whole, keys)}, keys), whole.state_dict()
+            mlm = {ours: state[name] for ours, name in theirs.items()}
+            encoder = whole.base_model
+        else:
+            kind = encoder_class(config)
+            encoder, info = kind.from_pretrained(
+                path, dtype=dtype, output_loading_info=True, **_without_pooler(kind), **kwargs
+            )
+    finally:
+        logging.set_verbosity(level)
+    missing = sorted(k for k in info["missing_keys"] if "pooler" not in k and not k.endswith("decoder.bias"))
+    broken = missing + sorted(str(k) for k in info["mismatched_keys"])
+    if broken:
+        raise ValueError(
+            f"{os.fspath(path)} does not hold the weights of a {type(encoder).__name__}: {len(broken)} are missing or of another "
+            f"shape, such as {', '.join(broken[:3])}. Its config says {saved_as or config.model_type}; check that "
+            "config.json and the weights belong together."
+        )
+    return encoder, mlm
+
+
+def _mlm_parameters(whole: PreTrainedModel, keys: Mapping[str, str]) -> Iterator[str]:
+    """Our names of the parameters that a checkpoint's masked-LM head has."""
+    state = whole.state_dict()
+    for ours, theirs in keys.items():
+        yield from ([ours] if theirs in state else [f"{ours}.{k}" for k in ("weight", "bias") if f"{theirs}.{k}" in state])
+
+
+def _renamed(state: Mapping[str, Any], keys: Mapping[str, str]) -> dict[str, str]:
+    """Our parameter names -> theirs."""
+    found = {}
+    for name in state:
+        part, _, rest = name.partition(".")
+        found[name] = f"{keys[part]}.{rest}" if rest else keys[part]
+    return found
+
+
+def _load_tokenizer(path: str | os.PathLike[str], hub: Mapping[str, Any]) -> PreTrainedTokenizerBase:
+    try:
+        found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path, **hub)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{os.fspath(path)} has no tokenizer that can be loaded ({str(error).splitlines()[0]}). Save the encoder's "
+            "tokenizer into the same folder: tokenizer.save_pretrained(folder)."
+        ) from None
+    if Path(path).is_dir() and not any((Path(path) / name).exists() for name in _TOKENIZER_FILES):
+        raise DataError(
+            f"{os.fspath(path)} has no tokenizer ({', '.join(_TOKENIZER_FILES)}: none is there). Save the encoder's "
+            "tokenizer into the same folder: tokenizer.save_pretrained(folder)."
+        )
+    return found
+
+
+_TOKENIZER_FILES = ("tokenizer.json", "sentencepiece.bpe.model", "spiece.model", "vocab.txt", "vocab.json")

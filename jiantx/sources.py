@@ -1,0 +1,429 @@
+"""Where rows come from: the Hugging Face Hub or a mirror of it, files, Python lists. Only this module reads data sets.
+
+Making a source opens nothing. `rows` reads, `available` asks what is there.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import datasets
+    import pyarrow as pa
+
+Row = dict[str, Any]
+Reader = Callable[[Path], Iterable[Row]]
+Languages = Sequence[str] | Mapping[str, str]
+Splits = Mapping[str, str | Sequence[str]]
+
+
+class DataError(ValueError):
+    """Data that are not what a task expects: what was found, what was expected, what to do."""
+
+
+_UNSET = object()
+_root: object = _UNSET
+
+
+def data_root(path: str | Path | None | object = _UNSET) -> Path | None:
+    """Set where data are read from, and return it; without an argument, return it only.
+
+    A folder makes every `Hub("org/name")` read `<folder>/org/name` and relative `Files` patterns start there;
+    None is the Hugging Face Hub. Until it is set, the environment variable JIANTX_DATA decides.
+
+    >>> import jiantx as jx
+    >>> jx.data_root("my/mirror")  # doctest: +SKIP
+    """
+    global _root
+    if path is not _UNSET:
+        if path is not None and not Path(str(path)).is_dir():
+            raise DataError(f"The data root {str(path)!r} is not a folder. Give an existing one, or None for the Hub.")
+        _root = None if path is None else Path(str(path)).resolve()
+    if _root is _UNSET:
+        given = os.environ.get("JIANTX_DATA")
+        return data_root(given) if given else None
+    assert _root is None or isinstance(_root, Path)
+    return _root
+
+
+def cache_dir() -> Path:
+    """Where jiantx keeps what it made once: `$JIANTX_CACHE`, or `~/.cache/jiantx`."""
+    return Path(os.environ.get("JIANTX_CACHE") or Path.home() / ".cache" / "jiantx")
+
+
+class Source(ABC):
+    """Rows by split and language."""
+
+    @abstractmethod
+    def rows(self, split: str, language: str) -> datasets.Dataset:
+        """The rows as stored; DataError where there are none."""
+
+    @abstractmethod
+    def available(self, split: str) -> tuple[str, ...]:
+        """The languages that have this split at the present data root."""
+
+
+def _codes(languages: Languages) -> dict[str, str]:
+    """Our language code -> the data set's own word for it."""
+    return dict(languages) if isinstance(languages, Mapping) else {code: code for code in languages}
+
+
+def _names(splits: Splits | None, split: str) -> tuple[str, ...]:
+    """The data set's names of our split; none if it has no such split."""
+    names = (split,) if splits is None else splits.get(split, ())
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _word(languages: Languages, language: str) -> str:
+    codes = _codes(languages)
+    if language not in codes:
+        raise DataError(f"There is no language {language!r}. There are: {', '.join(codes)}.")
+    return codes[language]
+
+
+@dataclass(frozen=True)
+class Hub(Source):
+    """A data set of the Hugging Face Hub, or its copy under the data root.
+
+    `path` and `config` may hold `{language}`; `languages` is a sequence of codes, or a mapping from our code to the
+    data set's word for it; `splits` maps our split names to the data set's (one, or several that are joined);
+    `where(row, language)` keeps a row; `revision` pins a commit.
+    """
+
+    path: str
+    config: str | None = None
+    _: KW_ONLY
+    languages: Languages = ("en",)
+    splits: Splits | None = None
+    where: Callable[[Row, str], bool] | None = None
+    revision: str | None = None
+
+    def _place(self, language: str) -> tuple[str, str | None]:
+        word = _word(self.languages, language)
+        path = self.path.format(language=word)
+        root = data_root()
+        if root is not None:
+            if not (root / path).is_dir():
+                raise DataError(
+                    f"The data root {root} has no data set {path!r} (looked for the folder {root / path}). "
+                    "Put a copy of the repository there, or use data_root(None) to read from the Hugging Face Hub."
+                )
+            path = str(root / path)
+        return path, None if self.config is None else self.config.format(language=word)
+
+    def _splits_of(self, language: str) -> tuple[str, ...]:
+        path, config = self._place(language)
+        configs = _configs(path, self.revision)
+        if config is None and len(configs) == 1:
+            (config,) = configs
+        return configs.get(config or "default", ())
+
+    def rows(self, split: str, language: str) -> datasets.Dataset:
+        import datasets
+
+        path, config = self._place(language)
+        names, present = _names(self.splits, split), self._splits_of(language)
+        if not names or not set(names) <= set(present):
+            wanted = "+".join(names) or split
+            raise DataError(
+                f"{self.path}{f' ({config})' if config else ''} has no split {wanted!r}. "
+                f"It has: {', '.join(present) or 'nothing for this language'}."
+            )
+        quiet = not datasets.are_progress_bars_disabled() and data_root() is not None
+        if quiet:  # a mirror is read in an instant; a download keeps its bars
+            datasets.disable_progress_bars()
+        try:
+            rows = datasets.load_dataset(path, config, split="+".join(names), revision=self.revision)
+        finally:
+            if quiet:
+                datasets.enable_progress_bars()
+        if self.where is not None:
+            rows = rows.select([i for i, row in enumerate(rows) if self.where(row, language)])
+        return rows
+
+    def available(self, split: str) -> tuple[str, ...]:
+        names = set(_names(self.splits, split))
+        found = []
+        for language in _codes(self.languages):
+            try:
+                here = bool(names) and names <= set(self._splits_of(language))
+            except DataError:
+                here = False
+            if here and self.where is not None:
+                here = len(self.rows(split, language)) > 0
+            if here:
+                found.append(language)
+        return tuple(found)
+
+
+@lru_cache(maxsize=512)
+def _configs(path: str, revision: str | None) -> Mapping[str, tuple[str, ...]]:
+    """Configuration -> split names of a repository or of its local copy: from its card where that lists them."""
+    import datasets
+    from huggingface_hub import hf_hub_download, metadata_load
+
+    if os.path.isdir(path):
+        card = os.path.join(path, "README.md")
+        listed = (metadata_load(card) or {}).get("configs", []) if os.path.isfile(card) else []
+    else:
+        card = hf_hub_download(path, "README.md", repo_type="dataset", revision=revision)
+        listed = (metadata_load(card) or {}).get("configs", [])
+    if listed and all(isinstance(c.get("data_files"), list) for c in listed):
+        return {c["config_name"]: tuple(f["split"] for f in c["data_files"] if "split" in f) for c in listed}
+    names = datasets.get_dataset_config_names(path, revision=revision)
+    return {name: tuple(datasets.get_dataset_split_names(path, name, revision=revision)) for name in names}
+
+
+@dataclass(frozen=True)
+class Files(Source):
+    """Files that a reader turns into rows.
+
+    `pattern` may hold `{language}`, `{split}` and `*`; a relative one starts at the data root (without one, at the
+    working directory). `read` is a plain function path -> rows. `origin` says where the files can be had.
+    """
+
+    pattern: str
+    read: Reader
+    _: KW_ONLY
+    languages: Languages = ("en",)
+    splits: Splits | None = None
+    origin: str | None = None
+
+    def _paths(self, split: str, language: str) -> list[Path]:
+        word = _word(self.languages, language)
+        start = data_root() or Path.cwd()
+        found: list[Path] = []
+        for name in _names(self.splits, split):
+            found += map(Path, sorted(glob.glob(str(start / self.pattern.format(language=word, split=name)))))
+        return found
+
+    def rows(self, split: str, language: str) -> datasets.Dataset:
+        import datasets
+
+        paths = self._paths(split, language)
+        if not paths:
+            place = (data_root() or Path.cwd()) / self.pattern.format(language=_word(self.languages, language), split=split)
+            origin = f" They can be had from {self.origin}." if self.origin else ""
+            raise DataError(f"No file matches {place} (split {split!r}, language {language!r}).{origin} Put them there.")
+        return datasets.Dataset.from_list([row for path in paths for row in self.read(path)])
+
+    def available(self, split: str) -> tuple[str, ...]:
+        return tuple(language for language in _codes(self.languages) if self._paths(split, language))
+
+
+@dataclass(frozen=True)
+class Rows(Source):
+    """Rows in memory: split -> lists of dictionaries, a `datasets.Dataset`, or language -> one of these."""
+
+    splits: Mapping[str, Any]
+
+    def _by_language(self, split: str) -> dict[str, Any]:
+        rows = self.splits.get(split, {})
+        return dict(rows) if isinstance(rows, Mapping) else {"en": rows}
+
+    def rows(self, split: str, language: str) -> datasets.Dataset:
+        import datasets
+
+        if split not in self.splits:
+            raise DataError(f"The rows have no split {split!r}. They have: {', '.join(self.splits)}.")
+        rows = self._by_language(split)
+        if language not in rows:
+            raise DataError(f"There is no language {language!r}. There are: {', '.join(rows)}.")
+        found = rows[language]
+        return found if isinstance(found, datasets.Dataset) else datasets.Dataset.from_list(list(found))
+
+    def available(self, split: str) -> tuple[str, ...]:
+        return tuple(self._by_language(split))
+
+
+class Concat(Source):
+    """Several sources read as one: the columns that all of them have, class numbers replaced by names."""
+
+    def __init__(self, *sources: Source) -> None:
+        self.sources = sources
+
+    def __repr__(self) -> str:
+        return f"Concat({', '.join(map(repr, self.sources))})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Concat) and self.sources == other.sources
+
+    def rows(self, split: str, language: str) -> datasets.Dataset:
+        import datasets
+
+        parts = [with_names(s.rows(split, language)) for s in self.sources if language in s.available(split)]
+        if not parts:
+            raise DataError(f"None of the joined sources has the split {split!r} in {language!r}: {self!r}.")
+        shared = [c for c in parts[0].column_names if all(c in part.column_names for part in parts)]
+        return datasets.concatenate_datasets([part.select_columns(shared) for part in parts])
+
+    def available(self, split: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(language for source in self.sources for language in source.available(split)))
+
+
+def class_names(rows: datasets.Dataset, column: str) -> list[str] | None:
+    """The names of a column's classes (also of a list of classes), or None if it holds something else."""
+    import datasets
+
+    feature = rows.features.get(column)
+    inner = getattr(feature, "feature", feature)
+    return list(inner.names) if isinstance(inner, datasets.ClassLabel) else None
+
+
+def with_names(rows: datasets.Dataset) -> datasets.Dataset:
+    """Replace class numbers by their names, so that their order never matters; -1 (no label) becomes None."""
+    import datasets
+
+    coded = {column: names for column in rows.column_names if (names := class_names(rows, column)) is not None}
+    if not coded:
+        return rows
+    table = rows.with_format("arrow")[:] if rows._indices is not None else rows.data.table
+    for column, names in coded.items():
+        table = table.set_column(table.column_names.index(column), column, _decoded(table[column], names))
+    return datasets.Dataset(datasets.table.InMemoryTable(table.replace_schema_metadata(None)))
+
+
+def _decoded(column: pa.ChunkedArray, names: Sequence[str]) -> pa.ChunkedArray:
+    """Class numbers -> names, inside lists too."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    def decode(array: pa.Array) -> pa.Array:
+        if pa.types.is_list(array.type):
+            flat = decode(array.flatten())
+            lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
+            offsets = pa.array([0, *lengths.cumsum().tolist()], pa.int32())
+            return pa.ListArray.from_arrays(offsets, flat, mask=array.is_null() if array.null_count else None)
+        return pa.array(names).take(pc.if_else(pc.less(array, 0), None, array))
+
+    return pa.chunked_array([decode(chunk) for chunk in column.chunks], type=None if column.num_chunks else pa.string())
+
+
+# --- readers of file formats: path -> rows ---------------------------------------------------------------------------
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        with open(path, encoding="utf-8", newline="\n") as file:
+            for line in file:
+                yield line.rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Convert it.") from None
+
+
+def read_lines(path: Path) -> Iterator[Row]:
+    """A text file: one row `{"text": line}` for each line that is not blank."""
+    return ({"text": line} for line in _lines(path) if line.strip())
+
+
+def read_jsonl(path: Path) -> Iterator[Row]:
+    """One JSON object a line."""
+    for number, line in enumerate(_lines(path), 1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise DataError(f"{path}, line {number}: not JSON ({error}).") from None
+            if not isinstance(row, dict):
+                raise DataError(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}.")
+            yield row
+
+
+def read_squad(path: Path) -> Iterator[Row]:
+    """SQuAD's JSON (v1.1 and v2): one row a question, in the Hub's columns id, title, context, question, answers."""
+    try:
+        articles = json.loads(path.read_text(encoding="utf-8"))["data"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: expected SQuAD's JSON with a list under 'data' ({error!r}).") from None
+    for article in articles:
+        for paragraph in article["paragraphs"]:
+            for qa in paragraph["qas"]:
+                answers = qa.get("answers") or []
+                yield {
+                    "id": qa["id"],
+                    "title": article.get("title", ""),
+                    "context": paragraph["context"],
+                    "question": qa["question"],
+                    "answers": {k: [a[k] for a in answers] for k in ("text", "answer_start")},
+                }
+
+
+# Which word of a multiword token lends it its tag, among those at the same height of the tree (facts: UD conversion).
+_PRECEDENCE = "VERB NOUN PROPN PRON ADJ NUM ADV INTJ AUX ADP DET PART CCONJ SCONJ X PUNCT".split()
+_PRECEDENCE_BY_LANGUAGE = {
+    "es": "VERB AUX PRON ADP DET".split(),
+    "fr": "VERB AUX PRON NOUN ADJ ADV ADP DET PART SCONJ CONJ".split(),
+    "it": "VERB AUX ADV PRON ADP DET INTJ".split(),
+}
+
+
+def read_conllu(path: Path) -> Iterator[Row]:
+    """CoNLL-U as XTREME reads it: rows `{"tokens", "tags"}` of surface words and universal tags.
+
+    A multiword token is one word with the tag of its highest word in the tree, ties by a list of tags; empty nodes are
+    left out, U+200C and inner spaces dropped, and so are sentences whose words are all masked (`_`).
+    """
+    precedence = _PRECEDENCE_BY_LANGUAGE.get(path.name.split("_")[0], _PRECEDENCE)
+    lines: list[tuple[int, list[str]]] = []
+
+    def sentence() -> Iterator[Row]:
+        tokens, tags = _surface(path, lines, precedence)
+        if tokens and any(token != "_" for token in tokens):
+            yield {"tokens": tokens, "tags": tags}
+        lines.clear()
+
+    for number, line in enumerate(_lines(path), 1):
+        if not line.strip():
+            yield from sentence()
+        elif not line.startswith("#"):
+            fields = line.split("\t")
+            if len(fields) != 10:
+                raise DataError(f"{path}, line {number}: expected 10 columns separated by tabs, found {len(fields)}.")
+            lines.append((number, fields))
+    yield from sentence()
+
+
+def _surface(
+    path: Path, lines: Sequence[tuple[int, list[str]]], precedence: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    heads, tags, order, fused = {}, {}, [], {}
+    for number, fields in lines:
+        id, form, tag, head = fields[0], fields[1].replace("\u200c", "").replace(" ", ""), fields[3], fields[6]
+        try:
+            if "-" in id:
+                first, last = map(int, id.split("-"))
+                fused[first] = (last, form)
+            elif "." not in id:
+                heads[int(id)], tags[int(id)] = int(head) if head != "_" else 0, tag
+                order.append((int(id), form))
+        except ValueError:
+            raise DataError(f"{path}, line {number}: {id!r} and {head!r} are no word number and head.") from None
+
+    def height(word: int) -> int:
+        steps = 0
+        while word and steps <= len(heads):  # a cycle in a broken tree ends too
+            word, steps = heads.get(word, 0), steps + 1
+        return steps
+
+    def rank(word: int) -> tuple[int, int]:
+        tag = tags[word]
+        return height(word), precedence.index(tag) if tag in precedence else len(precedence)
+
+    out_tokens, out_tags, until = [], [], 0
+    for word, form in order:
+        if word in fused:
+            until, form = fused[word]
+            out_tokens.append(form)
+            out_tags.append(tags[min((w for w in range(word, until + 1) if w in tags), key=rank)])
+        elif word > until:
+            out_tokens.append(form)
+            out_tags.append(tags[word])
+    return out_tokens, out_tags

@@ -1,0 +1,268 @@
+"""A task: what to read, what to predict, how to score. A frozen value, declared and not programmed."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import math
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+
+from jiantx.metrics import Metric, metric_name
+from jiantx.registry import Registry
+from jiantx.sources import DataError, Row, Source, class_names, with_names
+
+if TYPE_CHECKING:
+    import datasets
+    import numpy as np
+    from transformers import PreTrainedTokenizerBase
+
+Column = str | Callable[[Row], Any]
+Labels = tuple[str, ...] | Callable[[], tuple[str, ...]]
+T = TypeVar("T", bound="Task")
+
+# What `nn.ModuleDict` has already, and so cannot hold as a head (a test compares this with torch's own).
+RESERVED = frozenset(
+    """add_module apply bfloat16 buffers call_super_init children clear compile cpu cuda double dump_patches eval
+    extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu items keys
+    load_state_dict modules mtia named_buffers named_children named_modules named_parameters parameters pop
+    register_backward_hook register_buffer register_forward_hook register_forward_pre_hook
+    register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook
+    register_load_state_dict_pre_hook register_module register_parameter register_state_dict_post_hook
+    register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory state_dict to to_empty
+    train training type update values xpu zero_grad""".split()
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """A row in its task type's form: text and gold. Gold is None where the row has none."""
+
+    id: str
+    language: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a model says of one example; `value` is what metrics compare with the gold."""
+
+    id: str
+    language: str
+
+    @property
+    def value(self) -> Any:
+        raise NotImplementedError
+
+    @property
+    def confidence(self) -> Any:
+        """How sure the model is, in the head's own terms; None where it does not say."""
+        return None
+
+
+def value_of(row: Row, column: Column) -> Any:
+    """A column of a row: by name, or computed by a function of the row."""
+    if callable(column):
+        try:
+            return column(row)
+        except KeyError as error:
+            name = getattr(column, "__name__", "column function")
+            raise DataError(f"The row has no column {error} (asked for by {name}). It has: {', '.join(row)}.") from None
+    if column not in row:
+        raise DataError(f"The row has no column {column!r}. It has: {', '.join(row)}.")
+    return row[column]
+
+
+def text_of(row: Row, column: Column) -> str:
+    """A column that must be text and not blank."""
+    text = value_of(row, column)
+    name = column if isinstance(column, str) else getattr(column, "__name__", "a column function")
+    if not isinstance(text, str):
+        raise DataError(f"Column {name!r} holds {text!r}; expected text.")
+    if not text.strip():
+        raise DataError(f"Column {name!r} is an empty text. Drop such rows with the source's `where`, or fill them in.")
+    return text
+
+
+def gold_of(row: Row, column: Column) -> Any:
+    """The gold column, or None: where the row lacks it (raw input) or holds a placeholder."""
+    if isinstance(column, str) and column not in row:
+        return None
+    value = value_of(row, column)
+    return None if value is None or value == "" or value == -1 else value
+
+
+def label_of(value: Any, labels: Sequence[str]) -> str:
+    """A gold label, checked against the task's labels by name."""
+    if isinstance(value, bool) or not isinstance(value, str):
+        raise DataError(
+            f"The label is {value!r}, and the data set does not say what it stands for. Labels are matched by name: "
+            f"give a `label` function of the row that returns one of {list(labels)}."
+        )
+    if value not in labels:
+        raise DataError(f"Unknown label {value!r}. The task's labels are {list(labels)}.")
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(ABC):
+    """What every task has. Task types are its only subclasses; a task is an instance of one of them.
+
+    name: matches [a-z][a-z0-9_]*. head: tasks that name the same head share its parameters.
+    metrics: functions of (predictions, references); the main score is the mean of `main_metrics` (default: of all),
+    on 0-100, higher is better. max_length: tokens a sequence. train_on: tasks whose training split fine-tunes this one,
+    in order (empty: its own). language_exponent: languages of a step are drawn with p ~ rows ** exponent.
+    """
+
+    name: str
+    source: Source
+    metrics: tuple[Metric, ...]
+    main_metrics: tuple[Metric, ...] = ()
+    head: str | None = None
+    max_length: int = 256
+    train_on: tuple[str, ...] = ()
+    train_languages: tuple[str, ...] = ("en",)
+    language_exponent: float = 1.0
+    task_type: ClassVar[str]
+    # The feature column that a head's outputs run along: one output for each of its entries.
+    outputs_along: ClassVar[str] = "labels"
+    # The field that names the column of the gold; empty where the gold is among the inputs.
+    gold: ClassVar[str] = "label"
+
+    def __post_init__(self) -> None:
+        for name in filter(None, (self.name, self.head)):
+            if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+                raise ValueError(f"{name!r} cannot be a name: use small letters, digits and _, a letter first.")
+            if name in RESERVED:
+                raise ValueError(f"{name!r} cannot be a name: torch's ModuleDict has an attribute of that name.")
+
+    # --- what a task type writes ---
+
+    @abstractmethod
+    def example(self, row: Row, *, id: str, language: str) -> Any:
+        """A row in the task type's form; DataError says what is wrong with it."""
+
+    @abstractmethod
+    def features(
+        self, examples: Sequence[Any], tokenizer: PreTrainedTokenizerBase, max_length: int
+    ) -> dict[str, Sequence[Any]]:
+        """Columns of integer lists, one or more rows an example; `example` points back to its place in `examples`."""
+
+    @abstractmethod
+    def decode(
+        self, outputs: Mapping[str, np.ndarray], features: datasets.Dataset, examples: Sequence[Any]
+    ) -> Sequence[Prediction]:
+        """One prediction an example, from the outputs of all its features (arrays, in the features' order)."""
+
+    @abstractmethod
+    def reference(self, example: Any) -> Any:
+        """The gold of an example as metrics take it; None where there is none."""
+
+    @abstractmethod
+    def head_config(self) -> dict[str, Any]:
+        """What the head must know: plain JSON, saved with the model, equal for tasks that share a head."""
+
+    def augment(
+        self, batch: dict[str, np.ndarray], tokenizer: PreTrainedTokenizerBase, keys: Sequence[tuple[int, ...]]
+    ) -> dict[str, np.ndarray]:
+        """Change a flat batch when it is made (masking); `keys` holds one key of randomness a feature."""
+        return batch
+
+    # --- what comes for free ---
+
+    @property
+    def head_name(self) -> str:
+        """`head`, or the task's own name. A property, so that `replace(name=…)` does not carry the old head along."""
+        return self.head or self.name
+
+    @property
+    def gold_column(self) -> str | None:
+        """The column of the gold, where it is a column of its own."""
+        column = getattr(self, self.gold) if self.gold else None
+        return column if isinstance(column, str) else None
+
+    @cached_property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels in their order; a function in their place is called once, here."""
+        labels: Labels = getattr(self, "labels", ())
+        return tuple(labels() if callable(labels) else labels)
+
+    def replace(self: T, **changes: Any) -> T:
+        """A variant of the task."""
+        return dataclasses.replace(self, **changes)
+
+    def languages(self, split: str) -> tuple[str, ...]:
+        """The languages that have the split at the present data root."""
+        return self.source.available(split)
+
+    def rows(self, split: str, language: str = "en") -> datasets.Dataset:
+        """The rows as stored; DataError names the task where there are none."""
+        try:
+            return self.source.rows(split, language)
+        except DataError as error:
+            raise DataError(f"Task {self.name}, split {split!r}, language {language!r}: {error}") from None
+
+    def examples(
+        self, split: str, language: str = "en", *, rows: datasets.Dataset | None = None, labelled: bool = False
+    ) -> Iterator[Any]:
+        """Examples of a split (or of some of its `rows`); `labelled` refuses a row without gold."""
+        rows = self.rows(split, language) if rows is None else rows
+        self._check_label_names(rows, split, language)
+        for number, row in enumerate(with_names(rows)):
+            try:
+                example = self.example(row, id=str(row.get("id", number)), language=language)
+                if labelled and self.reference(example) is None:
+                    raise DataError(self._no_gold(row))
+            except DataError as error:
+                raise DataError(
+                    f"Task {self.name}, split {split!r}, language {language!r}, row {number}: {error}"
+                ) from None
+            yield example
+
+    def main_score(self, values: Mapping[str, float]) -> float:
+        """The one score that is averaged, compared and selected on; NaN where a part of it is missing."""
+        names = [metric_name(metric) for metric in self.main_metrics or self.metrics]
+        return math.fsum(values.get(name, math.nan) for name in names) / len(names)
+
+    def _no_gold(self, row: Row) -> str:
+        column = self.gold_column
+        if column and column not in row:
+            return f"The row has no column {column!r}. It has: {', '.join(row)}."
+        have = [split for split in ("train", "validation", "test") if self._has_gold(split)]
+        return f"The label is a placeholder, so nothing can be scored. Splits with labels: {', '.join(have) or 'none'}."
+
+    def _has_gold(self, split: str) -> bool:
+        try:
+            language = self.languages(split)[0]
+            row = with_names(self.rows(split, language).select([0]))[0]
+            return self.reference(self.example(row, id="0", language=language)) is not None
+        except (DataError, LookupError):
+            return False
+
+    def _check_label_names(self, rows: datasets.Dataset, split: str, language: str) -> None:
+        """Where the data set lists the names of its classes, they must be the task's labels, in any order."""
+        column = self.gold_column
+        names = class_names(rows, column) if column else None
+        if names is not None and set(names) != set(self.label_names):
+            raise DataError(
+                f"Task {self.name}, split {split!r}, language {language!r}: the data set's labels are {list(names)}, the "
+                f"task's are {list(self.label_names)}. Declare the task with the data set's names, or give a `{self.gold}` "
+                "function of the row that maps them."
+            )
+
+
+TASKS: Registry[Task] = Registry("task", lambda: importlib.import_module("jiantx.tasks"))
+
+
+def register(task: T) -> T:
+    """Make a task known by its name, and return it."""
+    TASKS.register(task.name, task)
+    return task
+
+
+def get_task(name: str) -> Task:
+    """The task of that name; LookupError with the near names."""
+    return TASKS[name]

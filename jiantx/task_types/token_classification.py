@@ -1,0 +1,136 @@
+"""One tag a word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, final
+
+import numpy as np
+
+from jiantx.encoding import frame, has_segments, word_pieces
+from jiantx.metrics import Metric, chunk_f1, token_accuracy
+from jiantx.sources import DataError, Row
+from jiantx.task import Column, Example, Labels, Prediction, Task, gold_of, label_of, value_of
+
+if TYPE_CHECKING:
+    import datasets
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaggedExample(Example):
+    """Words and their tags."""
+
+    words: tuple[str, ...]
+    tags: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagsPrediction(Prediction):
+    """A tag and its probability for every word."""
+
+    words: tuple[str, ...] = field(repr=False)
+    tags: tuple[str, ...]
+    probabilities: tuple[float, ...] = field(repr=False)
+
+    @property
+    def value(self) -> tuple[str, ...]:
+        return self.tags
+
+    @property
+    def confidence(self) -> tuple[float, ...]:
+        return self.probabilities
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class TokenClassification(Task):
+    """A tag for every word, read at the word's first piece. Long sentences are split and merged, so none goes without."""
+
+    task_type: ClassVar[str] = "token_classification"
+    gold: ClassVar[str] = "tags"
+    labels: Labels
+    words: Column = "tokens"
+    tags: Column = "tags"
+    metrics: tuple[Metric, ...] = (chunk_f1, token_accuracy)
+    main_metrics: tuple[Metric, ...] = (chunk_f1,)
+
+    def example(self, row: Row, *, id: str, language: str) -> TaggedExample:
+        words = value_of(row, self.words)
+        if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+            raise DataError(f"Expected a list of words, found {words!r}.")
+        if not words:
+            raise DataError("The sentence has no words. Drop such rows with the source's `where`.")
+        tags = gold_of(row, self.tags)
+        if tags is not None and any(tag is None for tag in tags):
+            tags = None
+        if tags is not None:
+            if len(tags) != len(words):
+                raise DataError(f"{len(words)} words have {len(tags)} tags; expected one a word.")
+            tags = tuple(label_of(tag, self.label_names) for tag in tags)
+        return TaggedExample(id=id, language=language, words=tuple(words), tags=tags)
+
+    def features(
+        self, examples: Sequence[TaggedExample], tokenizer: PreTrainedTokenizerBase, max_length: int
+    ) -> dict[str, Sequence[Any]]:
+        place = {label: i for i, label in enumerate(self.label_names)}
+        around = frame(tokenizer)
+        room = max_length - around.size
+        found: dict[str, list[Any]] = {
+            name: [] for name in ("example", "input_ids", "lengths", "truncated", "word_positions", "labels")
+        }
+        types: list[Any] = []
+        for number, (example, (ids, owners)) in enumerate(
+            zip(examples, word_pieces(tokenizer, [e.words for e in examples]), strict=True)
+        ):
+            gold = np.array([place[tag] for tag in example.tags] if example.tags else [-100] * len(example.words))
+            firsts = np.flatnonzero(np.diff(owners, prepend=-1))  # first piece of each word
+            for start, stop in _windows(firsts, len(ids), room):
+                inside = (firsts >= start) & (firsts < stop)
+                found["example"].append(number)
+                found["input_ids"].append(around.ids(ids[start:stop]))
+                found["lengths"].append([stop - start + around.size])
+                found["truncated"].append(0)
+                found["word_positions"].append(firsts[inside] - start + len(around.before))
+                found["labels"].append(gold[inside])
+                types.append(around.type_ids(stop - start))
+        return {**found, "token_type_ids": types} if has_segments(tokenizer) else found
+
+    def decode(
+        self, outputs: Mapping[str, np.ndarray], features: datasets.Dataset, examples: Sequence[TaggedExample]
+    ) -> list[TagsPrediction]:
+        # the features of a sentence follow each other, and so do their words: all words are in order already
+        names = np.array(self.label_names, dtype=object)
+        ends = np.cumsum([len(e.words) for e in examples])[:-1]
+        tags = np.split(names[outputs["tags"]], ends)
+        probabilities = np.split(outputs["probabilities"], ends)
+        return [
+            TagsPrediction(
+                id=e.id, language=e.language, words=e.words, tags=tuple(t.tolist()), probabilities=tuple(p.tolist())
+            )
+            for e, t, p in zip(examples, tags, probabilities, strict=True)
+        ]
+
+    def reference(self, example: TaggedExample) -> tuple[str, ...] | None:
+        return example.tags
+
+    def head_config(self) -> dict[str, Any]:
+        return {"type": self.task_type, "labels": list(self.label_names)}
+
+
+def _windows(firsts: np.ndarray, length: int, room: int) -> list[tuple[int, int]]:
+    """Cut a sentence of `length` pieces before first pieces of words, into stretches of at most `room` pieces."""
+    if length <= room:
+        return [(0, length)]
+    bounds = np.append(firsts, length)
+    found, start = [], 0
+    while start < length:
+        stop = int(bounds[np.searchsorted(bounds, start + room, side="right") - 1])
+        if stop <= start:  # one word is longer than a window: its first pieces stand for it
+            stop = int(bounds[np.searchsorted(bounds, start, side="right")])
+            found.append((start, min(stop, start + room)))
+        else:
+            found.append((start, stop))
+        start = stop
+    return found

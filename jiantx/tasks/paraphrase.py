@@ -1,0 +1,41 @@
+"""Paraphrase identification."""
+
+from jiantx.metrics import accuracy, f1_of
+from jiantx.sources import Hub, Row
+from jiantx.task import register
+from jiantx.task_types import Classification
+from jiantx.tasks import languages
+
+
+def both_questions(row: Row, language: str) -> bool:
+    """Quora's pairs hold a few blank questions."""
+    return bool(row["question1"].strip() and row["question2"].strip())
+
+
+def both_sentences(row: Row, language: str) -> bool:
+    """PAWS-X's files hold placeholder rows, NS, where a sentence was not translated."""
+    return all(row[side].strip() not in ("", "NS") for side in ("sentence1", "sentence2"))
+
+
+# Quora Question Pairs, as in GLUE (Wang et al. 2019); main score: mean of accuracy and F1 of the duplicates.
+qqp = register(
+    Classification(
+        name="qqp",
+        source=Hub("nyu-mll/glue", "qqp", splits={"train": "train", "validation": "validation"}, where=both_questions),
+        text="question1",
+        text_pair="question2",
+        labels=("not_duplicate", "duplicate"),
+        metrics=(accuracy, f1_of("duplicate")),
+    )
+)
+
+# Yang et al. 2019 (1908.11828); 1 is a paraphrase. From its own repository: XTREME's copy on the Hub lost rows to csv quoting.
+pawsx = register(
+    Classification(
+        name="pawsx",
+        source=Hub("google-research-datasets/paws-x", "{language}", languages=languages.PAWSX, where=both_sentences),
+        text="sentence1",
+        text_pair="sentence2",
+        labels=("0", "1"),
+    )
+)

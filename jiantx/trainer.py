@@ -1,0 +1,237 @@
+"""`transformers.Trainer` with several tasks: our batches, the loss per item, our evaluation. Public hooks only."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor, nn
+from transformers import TrainerCallback, TrainingArguments
+from transformers.utils import logging
+
+from jiantx.batching import TrainingFeatures, TrainingLoader
+from jiantx.checkpoints import newest, rotate, why_broken, write_manifest
+from jiantx.evaluation import evaluate
+from jiantx.features import Features, load_features
+from jiantx.model import MultitaskModel
+from jiantx.report import MAIN, Report
+from jiantx.sampling import Sampler, Sampling
+from jiantx.task import Task
+
+logger = logging.get_logger("jiantx.trainer")
+
+
+class Trainer(transformers.Trainer):
+    """Train a model on one or several tasks. Everything that `transformers.Trainer` takes works here too.
+
+    sampling: how tasks share the steps. max_length: tokens a sequence; each task's own if None. eval_tasks: scored by
+    `evaluate` on their validation split in their training languages (default: the tasks).
+
+    >>> Trainer(model, TrainingArguments("runs/a", max_steps=1000), tasks=[nli, squad]).train()  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: MultitaskModel,
+        args: TrainingArguments | None = None,
+        *,
+        tasks: Sequence[Task],
+        sampling: Sampling | None = None,
+        max_length: int | None = None,
+        eval_tasks: Sequence[Task] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        args = copy.copy(args) if args is not None else TrainingArguments("runs")
+        if args.n_gpu > 1:
+            raise ValueError(
+                f"{args.n_gpu} GPUs in one process would split flat batches (DataParallel). Start one process a GPU: "
+                f"torchrun --nproc-per-node {args.n_gpu} your_script.py"
+            )
+        # a checkpoint counts only once its manifest is written, so old ones are deleted after that, by us
+        self._keep, args.save_total_limit = args.save_total_limit, None
+        args.logging_nan_inf_filter = False  # it hides NaN, and waits for the device at every step
+        if len(model_heads(model)) > 1 and args.ddp_find_unused_parameters is None:
+            args.ddp_find_unused_parameters = True  # heads sit out the steps of other tasks
+        self.tasks = {task.name: task for task in tasks}
+        if len(self.tasks) < len(tasks):
+            raise ValueError(f"Two tasks have one name: {[task.name for task in tasks]}.")
+        self.sampling = sampling or Sampling()
+        self.sampling.check(self.tasks)
+        self.max_length = max_length
+        self._eval_tasks = list(tasks if eval_tasks is None else eval_tasks)
+        self._features: dict[tuple[str, str], Features] = {}
+        self._sampler: Sampler | None = None
+        self._sums: dict[str, Tensor] = {}  # task -> (loss, items) since the last log, on the device
+        self._first_bad = torch.tensor(-1)
+        self._flops_per_token: int | None = None
+        kwargs.setdefault("eval_dataset", {})  # not None, or `eval_strategy` is refused; `evaluate` reads its own
+        kwargs.setdefault("processing_class", getattr(model, "tokenizer", None))
+        super().__init__(model, args, callbacks=[_Whole(self._keep), *kwargs.pop("callbacks", [])], **kwargs)
+
+    # --- hooks of transformers.Trainer ---
+
+    def get_train_dataloader(self) -> TrainingLoader:
+        """Batches of every task, one task a step; ours alone shards them over ranks."""
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        features = self._training_features(seed)
+        sizes: dict[str, dict[str, int]] = {}
+        for (task, language), found in features.items():
+            sizes.setdefault(task, {})[language] = len(found.table)
+        self._sampler = Sampler(
+            self.sampling,
+            sizes,
+            batch_size=self.args.per_device_train_batch_size,
+            seed=seed,
+            language_exponents={name: task.language_exponent for name, task in self.tasks.items()},
+            accumulation=self.args.gradient_accumulation_steps,
+            ranks=self.args.world_size,
+        )
+        return TrainingLoader(
+            TrainingFeatures(features, self.processing_class, seed),
+            self._sampler,
+            self.args.process_index,
+            workers=self.args.dataloader_num_workers,
+            pin=self.args.dataloader_pin_memory and torch.cuda.is_available(),
+        )
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """The sum over items, divided by the items of the whole step over all micro-batches and ranks."""
+        found = model(**inputs)
+        items = found.items if num_items_in_batch is None else num_items_in_batch
+        self._note(inputs["task"], found.loss.detach(), found.items)
+        loss = found.loss / torch.clamp(torch.as_tensor(items, device=found.loss.device), min=1)
+        if num_items_in_batch is not None and self.args.average_tokens_across_devices:
+            loss = loss * self.accelerator.num_processes  # DDP takes the mean over ranks; the items are everyone's
+        weight = (self.sampling.loss_weight or {}).get(inputs["task"], 1.0)
+        return (loss * weight, found) if return_outputs else loss * weight
+
+    def evaluate(
+        self,
+        eval_dataset: Any = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> dict[str, float]:
+        """Main scores on the validation splits, in the training languages: `eval_<task>`, and their mean `eval_score`."""
+        model = self.accelerator.unwrap_model(self.model)
+        report = Report()
+        for task in self._eval_tasks:
+            languages = [l for l in task.train_languages if l in task.languages("validation")]
+            if languages:
+                size = self.args.per_device_eval_batch_size
+                report += evaluate(
+                    model, [task], languages=languages, batch_size=size, max_length=self.max_length
+                )
+        metrics = {f"{metric_key_prefix}_{task}": value for task, value in report.mean(by="task").items()}
+        if metrics:
+            metrics[f"{metric_key_prefix}_score"] = report.where(metric=MAIN).mean()
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs: Any) -> Any:
+        """Train. `resume_from_checkpoint=True` takes the newest whole checkpoint of the output folder, or starts afresh.
+
+        Straight run and resumed run end with the same parameters; the logged history is the same if `save_steps` is a
+        multiple of `logging_steps`. ValueError if a checkpoint given by name is not whole.
+        """
+        if resume_from_checkpoint is True:
+            path, passed = newest(Path(self.args.output_dir))
+            for broken, reason in passed:
+                logger.warning(f"Passed over {broken}: {reason}.")
+            logger.warning(f"Resuming from {path}." if path else f"No checkpoint in {self.args.output_dir}: a fresh start.")
+            resume_from_checkpoint = str(path) if path else None
+        elif resume_from_checkpoint and (reason := why_broken(Path(resume_from_checkpoint))):
+            raise ValueError(f"The checkpoint {resume_from_checkpoint} is not whole: {reason}.")
+        return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add each task's mean loss per item; stop where a loss was not finite."""
+        if "loss" in logs:
+            self._stop_if_bad()
+            if len(self.tasks) > 1:
+                for task, (loss, items) in ((t, s.tolist()) for t, s in sorted(self._sums.items())):
+                    logs[f"loss_{task}"] = loss / max(items, 1)
+            self._sums.clear()
+        super().log(logs, start_time)
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """6 x parameters (without embeddings) x tokens; the parameters are counted once."""
+        if self._flops_per_token is None:
+            model = self.accelerator.unwrap_model(self.model)
+            self._flops_per_token = 6 * model.num_parameters(exclude_embeddings=True)
+        return self._flops_per_token * int(inputs["input_ids"].numel())
+
+    # --- ours ---
+
+    def _training_features(self, seed: int) -> Mapping[tuple[str, str], Features]:
+        if not self._features:
+            for name, task in self.tasks.items():
+                for language in task.train_languages:
+                    found = load_features(
+                        task,
+                        "train",
+                        language,
+                        self.processing_class,
+                        max_length=self.max_length,
+                        max_examples=(self.sampling.max_examples or {}).get(name),
+                        seed=seed,
+                    )
+                    self._features[name, language] = found
+                    if found.truncated:
+                        logger.warning(
+                            f"{name} train {language}: {found.truncated:,} of {len(found.table):,} inputs were cut to "
+                            f"{found.max_length} tokens."
+                        )
+        return self._features
+
+    def _note(self, task: str, loss: Tensor, items: Tensor) -> None:
+        """Add to the task's sums, and remember the first step whose loss is not finite; nothing waits for the device."""
+        here = torch.stack([loss.float(), items.float()])
+        self._sums[task] = self._sums[task] + here if task in self._sums else here
+        bad = self._first_bad.to(loss.device)
+        self._first_bad = torch.where((bad < 0) & ~loss.isfinite(), self.state.global_step, bad)
+
+    def _stop_if_bad(self) -> None:
+        step = int(self._first_bad)
+        if step < 0 or self._sampler is None:
+            return
+        draws = [
+            self._sampler.draw(step, micro, rank)
+            for micro in range(self.args.gradient_accumulation_steps)
+            for rank in range(self.args.world_size)
+        ]
+        rows = sorted({int(row) for draw in draws for row in draw.rows})
+        path, _ = newest(Path(self.args.output_dir))
+        raise FloatingPointError(
+            f"The loss of step {step} is not finite: task {draws[0].task!r}, language {draws[0].language!r}, training "
+            f"features {rows}. Last whole checkpoint: {path or 'none'}. Lower the learning rate, or look at these rows."
+        )
+
+
+def model_heads(model: nn.Module) -> Sequence[str]:
+    """The names of a model's heads, also inside a PEFT wrapper."""
+    heads = getattr(model, "heads", None) or getattr(getattr(model, "base_model", None), "heads", None)
+    return list(heads) if heads is not None else []
+
+
+class _Whole(TrainerCallback):
+    """Writes the manifest of a checkpoint once all its files are there, then deletes old ones."""
+
+    def __init__(self, keep: int | None) -> None:
+        self.keep = keep
+
+    def on_save(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero:
+            folder = Path(args.output_dir)
+            write_manifest(folder / f"checkpoint-{state.global_step}")
+            rotate(folder, self.keep, state.best_model_checkpoint)

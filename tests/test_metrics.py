@@ -1,0 +1,347 @@
+"""Metrics against the official scorers, and against numbers worked out by hand."""
+
+import math
+import pickle
+import random
+import warnings
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn import metrics as sklearn_metrics
+from sklearn.preprocessing import MultiLabelBinarizer
+
+from jiantx import metrics
+from jiantx.metrics import Answer, Answers
+
+UPOS = [
+    "ADJ",
+    "ADP",
+    "AUX",
+    "CCONJ",
+    "DET",
+    "INTJ",
+    "NOUN",
+    "NUM",
+    "PART",
+    "PROPN",
+    "PUNCT",
+    "SCONJ",
+    "SYM",
+    "VERB",
+    "X",
+]
+BIO = ["O", *(f"{prefix}-{kind}" for prefix in "BI" for kind in ("PER", "LOC", "ORG"))]
+ODD = ["O", ".", "B", "I", "E", "S", "ORG", *(f"{prefix}-{kind}" for prefix in "BIES." for kind in ("PER", "A-B"))]
+
+
+def noisy(tags, rng, sentences=8, right=0.7):
+    references = [[rng.choice(tags) for _ in range(rng.randint(0, 9))] for _ in range(sentences)]
+    return [[t if rng.random() < right else rng.choice(tags) for t in s] for s in references], references
+
+
+# --- Names and borders -----------------------------------------------------------------------------------------------
+
+
+def test_names_are_the_official_ones():
+    assert [metrics.metric_name(m) for m in (metrics.accuracy, metrics.squad_f1, metrics.f1_of("yes"))] == [
+        "accuracy",
+        "f1",
+        "f1",
+    ]
+
+    @metrics.named("mine")
+    def some_metric(predictions, references):
+        return 0.0
+
+    assert metrics.metric_name(some_metric) == "mine"
+
+
+ALL = [
+    metrics.accuracy,
+    metrics.f1_of("a"),
+    metrics.micro_f1,
+    metrics.pearson,
+    metrics.spearman,
+    metrics.token_accuracy,
+    metrics.chunk_f1,
+    metrics.chunk_f1_seqeval1,
+    metrics.exact_match,
+    metrics.squad_f1,
+    metrics.squad_v2_exact,
+    metrics.squad_v2_f1,
+    metrics.best_exact_match,
+    metrics.best_f1,
+    metrics.mlqa_exact_match,
+    metrics.mlqa_f1,
+]
+
+
+@pytest.mark.parametrize("metric", ALL)
+def test_nothing_is_undefined_and_lengths_are_checked(metric):
+    assert math.isnan(metric([], []))
+    with pytest.raises(ValueError, match="2 predictions for 0 references"):
+        metric(["a", "b"], [])
+
+
+@pytest.mark.parametrize("metric", ALL)
+def test_metrics_can_be_pickled(metric):
+    assert pickle.loads(pickle.dumps(metric)) == metric
+
+
+# --- Labels ----------------------------------------------------------------------------------------------------------
+
+
+def test_label_metrics_equal_scikit_learn():
+    rng = random.Random(0)
+    for _ in range(50):
+        references, predictions = (rng.choices("abc", k=rng.randint(1, 30)) for _ in range(2))
+        references = (references * 30)[: len(predictions)]
+        accuracy = sklearn_metrics.accuracy_score(references, predictions)
+        assert metrics.accuracy(predictions, references) == pytest.approx(100 * accuracy, abs=1e-12)
+        if "a" in predictions + references:
+            binary = [[label == "a" for label in labels] for labels in (references, predictions)]
+            expected = 100 * sklearn_metrics.f1_score(*binary, zero_division=0)
+            assert metrics.f1_of("a")(predictions, references) == pytest.approx(expected, abs=1e-12)
+
+
+def test_multi_label_metrics_equal_scikit_learn():
+    rng = random.Random(0)
+    references, predictions = ([set(rng.choices("abcd", k=rng.randint(0, 3))) for _ in range(60)] for _ in range(2))
+    binarise = MultiLabelBinarizer(classes=list("abcd")).fit_transform
+    binary = binarise(references), binarise(predictions)
+    expected = 100 * sklearn_metrics.f1_score(*binary, average="micro")
+    assert metrics.micro_f1(predictions, references) == pytest.approx(expected, abs=1e-12)
+    subset = 100 * sklearn_metrics.accuracy_score(*binary)
+    assert metrics.accuracy(predictions, references) == pytest.approx(subset, abs=1e-12)
+
+
+def test_several_labels_have_no_order():
+    assert metrics.accuracy([("a", "b"), ["a"]], [{"b", "a"}, ("a",)]) == 100.0
+
+
+def test_f1_without_positives_is_undefined():
+    assert math.isnan(metrics.f1_of("a")(["b"], ["b"]))
+    assert metrics.f1_of("a")(["a"], ["b"]) == 0.0
+
+
+# --- Numbers ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("levels", [2, 5, 1000])
+def test_correlations_equal_scipy(levels):
+    rng = np.random.default_rng(levels)
+    for _ in range(20):
+        x, y = rng.integers(0, levels, (2, 40)) / 7
+        assert metrics.pearson(x, y) == pytest.approx(100 * stats.pearsonr(x, y).statistic, abs=1e-10)
+        assert metrics.spearman(x, y) == pytest.approx(100 * stats.spearmanr(x, y).statistic, abs=1e-10)
+
+
+@pytest.mark.parametrize("metric", [metrics.pearson, metrics.spearman])
+def test_correlations_that_are_undefined(metric):
+    assert math.isnan(metric([0.1, 0.1, 0.1], [1, 2, 3]))
+    assert math.isnan(metric([1, 2, 3], [2, 2, 2]))
+    assert math.isnan(metric([1], [2]))
+    assert math.isnan(metric([1, math.nan, 3], [1, 2, 3]))
+    assert math.isnan(metrics.pearson([1, math.inf, 3], [1, 2, 3]))
+
+
+def test_correlations_of_a_line():
+    assert metrics.pearson([1, 2, 3], [10, 20, 30]) == pytest.approx(100.0)
+    assert metrics.pearson([1e-100, 2e-100, 3e-100], [3, 2, 1]) == pytest.approx(-100.0)
+    assert metrics.spearman([1, 2, 3], [1, 10, 100]) == pytest.approx(100.0)
+
+
+# --- Tags ------------------------------------------------------------------------------------------------------------
+
+
+def test_token_accuracy_counts_words_and_not_sentences():
+    assert metrics.token_accuracy([["A"], ["A", "B", "A"]], [["B"], ["A", "B", "A"]]) == 75.0
+
+
+@pytest.mark.parametrize("metric", [metrics.token_accuracy, metrics.chunk_f1, metrics.chunk_f1_seqeval1])
+def test_every_word_needs_a_tag(metric):
+    with pytest.raises(ValueError, match="Sentence 1 has 2 words and 1 predicted tags"):
+        metric([["O"], ["O"]], [["O"], ["O", "O"]])
+
+
+def restated_chunks(sentences, type_of):
+    """Seqeval's rules once more, word by word and without any cleverness."""
+    tags = [tag for sentence in sentences for tag in [*sentence, "O"]]
+    chunks, begin, before, before_type = set(), 0, "O", None
+    for i, tag in enumerate(tags):
+        prefix, kind = tag[0], type_of(tag)
+        changed = kind != before_type
+        ends = before in "ES" or (before in "BI" and prefix in "BSO") or (before not in "O." and changed)
+        if ends:
+            chunks.add((before_type, begin, i - 1))
+        if prefix in "BS" or (prefix in "EI" and before in "ESO") or (prefix not in "O." and changed):
+            begin = i
+        before, before_type = prefix, kind
+    return chunks
+
+
+def restated_f1(predictions, references, type_of):
+    predicted, actual = restated_chunks(predictions, type_of), restated_chunks(references, type_of)
+    both = len(predicted) + len(actual)
+    return 100 * 2 * len(predicted & actual) / both if both else math.nan
+
+
+@pytest.mark.parametrize("tags", [UPOS, BIO, ODD], ids=["upos", "bio", "odd"])
+def test_chunk_f1_equals_the_rules_restated(tags):
+    rng = random.Random(1)
+    for _ in range(150):
+        predictions, references = noisy(rng.sample(tags, rng.randint(1, 6)), rng)
+        expected = restated_f1(predictions, references, lambda tag: tag.split("-")[-1])
+        assert metrics.chunk_f1(predictions, references) == pytest.approx(expected, abs=1e-10, nan_ok=True)
+
+
+@pytest.mark.parametrize("tags", [UPOS, BIO, ODD], ids=["upos", "bio", "odd"])
+def test_chunk_f1_seqeval1_equals_seqeval(tags):
+    seqeval = pytest.importorskip("seqeval.metrics")
+    rng = random.Random(2)
+    for _ in range(100):
+        predictions, references = noisy(rng.sample(tags, rng.randint(1, 6)), rng)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of tags that are not BIO, and of 0 / 0
+            expected = 100 * seqeval.f1_score(references, predictions)
+        actual = metrics.chunk_f1_seqeval1(predictions, references)
+        assert (0.0 if math.isnan(actual) else actual) == expected
+
+
+# Computed with seqeval 0.0.12.
+@pytest.mark.parametrize(
+    ("prediction", "reference", "expected"),
+    [
+        ("NOUN NOUN VERB", "NOUN NOUN VERB", 100.0),
+        ("NOUN VERB VERB", "NOUN NOUN VERB", 0.0),  # neighbours with one tag are one chunk: both chunks differ
+        ("NOUN NOUN X VERB", "NOUN NOUN DET VERB", 200 / 3),
+        ("SCONJ SCONJ X", "SCONJ SCONJ SCONJ", 200 / 3),  # a leading S always starts a chunk
+        ("CCONJ NOUN", "SCONJ NOUN", 50.0),  # and their confusion is one
+        ("B-PER I-PER O B-LOC", "B-PER I-PER O B-LOC", 100.0),
+        ("B-PER I-PER I-PER", "B-PER I-PER O", 0.0),
+        ("I-PER I-PER O", "B-PER I-PER O", 100.0),  # a chunk may start with I
+        ("I-LOC I-PER", "B-LOC B-PER", 100.0),
+        ("B-PER B-PER", "B-PER I-PER", 0.0),
+        ("O O", "B-PER O", 0.0),
+    ],
+)
+def test_chunk_f1_by_hand(prediction, reference, expected):
+    assert metrics.chunk_f1([prediction.split()], [reference.split()]) == pytest.approx(expected, abs=1e-12)
+
+
+def test_newer_seqeval_overlooks_what_differs_in_the_first_letter():
+    assert metrics.chunk_f1_seqeval1([["CCONJ", "NOUN"]], [["SCONJ", "NOUN"]]) == 100.0
+
+
+def test_chunks_end_with_their_sentence():
+    assert metrics.chunk_f1([["NOUN"], ["NOUN"]], [["NOUN"], ["NOUN"]]) == 100.0
+    assert metrics.chunk_f1([["NOUN"], ["VERB"]], [["NOUN"], ["NOUN"]]) == 50.0
+
+
+def test_no_chunk_anywhere_is_undefined():
+    assert math.isnan(metrics.chunk_f1([["O", "O"]], [["O", "O"]]))
+
+
+def test_an_empty_tag_is_an_error():
+    with pytest.raises(ValueError, match="tag is empty"):
+        metrics.chunk_f1([[""]], [["O"]])
+
+
+# --- Answers ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("prediction", "golds", "exact", "f1"),
+    [
+        ("the Cat!", ("cat",), 100.0, 100.0),  # case, punctuation, article
+        ("a cat sat", ("cat",), 0.0, 200 / 3),
+        ("theatre", ("atre",), 0.0, 0.0),  # articles are whole words
+        ("cat", ("dog", "the cat", "cats"), 100.0, 100.0),  # the best of several
+        ("cat dog", ("dog bird cow", "cat"), 0.0, 200 / 3),
+        ("cat cat", ("cat",), 0.0, 200 / 3),  # words are counted
+        ("U.S.A.", ("USA",), 100.0, 100.0),
+        ("a-b", ("ab",), 100.0, 100.0),
+        ("  New \u00a0 York\n", ("new york",), 100.0, 100.0),  # any white space
+        ("„Rom“", ("Rom",), 0.0, 0.0),  # ASCII punctuation only
+        ("der Hund", ("Hund",), 0.0, 200 / 3),  # English articles only
+        ("北京市", ("北京",), 0.0, 0.0),
+        ("", ("cat",), 0.0, 0.0),
+        ("", (), 100.0, 100.0),
+        ("the", (), 100.0, 100.0),  # nothing once normalised
+        ("cat", (), 0.0, 0.0),
+        ("the", ("The",), 100.0, 0.0),  # no word in common, says the v1.1 script
+        ("cat", ("the", "cat"), 100.0, 100.0),
+    ],
+)
+def test_squad_by_hand(prediction, golds, exact, f1):
+    pair = [Answer(prediction)], [Answers(golds)]
+    assert metrics.exact_match(*pair) == exact
+    assert metrics.squad_f1(*pair) == pytest.approx(f1, abs=1e-12)
+
+
+def test_squad_v2_drops_answers_that_are_empty_once_normalised():
+    assert metrics.squad_v2_f1([Answer("the")], [Answers(("The",))]) == 100.0
+    assert metrics.squad_v2_exact([Answer("the")], [Answers(("The", "cat"))]) == 0.0
+    assert metrics.squad_v2_exact([Answer("")], [Answers(())]) == 100.0
+
+
+def test_squad_averages_over_questions():
+    predictions = [Answer("cat"), Answer("a cat sat"), Answer("")]
+    references = [Answers(("cat",)), Answers(("cat",)), Answers(("cat",))]
+    assert metrics.exact_match(predictions, references) == 100.0 * 1 / 3
+    assert metrics.squad_f1(predictions, references) == pytest.approx((100 + 200 / 3) / 3, abs=1e-12)
+
+
+def test_best_threshold_on_no_answer():
+    references = [Answers(("cat",)), Answers(()), Answers(("dog",)), Answers(())]
+    predictions = [Answer("cat", 0.1), Answer("cow", 0.3), Answer("dog", 0.2), Answer("bird", 0.9)]
+    assert metrics.exact_match(predictions, references) == 50.0
+    assert metrics.best_exact_match(predictions, references) == 100.0  # anywhere between 0.2 and 0.3
+    assert metrics.best_f1(predictions, references) == 100.0
+    swapped = [prediction._replace(no_answer=-prediction.no_answer) for prediction in predictions]
+    assert metrics.best_exact_match(swapped, references) == 50.0  # to answer no question is as good as it gets
+
+
+def test_best_threshold_by_brute_force():
+    rng = random.Random(3)
+    for _ in range(50):
+        references = [Answers(("cat dog",) if rng.random() < 0.6 else ()) for _ in range(12)]
+        predictions = [Answer(rng.choice(["cat", "cat dog", "cow", ""]), rng.random()) for _ in range(12)]
+        for best, metric in (
+            (metrics.best_exact_match, metrics.squad_v2_exact),
+            (metrics.best_f1, metrics.squad_v2_f1),
+        ):
+            values = [
+                metric([p if p.no_answer <= cut else Answer("") for p in predictions], references)
+                for cut in [-1.0, *(p.no_answer for p in predictions)]
+            ]
+            assert best(predictions, references) == pytest.approx(max(values), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("language", "prediction", "gold", "exact", "f1"),
+    [
+        ("en", "the “cat”", "cat", 100.0, 100.0),  # any Unicode punctuation
+        ("de", "Der Hund", "hund", 100.0, 100.0),
+        ("de", "the Hund", "hund", 0.0, 200 / 3),
+        ("es", "los gatos", "gatos", 100.0, 100.0),
+        ("vi", "những con mèo", "con mèo", 100.0, 100.0),
+        ("ar", "القاهرة", "قاهرة", 100.0, 100.0),
+        ("ar", "عالم", "عم", 0.0, 0.0),  # the official pattern breaks words apart
+        ("hi", "एक।", "एक", 100.0, 100.0),
+        ("zh", "北京市", "北京", 0.0, 80.0),  # character by character
+        ("zh", "iPhone手机。", "iphone 手机", 100.0, 100.0),
+        ("en", "$5", "5", 100.0, 100.0),  # a symbol, but ASCII punctuation
+        ("en", "€5", "5", 0.0, 0.0),  # a symbol, no punctuation
+    ],
+)
+def test_mlqa_by_hand(language, prediction, gold, exact, f1):
+    pair = [Answer(prediction)], [Answers((gold,), language)]
+    assert metrics.mlqa_exact_match(*pair) == exact
+    assert metrics.mlqa_f1(*pair) == pytest.approx(f1, abs=1e-12)
+
+
+def test_mlqa_names_the_languages_it_knows():
+    with pytest.raises(ValueError, match=r"'sw'.*ar, de, en"):
+        metrics.mlqa_f1([Answer("a")], [Answers(("a",), "sw")])
