@@ -22,7 +22,8 @@ def _backend(tokenizer: PreTrainedTokenizerBase) -> Any:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise DataError(
-            f"{type(tokenizer).__name__} has no fast form, and offsets need one. Save the tokenizer with a tokenizer.json."
+            f"{type(tokenizer).__name__} has no fast form, and offsets need one. "
+            "Save the tokenizer with a tokenizer.json."
         )
     return backend
 
@@ -125,7 +126,8 @@ def word_pieces(
     backend.no_padding()
     backend.no_truncation()
     # a byte-level tokenizer knows words by the space before them
-    space = " " if "ByteLevel" in str(backend.pre_tokenizer) and "add_prefix_space=True" not in str(backend.pre_tokenizer) else ""
+    splitter = str(backend.pre_tokenizer)
+    space = " " if "ByteLevel" in splitter and "add_prefix_space=True" not in splitter else ""
     encodings = backend.encode_batch(
         [[space + word for word in words] for words in sentences], is_pretokenized=True, add_special_tokens=False
     )

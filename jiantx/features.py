@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import inspect
 import itertools
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 VERSION = 1  # of the code that makes features; a new number makes new caches
 _BATCH = 1000  # examples encoded together
 # What a task has that its features do not depend on.
-_APART = {"name", "source", "metrics", "main_metrics", "head", "max_length", "train_on", "train_languages", "language_exponent"}
+_APART = set("name source metrics main_metrics head max_length train_on train_languages language_exponent".split())
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def load_features(
     if max_examples is not None and max_examples < len(rows):
         rows = rows.select(subset(seed, task.name, language, len(rows), max_examples))
     length = min(max_length or task.max_length, tokenizer.model_max_length)
-    path = cache_dir() / "features" / f"{_key(task, rows, language, tokenizer, length, labelled)}.arrow"
+    path = cache_dir() / "features" / f"{_key(task, rows, language, tokenizer, length=length, labelled=labelled)}.arrow"
     if not path.exists():
         examples = task.examples(split, language, rows=rows, labelled=labelled)
         _write(path, _tables(task, examples, tokenizer, length, _progress(task, split, language, len(rows))))
@@ -161,7 +163,7 @@ def _write(path: Path, tables: Iterator[pa.Table]) -> None:
 
 
 def _key(
-    task: Task, rows: datasets.Dataset, language: str, tokenizer: PreTrainedTokenizerBase, length: int, labelled: bool
+    task: Task, rows: datasets.Dataset, language: str, tokenizer: PreTrainedTokenizerBase, *, length: int, labelled: bool
 ) -> str:
     """A hash over the data that the task reads, its values, its column functions' text, the tokenizer and the rest."""
     values = {f.name: getattr(task, f.name) for f in dataclasses.fields(task) if f.name not in _APART}
@@ -172,9 +174,9 @@ def _key(
     # a column function may read any column; without one, only the columns that are named are read
     columns = [c for c in rows.column_names if functions or c == "id" or c in named.values()]
     digest = hashlib.blake2b(digest_size=16)
-    parts = (VERSION, task.task_type, language, length, labelled, sorted(named.items(), key=str), sorted(functions.items()))
-    digest.update(repr(parts).encode())
-    digest.update(_tokenizer_text(tokenizer).encode())
+    parts = (VERSION, task.task_type, language, length, labelled)
+    digest.update(repr((*parts, sorted(named.items(), key=str), sorted(functions.items()))).encode())
+    digest.update(_tokenizer_hash(tokenizer, len(tokenizer)).encode())
     digest.update(repr([(c, str(rows.features[c])) for c in columns]).encode())
     # blocks of one size, whatever the chunks of the table
     for block in rows.select_columns(columns).with_format("arrow").iter(batch_size=50_000):
@@ -186,29 +188,55 @@ def _key(
 
 
 @lru_cache(maxsize=16)
-def _tokenizer_text(tokenizer: PreTrainedTokenizerBase) -> str:
+def _tokenizer_hash(tokenizer: PreTrainedTokenizerBase, size: int) -> str:
+    """A hash of the tokenizer's own file; `size` makes it anew after tokens were added."""
     backend = tokenizer.backend_tokenizer
     backend.no_padding()
     backend.no_truncation()  # how a batch was last cut is no property of the tokenizer
-    return f"{backend.to_str()}{sorted(tokenizer.special_tokens_map.items(), key=str)}{tokenizer.model_input_names}"
+    text = f"{backend.to_str()}{sorted(tokenizer.special_tokens_map.items(), key=str)}{tokenizer.model_input_names}"
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def source_text(function: Callable[..., Any], seen: frozenset[int] = frozenset()) -> str:
-    """The text of a function, of what it closes over, and of the functions of its module that it calls."""
+    """The text of a function, of what it closes over, and of the functions and constants of its module that it uses."""
+    if isinstance(function, functools.partial):
+        return _value_text((function.func, function.args, function.keywords), seen)
     code = getattr(function, "__code__", None)
     if code is None or id(function) in seen:
         return getattr(function, "__qualname__", repr(function))
     seen |= {id(function)}
     try:
-        text = inspect.getsource(function)
+        text = inspect.getsource(code)
     except (OSError, TypeError):  # typed into an interpreter: its code will do
-        text = f"{code.co_code!r}{code.co_consts!r}"
-    cells = [cell.cell_contents for cell in function.__closure__ or ()]  # type: ignore[attr-defined]
-    called = [function.__globals__.get(name) for name in code.co_names]  # type: ignore[attr-defined]
-    parts = [text, repr(function.__defaults__)]  # type: ignore[attr-defined]
-    for value in [*cells, *called]:
-        if inspect.isfunction(value):
-            parts.append(source_text(value, seen))
-        elif isinstance(value, str | int | float | tuple | list | dict | frozenset | set | None):
-            parts.append(repr(value))
-    return "\n".join(parts)
+        text = _code_text(code)
+    cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    space = getattr(function, "__globals__", {})
+    used = [space[name] for name in _names(code) if name in space]
+    defaults = (getattr(function, "__defaults__", None), getattr(function, "__kwdefaults__", None))
+    return "\n".join([text, *(_value_text(value, seen) for value in (*defaults, *cells, *used))])
+
+
+def _value_text(value: Any, seen: frozenset[int]) -> str:
+    """A text that is the same in every process: no addresses, no order of a set."""
+    if inspect.isfunction(value) or isinstance(value, functools.partial):
+        return source_text(value, seen)
+    if isinstance(value, set | frozenset):
+        return f"{{{', '.join(sorted(_value_text(v, seen) for v in value))}}}"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{k!r}: {_value_text(v, seen)}' for k, v in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"({', '.join(_value_text(v, seen) for v in value)})"
+    return repr(value) if isinstance(value, str | bytes | int | float | None) else type(value).__qualname__
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """The global names that code uses, in its comprehensions and inner functions too."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+def _code_text(code: CodeType) -> str:
+    parts = [_code_text(c) if isinstance(c, CodeType) else _value_text(c, frozenset()) for c in code.co_consts]
+    return f"{code.co_code!r}{code.co_names}{parts}"

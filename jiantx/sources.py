@@ -33,7 +33,7 @@ _UNSET = object()
 _root: object = _UNSET
 
 
-def data_root(path: str | Path | None | object = _UNSET) -> Path | None:
+def data_root(path: object = _UNSET) -> Path | None:
     """Set where data are read from, and return it; without an argument, return it only.
 
     A folder makes every `Hub("org/name")` read `<folder>/org/name` and relative `Files` patterns start there;
@@ -42,7 +42,7 @@ def data_root(path: str | Path | None | object = _UNSET) -> Path | None:
     >>> import jiantx as jx
     >>> jx.data_root("my/mirror")  # doctest: +SKIP
     """
-    global _root
+    global _root  # noqa: PLW0603
     if path is not _UNSET:
         if path is not None and not Path(str(path)).is_dir():
             raise DataError(f"The data root {str(path)!r} is not a folder. Give an existing one, or None for the Hub.")
@@ -210,9 +210,10 @@ class Files(Source):
 
         paths = self._paths(split, language)
         if not paths:
-            place = (data_root() or Path.cwd()) / self.pattern.format(language=_word(self.languages, language), split=split)
+            pattern = self.pattern.format(language=_word(self.languages, language), split=split)
+            place = (data_root() or Path.cwd()) / pattern
             origin = f" They can be had from {self.origin}." if self.origin else ""
-            raise DataError(f"No file matches {place} (split {split!r}, language {language!r}).{origin} Put them there.")
+            raise DataError(f"No file matches {place} (split {split!r}, language {language!r}).{origin} Put it there.")
         return datasets.Dataset.from_list([row for path in paths for row in self.read(path)])
 
     def available(self, split: str) -> tuple[str, ...]:
@@ -255,6 +256,9 @@ class Concat(Source):
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Concat) and self.sources == other.sources
+
+    def __hash__(self) -> int:
+        return hash(self.sources)
 
     def rows(self, split: str, language: str) -> datasets.Dataset:
         import datasets
@@ -311,12 +315,12 @@ def _decoded(column: pa.ChunkedArray, names: Sequence[str]) -> pa.ChunkedArray:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    try:
-        with open(path, encoding="utf-8", newline="\n") as file:
-            for line in file:
-                yield line.rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Convert it.") from None
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                yield line.decode("utf-8").rstrip("\r\n")
+            except UnicodeDecodeError as error:
+                raise DataError(f"{path}, line {number}: not UTF-8 text ({error.reason}). Convert the file.") from None
 
 
 def read_lines(path: Path) -> Iterator[Row]:

@@ -286,10 +286,10 @@ class Sentence:
         return start, end
 
 
-def _phrase(phrase: Phrase, key: str, parent: str, relation: str, adposition: str, language: Language) -> list[Word]:
+def _phrase(phrase: Phrase, language: Language, key: str, parent: str, *, relation: str, adposition: str) -> list[Word]:
     code, head, entity = language.code, f"{key}.noun", ENTITY.get(phrase.noun, "")
 
-    def word(lemma: str, upos: str, part: str, relation: str, form: str | None = None, entity: str = "") -> Word:
+    def word(lemma: str, upos: str, part: str, relation: str, *, form: str | None = None, entity: str = "") -> Word:
         return Word(form or lexicon(code)[lemma], lemma, upos, f"{key}.{part}", head, relation, entity)
 
     form = lexicon(code)[phrase.noun]
@@ -306,7 +306,7 @@ def _phrase(phrase: Phrase, key: str, parent: str, relation: str, adposition: st
         name = word(phrase.name, "PROPN", "name", "flat" if entity == "PER" else "compound", entity=entity)
         core.insert(len(core) if entity == "PER" or language.adjective_last else core.index(noun), name)
     if phrase.count > 1:
-        core.insert(0, word(str(phrase.count), "NUM", "count", "nummod", str(phrase.count)))
+        core.insert(0, word(str(phrase.count), "NUM", "count", "nummod", form=str(phrase.count)))
     elif entity in ("", "ORG") and phrase.article and (language.articles or phrase.article == "every"):
         core.insert(0, word(phrase.article, "DET", "article", "det"))
     if adposition:
@@ -314,7 +314,7 @@ def _phrase(phrase: Phrase, key: str, parent: str, relation: str, adposition: st
     return core
 
 
-def _clause(event: Event, language: Language, ask: str, front: str, prefix: str, parent: str) -> list[Word]:
+def _clause(event: Event, language: Language, *, ask: str, front: str, prefix: str, parent: str) -> list[Word]:
     """The words of one event; `ask` names the part that a question asks for ("polar": none)."""
     code, root = language.code, f"{prefix}verb"
 
@@ -328,11 +328,12 @@ def _clause(event: Event, language: Language, ask: str, front: str, prefix: str,
         if part == ask:
             parts[part] = [word(QUESTION_WORDS[part], f"{part}.noun", "advmod" if part == "place" else relation)]
         elif phrase:
-            parts[part] = _phrase(phrase, prefix + part, root, relation, adposition, language)
+            parts[part] = _phrase(phrase, language, prefix + part, root, relation=relation, adposition=adposition)
     if ask == "time":
         parts["time"] = [word("when", "time.noun", "advmod")]
     elif event.time in DAYS:
-        parts["time"] = _phrase(Phrase(event.time, article=""), f"{prefix}time", root, "obl", "on", language)
+        day = Phrase(event.time, article="")
+        parts["time"] = _phrase(day, language, f"{prefix}time", root, relation="obl", adposition="on")
     elif event.time:
         parts["time"] = [word(event.time, "time.noun", "advmod")]
     # English do-support, everywhere: "did not open", "what did Mira open", but "who opened".
@@ -371,7 +372,7 @@ def render(events: Event | Sequence[Event], language: Language, *, ask: str = ""
         if index:
             conjunction = lexicon(language.code)["and"]
             words.append(Word(conjunction, "and", "CCONJ", f"{prefix}and", f"{prefix}verb", "cc"))
-        words += _clause(event, language, ask, front, prefix, "verb" if index else "")
+        words += _clause(event, language, ask=ask, front=front, prefix=prefix, parent="verb" if index else "")
     mark = "?" if ask else "."
     words.append(Word(mark, mark, "PUNCT", "mark", "verb", "punct"))
     tokens: list[tuple[str, int]] = []
@@ -961,7 +962,7 @@ def _write_text(root: Path, language: Language, seed: int, lines: int) -> None:
 
 
 def write_root(
-    path: Path | str, *, seed: int = 0, train_examples: int = 2000, eval_examples: int = 200, text_lines: int = 20000
+    path: Path | str, *, seed: int = 0, train_examples: int = 6000, eval_examples: int = 200, text_lines: int = 40000
 ) -> Path:
     """Write a data root: the built-in tasks' files, as `jiantx.data_root` reads them.
 
@@ -1023,6 +1024,7 @@ def cache_dir() -> Path:
 
 def default_root(**parameters: int) -> Path:
     """The cached root of these parameters of `write_root`, written on first use."""
+    parameters = {**(write_root.__kwdefaults__ or {}), **parameters}
     key = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:8]
     return write_root(cache_dir() / f"synthetic-{VERSION}-{key}", **parameters)
 

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from jiantx.metrics import Metric, metric_name
 from jiantx.registry import Registry
@@ -92,7 +92,7 @@ def gold_of(row: Row, column: Column) -> Any:
     if isinstance(column, str) and column not in row:
         return None
     value = value_of(row, column)
-    return None if value is None or value == "" or value == -1 else value
+    return None if value is None or value in ("", -1) else value
 
 
 def label_of(value: Any, labels: Sequence[str]) -> str:
@@ -248,9 +248,9 @@ class Task(ABC):
         names = class_names(rows, column) if column else None
         if names is not None and set(names) != set(self.label_names):
             raise DataError(
-                f"Task {self.name}, split {split!r}, language {language!r}: the data set's labels are {list(names)}, the "
-                f"task's are {list(self.label_names)}. Declare the task with the data set's names, or give a `{self.gold}` "
-                "function of the row that maps them."
+                f"Task {self.name}, split {split!r}, language {language!r}: the data set's labels are {list(names)}, "
+                f"the task's are {list(self.label_names)}. Declare the task with the data set's names, or give a "
+                f"`{self.gold}` function of the row that maps them."
             )
 
 

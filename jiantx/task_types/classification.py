@@ -165,7 +165,8 @@ class Regression(Task):
     ) -> dict[str, Sequence[Any]]:
         found = _encode(examples, tokenizer, max_length)
         found["labels"] = [[0 if e.label is not None else -100] for e in examples]
-        found["targets"] = [[(e.label - self.low) / (self.high - self.low) if e.label is not None else 0.0] for e in examples]
+        scale = self.high - self.low
+        found["targets"] = [[(e.label - self.low) / scale if e.label is not None else 0.0] for e in examples]
         return found
 
     def decode(

@@ -77,8 +77,8 @@ class MultipleChoice(Task):
     def features(
         self, examples: Sequence[ChoiceExample], tokenizer: PreTrainedTokenizerBase, max_length: int
     ) -> dict[str, Sequence[Any]]:
-        prompts = [e.prompt for e in examples for _ in e.choices]
-        encodings = encode(tokenizer, prompts, [c for e in examples for c in e.choices], max_length=max_length, cut="start")
+        prompts, choices = zip(*((e.prompt, choice) for e in examples for choice in e.choices))
+        encodings = encode(tokenizer, prompts, choices, max_length=max_length, cut="start")
         ends = np.cumsum([len(e.choices) for e in examples]).tolist()
         groups = [encodings[start:end] for start, end in zip([0, *ends], ends)]
         found: dict[str, Sequence[Any]] = {
@@ -123,8 +123,8 @@ class MultipleChoice(Task):
 def _number(label: Any, choices: int) -> int | None:
     if label is None:
         return None
-    text = str(label).strip()
-    number = int(text) if text.isdecimal() else ord(text.upper()) - ord("A") if len(text) == 1 else -1
+    text = str(label).strip().upper()
+    number = int(text) if text.isdecimal() else ord(text) - ord("A") if len(text) == 1 else -1
     if isinstance(label, bool | float) or not 0 <= number < choices:
         raise DataError(
             f"The label is {label!r}; expected a choice's number, 0 to {choices - 1}, or its letter, A to "

@@ -84,7 +84,7 @@ class QuestionAnswering(Task):
         try:
             texts, offsets = list(given["text"]), list(given["answer_start"])
         except (KeyError, TypeError):
-            raise DataError(f"The answers are {given!r}; expected a dictionary of lists, text and answer_start.") from None
+            raise DataError(f"The answers are {given!r}; expected lists under 'text' and 'answer_start'.") from None
         if not texts and not self.unanswerable:
             return QuestionExample(id=id, language=language, question=question, context=context)
         starts = [_place(text, start, context) for text, start in zip(texts, offsets, strict=True)]
@@ -131,7 +131,9 @@ class QuestionAnswering(Task):
                 found["offset_starts"].append(offsets[start:stop, 0])
                 found["offset_ends"].append(offsets[start:stop, 1])
                 types.append(around.type_ids(len(asked), stop - start))
-        return {**found, "token_type_ids": types} if has_segments(tokenizer) else found
+        if has_segments(tokenizer):
+            found["token_type_ids"] = types
+        return dict(found)
 
     def decode(
         self, outputs: Mapping[str, np.ndarray], features: datasets.Dataset, examples: Sequence[QuestionExample]
@@ -179,7 +181,8 @@ def _place(text: str, start: int, context: str) -> int:
     places = [i for i in range(len(context)) if context.startswith(text, i)] if text else []
     if not places:
         raise DataError(
-            f"The answer {text!r} (at {start}) is nowhere in its passage, which begins {context[:60]!r}. Correct or drop it."
+            f"The answer {text!r} (at {start}) is nowhere in its passage, which begins {context[:60]!r}. "
+            "Correct or drop it."
         )
     return min(places, key=lambda place: (abs(place - start), place))
 
@@ -194,7 +197,7 @@ def _tokens(example: QuestionExample, offsets: np.ndarray) -> tuple[int, int] | 
 
 
 def _window_starts(length: int, room: int, stride: int) -> list[int]:
-    """Starts of the windows of `room` tokens that cover `length` tokens; the step is at least 1 and at most the room."""
+    """Starts of the windows of `room` tokens that cover `length` tokens; the step is 1 or more, and at most the room."""
     step = max(1, min(stride, room))
     starts = [0]
     while starts[-1] + room < length:
@@ -233,7 +236,8 @@ class _Windows:
             return np.where(held, outputs[name][place], -np.inf)
 
         null = outputs["start_logits"][token_first] + outputs["end_logits"][token_first]
-        return cls(padded("start_logits"), padded("end_logits"), null, offset_starts, offset_ends, np.cumsum(sizes) - sizes)
+        first = np.cumsum(sizes) - sizes
+        return cls(padded("start_logits"), padded("end_logits"), null, offset_starts, offset_ends, first)
 
     def null_scores(self) -> np.ndarray:
         """(windows,) score of the first token as start and end: no answer here."""

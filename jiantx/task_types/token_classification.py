@@ -46,7 +46,7 @@ class TagsPrediction(Prediction):
 @final
 @dataclass(frozen=True, kw_only=True)
 class TokenClassification(Task):
-    """A tag for every word, read at the word's first piece. Long sentences are split and merged, so none goes without."""
+    """A tag for every word, read at its first piece. Long sentences are split and merged, so that none goes without."""
 
     task_type: ClassVar[str] = "token_classification"
     gold: ClassVar[str] = "tags"
@@ -95,7 +95,9 @@ class TokenClassification(Task):
                 found["word_positions"].append(firsts[inside] - start + len(around.before))
                 found["labels"].append(gold[inside])
                 types.append(around.type_ids(stop - start))
-        return {**found, "token_type_ids": types} if has_segments(tokenizer) else found
+        if has_segments(tokenizer):
+            found["token_type_ids"] = types
+        return dict(found)
 
     def decode(
         self, outputs: Mapping[str, np.ndarray], features: datasets.Dataset, examples: Sequence[TaggedExample]

@@ -17,6 +17,6 @@ MLM = tuple(dict.fromkeys((*PANX, *UDPOS, *XNLI)))
 TATOEBA = dict(
     pair.split(":")
     for pair in """af:afr ar:ara bg:bul bn:ben de:deu el:ell es:spa et:est eu:eus fa:pes fi:fin fr:fra he:heb hi:hin
-    hu:hun id:ind it:ita ja:jpn jv:jav ka:kat kk:kaz ko:kor ml:mal mr:mar nl:nld pt:por ru:rus sw:swh ta:tam te:tel th:tha
-    tl:tgl tr:tur ur:urd vi:vie zh:cmn""".split()
+    hu:hun id:ind it:ita ja:jpn jv:jav ka:kat kk:kaz ko:kor ml:mal mr:mar nl:nld pt:por ru:rus sw:swh ta:tam te:tel
+    th:tha tl:tgl tr:tur ur:urd vi:vie zh:cmn""".split()
 )

@@ -29,7 +29,8 @@ qqp = register(
     )
 )
 
-# Yang et al. 2019 (1908.11828); 1 is a paraphrase. From its own repository: XTREME's copy on the Hub lost rows to csv quoting.
+# Yang et al. 2019 (1908.11828); 1 is a paraphrase. From its own repository: XTREME's copy on the Hub lost rows to csv
+# quoting.
 pawsx = register(
     Classification(
         name="pawsx",
