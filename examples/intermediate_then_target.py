@@ -21,9 +21,9 @@ import jiantx as jx
 from transformers import AutoConfig, HfArgumentParser, ProgressCallback, TrainingArguments, set_seed
 from transformers.utils import logging
 
-# The paper's setting, as far as it is known (jiant's code); the learning rate is below.
-DEFAULTS = "--num_train_epochs 3 --per_device_train_batch_size 32 --warmup_steps 0.1 --weight_decay 0.01"
-QUIET = "--report_to none --save_strategy no --logging_strategy no --save_total_limit 1"
+# The paper's setting, as far as it is known (jiant's code); for the learning rate see `default_rate`.
+DEFAULTS = """--num_train_epochs 3 --per_device_train_batch_size 32 --warmup_steps 0.1 --weight_decay 0.01
+    --report_to none --save_strategy no --logging_strategy no --save_total_limit 1"""
 PAPER_CAP = 2**17  # tasks that train jointly are drawn in proportion to their rows, counted up to this
 
 
@@ -32,6 +32,7 @@ def main() -> None:
     logging.disable_progress_bar()  # the bars of loading weights; training and scoring keep theirs
     jx.data_root(jx.default_root() if recipe.data_root is None else None if recipe.data_root == "hub" else recipe.data_root)
     recipe.encoder = recipe.encoder or str(jx.default_encoder())
+    flags = {kind: [*DEFAULTS.split(), *default_rate(recipe.encoder), *given] for kind, given in flags.items()}
     targets = choose_targets(recipe)
 
     plan = {
@@ -190,11 +191,7 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, list[str]
             word = f"--{name}"
         for kind in kinds:
             flags[kind].append(word)
-    encoder = AutoConfig.from_pretrained(recipe.encoder) if recipe.encoder else None
-    # 1e-5 for XLM-R large (hidden size 1024), as in the paper's code; smaller encoders take larger steps
-    rate = 1e-5 * (1024 / (encoder.hidden_size if encoder else 128)) ** 2
     for kind in flags:
-        flags[kind] = [*DEFAULTS.split(), *QUIET.split(), "--learning_rate", f"{rate:.3g}", *flags[kind]]
         try:  # a flag that does not exist is refused now, and not after an hour of training
             HfArgumentParser(TrainingArguments, allow_abbrev=False).parse_args_into_dataclasses(flags[kind])
         except ValueError as error:
@@ -205,6 +202,11 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, list[str]
         except LookupError as error:
             parser.error(str(error.args[0]))
     return recipe, flags
+
+
+def default_rate(encoder: str) -> list[str]:
+    """1e-5 for XLM-R large (hidden size 1024), as in the paper's code; smaller encoders take larger steps."""
+    return ["--learning_rate", f"{1e-5 * (1024 / AutoConfig.from_pretrained(encoder).hidden_size) ** 2:.2g}"]
 
 
 def choose_targets(recipe: argparse.Namespace) -> list[jx.Task]:

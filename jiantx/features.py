@@ -13,6 +13,7 @@ import hashlib
 import inspect
 import itertools
 import os
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -79,6 +80,8 @@ def load_features(
     rows = task.rows(split, language)
     if max_examples is not None and max_examples < len(rows):
         rows = rows.select(subset(seed, task.name, language, len(rows), max_examples))
+    if not len(rows):
+        raise DataError(f"Task {task.name}, split {split!r}, language {language!r}: there are no rows.")
     length = min(max_length or task.max_length, tokenizer.model_max_length)
     path = cache_dir() / "features" / f"{_key(task, rows, language, tokenizer, length=length, labelled=labelled)}.arrow"
     if not path.exists():
@@ -147,7 +150,7 @@ def _schema(columns: Mapping[str, Sequence[Any]], vocabulary: int) -> pa.Schema:
 
 def _write(path: Path, tables: Iterator[pa.Table]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         first = next(tables)
         with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_stream(file, first.schema) as writer:
@@ -163,7 +166,13 @@ def _write(path: Path, tables: Iterator[pa.Table]) -> None:
 
 
 def _key(
-    task: Task, rows: datasets.Dataset, language: str, tokenizer: PreTrainedTokenizerBase, *, length: int, labelled: bool
+    task: Task,
+    rows: datasets.Dataset,
+    language: str,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    length: int,
+    labelled: bool,
 ) -> str:
     """A hash over the data that the task reads, its values, its column functions' text, the tokenizer and the rest."""
     values = {f.name: getattr(task, f.name) for f in dataclasses.fields(task) if f.name not in _APART}

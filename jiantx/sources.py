@@ -6,6 +6,7 @@ Making a source opens nothing. `rows` reads, `available` asks what is there.
 from __future__ import annotations
 
 import glob
+import hashlib
 import json
 import os
 from abc import ABC, abstractmethod
@@ -141,7 +142,11 @@ class Hub(Source):
         if quiet:  # a mirror is read in an instant; a download keeps its bars
             datasets.disable_progress_bars()
         try:
-            rows = datasets.load_dataset(path, config, split="+".join(names), revision=self.revision)
+            rows = datasets.load_dataset(
+                path, config, split="+".join(names), revision=self.revision, cache_dir=_own_cache(path)
+            )
+        except FileNotFoundError as error:  # a card that lists more files than the copy has
+            raise DataError(f"The copy of {self.path} in {path} is not whole: {error}.") from None
         finally:
             if quiet:
                 datasets.enable_progress_bars()
@@ -162,6 +167,15 @@ class Hub(Source):
             if here:
                 found.append(language)
         return tuple(found)
+
+
+def _own_cache(path: str) -> str | None:
+    """A cache for each state of a local copy: `datasets` looks at its card alone, and would take another's rows."""
+    if not os.path.isdir(path):
+        return None
+    files = sorted(file for file in Path(path).rglob("*") if file.is_file())
+    state = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return str(cache_dir() / "datasets" / hashlib.blake2b(repr(state).encode(), digest_size=8).hexdigest())
 
 
 @lru_cache(maxsize=512)

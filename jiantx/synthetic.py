@@ -30,6 +30,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jiantx.sources import cache_dir
+
 if TYPE_CHECKING:
     from transformers import XLMRobertaConfig
 
@@ -1017,16 +1019,13 @@ def _complete(path: Path, manifest: Mapping[str, object]) -> bool:
 # --- What the examples start from ---------------------------------------------------------------------------------
 
 
-def cache_dir() -> Path:
-    """`$JIANTX_CACHE`, or `~/.cache/jiantx`."""
-    return Path(os.environ.get("JIANTX_CACHE") or Path.home() / ".cache" / "jiantx")
+SIZES: dict[str, int] = {}  # of the default root, where they are not `write_root`'s own
 
 
-def default_root(**parameters: int) -> Path:
-    """The cached root of these parameters of `write_root`, written on first use."""
-    parameters = {**(write_root.__kwdefaults__ or {}), **parameters}
-    key = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:8]
-    return write_root(cache_dir() / f"synthetic-{VERSION}-{key}", **parameters)
+def default_root() -> Path:
+    """The artificial world's data root, written on first use and kept in the cache."""
+    key = hashlib.sha256(json.dumps(SIZES, sort_keys=True).encode()).hexdigest()[:8]
+    return write_root(cache_dir() / f"synthetic-{VERSION}-{key}", **SIZES)
 
 
 def _text_lines(root: Path, count: int) -> Iterator[str]:
@@ -1065,7 +1064,7 @@ def train_tokenizer(root: Path | str, path: Path | str, *, vocab_size: int = 200
     pieces = [(processor.id_to_piece(i), processor.get_score(i)) for i in range(processor.get_piece_size())]
     learnt = [(piece, score) for piece, score in pieces if piece not in ("<s>", "</s>", "<unk>")]
     special = [(token, 0.0) for token in ("<s>", "<pad>", "</s>", "<unk>")]
-    tokenizer = XLMRobertaTokenizer(vocab=[*special, *learnt, ("<mask>", 0.0)], model_max_length=512)
+    tokenizer = XLMRobertaTokenizer(vocab=[*special, *learnt, ("<mask>", 0.0)], model_max_length=384)
     tokenizer.save_pretrained(path)
     return Path(path)
 
@@ -1077,5 +1076,44 @@ def encoder_config(vocab_size: int) -> XLMRobertaConfig:
     return XLMRobertaConfig(
         vocab_size=vocab_size, hidden_size=160, num_hidden_layers=4, num_attention_heads=4, intermediate_size=640,
         hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,  # a few hundred steps do not overfit
-        max_position_embeddings=400, type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2,
+        max_position_embeddings=386, type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2,
     )  # fmt: skip
+
+
+PRETRAINING = {"max_steps": 900, "per_device_train_batch_size": 64, "learning_rate": 3e-3, "warmup_steps": 50}
+MASK_SHARE = 0.3  # a short run learns more from more masks: 15 % left the encoder less able to learn mnli
+
+
+def default_encoder() -> Path:
+    """The small encoder, pretrained on the world's text by masked LM with jiantx itself; made on first use and kept."""
+    from filelock import FileLock
+    from transformers import AutoTokenizer, TrainingArguments, XLMRobertaModel, set_seed
+
+    from jiantx.checkpoints import why_broken, write_manifest
+    from jiantx.model import MultitaskModel
+    from jiantx.sources import Files, read_lines
+    from jiantx.task import get_task
+    from jiantx.trainer import Trainer
+
+    root = default_root()
+    key = hashlib.sha256(json.dumps([PRETRAINING, MASK_SHARE, root.name], sort_keys=True).encode()).hexdigest()[:8]
+    path = cache_dir() / f"synthetic-encoder-{VERSION}-{key}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        if why_broken(path) is None:
+            return path
+        work = path.with_name(path.name + ".work")
+        tokenizer = AutoTokenizer.from_pretrained(train_tokenizer(root, work))
+        text = Files(str(root / "mlm" / "{language}.{split}.txt"), read_lines, languages=tuple(LANGUAGES))
+        task = get_task("mlm").replace(source=text, train_languages=tuple(LANGUAGES), mask_share=MASK_SHARE)
+        set_seed(0)
+        XLMRobertaModel(encoder_config(len(tokenizer))).save_pretrained(work)
+        model = MultitaskModel.from_pretrained(work, [task])
+        arguments = TrainingArguments(
+            str(work), adam_beta2=0.98, weight_decay=0.01, save_strategy="no", report_to="none", **PRETRAINING
+        )
+        Trainer(model, arguments, tasks=[task]).train()
+        model.export(task, path)  # an XLMRobertaForMaskedLM folder, the form in which the Hub has XLM-R
+        write_manifest(path)
+        shutil.rmtree(work)
+    return path

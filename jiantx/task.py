@@ -133,7 +133,7 @@ class Task(ABC):
     gold: ClassVar[str] = "label"
 
     def __post_init__(self) -> None:
-        for name in filter(None, (self.name, self.head)):
+        for name in (self.name,) if self.head is None else (self.name, self.head):
             if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
                 raise ValueError(f"{name!r} cannot be a name: use small letters, digits and _, a letter first.")
             if name in RESERVED:

@@ -84,6 +84,8 @@ class Classification(Task):
         gold = gold_of(row, self.label)
         if gold is not None:
             if self.multi_label:
+                if not isinstance(gold, list | tuple | set | frozenset):
+                    raise DataError(f"The labels are {gold!r}; expected a list of them.")
                 gold = tuple(sorted({label_of(g, self.label_names) for g in gold}, key=self.label_names.index))
             else:
                 gold = label_of(gold, self.label_names)

@@ -197,7 +197,7 @@ def _tokens(example: QuestionExample, offsets: np.ndarray) -> tuple[int, int] | 
 
 
 def _window_starts(length: int, room: int, stride: int) -> list[int]:
-    """Starts of the windows of `room` tokens that cover `length` tokens; the step is 1 or more, and at most the room."""
+    """Starts of the windows of `room` tokens that cover `length` tokens; the step is 1 to `room`."""
     step = max(1, min(stride, room))
     starts = [0]
     while starts[-1] + room < length:

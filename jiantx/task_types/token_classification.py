@@ -77,6 +77,8 @@ class TokenClassification(Task):
         place = {label: i for i, label in enumerate(self.label_names)}
         around = frame(tokenizer)
         room = max_length - around.size
+        if room < 1:
+            raise DataError(f"max_length {max_length} leaves no room for words beside {around.size} special tokens.")
         found: dict[str, list[Any]] = {
             name: [] for name in ("example", "input_ids", "lengths", "truncated", "word_positions", "labels")
         }

@@ -1,0 +1,29 @@
+# `make demo` and `make test` set themselves up on a fresh machine.
+PYTHON ?= python3
+SEEDS ?= 1
+OUTPUT ?= runs/demo
+BIN := .venv/bin
+READY := .venv/.ready
+DEMO := --intermediate none mnli squad_v1 --intermediate.max_steps 500 --target.max_steps 100
+
+.PHONY: demo test check clean
+
+demo: $(READY)
+	$(BIN)/python examples/intermediate_then_target.py $(DEMO) --seeds $(SEEDS) --output $(OUTPUT)
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# torch first and alone: a range would draw the newest build with all of CUDA
+$(READY): setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check $$(grep '^torch==' constraints.txt)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[plots,lora,test,check]'
+	touch $(READY)
+
+clean:
+	rm -rf .venv runs
