@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import datasets
     from transformers import PreTrainedTokenizerBase
 
-VERSION = 1  # of the code that makes features; a new number makes new caches
+VERSION = 2  # of the code that makes features; a new number makes new caches
 _BATCH = 1000  # examples encoded together
 # What a task has that its features do not depend on.
 _APART = set("name source metrics main_metrics head max_length train_on train_languages language_exponent".split())
@@ -56,7 +56,33 @@ class Features:
     @property
     def truncated(self) -> int:
         """How many features had text cut off to fit `max_length`."""
-        return int(self.table.with_format("numpy")["truncated"][:].sum())
+        return self._sum("truncated")
+
+    @property
+    def realigned(self) -> int:
+        """How many answers were moved to where their text stands."""
+        return self._sum("realigned")
+
+    def _sum(self, column: str) -> int:
+        if column not in self.table.column_names:
+            return 0
+        return int(self.table.with_format("numpy")[column][:].sum())
+
+    def notes(self) -> list[str]:
+        """What was changed to make the features, one sentence each; none where nothing was."""
+        place, found = f"{self.task.name} {self.split} {self.language}", []
+        if cut := self.truncated:
+            found.append(
+                f"{place}: {cut:,} of {len(self.table):,} inputs {'was' if cut == 1 else 'were'} cut to "
+                f"{self.max_length} tokens."
+            )
+        if moved := self.realigned:
+            what = "answer was not where its" if moved == 1 else "answers were not where their"
+            found.append(
+                f"{place}: {moved:,} {what} offset said and {'was' if moved == 1 else 'were'} moved to the nearest "
+                "exact occurrence."
+            )
+        return found
 
 
 def load_features(

@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 class QuestionExample(Example):
     """A question, a passage, and the accepted answers with their character offsets.
 
-    `answers` is None where nothing is known of them, and empty where the passage holds none.
+    `answers` is None where nothing is known of them, and empty where the passage holds none. `realigned`: how many
+    were not where their offset said and were moved.
     """
 
     question: str
     context: str
     answers: tuple[str, ...] | None = None
     starts: tuple[int, ...] = ()
+    realigned: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +89,17 @@ class QuestionAnswering(Task):
             raise DataError(f"The answers are {given!r}; expected lists under 'text' and 'answer_start'.") from None
         if not texts and not self.unanswerable:
             return QuestionExample(id=id, language=language, question=question, context=context)
-        starts = [_place(text, start, context) for text, start in zip(texts, offsets, strict=True)]
+        if len(texts) != len(offsets):
+            raise DataError(f"{len(texts)} answers have {len(offsets)} offsets; expected one an answer.")
+        starts = tuple(_place(text, start, context) for text, start in zip(texts, offsets))
         return QuestionExample(
-            id=id, language=language, question=question, context=context, answers=tuple(texts), starts=tuple(starts)
+            id=id,
+            language=language,
+            question=question,
+            context=context,
+            answers=tuple(texts),
+            starts=starts,
+            realigned=sum(found != given for found, given in zip(starts, offsets)),
         )
 
     def features(
@@ -100,7 +110,7 @@ class QuestionAnswering(Task):
         encoded = dict(zip(contexts, ((np.array(p.ids), np.array(p.offsets)) for p in pieces(tokenizer, contexts))))
         questions = pieces(tokenizer, [e.question for e in examples])
         names = ["example", "input_ids", "lengths", "truncated", "labels", "start_positions", "end_positions"]
-        names += ["context_start", "offset_starts", "offset_ends"]
+        names += ["context_start", "offset_starts", "offset_ends", "realigned"]
         found: dict[str, list[Any]] = {name: [] for name in names}
         types: list[Any] = []
         for number, (example, question) in enumerate(zip(examples, questions, strict=True)):
@@ -130,6 +140,7 @@ class QuestionAnswering(Task):
                 found["context_start"].append([head])
                 found["offset_starts"].append(offsets[start:stop, 0])
                 found["offset_ends"].append(offsets[start:stop, 1])
+                found["realigned"].append(0 if start else example.realigned)  # once an example, so that they add up
                 types.append(around.type_ids(len(asked), stop - start))
         if has_segments(tokenizer):
             found["token_type_ids"] = types
@@ -176,7 +187,7 @@ class QuestionAnswering(Task):
 
 def _place(text: str, start: int, context: str) -> int:
     """Where an answer stands: at its offset, or, where a script moved the text, at the nearest exact occurrence."""
-    if text and context.startswith(text, start):
+    if text and start >= 0 and context.startswith(text, start):
         return start
     places = [i for i in range(len(context)) if context.startswith(text, i)] if text else []
     if not places:
