@@ -1,0 +1,550 @@
+"""Rows from a copy of the Hub, from files, from lists; what is said where there are none; readers of file formats."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Sequence, Value
+
+from jiantx import sources
+from jiantx.sources import (
+    Concat,
+    DataError,
+    Files,
+    Hub,
+    Rows,
+    class_names,
+    data_root,
+    read_conllu,
+    read_jsonl,
+    read_lines,
+    read_squad,
+    with_names,
+)
+
+NLI = ClassLabel(names=["entailment", "neutral", "contradiction"])
+
+
+def write_repo(root: Path, name: str, configs: Mapping[str, Mapping[str, Dataset]]) -> None:
+    """A data set as the Hub keeps it: a card with `configs:` and parquet files."""
+    folder, lines = root / name, ["---", "configs:"]
+    for config, splits in configs.items():
+        lines += [f"- config_name: {config}", "  data_files:"]
+        for split, rows in splits.items():
+            path = folder / config / f"{split}-00000-of-00001.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            rows.to_parquet(str(path))
+            lines += [f"  - split: {split}", f"    path: {config}/{path.name}"]
+    (folder / "README.md").write_text("\n".join([*lines, "---", ""]))
+
+
+def nli(texts: list[str], labels: list[int]) -> Dataset:
+    return Dataset.from_dict(
+        {"text": texts, "label": labels}, features=Features({"text": Value("string"), "label": NLI})
+    )
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("root")
+    german = {"validation": nli(["gut", "schlecht", "so"], [0, 2, -1]), "dev_2": nli(["mehr"], [1])}
+    english = {"train": nli(["a", "b"], [0, 1]), **{split: nli([split], [1]) for split in ("validation", "dev_2")}}
+    write_repo(root, "org/nli", {"deu": german, "en": english})
+    write_repo(root, "org/one", {"plain_text": {"train": nli(["x"], [0])}})
+    write_repo(root, "org/pairs-de", {"default": {"train": nli(["y"], [0])}})
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _no_bars(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    yield
+    assert "Generating" not in capfd.readouterr().err, "reading a mirror prints progress bars"
+
+
+def texts(rows: Dataset) -> list[str]:
+    return list(rows["text"])
+
+
+# --- the root --------------------------------------------------------------------------------------------------------
+
+
+def test_root_by_function_and_by_environment(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert data_root() is None
+    monkeypatch.setenv("JIANTX_DATA", str(root))
+    assert data_root() == root
+    assert data_root(tmp_path) == tmp_path == data_root(), "the function wins over the environment"
+    assert data_root(None) is None is data_root(), "None is the Hub, whatever the environment says"
+
+
+@pytest.mark.parametrize("by", ["function", "environment"])
+def test_root_that_is_no_folder(by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = tmp_path / "missing"
+    monkeypatch.setenv("JIANTX_DATA", str(missing))
+    with pytest.raises(DataError, match=r"missing' is not a folder"):
+        data_root(missing) if by == "function" else data_root()
+
+
+def test_relative_root_stays_where_it_was_set(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root.parent)
+    data_root(root.name)
+    monkeypatch.chdir(tmp_path)
+    assert texts(Hub("org/one").rows("train", "en")) == ["x"]
+
+
+# --- Hub -------------------------------------------------------------------------------------------------------------
+
+
+def test_making_a_source_opens_nothing() -> None:
+    Hub("no/such", "{language}", languages=("xx",))
+    Files("/no/such/{split}", read_lines)
+
+
+def test_language_in_config(root: Path) -> None:
+    data_root(root)
+    source = Hub("org/nli", "{language}", languages={"de": "deu", "en": "en"})
+    assert texts(source.rows("validation", "de")) == ["gut", "schlecht", "so"]
+    assert texts(source.rows("train", "en")) == ["a", "b"]
+    assert source.rows("train", "en").features["label"].names == NLI.names
+
+
+def test_language_in_path(root: Path) -> None:
+    data_root(root)
+    source = Hub("org/pairs-{language}", languages=("de", "fr"))
+    assert texts(source.rows("train", "de")) == ["y"]
+    assert source.available("train") == ("de",)
+    with pytest.raises(DataError, match=r"no data set 'org/pairs-fr'"):
+        source.rows("train", "fr")
+
+
+def test_only_configuration_needs_no_name(root: Path) -> None:
+    data_root(root)
+    assert texts(Hub("org/one").rows("train", "en")) == ["x"]
+
+
+def test_splits_are_mapped_and_joined(root: Path) -> None:
+    data_root(root)
+    splits = {"train": "validation", "validation": ("validation", "dev_2"), "test": "nothing"}
+    source = Hub("org/nli", "{language}", languages={"de": "deu"}, splits=splits)
+    assert texts(source.rows("train", "de")) == ["gut", "schlecht", "so"]
+    assert texts(source.rows("validation", "de")) == ["gut", "schlecht", "so", "mehr"]
+    assert source.available("validation") == ("de",) and source.available("test") == ()
+    with pytest.raises(DataError, match=r"no split 'nothing'\. It has: validation, dev_2\."):
+        source.rows("test", "de")
+    with pytest.raises(DataError, match=r"no split 'dev'"):
+        source.rows("dev", "de")
+
+
+def test_one_of_several_splits_missing(root: Path) -> None:
+    data_root(root)
+    source = Hub("org/nli", "en", splits={"train": ("train", "more")})
+    assert source.available("train") == ()
+    with pytest.raises(DataError, match=r"org/nli \(en\) has no split 'train\+more'"):
+        source.rows("train", "en")
+
+
+def test_where_keeps_rows_by_language(root: Path) -> None:
+    data_root(root)
+    languages = {"de": "deu", "en": "en"}
+    source = Hub("org/nli", "{language}", languages=languages, where=lambda row, language: row["label"] >= 0)
+    assert texts(source.rows("validation", "de")) == ["gut", "schlecht"]
+    german = Hub("org/nli", "{language}", languages=languages, where=lambda row, language: language == "de")
+    assert german.available("validation") == ("de",), "a language whose rows are all dropped is not available"
+
+
+def test_available_asks_the_present_root(root: Path, tmp_path: Path) -> None:
+    source = Hub("org/nli", "{language}", languages={"fr": "fra", "en": "en", "de": "deu"})
+    data_root(root)
+    assert source.available("train") == ("en",)
+    assert source.available("validation") == ("en", "de"), "in the order in which they are declared"
+    assert source.available("test") == ()
+    data_root(tmp_path)
+    assert source.available("validation") == ()
+
+
+def test_missing_data_set_says_where_it_was_looked_for(tmp_path: Path) -> None:
+    data_root(tmp_path)
+    with pytest.raises(DataError) as caught:
+        Hub("org/absent").rows("train", "en")
+    assert "no data set 'org/absent'" in str(caught.value) and str(tmp_path / "org/absent") in str(caught.value)
+
+
+def test_missing_split_lists_those_there_are(root: Path) -> None:
+    data_root(root)
+    with pytest.raises(DataError, match=r"org/nli \(en\) has no split 'test'\. It has: train, validation, dev_2\."):
+        Hub("org/nli", "en").rows("test", "en")
+
+
+def test_missing_language(root: Path) -> None:
+    data_root(root)
+    source = Hub("org/nli", "{language}", languages=("en", "fr"))
+    with pytest.raises(DataError, match=r"no language 'tr'\. There are: en, fr\."):
+        source.rows("train", "tr")
+    with pytest.raises(DataError, match=r"org/nli \(fr\) has no split 'train'\. It has: nothing for this language\."):
+        source.rows("train", "fr")
+
+
+def test_copy_that_lacks_a_listed_file(root: Path, tmp_path: Path) -> None:
+    write_repo(tmp_path, "org/part", {"default": {"train": nli(["x"], [0]), "test": nli(["y"], [0])}})
+    next((tmp_path / "org/part").rglob("test-*")).unlink()
+    data_root(tmp_path)
+    with pytest.raises(DataError, match="org/part"):
+        Hub("org/part").rows("test", "en")
+
+
+def test_two_roots_with_equal_cards_do_not_mix(tmp_path: Path) -> None:
+    """`datasets` names its cache by the card alone: another copy's rows would be read."""
+    for name, text in (("first", "one"), ("second", "two")):
+        write_repo(tmp_path / name, "org/same", {"default": {"train": nli([text], [0])}})
+    cards = [(tmp_path / name / "org/same/README.md").read_text() for name in ("first", "second")]
+    assert cards[0] == cards[1]
+    for name, text in (("first", "one"), ("second", "two"), ("first", "one")):
+        data_root(tmp_path / name)
+        assert texts(Hub("org/same").rows("train", "en")) == [text]
+
+
+def test_copy_that_changes_is_read_anew(tmp_path: Path) -> None:
+    data_root(tmp_path)
+    for text in ("old", "newer"):
+        write_repo(tmp_path, "org/same", {"default": {"train": nli([text], [0])}})
+        assert texts(Hub("org/same").rows("train", "en")) == [text]
+
+
+# --- Files -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Path:
+    for name in ("x/de.dev.txt", "y/de.dev.txt", "x/en.dev.txt", "x/en.train.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{name}\n")
+    return tmp_path
+
+
+def test_patterns_language_split_and_star(lines: Path) -> None:
+    data_root(lines)
+    source = Files("*/{language}.{split}.txt", read_lines, languages=("de", "en", "fr"), splits={"validation": "dev"})
+    assert texts(source.rows("validation", "de")) == ["x/de.dev.txt", "y/de.dev.txt"], (
+        "sorted, whatever the disk says (X5)"
+    )
+    assert source.available("validation") == ("de", "en") and source.available("train") == ()
+    joined = Files("x/{language}.{split}.txt", read_lines, splits={"train": ("train", "dev")})
+    assert texts(joined.rows("train", "en")) == ["x/en.train.txt", "x/en.dev.txt"]
+    mapped = Files("x/{language}.dev.txt", read_lines, languages={"xx": "de"})
+    assert texts(mapped.rows("anything", "xx")) == ["x/de.dev.txt"]
+
+
+def test_relative_patterns_start_at_the_root_or_the_working_directory(
+    lines: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relative, absolute = Files("x/en.{split}.txt", read_lines), Files(f"{lines}/x/en.{{split}}.txt", read_lines)
+    monkeypatch.chdir(lines)
+    assert texts(relative.rows("train", "en")) == ["x/en.train.txt"]
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert relative.available("train") == ()
+    data_root(lines)
+    assert texts(relative.rows("train", "en")) == ["x/en.train.txt"]
+    data_root(tmp_path_factory.mktemp("empty"))
+    assert texts(absolute.rows("train", "en")) == ["x/en.train.txt"]
+
+
+def test_missing_files_say_where_they_belong_and_can_be_had(tmp_path: Path) -> None:
+    data_root(tmp_path)
+    source = Files("ud/{language}.{split}.conllu", read_conllu, languages=("tr",), origin="https://example.org/ud.tgz")
+    with pytest.raises(DataError) as caught:
+        source.rows("train", "tr")
+    message = str(caught.value)
+    assert str(tmp_path / "ud/tr.train.conllu") in message and "https://example.org/ud.tgz" in message
+    assert "'train'" in message and "'tr'" in message
+    with pytest.raises(DataError, match=r"no language 'fi'\. There are: tr\."):
+        source.rows("train", "fi")
+
+
+def test_root_with_brackets_is_a_folder_like_others(tmp_path: Path) -> None:
+    folder = tmp_path / "[1] data"
+    folder.mkdir()
+    (folder / "en.train.txt").write_text("a line\n")
+    data_root(folder)
+    assert texts(Files("{language}.{split}.txt", read_lines).rows("train", "en")) == ["a line"]
+
+
+# --- Rows ------------------------------------------------------------------------------------------------------------
+
+LISTED = [{"text": "a"}, {"text": "b"}]
+
+
+@pytest.mark.parametrize(
+    "splits",
+    [
+        {"train": LISTED},
+        {"train": Dataset.from_list(LISTED)},
+        DatasetDict({"train": Dataset.from_list(LISTED)}),
+        {"train": {"en": LISTED}},
+        {"train": {"en": Dataset.from_list(LISTED)}},
+        {"train": tuple(LISTED)},
+    ],
+    ids=["list", "Dataset", "DatasetDict", "by-language", "Dataset-by-language", "tuple"],
+)
+def test_rows_in_memory(splits: Any) -> None:
+    source = Rows(splits)
+    assert texts(source.rows("train", "en")) == ["a", "b"]
+    assert source.available("train") == ("en",) and source.available("test") == ()
+    with pytest.raises(DataError, match=r"no split 'test'\. They have: train\."):
+        source.rows("test", "en")
+    with pytest.raises(DataError, match=r"no language 'de'\. There are: en\."):
+        source.rows("train", "de")
+
+
+# --- Concat ----------------------------------------------------------------------------------------------------------
+
+
+def test_concat_shared_columns_and_labels_by_name() -> None:
+    other = ClassLabel(names=["contradiction", "entailment", "neutral"])
+    first = nli(["a", "b"], [0, 2])
+    second = Dataset.from_dict(
+        {"id": [7, 8], "label": [0, 1], "text": ["c", "d"]},
+        features=Features({"id": Value("int64"), "label": other, "text": Value("string")}),
+    )
+    joined = Concat(Rows({"train": first}), Rows({"train": second})).rows("train", "en")
+    assert set(joined.column_names) == {"text", "label"}
+    assert texts(joined) == ["a", "b", "c", "d"]
+    assert list(joined["label"]) == ["entailment", "contradiction", "contradiction", "entailment"]
+
+
+def test_concat_takes_what_is_there() -> None:
+    source = Concat(Rows({"train": LISTED, "test": LISTED}), Rows({"train": {"de": LISTED, "en": LISTED}}))
+    assert source.available("train") == ("en", "de") and source.available("test") == ("en",)
+    assert texts(source.rows("train", "en")) == ["a", "b", "a", "b"]
+    assert texts(source.rows("train", "de")) == ["a", "b"] == texts(source.rows("test", "en"))
+    with pytest.raises(DataError, match="None of the joined sources has the split 'dev' in 'en'"):
+        source.rows("dev", "en")
+
+
+def test_sources_are_values() -> None:
+    one, same = (Concat(Hub("a/b", "{language}", languages=("de",)), Hub("c/d")) for _ in range(2))
+    assert one == same and hash(one) == hash(same) and one != Concat(Hub("a/b"))
+
+
+# --- names of classes ------------------------------------------------------------------------------------------------
+
+
+def tagged() -> Dataset:
+    tags = Sequence(ClassLabel(names=["O", "B-X", "I-X"]))
+    features = Features({"tokens": Sequence(Value("string")), "tags": tags, "label": NLI})
+    values = {"tokens": [["a", "b"], [], ["c"]], "tags": [[0, 2], [], [1]], "label": [2, -1, 0]}
+    return Dataset.from_dict(values, features=features)
+
+
+def test_class_numbers_become_names() -> None:
+    rows = with_names(tagged())
+    assert list(rows["tags"]) == [["O", "I-X"], [], ["B-X"]]
+    assert list(rows["label"]) == ["contradiction", None, "entailment"], "-1 is no label"
+    assert list(rows["tokens"]) == [["a", "b"], [], ["c"]]
+    assert class_names(tagged(), "tags") == ["O", "B-X", "I-X"]
+    assert class_names(tagged(), "tokens") is None is class_names(tagged(), "absent")
+
+
+@pytest.mark.parametrize("places", [[2, 0], [0], [], [1, 1, 2], [0, 1]])
+def test_names_of_selected_rows(places: list[int]) -> None:
+    rows = with_names(tagged().select(places))
+    whole = list(with_names(tagged()))
+    assert list(rows) == [whole[place] for place in places]
+
+
+def test_names_of_sliced_and_joined_tables() -> None:
+    from datasets import concatenate_datasets
+
+    rows = concatenate_datasets([tagged().select(range(1, 3)), tagged()])
+    assert list(with_names(rows)["tags"]) == [[], ["B-X"], ["O", "I-X"], [], ["B-X"]]
+
+
+def test_null_lists_and_labels_stay_null() -> None:
+    features = Features({"tags": Sequence(ClassLabel(names=["O", "X"])), "label": ClassLabel(names=["no", "yes"])})
+    rows = Dataset.from_dict({"tags": [[1], None, [0, 1]], "label": [None, 1, 0]}, features=features)
+    assert list(with_names(rows)["tags"]) == [["X"], None, ["O", "X"]]
+    assert list(with_names(rows)["label"]) == [None, "yes", "no"]
+
+
+def test_rows_without_classes_are_left_alone() -> None:
+    rows = Dataset.from_list(LISTED)
+    assert with_names(rows) is rows
+
+
+# --- readers ---------------------------------------------------------------------------------------------------------
+
+
+def test_read_lines(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    path.write_bytes("one\r\n\n  \nçok güzel \u2028 line\nlast".encode())
+    assert [row["text"] for row in read_lines(path)] == ["one", "çok güzel \u2028 line", "last"]
+
+
+def test_read_jsonl(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"a": 1}\n\n{"a": "ğ\u2028"}\n', encoding="utf-8")
+    assert list(read_jsonl(path)) == [{"a": 1}, {"a": "ğ\u2028"}]
+
+
+@pytest.mark.parametrize(("line", "said"), [("{'a': 1}", "not JSON"), ("[1]", "expected a JSON object, found list")])
+def test_bad_json_line_is_named(line: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text(f'{{"a": 1}}\n\n{line}\n')
+    with pytest.raises(DataError, match=said) as caught:
+        list(read_jsonl(path))
+    assert f"{path}, line 3:" in str(caught.value)
+
+
+@pytest.mark.parametrize("reader", [read_lines, read_jsonl, read_conllu])
+def test_text_that_is_not_utf8(reader: Any, tmp_path: Path) -> None:
+    path = tmp_path / "en_x.conllu"
+    path.write_bytes(b"# caf\xe9\n")
+    with pytest.raises(DataError, match=r"en_x\.conllu, line 1: not UTF-8"):
+        list(reader(path))
+
+
+def test_squad_that_is_not_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_bytes(b'{"data": ["caf\xe9"]}')
+    with pytest.raises(DataError, match=r"x\.json"):
+        list(read_squad(path))
+
+
+def test_read_squad(tmp_path: Path) -> None:
+    first = {
+        "id": "1",
+        "question": "Wo?",
+        "answers": [{"text": "hier", "answer_start": 0}, {"text": "er", "answer_start": 2}],
+    }
+    second = {
+        "id": "2",
+        "question": "Wer?",
+        "is_impossible": True,
+        "answers": [],
+        "plausible_answers": [{"text": "hier"}],
+    }
+    third = {"id": "3", "question": "?"}
+    data = [{"title": "T", "paragraphs": [{"context": "hier.", "qas": [first, second]}]}]
+    data.append({"paragraphs": [{"context": "c", "qas": [third]}]})
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps({"version": "v2.0", "data": data}))
+    rows = list(read_squad(path))
+    assert rows[0] == {
+        "id": "1",
+        "title": "T",
+        "context": "hier.",
+        "question": "Wo?",
+        "answers": {"text": ["hier", "er"], "answer_start": [0, 2]},
+    }
+    assert [row["answers"] for row in rows[1:]] == [{"text": [], "answer_start": []}] * 2
+    assert rows[2]["title"] == "" and rows[2]["context"] == "c"
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "not json", '{"data": 3}', '{"data": [{"title": "x"}]}'])
+def test_file_that_is_not_squad(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"x\.json: expected SQuAD's JSON"):
+        list(read_squad(path))
+
+
+def conllu(path: Path, *sentences: list[tuple[str, str, str, str]]) -> list[dict[str, Any]]:
+    """Write (id, form, tag, head) and read it."""
+    blocks = [
+        "\n".join(
+            ["# text", *("\t".join([i, form, "_", tag, "_", "_", head, "_", "_", "_"]) for i, form, tag, head in rows)]
+        )
+        for rows in sentences
+    ]
+    path.write_text("\n\n".join(blocks) + "\n\n", encoding="utf-8")
+    return list(read_conllu(path))
+
+
+def test_conllu_plain_sentences(tmp_path: Path) -> None:
+    rows = [("1", "Dogs", "NOUN", "2"), ("2", "bark", "VERB", "0")]
+    path = tmp_path / "en_x-ud-dev.conllu"
+    assert conllu(path, rows, rows[1:]) == [
+        {"tokens": ["Dogs", "bark"], "tags": ["NOUN", "VERB"]},
+        {"tokens": ["bark"], "tags": ["VERB"]},
+    ]
+    path.write_text(path.read_text().rstrip("\n"))  # the last sentence counts without a blank line after it
+    assert len(list(read_conllu(path))) == 2
+
+
+def test_conllu_fuses_with_the_tag_of_the_highest_word(tmp_path: Path) -> None:
+    """French: du = de + le, whose head stands outside; vámonos = a verb and two pronouns under it."""
+    rows = [
+        ("1", "vamos", "VERB", "0"),
+        ("2-4", "dámelo", "_", "_"),
+        ("2", "da", "NOUN", "1"),
+        ("3", "me", "VERB", "2"),
+        ("4", "lo", "VERB", "2"),
+        ("5", ".", "PUNCT", "1"),
+    ]
+    (row,) = conllu(tmp_path / "en_x.conllu", rows)
+    assert row == {"tokens": ["vamos", "dámelo", "."], "tags": ["VERB", "NOUN", "PUNCT"]}, "height wins over precedence"
+
+
+@pytest.mark.parametrize(
+    ("language", "tags", "chosen"),
+    [
+        ("en", ("DET", "ADP"), "ADP"),
+        ("de", ("AUX", "NOUN"), "NOUN"),
+        ("es", ("AUX", "NOUN"), "AUX"),
+        ("es", ("PRON", "AUX"), "AUX"),
+        ("fr", ("ADV", "ADP"), "ADV"),
+        ("en", ("NOUN", "PRON"), "NOUN"),
+        ("fr", ("NOUN", "PRON"), "PRON"),
+        ("it", ("PRON", "ADV"), "ADV"),
+        ("en", ("PRON", "ADV"), "PRON"),
+        ("en", ("FOO", "X"), "X"),
+    ],
+)
+def test_conllu_ties_by_the_list_of_the_language(
+    language: str, tags: tuple[str, str], chosen: str, tmp_path: Path
+) -> None:
+    rows = [("1-2", "ab", "_", "_"), ("1", "a", tags[0], "3"), ("2", "b", tags[1], "3"), ("3", "c", "VERB", "0")]
+    (row,) = conllu(tmp_path / f"{language}_bank-ud-dev.conllu", rows)
+    assert row == {"tokens": ["ab", "c"], "tags": [chosen, "VERB"]}
+
+
+def test_conllu_leaves_out_empty_nodes_and_cleans_words(tmp_path: Path) -> None:
+    rows = [("1", "10 000", "NUM", "2"), ("2", "می\u200cخواهم", "VERB", "0"), ("2.1", "ghost", "VERB", "_")]
+    (row,) = conllu(tmp_path / "fa_x.conllu", rows)
+    assert row == {"tokens": ["10000", "میخواهم"], "tags": ["NUM", "VERB"]}
+
+
+def test_conllu_drops_masked_sentences(tmp_path: Path) -> None:
+    masked = [("1", "_", "NOUN", "2"), ("2", "_", "VERB", "0")]
+    kept = [("1", "_", "PUNCT", "2"), ("2", "word", "VERB", "0")]
+    assert [row["tokens"] for row in conllu(tmp_path / "en_esl.conllu", masked, kept)] == [["_", "word"]]
+
+
+def test_conllu_cycle_ends(tmp_path: Path) -> None:
+    rows = [("1-2", "ab", "_", "_"), ("1", "a", "NOUN", "2"), ("2", "b", "VERB", "1")]
+    assert [row["tokens"] for row in conllu(tmp_path / "en_x.conllu", rows)] == [["ab"]]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("1\tword\tNOUN", "expected 10 columns separated by tabs, found 3"),
+        ("one\tword\t_\tNOUN\t_\t_\t0\t_\t_\t_", "'one' and '0' are no word number and head"),
+        ("1\tword\t_\tNOUN\t_\t_\troot\t_\t_\t_", "'1' and 'root'"),
+    ],
+)
+def test_bad_conllu_line_is_named(line: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "en_x.conllu"
+    path.write_text(f"# text\n{line}\n\n")
+    with pytest.raises(DataError, match=said) as caught:
+        list(read_conllu(path))
+    assert f"{path}, line 2:" in str(caught.value)
+
+
+def test_cache_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JIANTX_CACHE", str(tmp_path))
+    assert sources.cache_dir() == tmp_path
+    monkeypatch.delenv("JIANTX_CACHE")
+    assert sources.cache_dir() == Path.home() / ".cache" / "jiantx"
