@@ -23,7 +23,11 @@ class Registry(Generic[T]):
     def _filled(self) -> dict[str, T]:
         if self._fill is not None:
             fill, self._fill = self._fill, None  # cleared first: what `fill` imports registers here
-            fill()
+            try:
+                fill()
+            except BaseException:
+                self._fill = fill  # a registry that is not whole must not answer as if it were
+                raise
         return self._values
 
     def register(self, name: str, value: T) -> T:

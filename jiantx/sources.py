@@ -216,7 +216,8 @@ class Files(Source):
         start = data_root() or Path.cwd()
         found: list[Path] = []
         for name in _names(self.splits, split):
-            found += map(Path, sorted(glob.glob(str(start / self.pattern.format(language=word, split=name)))))
+            pattern = self.pattern.format(language=word, split=name)
+            found += (start / path for path in sorted(glob.glob(pattern, root_dir=start)))
         return found
 
     def rows(self, split: str, language: str) -> datasets.Dataset:
@@ -358,20 +359,19 @@ def read_jsonl(path: Path) -> Iterator[Row]:
 def read_squad(path: Path) -> Iterator[Row]:
     """SQuAD's JSON (v1.1 and v2): one row a question, in the Hub's columns id, title, context, question, answers."""
     try:
-        articles = json.loads(path.read_text(encoding="utf-8"))["data"]
+        for article in json.loads(path.read_text(encoding="utf-8"))["data"]:
+            for paragraph in article["paragraphs"]:
+                for qa in paragraph["qas"]:
+                    answers = qa.get("answers") or []
+                    yield {
+                        "id": qa["id"],
+                        "title": article.get("title", ""),
+                        "context": paragraph["context"],
+                        "question": qa["question"],
+                        "answers": {k: [a[k] for a in answers] for k in ("text", "answer_start")},
+                    }
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: expected SQuAD's JSON with a list under 'data' ({error!r}).") from None
-    for article in articles:
-        for paragraph in article["paragraphs"]:
-            for qa in paragraph["qas"]:
-                answers = qa.get("answers") or []
-                yield {
-                    "id": qa["id"],
-                    "title": article.get("title", ""),
-                    "context": paragraph["context"],
-                    "question": qa["question"],
-                    "answers": {k: [a[k] for a in answers] for k in ("text", "answer_start")},
-                }
+        raise DataError(f"{path}: expected SQuAD's JSON: data, paragraphs, qas, answers ({error!r}).") from None
 
 
 # Which word of a multiword token lends it its tag, among those at the same height of the tree (facts: UD conversion).
