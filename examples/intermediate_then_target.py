@@ -1,7 +1,7 @@
 """The recipe of Phang et al. 2020 (arXiv 2005.13013): encoder -> intermediate task -> target task -> other languages.
 
-    python examples/intermediate_then_target.py                                    # a small artificial world, in minutes
-    python examples/intermediate_then_target.py --encoder xlm-roberta-large --data-root hub --intermediate mnli squad_v1
+    python examples/intermediate_then_target.py                                # a small artificial world, in minutes
+    python examples/intermediate_then_target.py --encoder xlm-roberta-large --data-root hub --intermediate mnli qqp
 
 Each word of --intermediate is a row of the result: `none` is the baseline and is always run, `mnli+squad_v1` trains on
 both jointly. All flags that are not listed below are `transformers.TrainingArguments`' own and hold for every training
@@ -17,9 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jiantx as jx
 from transformers import AutoConfig, HfArgumentParser, ProgressCallback, TrainingArguments, set_seed
 from transformers.utils import logging
+
+import jiantx as jx
 
 # The paper's setting, as far as it is known (jiant's code); for the learning rate see `default_rate`.
 DEFAULTS = """--num_train_epochs 3 --per_device_train_batch_size 32 --warmup_steps 0.1 --weight_decay 0.01
@@ -30,7 +31,7 @@ PAPER_CAP = 2**17  # tasks that train jointly are drawn in proportion to their r
 def main() -> None:
     recipe, flags = parse(sys.argv[1:])
     logging.disable_progress_bar()  # the bars of loading weights; training and scoring keep theirs
-    jx.data_root(jx.default_root() if recipe.data_root is None else None if recipe.data_root == "hub" else recipe.data_root)
+    jx.data_root({None: jx.default_root, "hub": lambda: None}.get(recipe.data_root, lambda: recipe.data_root)())
     recipe.encoder = recipe.encoder or str(jx.default_encoder())
     flags = {kind: [*DEFAULTS.split(), *default_rate(recipe.encoder), *given] for kind, given in flags.items()}
     targets = choose_targets(recipe)
@@ -169,8 +170,8 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, list[str]
     parser.add_argument("--encoder", help="Hub id or folder (default: the artificial world's own, made on first use)")
     parser.add_argument("--data-root", help="folder, or hub for the Hugging Face Hub (default: the artificial world)")
     parser.add_argument("--intermediate", nargs="+", default=["none", "mnli"], metavar="TASK[+TASK…]")
-    parser.add_argument("--targets", nargs="+", metavar="TASK", help="default: the XTREME targets that the data root has")
-    parser.add_argument("--languages", nargs="+", metavar="CODE", help="languages to score (default: all that are there)")
+    parser.add_argument("--targets", nargs="+", metavar="TASK", help="default: XTREME's, as far as the data root has them")
+    parser.add_argument("--languages", nargs="+", metavar="CODE", help="what to score (default: all that are there)")
     parser.add_argument("--split", choices=("validation", "test"), default="validation")
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="how often everything is run (default: 1)")
     parser.add_argument("--max-train-examples", type=int, metavar="N", help="at most so many random rows of each task")
@@ -191,12 +192,13 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, list[str]
             word = f"--{name}"
         for kind in kinds:
             flags[kind].append(word)
-    for kind in flags:
+    for given in flags.values():
         try:  # a flag that does not exist is refused now, and not after an hour of training
-            HfArgumentParser(TrainingArguments, allow_abbrev=False).parse_args_into_dataclasses(flags[kind])
+            HfArgumentParser(TrainingArguments, allow_abbrev=False).parse_args_into_dataclasses(given)
         except ValueError as error:
             parser.error(f"{error} (not a flag of this program, nor of TrainingArguments)")
-    for name in [*(recipe.targets or []), *(t for words in recipe.intermediate if words != "none" for t in words.split("+"))]:
+    trained = [name for words in recipe.intermediate if words != "none" for name in words.split("+")]
+    for name in [*trained, *(recipe.targets or [])]:
         try:
             jx.get_task(name)
         except LookupError as error:
@@ -211,7 +213,8 @@ def default_rate(encoder: str) -> list[str]:
 
 def choose_targets(recipe: argparse.Namespace) -> list[jx.Task]:
     """The targets asked for, or those of XTREME that the data root can train and score; the others are named."""
-    found, absent = [], []
+    found: list[jx.Task] = []
+    absent: list[jx.Task] = []
     for name in recipe.targets or jx.XTREME:
         target = jx.get_task(name)
         scored = any(code in (recipe.languages or [code]) for code in target.languages(recipe.split))

@@ -6,8 +6,9 @@ python examples/new_task.py
 import argparse
 from pathlib import Path
 
-import jiantx as jx
 from transformers import TrainingArguments, set_seed
+
+import jiantx as jx
 
 mood = jx.register(
     jx.Classification(

@@ -223,7 +223,7 @@ def _check_words(predictions: Tags, references: Tags) -> None:
 
 
 class Answer(NamedTuple):
-    """The best span, and how much likelier than it no answer is (log odds): above 0, SQuAD v2's metrics read no answer."""
+    """The best span, and how much likelier than it no answer is (log odds; SQuAD v2's metrics read above 0 as none)."""
 
     text: str
     no_answer: float = 0.0
