@@ -31,7 +31,8 @@ PAPER_CAP = 2**17  # tasks that train jointly are drawn in proportion to their r
 def main() -> None:
     recipe, flags = parse(sys.argv[1:])
     logging.disable_progress_bar()  # the bars of loading weights; training and scoring keep theirs
-    jx.data_root({None: jx.default_root, "hub": lambda: None}.get(recipe.data_root, lambda: recipe.data_root)())
+    root = recipe.data_root or jx.default_root()
+    jx.data_root(None if root == "hub" else root)
     recipe.encoder = recipe.encoder or str(jx.default_encoder())
     flags = {kind: [*DEFAULTS.split(), *default_rate(recipe.encoder), *given] for kind, given in flags.items()}
     targets = choose_targets(recipe)
@@ -170,7 +171,7 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, list[str]
     parser.add_argument("--encoder", help="Hub id or folder (default: the artificial world's own, made on first use)")
     parser.add_argument("--data-root", help="folder, or hub for the Hugging Face Hub (default: the artificial world)")
     parser.add_argument("--intermediate", nargs="+", default=["none", "mnli"], metavar="TASK[+TASK…]")
-    parser.add_argument("--targets", nargs="+", metavar="TASK", help="default: XTREME's, as far as the data root has them")
+    parser.add_argument("--targets", nargs="+", metavar="TASK", help="default: XTREME's, where the data root has them")
     parser.add_argument("--languages", nargs="+", metavar="CODE", help="what to score (default: all that are there)")
     parser.add_argument("--split", choices=("validation", "test"), default="validation")
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="how often everything is run (default: 1)")
