@@ -19,12 +19,15 @@ LONGEST_WORD = 100  # pieces; a longer "word" is noise and becomes one unknown p
 
 
 def _backend(tokenizer: PreTrainedTokenizerBase) -> Any:
+    """The tokenizer itself, without the cutting and padding that its last caller may have left on."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise DataError(
             f"{type(tokenizer).__name__} has no fast form, and offsets need one. "
             "Save the tokenizer with a tokenizer.json."
         )
+    backend.no_padding()
+    backend.no_truncation()
     return backend
 
 
@@ -38,7 +41,6 @@ def encode(
 ) -> list[Encoding]:
     """Encode texts or pairs with special tokens; the longer side is cut, at its end or at its start, until it fits."""
     backend = _backend(tokenizer)
-    backend.no_padding()
     backend.enable_truncation(max_length, direction="right" if cut == "end" else "left")
     try:
         found: list[Encoding] = backend.encode_batch(list(texts) if pairs is None else list(zip(texts, pairs)))
@@ -108,8 +110,6 @@ def frame(tokenizer: PreTrainedTokenizerBase, pair: bool = False) -> Frame:
 def pieces(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[Encoding]:
     """Encode texts without special tokens and without cutting."""
     backend = _backend(tokenizer)
-    backend.no_padding()
-    backend.no_truncation()
     found: list[Encoding] = backend.encode_batch(list(texts), add_special_tokens=False)
     return found
 
@@ -123,8 +123,6 @@ def word_pieces(
     than `LONGEST_WORD` of them, becomes the unknown piece. Every word has at least one.
     """
     backend = _backend(tokenizer)
-    backend.no_padding()
-    backend.no_truncation()
     # a byte-level tokenizer knows words by the space before them
     splitter = str(backend.pre_tokenizer)
     space = " " if "ByteLevel" in splitter and "add_prefix_space=True" not in splitter else ""
