@@ -1,0 +1,253 @@
+"""What every task has: its name, its labels, its errors, its main score."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import pytest
+import torch
+from datasets import ClassLabel, Dataset, Features, Sequence, Value
+
+import jiantx as jx
+from jiantx import task as task_module
+from jiantx.metrics import accuracy, f1_of, micro_f1
+from jiantx.sources import DataError
+from jiantx.task import RESERVED, TASKS, get_task, register
+
+LABELS = ("no", "yes")
+
+
+def rows(*labels: Any, **columns: Any) -> list[dict[str, Any]]:
+    return [{"text": f"text {i}", "label": label, **columns} for i, label in enumerate(labels)]
+
+
+def task(source: Any = None, **fields: Any) -> jx.Classification:
+    if isinstance(source, list | Dataset):
+        source = jx.Rows({"train": source})
+    fields = {"name": "mood", "labels": LABELS, **fields}
+    return jx.Classification(source=source or jx.Rows({"train": rows("no", "yes")}), **fields)
+
+
+def error_of(task: jx.Task, split: str = "train", language: str = "en", **options: Any) -> str:
+    with pytest.raises(DataError) as caught:
+        list(task.examples(split, language, **options))
+    return str(caught.value)
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["", "Mood", "mood-2", "2mood", "mood.en", "a b", "_mood", "änd", "mood\n"])
+@pytest.mark.parametrize("field", ["name", "head"])
+def test_names_that_cannot_be(name: str, field: str) -> None:
+    if field == "head" and not name:
+        pytest.skip("an empty head is none")
+    with pytest.raises(ValueError, match="small letters, digits and _"):
+        task(**{field: name})
+
+
+def test_reserved_names_are_those_of_torch() -> None:
+    """An attribute of `nn.ModuleDict` cannot name a head (tried: `keys`, `type`, `train`)."""
+    attributes = {name for name in dir(torch.nn.ModuleDict()) if re.fullmatch(r"[a-z][a-z0-9_]*", name)}
+    assert attributes == RESERVED
+    for name in ("keys", "type", "train", "to", "training"):
+        with pytest.raises(ValueError, match=f"'{name}' cannot be a name"):
+            task(name=name)
+        with pytest.raises(ValueError, match=f"'{name}' cannot be a name"):
+            task(head=name)
+
+
+def test_head_name_follows_the_name_unless_given() -> None:
+    assert task().head_name == "mood"
+    assert task().replace(name="other").head_name == "other"
+    assert task(head="shared").replace(name="other").head_name == "shared"
+    assert task(head="shared").head == "shared" and task().head is None
+
+
+def test_tasks_are_values() -> None:
+    one = task()
+    assert one.replace() == one and one.replace(max_length=128).max_length == 128 and one.max_length == 256
+    with pytest.raises(AttributeError):
+        one.name = "other"  # type: ignore[misc]
+
+
+def test_registered_once_and_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    get_task("xnli")  # the library is there
+    monkeypatch.setattr(TASKS, "_values", dict(TASKS._values))
+    mine = task(name="my_own_task")
+    assert register(mine) is mine is get_task("my_own_task")
+    with pytest.raises(ValueError, match=r"A task named 'xnli' is registered already"):
+        register(task(name="xnli"))
+
+
+def test_misspelt_name_is_answered_with_near_ones() -> None:
+    with pytest.raises(LookupError, match=r"^No task is named 'xnly'\. Did you mean 'xnli'"):
+        get_task("xnly")
+
+
+def test_unregistered_task_is_usable() -> None:
+    mine = task(name="nowhere_registered")
+    assert [e.label for e in mine.examples("train", labelled=True)] == ["no", "yes"]
+    assert "nowhere_registered" not in TASKS
+
+
+def test_labels_from_a_function_are_asked_for_once() -> None:
+    calls = []
+
+    def labels() -> tuple[str, ...]:
+        calls.append(1)
+        return LABELS
+
+    mine = task(labels=labels)
+    assert not calls
+    assert mine.label_names == LABELS == mine.label_names and len(calls) == 1
+    assert [e.label for e in mine.examples("train")] == ["no", "yes"]
+
+
+# --- labels by name --------------------------------------------------------------------------------------------------
+
+
+def coded(labels: list[Any], names: list[str]) -> Dataset:
+    features = Features({"text": Value("string"), "label": ClassLabel(names=names)})
+    return Dataset.from_dict({"text": ["t"] * len(labels), "label": labels}, features=features)
+
+
+@pytest.mark.parametrize("names", [["no", "yes"], ["yes", "no"]])
+def test_order_of_classes_never_matters(names: list[str]) -> None:
+    """J19, L1: swapped labels went unnoticed."""
+    found = list(task(coded([0, 1], names)).examples("train"))
+    assert [e.label for e in found] == names
+
+
+@pytest.mark.parametrize("names", [["no", "maybe"], ["no"], ["no", "yes", "perhaps"]])
+def test_other_names_than_the_task_s_print_both_lists(names: list[str]) -> None:
+    message = error_of(task(coded([0], names)))
+    assert str(names) in message and str(list(LABELS)) in message
+    assert "Task mood, split 'train', language 'en'" in message
+
+
+def test_names_inside_lists_are_compared_too() -> None:
+    features = Features({"tokens": Sequence(Value("string")), "tags": Sequence(ClassLabel(names=["O", "X"]))})
+    held = Dataset.from_dict({"tokens": [["a"]], "tags": [[1]]}, features=features)
+    mine = jx.TokenClassification(name="tags", source=jx.Rows({"train": held}), labels=("O", "Y"))
+    message = error_of(mine)
+    assert "['O', 'X']" in message and "['O', 'Y']" in message
+
+
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [
+        ("maybe", r"Unknown label 'maybe'\. The task's labels are \['no', 'yes'\]"),
+        ("No", "Unknown label 'No'"),
+        (1, "The label is 1, and the data set does not say what it stands for"),
+        (True, "The label is True, and the data set does not say"),
+        (0.5, "The label is 0.5"),
+    ],
+)
+def test_labels_that_cannot_be_matched(label: Any, said: str) -> None:
+    assert re.search(said, error_of(task([{"text": "t", "label": label}])))
+
+
+def test_column_function_says_what_integers_mean() -> None:
+    mine = task([{"text": "t", "label": 1}], label=lambda row: LABELS[row["label"]])
+    assert [e.label for e in mine.examples("train", labelled=True)] == ["yes"]
+
+
+# --- errors name the place -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ({"text": "", "label": "no"}, "Column 'text' is an empty text"),
+        ({"text": " \t\n", "label": "no"}, "Column 'text' is an empty text"),
+        ({"text": None, "label": "no"}, "Column 'text' holds None; expected text"),
+        ({"text": "t", "label": "??"}, "Unknown label"),
+    ],
+)
+def test_message_has_task_split_language_row(bad: dict[str, Any], said: str) -> None:
+    good = {"text": "t", "label": "no", "pair": "p"}
+    by_language = {"de": [good, good, bad]}
+    message = error_of(task(jx.Rows({"dev": by_language})), "dev", "de")
+    assert message.startswith("Task mood, split 'dev', language 'de', row 2: ")
+    assert said in message
+
+
+def test_column_function_that_asks_for_a_missing_column() -> None:
+    def joined(row: dict[str, Any]) -> str:
+        return f"{row['text']} {row['pair']}"
+
+    message = error_of(task(rows("no"), text=joined))
+    assert "row 0: The row has no column 'pair' (asked for by joined). It has: text, label." in message
+
+
+def test_missing_column_lists_those_there_are() -> None:
+    message = error_of(task(rows("no"), text="premise"))
+    assert "row 0: The row has no column 'premise'. It has: text, label." in message
+    message = error_of(task(rows("no"), label="gold"), labelled=True)
+    assert "The row has no column 'gold'. It has: text, label." in message
+
+
+def test_raw_rows_need_no_gold() -> None:
+    (example,) = task([{"text": "t"}]).examples("train")
+    assert example.label is None and task().reference(example) is None
+
+
+def test_missing_split_and_language_name_the_task() -> None:
+    assert error_of(task(), "test").startswith("Task mood, split 'test', language 'en': The rows have no split 'test'")
+    assert error_of(task(), "train", "de").startswith("Task mood, split 'train', language 'de': There is no language")
+
+
+def test_no_words() -> None:
+    held = [{"tokens": ["a"], "tags": ["O"]}, {"tokens": [], "tags": []}]
+    mine = jx.TokenClassification(name="tags", source=jx.Rows({"train": held}), labels=("O",))
+    assert "row 1: The sentence has no words." in error_of(mine)
+
+
+@pytest.mark.parametrize("placeholder", [-1, None])
+def test_withheld_labels_say_which_split_has_some(placeholder: Any) -> None:
+    """XTREME's test sets hold placeholders: scoring them must not give 0.33."""
+    splits = {"train": coded([1], list(LABELS)), "test": coded([placeholder], list(LABELS))}
+    mine = task(jx.Rows({**splits, "validation": coded([0], list(LABELS))}))
+    assert [e.label for e in mine.examples("test")] == [None], "predicting is allowed"
+    message = error_of(mine, "test", labelled=True)
+    assert message.endswith(
+        "row 0: The label is a placeholder, so nothing can be scored. Splits with labels: train, validation."
+    )
+    alone = task(jx.Rows({"test": splits["test"]}))
+    assert error_of(alone, "test", labelled=True).endswith("Splits with labels: none.")
+
+
+def test_placeholder_in_the_midst_is_found() -> None:
+    mine = task([{"text": "t", "label": "no"}, {"text": "t", "label": ""}])
+    assert "row 1: The label is a placeholder" in error_of(mine, labelled=True)
+
+
+def test_ids_are_the_rows_own_or_their_numbers() -> None:
+    assert [e.id for e in task(rows("no", "yes")).examples("train")] == ["0", "1"]
+    held = [{"id": 7, "text": "t", "label": "no"}, {"id": 9, "text": "t", "label": "no"}]
+    assert [(e.id, e.language) for e in task(jx.Rows({"train": {"tr": held}})).examples("train", "tr")] == [
+        ("7", "tr"),
+        ("9", "tr"),
+    ]
+
+
+def test_languages_are_the_source_s() -> None:
+    mine = task(jx.Rows({"train": {"de": rows("no"), "zh": rows("no")}}))
+    assert mine.languages("train") == ("de", "zh") and mine.languages("test") == ()
+
+
+# --- the main score --------------------------------------------------------------------------------------------------
+
+
+def test_main_score_is_the_mean_of_the_main_metrics() -> None:
+    f1 = f1_of("yes")
+    both = task(metrics=(accuracy, f1))
+    (name,) = {task_module.metric_name(f1)}
+    assert both.main_score({"accuracy": 80.0, name: 60.0}) == 70.0
+    one = task(metrics=(accuracy, f1), main_metrics=(accuracy,))
+    assert one.main_score({"accuracy": 80.0, name: 60.0}) == 80.0
+    assert math.isnan(both.main_score({"accuracy": 80.0})), "a missing part is no zero"
+    assert task(metrics=(micro_f1,)).main_score({"micro_f1": 3.0, "accuracy": 9.0}) == 3.0
