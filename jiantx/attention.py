@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -16,8 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import MODEL_FOR_TEXT_ENCODING_MAPPING, AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
-from transformers import AutoModelForTextEncoding
+from transformers import (
+    MODEL_FOR_TEXT_ENCODING_MAPPING,
+    AutoConfig,
+    AutoModel,
+    AutoModelForTextEncoding,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 from transformers.masking_utils import AttentionMaskInterface
 from transformers.modeling_utils import AttentionInterface
 
@@ -67,8 +72,8 @@ def flat_attention(
         raise ValueError(f"{type(module).__name__} ran flat attention, but was not told where the sequences lie.")
     _calls[0] += 1
     if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16):
-        return _varlen(query, key, value, sequences, scaling, sliding_window), None
-    parts = [x.split(sequences.sizes, dim=2) for x in (query, key, value)]
+        return _varlen(query, key, value, sequences=sequences, scaling=scaling, window=sliding_window), None
+    parts = [torch.split(x, sequences.sizes, dim=2) for x in (query, key, value)]
     found = [
         scaled_dot_product_attention(q, k, v, attn_mask=_band(q.shape[2], sliding_window, q.device), scale=scaling)
         for q, k, v in zip(*parts, strict=True)
@@ -77,15 +82,16 @@ def flat_attention(
 
 
 def _varlen(
-    query: Tensor, key: Tensor, value: Tensor, sequences: Sequences, scaling: float | None, window: int | None
+    query: Tensor, key: Tensor, value: Tensor, *, sequences: Sequences, scaling: float | None, window: int | None
 ) -> Tensor:
     from torch.nn.attention.varlen import varlen_attn
 
     q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))  # (tokens, heads, size)
     reach = -1 if window is None else window - 1
     bounds, longest = sequences.bounds, sequences.longest
-    found: Tensor = varlen_attn(q, k, v, bounds, bounds, longest, longest, scale=scaling, window_size=(reach, reach))
-    return found[None]
+    found: Any = varlen_attn(q, k, v, bounds, bounds, longest, longest, scale=scaling, window_size=(reach, reach))
+    states: Tensor = found[None]
+    return states
 
 
 def _band(length: int, window: int | None, device: torch.device) -> Tensor | None:
@@ -113,10 +119,11 @@ def position_offset(config: PreTrainedConfig) -> int | None:
 def _tested(kind: str, config_json: str) -> int | None:
     config = _twin_config(json.loads(config_json))
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)  # `torch.manual_seed` would seed the GPUs too
         try:
-            flat = encoder_class(config)._from_config(copy.deepcopy(config), attn_implementation=NAME, dtype=torch.float32)
-            padded = encoder_class(config)._from_config(copy.deepcopy(config), dtype=torch.float32)
+            encoder = encoder_class(config)
+            flat = encoder._from_config(copy.deepcopy(config), attn_implementation=NAME, dtype=torch.float32)
+            padded = encoder._from_config(copy.deepcopy(config), dtype=torch.float32)
         except (ValueError, TypeError, NotImplementedError):  # it knows no attention but its own
             return None
         padded.load_state_dict(flat.state_dict())
@@ -155,7 +162,8 @@ def _twin_config(values: dict[str, Any]) -> PreTrainedConfig:
 def _padded_states(encoder: PreTrainedModel, ids: list[Tensor], pad: int) -> Tensor:
     rows = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=pad)
     mask = torch.nn.utils.rnn.pad_sequence([torch.ones_like(i) for i in ids], batch_first=True)
-    return encoder(input_ids=rows, attention_mask=mask).last_hidden_state[mask.bool()]
+    states: Tensor = encoder(input_ids=rows, attention_mask=mask).last_hidden_state[mask.bool()]
+    return states
 
 
 @torch.no_grad()
@@ -174,7 +182,7 @@ def _flat_states(encoder: PreTrainedModel, ids: list[Tensor], offset: int) -> Te
     return states if _calls[0] - before == 2 else None
 
 
-def layers_of(encoder: PreTrainedModel) -> Iterable[torch.nn.Module] | None:
+def layers_of(encoder: PreTrainedModel) -> torch.nn.ModuleList | None:
     """The encoder's layers in order, or None where it has no such list (ALBERT shares one)."""
     depth = encoder.config.num_hidden_layers
     for module in encoder.modules():

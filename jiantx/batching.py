@@ -30,9 +30,9 @@ def collate(
     """A flat batch of some features, on the CPU; pure: the same features and `keys`, the same batch.
 
     input_ids, position_ids (total tokens,): positions from 0 in each sequence; lengths (sequences,); longest: their
-    maximum; sequences (features,): sequences of each feature; most_sequences: their maximum; counts (features,): outputs
-    of each feature; task and head: names; and every other list column of the features, its entries one after the other. Columns that end in `_positions` hold places in the
-    batch instead of places in the feature.
+    maximum; sequences (features,): sequences of each feature; most_sequences: their maximum; counts (features,):
+    outputs of each feature; task and head: names; and every other list column of the features, its entries one after
+    the other. Columns that end in `_positions` hold places in the batch instead of places in the feature.
     """
     flat: dict[str, np.ndarray] = {}
     sizes: dict[str, np.ndarray] = {}
@@ -43,10 +43,10 @@ def collate(
             sizes[name] = np.diff(array.offsets.to_numpy())
     tokens = sizes["input_ids"]
     starts = np.cumsum(tokens) - tokens
-    for name in flat:
+    for name, places in flat.items():
         if name.endswith("_positions"):
-            flat[name] = flat[name] + np.repeat(starts, sizes[name])
-    flat["counts"] = sizes[task.outputs_along] if task.outputs_along in sizes else tokens
+            flat[name] = places + np.repeat(starts, sizes[name])
+    flat["counts"] = sizes.get(task.outputs_along, tokens)
     flat["sequences"] = sizes["lengths"]
     flat = task.augment(flat, tokenizer, keys)
 
@@ -115,13 +115,11 @@ class TrainingLoader(DataLoader[Batch]):
         self.batch_sampler.set_epoch(epoch)  # type: ignore[union-attr]
 
 
-def _same(batch: Batch) -> Batch:
+def _same(batch: Any) -> Any:
     return batch
 
 
-def sorted_batches(
-    lengths: np.ndarray, batch_size: int, *, rank: int = 0, ranks: int = 1
-) -> list[np.ndarray]:
+def sorted_batches(lengths: np.ndarray, batch_size: int, *, rank: int = 0, ranks: int = 1) -> list[np.ndarray]:
     """Rows in batches of like length, the longest first, this rank's share of them; each row is in exactly one."""
     order = np.argsort(-lengths, kind="stable")
     return [order[i : i + batch_size] for i in range(0, len(order), batch_size)][rank::ranks]

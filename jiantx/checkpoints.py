@@ -75,8 +75,8 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def rotate(folder: Path, keep: int | None, best: str | None) -> None:
-    """Delete all but the newest `keep` whole checkpoints and the best; None keeps all."""
-    if keep is None:
+    """Delete all but the newest `keep` whole checkpoints and the best; None and 0 keep all, as in transformers."""
+    if not keep:
         return
     whole = [path for path in checkpoints(folder) if (path / MANIFEST).is_file()]
     for path in whole[: max(0, len(whole) - keep)]:

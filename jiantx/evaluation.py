@@ -47,9 +47,8 @@ def evaluate(
     >>> evaluate(model, [get_task("xnli")], languages=["de", "sw"]).to_markdown()  # doctest: +SKIP
     """
     chosen = {task.name: _languages(task, split, languages) for task in tasks}
-    if languages is not None:
-        if unknown := set(languages) - {language for found in chosen.values() for language in found}:
-            raise DataError(f"No task has the language(s) {', '.join(sorted(unknown))} in its split {split!r}: {chosen}.")
+    if unknown := set(languages or ()) - {language for found in chosen.values() for language in found}:
+        raise DataError(f"No task has the language(s) {', '.join(sorted(unknown))} in its split {split!r}: {chosen}.")
     records: list[Score] = []
     for task in tasks:
         parts = [
@@ -65,16 +64,13 @@ def evaluate(
             records += _scores(part, decoded, references)
             if predictions is not None and PartialState().is_main_process:
                 _write_predictions(Path(predictions), part, decoded, references)
-            if part.truncated:
-                logger.warning(
-                    f"{task.name} {split} {part.language}: {part.truncated:,} of {len(part.table):,} inputs were cut to "
-                    f"{part.max_length} tokens."
-                )
+            for note in part.notes():
+                logger.warning(note)
     return Report(records)
 
 
-def predict(model: MultitaskModel, task: Task, rows: Sequence[Row], *, language: str = "en") -> list[Prediction]:
-    """Predict for raw rows; no gold is needed. One prediction a row, in order.
+def predict(model: MultitaskModel, task: Task, rows: Sequence[Row], *, language: str = "en") -> list[Any]:
+    """Predict for raw rows; no gold is needed. One `Prediction` of the task's type a row, in order.
 
     >>> predict(model, xnli, [{"premise": "It rains.", "hypothesis": "It is wet."}])[0].label  # doctest: +SKIP
     """

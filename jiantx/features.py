@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -232,28 +232,39 @@ def _tokenizer_hash(tokenizer: PreTrainedTokenizerBase, size: int) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
+_Cached = functools._lru_cache_wrapper
+
+
 def source_text(function: Callable[..., Any], seen: frozenset[int] = frozenset()) -> str:
     """The text of a function, of what it closes over, and of the functions and constants of its module that it uses."""
     if isinstance(function, functools.partial):
         return _value_text((function.func, function.args, function.keywords), seen)
+    if isinstance(function, _Cached):
+        return source_text(function.__wrapped__, seen)
     code = getattr(function, "__code__", None)
+    if code is None and inspect.isfunction(type(function).__call__):  # an object that can be called
+        return f"{_object_text(function, seen)}\n{source_text(type(function).__call__, seen)}"
     if code is None or id(function) in seen:
         return getattr(function, "__qualname__", repr(function))
     seen |= {id(function)}
-    try:
-        text = inspect.getsource(code)
-    except (OSError, TypeError):  # typed into an interpreter: its code will do
-        text = _code_text(code)
     cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
     space = getattr(function, "__globals__", {})
     used = [space[name] for name in _names(code) if name in space]
-    defaults = (getattr(function, "__defaults__", None), getattr(function, "__kwdefaults__", None))
-    return "\n".join([text, *(_value_text(value, seen) for value in (*defaults, *cells, *used))])
+    bound = (getattr(function, "__defaults__", None), getattr(function, "__kwdefaults__", None))
+    owner = getattr(function, "__self__", None)
+    return "\n".join([_own_text(code), *(_value_text(value, seen) for value in (*bound, owner, *cells, *used))])
+
+
+def _own_text(code: CodeType) -> str:
+    try:
+        return inspect.getsource(code)
+    except (OSError, TypeError):  # typed into an interpreter: its code will do
+        return _code_text(code)
 
 
 def _value_text(value: Any, seen: frozenset[int]) -> str:
     """A text that is the same in every process: no addresses, no order of a set."""
-    if inspect.isfunction(value) or isinstance(value, functools.partial):
+    if inspect.isfunction(value) or isinstance(value, functools.partial | _Cached):
         return source_text(value, seen)
     if isinstance(value, set | frozenset):
         return f"{{{', '.join(sorted(_value_text(v, seen) for v in value))}}}"
@@ -261,7 +272,25 @@ def _value_text(value: Any, seen: frozenset[int]) -> str:
         return f"{{{', '.join(f'{k!r}: {_value_text(v, seen)}' for k, v in value.items())}}}"
     if isinstance(value, list | tuple):
         return f"({', '.join(_value_text(v, seen) for v in value)})"
-    return repr(value) if isinstance(value, str | bytes | int | float | None) else type(value).__qualname__
+    if isinstance(value, ModuleType):
+        return value.__name__
+    return _class_text(value) if isinstance(value, type) else _object_text(value, seen)
+
+
+def _class_text(kind: type) -> str:
+    """The name of a class and the text of its methods."""
+    methods = (getattr(value, "__func__", value) for value in vars(kind).values())
+    return "\n".join([kind.__qualname__, *(_own_text(m.__code__) for m in methods if inspect.isfunction(m))])
+
+
+def _object_text(value: Any, seen: frozenset[int]) -> str:
+    """An object's `repr`, or where that holds addresses, its class and attributes."""
+    text = repr(value)
+    if " at 0x" not in text:
+        return text
+    if id(value) in seen:
+        return type(value).__qualname__
+    return f"{_class_text(type(value))}{_value_text(getattr(value, '__dict__', {}), seen | {id(value)})}"
 
 
 def _names(code: CodeType) -> Iterator[str]:

@@ -26,10 +26,10 @@ Batch = Mapping[str, Any]
 
 @dataclass
 class HeadOutput(ModelOutput):
-    """loss: summed over the batch's items; items: how many; outputs: tensors that run along `Task.outputs_along`."""
+    """loss: summed over the batch's items; num_items: how many; outputs: run along the task's `outputs_along`."""
 
     loss: Tensor | None = None
-    items: Tensor | None = None
+    num_items: Tensor | None = None  # not `items`: a ModelOutput is a dictionary, and has a method of that name
     outputs: dict[str, Tensor] | None = None
 
 
@@ -81,7 +81,8 @@ def mean_states(states: Tensor, batch: Batch) -> Tensor:
     lengths = batch["lengths"]
     owner = torch.repeat_interleave(torch.arange(len(lengths), device=states.device), lengths, output_size=len(states))
     sums = states.new_zeros((len(lengths), states.shape[1]), dtype=torch.float32).index_add_(0, owner, states.float())
-    return (sums / lengths[:, None]).to(states.dtype)
+    means: Tensor = (sums / lengths[:, None]).to(states.dtype)
+    return means
 
 
 def rows_of(values: Tensor, sizes: Tensor, width: int, fill: float) -> Tensor:
@@ -92,7 +93,7 @@ def rows_of(values: Tensor, sizes: Tensor, width: int, fill: float) -> Tensor:
 
 
 class PooledHead(Head):
-    """dropout - dense - tanh - dropout - linear at the first token: XLM-R's in transformers; the dense is the pooler's."""
+    """dropout - dense - tanh - dropout - linear at the first token: XLM-R's in transformers; dense is the pooler's."""
 
     def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any], size: int) -> None:
         super().__init__(encoder, config)
@@ -103,7 +104,8 @@ class PooledHead(Head):
     def scores(self, states: Tensor, batch: Batch) -> Tensor:
         """(sequences, size) logits in float32."""
         pooled = self.dropout(first_states(states, batch, self.config.get("first", "cls")))
-        return self.out(self.dropout(torch.tanh(self.dense(pooled)))).float()
+        found: Tensor = self.out(self.dropout(torch.tanh(self.dense(pooled)))).float()
+        return found
 
 
 class ClassificationHead(PooledHead):
@@ -114,7 +116,7 @@ class ClassificationHead(PooledHead):
 
     def forward(self, states: Tensor, batch: Batch) -> HeadOutput:
         logits, labels = self.scores(states, batch), batch["labels"]
-        found = HeadOutput(items=labels.ne(-100).sum())
+        found = HeadOutput(num_items=labels.ne(-100).sum())
         if self.config["multi_label"]:
             targets = batch["targets"].view_as(logits)
             loss = binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=1)
@@ -134,7 +136,7 @@ class RegressionHead(PooledHead):
 
     def forward(self, states: Tensor, batch: Batch) -> HeadOutput:
         numbers, labels = self.scores(states, batch)[:, 0], batch["labels"]
-        found = HeadOutput(items=labels.ne(-100).sum())
+        found = HeadOutput(num_items=labels.ne(-100).sum())
         found.loss = ((numbers - batch["targets"]).square() * labels.ne(-100)).sum()
         if not self.training:
             found.outputs = {"numbers": numbers}
@@ -149,7 +151,7 @@ class MultipleChoiceHead(PooledHead):
 
     def forward(self, states: Tensor, batch: Batch) -> HeadOutput:
         scores, labels, choices = self.scores(states, batch)[:, 0], batch["labels"], batch["sequences"]
-        found = HeadOutput(items=labels.ne(-100).sum())
+        found = HeadOutput(num_items=labels.ne(-100).sum())
         logits = rows_of(scores, choices, batch["most_sequences"], -math.inf)  # (examples, most choices)
         found.loss = cross_entropy(logits, labels, reduction="sum")
         if not self.training:
@@ -168,7 +170,7 @@ class TokenClassificationHead(Head):
     def forward(self, states: Tensor, batch: Batch) -> HeadOutput:
         logits = self.out(self.dropout(states[batch["word_positions"]])).float()  # (words, labels)
         labels = batch["labels"]
-        found = HeadOutput(items=labels.ne(-100).sum(), loss=cross_entropy(logits, labels, reduction="sum"))
+        found = HeadOutput(num_items=labels.ne(-100).sum(), loss=cross_entropy(logits, labels, reduction="sum"))
         if not self.training:
             probabilities, tags = logits.softmax(dim=1).max(dim=1)
             found.outputs = {"tags": tags, "probabilities": probabilities}
@@ -187,7 +189,7 @@ class QuestionAnsweringHead(Head):
         labels, lengths = batch["labels"], batch["lengths"]
         total = rows_of(logits, lengths, batch["longest"], -math.inf).logsumexp(dim=1)  # (windows, 2)
         gold = torch.stack([logits[batch["start_positions"], 0], logits[batch["end_positions"], 1]], dim=1)
-        found = HeadOutput(items=labels.ne(-100).sum())
+        found = HeadOutput(num_items=labels.ne(-100).sum())
         found.loss = ((total - gold).mean(dim=1) * labels.ne(-100)).sum()
         if not self.training:
             found.outputs = {"start_logits": logits[:, 0], "end_logits": logits[:, 1]}
@@ -219,7 +221,7 @@ class RetrievalHead(Head):
             return HeadOutput(outputs={"embeddings": vectors})
         scores = self.log_scale.exp() * vectors[::2] @ vectors[1::2].T  # (queries, candidates)
         gold = torch.arange(len(scores), device=scores.device)
-        return HeadOutput(items=scores.new_tensor(len(scores)), loss=cross_entropy(scores, gold, reduction="sum"))
+        return HeadOutput(num_items=scores.new_tensor(len(scores)), loss=cross_entropy(scores, gold, reduction="sum"))
 
     def collect(self, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
         vectors = outputs["embeddings"]
@@ -235,7 +237,7 @@ class MaskedLMHead(Head):
 
     def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any]) -> None:
         super().__init__(encoder, config)
-        size = getattr(encoder, "embedding_size", None) or encoder.hidden_size
+        size = _first(encoder, ("embedding_size", "input_embedding_size"), encoder.hidden_size)
         self.dense = nn.Linear(encoder.hidden_size, size, bias=getattr(encoder, "classifier_bias", True))
         self.activation = ACT2FN[_first(encoder, ("classifier_activation", "hidden_act", "activation"), "gelu")]
         eps = _first(encoder, ("layer_norm_eps", "norm_eps"), 1e-12)
@@ -246,7 +248,9 @@ class MaskedLMHead(Head):
         hidden = self.norm(self.activation(self.dense(states[batch["masked_positions"]])))
         logits = linear(hidden, batch["embedding"], self.bias).float()  # (masked positions, vocabulary)
         labels = batch["labels"]
-        found = HeadOutput(items=labels.new_tensor(len(labels)), loss=cross_entropy(logits, labels, reduction="sum"))
+        found = HeadOutput(
+            num_items=labels.new_tensor(len(labels)), loss=cross_entropy(logits, labels, reduction="sum")
+        )
         if not self.training:
             guesses = logits.argmax(dim=1)
             found.outputs = {"token_ids": guesses, "correct": guesses == labels}

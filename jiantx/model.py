@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -61,11 +61,11 @@ class MultitaskConfig(PreTrainedConfig):
         if isinstance(encoder, Mapping):
             values = dict(encoder)
             encoder = AutoConfig.for_model(values.pop("model_type"), **values)
-        self.encoder = encoder
-        self.heads = {name: dict(head) for name, head in (heads or {}).items()}
         for token in ("pad_token_id", "bos_token_id", "eos_token_id"):  # or Trainer aligns them, and says so each time
             kwargs.setdefault(token, getattr(encoder, token, None))
-        super().__init__(**kwargs)
+        super().__init__(**kwargs)  # first: it would forget which attention a loaded encoder's config asks for
+        self.encoder = encoder
+        self.heads = {name: dict(head) for name, head in (heads or {}).items()}
 
 
 AutoConfig.register("jiantx", MultitaskConfig)
@@ -88,7 +88,7 @@ class MultitaskModel(PreTrainedModel):
     def __init__(self, config: MultitaskConfig, encoder: PreTrainedModel | None = None) -> None:
         super().__init__(config)
         self.encoder = encoder if encoder is not None else _new_encoder(config.encoder)
-        self.heads: nn.ModuleDict = nn.ModuleDict(
+        self.heads: Any = nn.ModuleDict(  # name -> Head; of a ModuleDict mypy knows no more than Module
             {name: HEADS[head["type"]](self.encoder.config, head) for name, head in config.heads.items()}
         )
         self.tokenizer: PreTrainedTokenizerBase | None = None
@@ -115,28 +115,34 @@ class MultitaskModel(PreTrainedModel):
         weights are float32 unless a dtype is given. ValueError if encoder weights are missing.
         """
         dtype = kwargs.pop("dtype", torch.float32)
-        hub = {k: kwargs[k] for k in ("revision", "cache_dir", "token", "local_files_only", "subfolder") if k in kwargs}
+        hub: dict[str, Any] = {
+            k: kwargs[k] for k in ("revision", "cache_dir", "token", "local_files_only", "subfolder") if k in kwargs
+        }
         config = AutoConfig.from_pretrained(path, **hub)
         wanted = _head_configs(tasks) if tasks is not None else None
         if isinstance(config, MultitaskConfig):
-            model = super().from_pretrained(path, config=config, dtype=dtype, **kwargs)
+            with _quietly():
+                model, info = super().from_pretrained(path, config=config, dtype=dtype, **_TELLING, **kwargs)
+            _check_weights(path, config, model, info)
             if wanted is not None:
                 model._set_heads(wanted, keep=heads == "keep")
         else:
             if wanted is None:
                 raise ValueError(f"{os.fspath(path)} is a plain encoder: give the tasks that it is to learn.")
-            encoder, mlm = _load_encoder(path, config, dtype, any(h["type"] == "masked_lm" for h in wanted.values()), kwargs)
+            with_mlm = any(head["type"] == "masked_lm" for head in wanted.values())
+            encoder, mlm = _load_encoder(path, config, dtype, with_mlm, kwargs)
             model = cls(MultitaskConfig(encoder=encoder.config), encoder=encoder)
             model._set_heads(wanted, keep=False)
             for head in model.heads.values():
                 if mlm and head.config["type"] == "masked_lm":
-                    head.load_state_dict(mlm)
+                    head.load_state_dict({**head.state_dict(), **mlm})  # some checkpoints have no bias
                     logger.info("The masked-LM head is the checkpoint's own.")
-            model.heads.to(dtype)
         model.tokenizer = _load_tokenizer(path, hub)
         model._mark_pooling()
+        model._limit_length()
         model._choose_path(padding_free)
-        return model.eval()
+        found: Self = model.eval()
+        return found
 
     def _set_heads(self, wanted: Mapping[str, Mapping[str, Any]], *, keep: bool) -> None:
         """Keep the heads that fit, make the others new."""
@@ -151,9 +157,9 @@ class MultitaskModel(PreTrainedModel):
                     )
                 kept.append(name)
         new = {n: HEADS[h["type"]](self.encoder.config, h) for n, h in wanted.items() if n not in kept}
-        for head in new.values():
-            head.apply(self._init_weights)
-            head.to(self.device)
+        for module in new.values():
+            module.apply(self._init_weights)
+            module.to(device=self.device, dtype=self.dtype)
         self.heads = nn.ModuleDict({n: new[n] if n in new else self.heads[n] for n in wanted})
         self.config.heads = {n: dict(head) for n, head in wanted.items()}
         logger.info(f"Heads kept: {', '.join(kept) or 'none'}; new: {', '.join(new) or 'none'}.")
@@ -172,6 +178,15 @@ class MultitaskModel(PreTrainedModel):
         if self.tokenizer is not None and self.tokenizer.cls_token_id is None:
             for name, head in self.heads.items():
                 head.config["first"] = self.config.heads[name]["first"] = "mean"
+
+    def _limit_length(self) -> None:
+        """A tokenizer that does not say how long a sequence may be (many do not) learns it from the encoder."""
+        most = getattr(self.encoder.config, "max_position_embeddings", None)
+        if self.tokenizer is not None and most and self.tokenizer.model_max_length > most:
+            first = position_offset(self.encoder.config)
+            if first is None:
+                first = (self.encoder.config.pad_token_id or 0) + 1
+            self.tokenizer.model_max_length = most - first
 
     def _choose_path(self, padding_free: bool | Literal["auto"]) -> None:
         self._offset = position_offset(self.encoder.config) if padding_free else None
@@ -219,14 +234,17 @@ class MultitaskModel(PreTrainedModel):
         kind, family = task.task_type, self.encoder.config.model_type
         keys = EXPORT_KEYS.get(family, {}).get(kind)
         if keys is None:
-            raise ValueError(f"transformers has no class that a {kind} head of {family!r} fits; save_encoder() has one.")
-        config = AutoConfig.for_model(family, **{k: v for k, v in self.encoder.config.to_dict().items() if k != "model_type"})
+            raise ValueError(f"transformers has no class that a {kind} head of {family!r} fits; use save_encoder().")
+        values = self.encoder.config.to_dict()
+        config = AutoConfig.for_model(values.pop("model_type"), **values)
         head: Any = self.heads[task.head_name]
         if kind in ("classification", "token_classification"):
             config.id2label = dict(enumerate(task.label_names))
             config.label2id = {label: i for i, label in enumerate(task.label_names)}
         elif kind == "regression":
             config.num_labels, config.problem_type = 1, "regression"
+        elif kind == "question_answering":
+            config.num_labels = 2
         if head.config.get("multi_label"):
             config.problem_type = "multi_label_classification"
         plain = _EXPORTS[kind].from_config(config, dtype=self.dtype)
@@ -254,7 +272,8 @@ class MultitaskModel(PreTrainedModel):
         return LoraConfig(**{"modules_to_save": list(self.heads), **kwargs})
 
     def get_input_embeddings(self) -> nn.Module:
-        return self.encoder.get_input_embeddings()
+        found: nn.Module = self.encoder.get_input_embeddings()
+        return found
 
     # --- running ---
 
@@ -295,7 +314,7 @@ class MultitaskModel(PreTrainedModel):
     ) -> Tensor:
         """(total tokens, hidden) states of a flat batch, after `layer` layers (0: embeddings; None: the last state)."""
         tokens = {"input_ids": input_ids}
-        if token_type_ids is not None and getattr(self.encoder.config, "type_vocab_size", 2) > 1:
+        if token_type_ids is not None and getattr(self.encoder.config, "type_vocab_size", 1) > 1:
             tokens["token_type_ids"] = token_type_ids
         if self._offset is not None:
             flat = {name: values[None] for name, values in tokens.items()}
@@ -316,19 +335,15 @@ class MultitaskModel(PreTrainedModel):
 
     def _run(self, layer: int | None, **inputs: Any) -> Tensor:
         """The encoder's last state, or the one after `layer` layers without running the others."""
-        depth = self.encoder.config.num_hidden_layers
-        modules = layers_of(self.encoder) if layer is not None and layer < depth else None
-        if layer is None or layer == depth:
+        if layer is None or layer == self.encoder.config.num_hidden_layers:
             found: Tensor = self.encoder(**inputs).last_hidden_state
             return found
+        modules = layers_of(self.encoder)
         if modules is None:
             states: Tensor = self.encoder(**inputs, output_hidden_states=True).hidden_states[layer]
             return states
-        with _stop_before(modules[layer]) as stop:  # type: ignore[index]
-            try:
-                self.encoder(**inputs)
-            except _Stopped:
-                pass
+        with _stop_before(modules[layer]) as stop, suppress(_Stopped):
+            self.encoder(**inputs)
         return stop[0]
 
 
@@ -360,11 +375,11 @@ def _head_configs(tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:
         config = task.head_config()
         if found.setdefault(task.head_name, config) != config:
             raise ValueError(
-                f"Tasks {owner[task.head_name]!r} and {task.name!r} share the head {task.head_name!r}, but need different "
-                f"ones: {found[task.head_name]} and {config}. Give one of them another `head` name."
+                f"Tasks {owner[task.head_name]!r} and {task.name!r} share the head {task.head_name!r}, but need "
+                f"different ones: {found[task.head_name]} and {config}. Give one of them another `head` name."
             )
         owner.setdefault(task.head_name, task.name)
-    return found
+    return dict(sorted(found.items()))  # an optimizer's state follows this order, and so does a saved config
 
 
 def _new_encoder(config: PreTrainedConfig) -> PreTrainedModel:
@@ -384,40 +399,65 @@ def _load_encoder(
     mlm: dict[str, Tensor] = {}
     keys = MASKED_LM_KEYS.get(config.model_type)
     saved_as = (config.architectures or [""])[0]
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()  # its table of keys is read here, and said in a sentence
-    try:
+    with _quietly():
         if with_mlm and keys and saved_as.endswith(("ForMaskedLM", "ForPreTraining")):
-            whole, info = AutoModelForMaskedLM.from_pretrained(path, dtype=dtype, output_loading_info=True, **kwargs)
-            theirs, state = _renamed({k: None for k in _mlm_parameters(whole, keys)}, keys), whole.state_dict()
-            mlm = {ours: state[name] for ours, name in theirs.items()}
+            whole, info = AutoModelForMaskedLM.from_pretrained(path, dtype=dtype, **_TELLING, **kwargs)
+            theirs, state = _renamed(_mlm_parameters(whole, keys), keys), whole.state_dict()
+            # an ELECTRA discriminator, say, has no such head: it gets a new one
+            own = {name for name in info["missing_keys"] if not name.startswith(f"{whole.base_model_prefix}.")}
+            if own.isdisjoint(theirs.values()):
+                mlm = {ours: state[name] for ours, name in theirs.items()}
+            info["missing_keys"] = set(info["missing_keys"]) - own
             encoder = whole.base_model
         else:
             kind = encoder_class(config)
-            encoder, info = kind.from_pretrained(
-                path, dtype=dtype, output_loading_info=True, **_without_pooler(kind), **kwargs
-            )
+            encoder, info = kind.from_pretrained(path, dtype=dtype, **_TELLING, **_without_pooler(kind), **kwargs)
+    _check_weights(path, config, encoder, info)
+    return encoder, mlm
+
+
+# What does not fit is read from the loading info, and is an error that says what.
+_TELLING = {"output_loading_info": True, "ignore_mismatched_sizes": True}
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without transformers' table of keys: it is read here, and said in a sentence."""
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
     finally:
         logging.set_verbosity(level)
-    missing = sorted(k for k in info["missing_keys"] if "pooler" not in k and not k.endswith("decoder.bias"))
-    broken = missing + sorted(str(k) for k in info["mismatched_keys"])
+
+
+def _check_weights(
+    path: str | os.PathLike[str], config: PreTrainedConfig, model: PreTrainedModel, info: Mapping[str, Any]
+) -> None:
+    """ValueError if a checkpoint lacks weights, the pooler's apart: they would be random."""
+    missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)
+    broken = missing + sorted(
+        f"{name} ({tuple(there)} instead of {tuple(here)})" for name, there, here in info["mismatched_keys"]
+    )
     if broken:
         raise ValueError(
-            f"{os.fspath(path)} does not hold the weights of a {type(encoder).__name__}: {len(broken)} are missing or of another "
-            f"shape, such as {', '.join(broken[:3])}. Its config says {saved_as or config.model_type}; check that "
-            "config.json and the weights belong together."
+            f"{os.fspath(path)} does not hold the weights of a {type(model).__name__}: {len(broken)} are missing or of "
+            f"another shape, such as {', '.join(broken[:3])}. Its config says "
+            f"{(config.architectures or [config.model_type])[0]}; check that config.json and weights belong together."
         )
-    return encoder, mlm
 
 
 def _mlm_parameters(whole: PreTrainedModel, keys: Mapping[str, str]) -> Iterator[str]:
     """Our names of the parameters that a checkpoint's masked-LM head has."""
     state = whole.state_dict()
     for ours, theirs in keys.items():
-        yield from ([ours] if theirs in state else [f"{ours}.{k}" for k in ("weight", "bias") if f"{theirs}.{k}" in state])
+        if theirs in state:
+            yield ours
+        else:
+            yield from (f"{ours}.{kind}" for kind in ("weight", "bias") if f"{theirs}.{kind}" in state)
 
 
-def _renamed(state: Mapping[str, Any], keys: Mapping[str, str]) -> dict[str, str]:
+def _renamed(state: Iterable[str], keys: Mapping[str, str]) -> dict[str, str]:
     """Our parameter names -> theirs."""
     found = {}
     for name in state:

@@ -19,17 +19,18 @@ from typing import Any, TypeVar
 from filelock import FileLock
 from tqdm.auto import tqdm
 
-from jiantx.checkpoints import why_broken, write_json, write_manifest
+from jiantx.checkpoints import MANIFEST, why_broken, write_json, write_manifest
 
 T = TypeVar("T")
+_FACTS = "stage.json"
 
 
 @dataclass(frozen=True)
 class Stage:
     """name: for people. inputs: plain JSON, all that the result depends on. run: writes the result into its folder.
 
-    `run(folder, before)` gets its own folder and those of the stages in `after`. What a stopped run left in the folder is
-    still there when it runs again, so that training can resume.
+    `run(folder, before)` gets its own folder and those of the stages in `after`. What a stopped run left in the folder
+    is still there when it runs again, so that training can resume.
     """
 
     name: str
@@ -79,7 +80,7 @@ class Stages:
             start = time.perf_counter()
             stage.run(folder, [self.folder_of(before) for before in stage.after])
             seconds = round(time.perf_counter() - start, 3)
-            write_json(folder / "stage.json", {"name": stage.name, "inputs": dict(stage.inputs), "seconds": seconds})
+            write_json(folder / _FACTS, {"name": stage.name, "inputs": dict(stage.inputs), "seconds": seconds})
             write_manifest(folder)
 
     def timings(self) -> list[dict[str, Any]]:
@@ -87,7 +88,7 @@ class Stages:
         found = []
         for stage in self.stages:
             if self.done(stage):
-                facts = json.loads((self.folder_of(stage) / "stage.json").read_text(encoding="utf-8"))
+                facts = json.loads((self.folder_of(stage) / _FACTS).read_text(encoding="utf-8"))
                 found.append({"stage": stage.name, "seconds": facts["seconds"]})
         return found
 
@@ -105,7 +106,8 @@ def fingerprint(path: str | os.PathLike[str]) -> str:
         return os.fspath(path)
     digest = hashlib.blake2b(digest_size=8)
     for file in sorted(folder.iterdir()):
-        if file.suffix in (".json", ".safetensors", ".txt", ".model"):
+        # not what a stage says of itself: how long it took is no part of the encoder
+        if file.suffix in (".json", ".safetensors", ".bin", ".txt", ".model") and file.name not in (MANIFEST, _FACTS):
             digest.update(file.name.encode())
             with open(file, "rb") as stream:
                 while block := stream.read(1 << 20):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,8 @@ class Trainer(transformers.Trainer):
         self._flops_per_token: int | None = None
         kwargs.setdefault("eval_dataset", {})  # not None, or `eval_strategy` is refused; `evaluate` reads its own
         kwargs.setdefault("processing_class", getattr(model, "tokenizer", None))
-        super().__init__(model, args, callbacks=[_Whole(self._keep), *kwargs.pop("callbacks", [])], **kwargs)
+        callbacks = [_Whole(self._keep, self._stop_if_bad), *(kwargs.pop("callbacks", None) or [])]
+        super().__init__(model, args, callbacks=callbacks, **kwargs)
 
     # --- hooks of transformers.Trainer ---
 
@@ -107,8 +108,8 @@ class Trainer(transformers.Trainer):
     ) -> Any:
         """The sum over items, divided by the items of the whole step over all micro-batches and ranks."""
         found = model(**inputs)
-        items = found.items if num_items_in_batch is None else num_items_in_batch
-        self._note(inputs["task"], found.loss.detach(), found.items)
+        items = found.num_items if num_items_in_batch is None else num_items_in_batch
+        self._note(inputs["task"], found.loss.detach(), found.num_items)
         loss = found.loss / torch.clamp(torch.as_tensor(items, device=found.loss.device), min=1)
         if num_items_in_batch is not None and self.args.average_tokens_across_devices:
             loss = loss * self.accelerator.num_processes  # DDP takes the mean over ranks; the items are everyone's
@@ -121,34 +122,33 @@ class Trainer(transformers.Trainer):
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
-        """Main scores on the validation splits, in the training languages: `eval_<task>`, and their mean `eval_score`."""
+        """Main scores on the validation splits, in the training languages: `eval_<task>`, their mean `eval_score`."""
         model = self.accelerator.unwrap_model(self.model)
         report = Report()
         for task in self._eval_tasks:
             languages = [l for l in task.train_languages if l in task.languages("validation")]
             if languages:
                 size = self.args.per_device_eval_batch_size
-                report += evaluate(
-                    model, [task], languages=languages, batch_size=size, max_length=self.max_length
-                )
+                report += evaluate(model, [task], languages=languages, batch_size=size, max_length=self.max_length)
         metrics = {f"{metric_key_prefix}_{task}": value for task, value in report.mean(by="task").items()}
         if metrics:
             metrics[f"{metric_key_prefix}_score"] = report.where(metric=MAIN).mean()
         self.log(dict(metrics))
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
     def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs: Any) -> Any:
-        """Train. `resume_from_checkpoint=True` takes the newest whole checkpoint of the output folder, or starts afresh.
+        """Train; with `resume_from_checkpoint=True` from the newest whole checkpoint of the output folder, or afresh.
 
         Straight run and resumed run end with the same parameters; the logged history is the same if `save_steps` is a
         multiple of `logging_steps`. ValueError if a checkpoint given by name is not whole.
         """
         if resume_from_checkpoint is True:
-            path, passed = newest(Path(self.args.output_dir))
-            for broken, reason in passed:
-                logger.warning(f"Passed over {broken}: {reason}.")
-            logger.warning(f"Resuming from {path}." if path else f"No checkpoint in {self.args.output_dir}: a fresh start.")
+            folder = Path(self.args.output_dir)
+            path, passed = newest(folder)
+            for broken, why in passed:
+                logger.warning(f"Passed over {broken}: {why}.")
+            logger.warning(f"Resuming from {path}." if path else f"No checkpoint in {folder}: a fresh start.")
             resume_from_checkpoint = str(path) if path else None
         elif resume_from_checkpoint and (reason := why_broken(Path(resume_from_checkpoint))):
             raise ValueError(f"The checkpoint {resume_from_checkpoint} is not whole: {reason}.")
@@ -187,15 +187,12 @@ class Trainer(transformers.Trainer):
                         seed=seed,
                     )
                     self._features[name, language] = found
-                    if found.truncated:
-                        logger.warning(
-                            f"{name} train {language}: {found.truncated:,} of {len(found.table):,} inputs were cut to "
-                            f"{found.max_length} tokens."
-                        )
+                    for note in found.notes():
+                        logger.warning(note)
         return self._features
 
     def _note(self, task: str, loss: Tensor, items: Tensor) -> None:
-        """Add to the task's sums, and remember the first step whose loss is not finite; nothing waits for the device."""
+        """Add to the task's sums, remember the first step whose loss is not finite; nothing waits for the device."""
         here = torch.stack([loss.float(), items.float()])
         self._sums[task] = self._sums[task] + here if task in self._sums else here
         bad = self._first_bad.to(loss.device)
@@ -225,10 +222,20 @@ def model_heads(model: nn.Module) -> Sequence[str]:
 
 
 class _Whole(TrainerCallback):
-    """Writes the manifest of a checkpoint once all its files are there, then deletes old ones."""
+    """Writes the manifest of a checkpoint once all its files are there, then deletes old ones.
 
-    def __init__(self, keep: int | None) -> None:
-        self.keep = keep
+    `check` runs before a checkpoint or an evaluation, so that no model is kept after a loss that was not finite.
+    """
+
+    def __init__(self, keep: int | None, check: Callable[[], None]) -> None:
+        self.keep, self.check = keep, check
+
+    def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+        if control.should_save or control.should_evaluate:
+            self.check()
+
+    def on_epoch_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+        self.on_step_end(args, state, control)
 
     def on_save(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
         if state.is_world_process_zero:

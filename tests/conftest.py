@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 import jiantx as jx
 from jiantx import sources
+from jiantx.batching import Batch, collate
+from jiantx.features import load_features
 from jiantx.metrics import micro_f1, squad_v2_exact, squad_v2_f1
 
 WORDS = {
@@ -29,7 +32,8 @@ WORDS = {
 }
 PUNCTUATION = ".,?!'\"()-:0123456789"
 LETTERS = sorted(
-    {letter for words in WORDS.values() for word in words for letter in word} | set("abcdefghijklmnopqrstuvwxyzABCDE")
+    set(unicodedata.normalize("NFKC", "".join(word for words in WORDS.values() for word in words)))
+    | set("abcdefghijklmnopqrstuvwxyzABCDE")
 )
 
 
@@ -39,7 +43,7 @@ LETTERS = sorted(
 @pytest.fixture(scope="session", autouse=True)
 def _quiet_machine() -> None:
     torch.set_num_threads(1)
-    transformers.utils.logging.set_verbosity_warning()
+    transformers.utils.logging.disable_progress_bar()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -80,7 +84,7 @@ def _fast(tokenizer: Tokenizer, **kwargs: Any) -> PreTrainedTokenizerFast:
 
 @pytest.fixture(scope="session")
 def tokenizer() -> PreTrainedTokenizerFast:
-    """Like XLM-R's: <s> 0, <pad> 1, </s> 2, <unk> 3, <mask> last; no segment ids; latin, arabic, hindi, chinese, thai."""
+    """Like XLM-R's: <s> 0, <pad> 1, </s> 2, <unk> 3, <mask> last; no segment ids; five scripts."""
     template = {"single": "<s> $A </s>", "pair": "<s> $A </s> </s> $B </s>"}
     return _fast(
         _unigram(("<s>", "<pad>", "</s>", "<unk>"), template),
@@ -183,7 +187,10 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "roberta": ("roberta", {**_NO_DROPOUT, **_WIDE, "type_vocab_size": 1}),
     "camembert": ("camembert", {**_NO_DROPOUT, **_WIDE, "type_vocab_size": 1}),
     "xlm-r-xl": ("xlm-roberta-xl", {**_NO_DROPOUT, **_WIDE, "type_vocab_size": 1}),
-    "xmod": ("xmod", {**_NO_DROPOUT, **_WIDE, "type_vocab_size": 1, "languages": ["en_XX"], "default_language": "en_XX"}),
+    "xmod": (
+        "xmod",
+        {**_NO_DROPOUT, **_WIDE, "type_vocab_size": 1, "languages": ["en_XX"], "default_language": "en_XX"},
+    ),
     "distilbert": (
         "distilbert",
         {**_WIDE, "dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64, "dropout": 0.0, "attention_dropout": 0.0},
@@ -197,13 +204,20 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "mpnet": ("mpnet", {**_NO_DROPOUT, **_WIDE}),
     "deberta-v2": (
         "deberta-v2",
-        {**_NO_DROPOUT, **_WIDE, "relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False},
+        {
+            **_NO_DROPOUT,
+            **_WIDE,
+            "relative_attention": True,
+            "pos_att_type": ["p2c", "c2p"],
+            "position_biased_input": False,
+        },
     ),
     "rembert": ("rembert", {**_NO_DROPOUT, **_WIDE, "input_embedding_size": 16, "classifier_dropout_prob": 0.0}),
     "t5": ("t5", {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4, "dropout_rate": 0.0}),
 }
 _TOKENIZER_OF = {
-    **dict.fromkeys(("bert", "distilbert", "electra", "modernbert", "albert", "deberta-v2", "rembert"), "bert_tokenizer"),
+    **dict.fromkeys(("bert", "distilbert", "electra", "modernbert", "albert"), "bert_tokenizer"),
+    **dict.fromkeys(("deberta-v2", "rembert"), "bert_tokenizer"),
     "roberta": "roberta_tokenizer",
     "t5": "t5_tokenizer",
 }
@@ -212,8 +226,10 @@ _TOKENIZER_OF = {
 def config_of(family: str, tokenizer: PreTrainedTokenizerFast, **changes: Any) -> transformers.PreTrainedConfig:
     """The config of a tiny encoder for a tokenizer."""
     kind, values = FAMILIES[family]
-    ids = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id", None) for name in ("pad", "bos", "eos", "cls", "sep")}
-    ids = {name: number for name, number in ids.items() if number is not None}
+    names = {"pad": "pad", "bos": "cls", "eos": "sep", "cls": "cls", "sep": "sep"}
+    ids = {f"{ours}_token_id": getattr(tokenizer, f"{theirs}_token_id") for ours, theirs in names.items()}
+    if kind == "t5":
+        ids = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
     sizes = {} if kind in ("distilbert", "t5") else _SIZES
     if kind == "distilbert":
         sizes = {"max_position_embeddings": 514}
@@ -286,6 +302,19 @@ def model_of(encoder_folder: EncoderFolder) -> ModelOf:
     return made
 
 
+def batch_of(
+    task: jx.Task,
+    tokenizer: PreTrainedTokenizerFast,
+    rows: Sequence[int] | slice = slice(None),
+    split: str = "train",
+    language: str = "en",
+) -> Batch:
+    """A flat batch of some features of a task; the masking of a row depends on the row alone."""
+    table = load_features(task, split, language, tokenizer).table
+    numbers = list(range(len(table)))[rows] if isinstance(rows, slice) else list(rows)
+    return collate(task, table.with_format("arrow")[numbers], tokenizer, [("test", number) for number in numbers])
+
+
 # --- tasks -----------------------------------------------------------------------------------------------------------
 
 
@@ -336,8 +365,12 @@ def _tiny_tasks() -> dict[str, jx.Task]:
         }
         for i in range(16)
     ]
-    matched = [{"id": f"r{i}", "query": sentence(rng, 2 + i % 5), "candidate": sentence(rng, 3 + i % 4)} for i in range(16)]
-    lines = {language: [{"text": sentence(rng, 6 + 8 * (i % 3), language)} for i in range(16)] for language in languages}
+    matched = [
+        {"id": f"r{i}", "query": sentence(rng, 2 + i % 5), "candidate": sentence(rng, 3 + i % 4)} for i in range(16)
+    ]
+    lines = {
+        language: [{"text": sentence(rng, 6 + 8 * (i % 3), language)} for i in range(16)] for language in languages
+    }
 
     def split(rows: Any) -> jx.Rows:
         return jx.Rows({"train": rows, "validation": rows})
@@ -376,5 +409,5 @@ def _tiny_tasks() -> dict[str, jx.Task]:
 
 @pytest.fixture(scope="session")
 def tiny_tasks() -> dict[str, jx.Task]:
-    """One small task of each type: classification, pair, multi_label, regression, tagging, qa, choice, retrieval, mlm."""
+    """Small tasks: classification, pair, multi_label, regression, tagging, qa, choice, retrieval, mlm."""
     return _tiny_tasks()

@@ -1,0 +1,282 @@
+"""Scores and predictions: every row once, in the order of the rows."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import ModelOf, classified
+from transformers.utils import logging
+
+import jiantx as jx
+from jiantx import evaluation
+from jiantx.report import MAIN
+
+TYPES = ("classification", "pair", "multi_label", "regression", "tagging", "qa", "choice", "retrieval", "mlm")
+
+
+@pytest.fixture(scope="module")
+def tasks(tiny_tasks) -> dict[str, jx.Task]:
+    return dict(tiny_tasks)
+
+
+@pytest.fixture(scope="module")
+def model(model_of: ModelOf, tasks) -> jx.MultitaskModel:
+    return model_of(list(tasks.values()))
+
+
+def assert_close(one: Any, other: Any) -> None:
+    """Equal predictions, numbers to rounding: another batch adds up in another order."""
+    assert one.id == other.id and one.language == other.language
+    if hasattr(one, "number"):
+        assert one.number == pytest.approx(other.number, abs=1e-4)
+    elif hasattr(one, "span"):
+        assert (one.answer, one.span, one.start) == (other.answer, other.span, other.start)
+        assert one.score == pytest.approx(other.score, abs=1e-4)
+    else:
+        assert one.value == other.value
+
+
+# --- the order and the number of rows --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [kind for kind in TYPES if kind != "mlm"])
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_predictions_are_in_the_order_of_the_rows(
+    kind: str, batch_size: int, model, tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = tasks[kind]
+    rows = list(task.rows("train"))
+    expected = jx.predict(model, task, rows)
+    assert [p.id for p in expected] == [str(row.get("id", i)) for i, row in enumerate(rows)]
+    if kind != "retrieval":  # which ranks the rows among themselves
+        alone = [jx.predict(model, task, [{"id": str(i), **row}])[0] for i, row in enumerate(rows)]
+        for one, other in zip(alone, expected, strict=True):
+            assert_close(one, other)
+
+    def shuffled(lengths: np.ndarray, size: int, **_: int) -> list[np.ndarray]:
+        order = np.random.default_rng(batch_size).permutation(len(lengths))
+        return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+
+    monkeypatch.setattr(evaluation, "sorted_batches", shuffled)
+    for one, other in zip(jx.predict(model, task, rows), expected, strict=True):
+        assert_close(one, other)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_every_row_is_scored_once(kind: str, model, tasks, tmp_path: Path) -> None:
+    task = tasks[kind]
+    report = jx.evaluate(model, [task], predictions=tmp_path)
+    languages = task.languages("validation")
+    for language in languages:
+        rows = task.rows("validation", language)
+        here = report.where(language=language).records
+        assert {score.examples for score in here} == {len(rows)}
+        assert MAIN in {score.metric for score in here}
+        lines = (tmp_path / f"{task.name}-validation-{language}.jsonl").read_text(encoding="utf-8").splitlines()
+        written = [json.loads(line) for line in lines]
+        assert [row["id"] for row in written] == [str(row.get("id", i)) for i, row in enumerate(rows)]
+        assert all(set(row) == {"id", "language", "prediction", "gold", "score"} for row in written)
+        assert {row["language"] for row in written} == {language}
+    assert len(list(tmp_path.iterdir())) == len(languages)
+
+
+@pytest.mark.parametrize("kind", ["classification", "mlm"])
+def test_languages_together_are_languages_alone(kind: str, model, tasks) -> None:
+    task = tasks[kind]
+    together = jx.evaluate(model, [task], batch_size=5)
+    alone = jx.Report([s for l in ("en", "de", "zh") for s in jx.evaluate(model, [task], languages=[l]).records])
+    assert together.records == alone.records
+    assert len({score.language for score in together.records}) == 3
+
+
+def test_batch_size_changes_no_score(model, tasks) -> None:
+    for kind in TYPES:
+        one, other = (jx.evaluate(model, [tasks[kind]], batch_size=size).records for size in (2, 50))
+        for a, b in zip(one, other, strict=True):
+            assert (a.metric, a.language, a.examples) == (b.metric, b.language, b.examples)
+            assert a.value == pytest.approx(b.value, abs=1e-3)
+
+
+def test_scores_are_those_of_the_predictions(model, tasks) -> None:
+    task = tasks["classification"]
+    rows = list(task.rows("validation", "de"))
+    predictions = jx.predict(model, task, rows, language="de")
+    right = sum(p.label == row["label"] for p, row in zip(predictions, rows, strict=True))
+    report = jx.evaluate(model, [task], languages=["de"])
+    expected = pytest.approx(100 * right / len(rows))
+    assert report.where(metric="accuracy").records[0].value == report.mean() == expected
+    assert {prediction.language for prediction in predictions} == {"de"}
+    for prediction in predictions:
+        assert sum(prediction.probabilities.values()) == pytest.approx(1, abs=1e-5)
+        assert prediction.probability == max(prediction.probabilities.values()) == prediction.confidence
+
+
+def test_raw_rows_need_no_gold(model, tasks) -> None:
+    for kind in TYPES:
+        task = tasks[kind]
+        rows = list(task.rows("train"))[:3]
+        gold = task.gold_column
+        bare = [{name: value for name, value in row.items() if name != gold} for row in rows]
+        assert [p.value for p in jx.predict(model, task, bare)] == [p.value for p in jx.predict(model, task, rows)]
+    assert jx.predict(model, tasks["tagging"], []) == []
+    (tags,) = jx.predict(model, tasks["tagging"], [{"tokens": ["the", "cat", "."]}])
+    assert tags.words == ("the", "cat", ".") and len(tags.tags) == len(tags.probabilities) == 3
+    wrong = [{"text": "the cat", "label": "no such label"}]
+    assert jx.predict(model, tasks["classification"], wrong)[0].label in ("no", "perhaps", "yes")
+
+
+def test_a_bad_row_is_named(model, tasks) -> None:
+    with pytest.raises(jx.DataError, match=r"Task mood, row 1: .*empty text"):
+        jx.predict(model, tasks["classification"], [{"text": "the cat"}, {"text": " "}])
+
+
+def test_long_input_keeps_its_words(model, tasks) -> None:
+    words = ["the", "cat"] * 400  # more tokens than a model takes
+    (found,) = jx.predict(model, tasks["tagging"], [{"tokens": words}])
+    assert len(found.tags) == 800
+
+
+def test_answers_are_read_from_the_passage(model, tasks) -> None:
+    rows = list(tasks["qa"].rows("train"))
+    for row, prediction in zip(rows, jx.predict(model, tasks["qa"], rows), strict=True):
+        assert row["context"][prediction.start :].startswith(prediction.span)
+        assert prediction.answer in (prediction.span, "")
+        assert (prediction.answer == "") == (prediction.no_answer > 0)
+
+
+def test_rankings(model, tasks) -> None:
+    task = tasks["retrieval"]
+    found = jx.predict(model, task, list(task.rows("train")))
+    for prediction in found:
+        assert len(prediction.ranking) == len(set(prediction.ranking)) == 3
+        assert list(prediction.scores) == sorted(prediction.scores, reverse=True)
+    own = task.replace(candidate="query")  # each is its own nearest
+    assert jx.evaluate(model, [own]).mean() == 100
+
+
+def test_what_cannot_be_computed_is_missing(model, tasks) -> None:
+    rows = [{"text": "the cat sees", "label": 2.0}, {"text": "a dog", "label": 2.0}]  # all gold alike: no correlation
+    task = tasks["regression"].replace(source=jx.Rows({"validation": rows}))
+    assert jx.evaluate(model, [task]).records == []
+
+    def mean(predictions: Any, references: Any) -> float:
+        return 50.0
+
+    def never(predictions: Any, references: Any) -> float:
+        return math.nan
+
+    half = task.replace(metrics=(mean, never), main_metrics=(mean,))
+    assert {s.metric: s.value for s in jx.evaluate(model, [half]).records} == {"mean": 50.0, MAIN: 50.0}
+    both = task.replace(metrics=(mean, never))
+    assert {s.metric: s.value for s in jx.evaluate(model, [both]).records} == {"mean": 50.0}
+
+
+def test_model_is_left_as_it_was(model_of: ModelOf, tasks) -> None:
+    model = model_of([tasks["tagging"]]).train()
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    jx.evaluate(model, [tasks["tagging"]])
+    assert model.training and torch.equal(torch.get_rng_state(), before)
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_max_length_and_what_was_cut(model, tasks, caplog: pytest.LogCaptureFixture) -> None:
+    logging.enable_propagation()
+    try:
+        jx.evaluate(model, [tasks["classification"]], languages=["en"], max_length=8)
+    finally:
+        logging.disable_propagation()
+    assert "mood validation en: " in caplog.text and "of 12 inputs were cut to 8 tokens" in caplog.text
+
+
+# --- what cannot be scored -------------------------------------------------------------------------------------------
+
+
+def test_no_such_split(model, tasks) -> None:
+    with pytest.raises(jx.DataError, match=r"no split 'test'.*train, validation"):
+        jx.evaluate(model, [tasks["classification"]], split="test")
+
+
+def test_a_language_is_lacking(model, tasks) -> None:
+    with pytest.raises(jx.DataError, match=r"split 'validation', has none of the languages sw\. It has: en, de, zh"):
+        jx.evaluate(model, [tasks["classification"]], languages=["sw"])
+    with pytest.raises(jx.DataError, match=r"No task has the language\(s\) sw"):
+        jx.evaluate(model, [tasks["classification"]], languages=["en", "sw"])
+    report = jx.evaluate(model, [tasks["classification"], tasks["tagging"]], languages=["en", "de"])
+    scored = {(score.task, score.language) for score in report.records}
+    assert scored == {("mood", "en"), ("mood", "de"), ("entities", "en")}
+
+
+@pytest.mark.parametrize("placeholder", [None, "", -1])
+def test_placeholder_labels(placeholder: Any, model, tasks) -> None:
+    hidden = [{"text": row["text"], "label": placeholder} for row in classified(4)]
+    source = jx.Rows({"train": classified(4), "validation": classified(4), "test": hidden})
+    task = tasks["classification"].replace(source=source)
+    with pytest.raises(jx.DataError, match=r"split 'test', .*row 0: .*placeholder.* with labels: train, validation"):
+        jx.evaluate(model, [task], split="test")
+    assert len(jx.predict(model, task, hidden)) == 4
+
+
+def test_a_model_without_the_head(model_of: ModelOf, tasks) -> None:
+    with pytest.raises(LookupError, match=r"no head 'mood' for task 'mood'. It has: entities"):
+        jx.evaluate(model_of([tasks["tagging"]]), [tasks["classification"]])
+
+
+def test_a_model_without_tokenizer(model_of: ModelOf, tasks) -> None:
+    model = model_of([tasks["tagging"]])
+    model.tokenizer = None
+    with pytest.raises(ValueError, match="The model has no tokenizer"):
+        jx.evaluate(model, [tasks["tagging"]])
+
+
+# --- ranks -----------------------------------------------------------------------------------------------------------
+
+
+def test_in_order_puts_ragged_outputs_back() -> None:
+    ran = evaluation._Ran(np.array([2, 0, 1]), np.array([1, 3, 2]), {"x": torch.tensor([20, 0, 1, 2, 10, 11])})
+    counts, outputs = evaluation._in_order(ran)
+    assert counts.tolist() == [3, 2, 1] and outputs["x"].tolist() == [0, 1, 2, 10, 11, 20]
+
+
+_ON_RANKS = """
+import json, sys, torch, jiantx as jx
+from accelerate import PartialState
+torch.set_num_threads(1)
+sys.path.insert(0, "tests")
+from conftest import _tiny_tasks
+tasks = _tiny_tasks()
+model = jx.MultitaskModel.from_pretrained(sys.argv[1])
+records = jx.evaluate(model, list(tasks.values()), batch_size=4).records
+found = [[s.task, s.language, s.metric, s.examples, s.value] for s in records]
+if PartialState().is_main_process:
+    print("FOUND" + json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+def test_two_ranks_give_the_scores_of_one(model, tasks, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path / "model")
+    (tmp_path / "run.py").write_text(_ON_RANKS)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    ran = subprocess.run(
+        [*command, str(tmp_path / "run.py"), str(tmp_path / "model")],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "PYTHONPATH": "."},
+    )
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    found = json.loads(ran.stdout.split("FOUND")[1])
+    expected = jx.evaluate(model, list(tasks.values())).records
+    assert [row[:4] for row in found] == [[s.task, s.language, s.metric, s.examples] for s in expected]
+    assert [row[4] for row in found] == pytest.approx([s.value for s in expected], abs=1e-3)

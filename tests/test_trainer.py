@@ -1,0 +1,524 @@
+"""Training: sums over items, exact resuming, and what is said when something goes wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import ModelOf
+from torch import Tensor
+from transformers import TrainerCallback, TrainingArguments
+from transformers.utils import logging
+
+import jiantx as jx
+from jiantx.checkpoints import checkpoints, why_broken
+from jiantx.trainer import model_heads
+
+TYPES = ("classification", "pair", "multi_label", "regression", "tagging", "qa", "choice", "retrieval", "mlm")
+RANKS = ("classification", "tagging", "mlm")
+
+
+def arguments(folder: str | Path, **changes: Any) -> TrainingArguments:
+    values = {
+        "learning_rate": 5e-3,
+        "max_steps": 8,
+        "per_device_train_batch_size": 8,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "use_cpu": True,
+        "seed": 3,
+        "save_strategy": "no",
+    }
+    return TrainingArguments(str(folder), **{**values, **changes})
+
+
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], str]]:
+    """What was logged."""
+    logging.enable_propagation()
+    yield lambda: caplog.text
+    logging.disable_propagation()
+
+
+# --- items -----------------------------------------------------------------------------------------------------------
+
+
+class Gradients(TrainerCallback):
+    """Keeps every gradient of the first optimiser step."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Tensor] = {}
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        if not self.found:
+            self.found = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["classification", "multi_label", "regression", "tagging", "qa", "choice", "mlm"])
+def test_accumulation_is_one_batch(kind: str, model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    task = tiny_tasks[kind]
+    found = []
+    for size, parts in ((8, 1), (4, 2), (2, 4)):
+        gradients = Gradients()
+        model = model_of([task])
+        args = arguments(
+            tmp_path,
+            max_steps=1,
+            per_device_train_batch_size=size,
+            gradient_accumulation_steps=parts,
+            logging_steps=1,
+            optim="sgd",
+            max_grad_norm=0.05,  # clipped once, for the whole step
+        )
+        trainer = jx.Trainer(model, args, tasks=[task], callbacks=[gradients])
+        trainer.train()
+        logged = trainer.state.log_history[0]
+        found.append((logged["loss"], logged["grad_norm"], gradients.found, dict(model.state_dict())))
+    loss, norm, gradients, weights = found[0]
+    assert norm > 0.05
+    for other_loss, other_norm, other_gradients, other_weights in found[1:]:
+        assert other_loss == pytest.approx(loss, abs=1e-5) and other_norm == pytest.approx(norm, rel=1e-4)
+        assert gradients.keys() == other_gradients.keys()
+        for name, value in gradients.items():
+            torch.testing.assert_close(other_gradients[name], value, atol=1e-6, rtol=1e-4)
+        for name, value in weights.items():
+            torch.testing.assert_close(other_weights[name], value, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", TYPES)
+def test_every_type_overfits_eight_examples(kind: str, model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    rows = tiny_tasks[kind].rows("train").select(range(8))
+    task = tiny_tasks[kind].replace(source=jx.Rows({"train": rows}))
+    model = model_of([task])
+    jx.Trainer(model, arguments(tmp_path, max_steps=60), tasks=[task]).train()
+    score = jx.evaluate(model, [task], split="train").mean()
+    assert score > (30 if kind == "mlm" else 99)  # other masks than it was trained on
+
+
+# --- resuming --------------------------------------------------------------------------------------------------------
+
+
+class Stop(TrainerCallback):
+    """Ends a run after a step, as a killed machine would: after the checkpoint, before anything else."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == self.step:
+            raise KeyboardInterrupt
+
+
+def history(trainer: jx.Trainer) -> list[dict[str, float]]:
+    """What was logged, without how long it took."""
+    timed = ("runtime", "per_second", "train_loss", "total_flos")
+    return [{k: v for k, v in e.items() if not any(t in k for t in timed)} for e in trainer.state.log_history]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stopped", "rows"),
+    [(4, 16), (6, 16), (4, 8)],  # epochs of 6 steps, and of 3: inside one, at its end, beyond
+)
+def test_a_resumed_run_is_the_straight_run(
+    stopped: int, rows: int, model_of: ModelOf, tiny_tasks, tmp_path: Path, said: Callable[[], str]
+) -> None:
+    tasks = []
+    for kind in ("classification", "tagging", "mlm"):
+        source = jx.Rows({"train": tiny_tasks[kind].rows("train").select(range(rows))})
+        tasks.append(tiny_tasks[kind].replace(source=source))
+
+    def trainer(folder: str, *callbacks: Any, seed: int = 0) -> jx.Trainer:
+        model = model_of(tasks, seed=seed, hidden_dropout_prob=0.2)
+        args = arguments(
+            tmp_path / folder,
+            max_steps=10,
+            per_device_train_batch_size=4,
+            gradient_accumulation_steps=2,
+            logging_steps=1,
+            save_strategy="steps",
+            save_steps=2,
+            warmup_steps=3,
+        )
+        return jx.Trainer(model, args, tasks=tasks, sampling=jx.Sampling(exponent=0.5), callbacks=list(callbacks))
+
+    straight = trainer("straight")
+    straight.train()
+    assert len({name for entry in history(straight) for name in entry if name.startswith("loss_")}) == 3
+    with pytest.raises(KeyboardInterrupt):
+        trainer("resumed", Stop(stopped)).train()
+    torch.manual_seed(99)  # nothing of the old process is left
+    resumed = trainer("resumed", seed=1)
+    resumed.train(resume_from_checkpoint=True)
+    assert f"Resuming from {tmp_path / 'resumed' / f'checkpoint-{stopped}'}." in said()
+    assert resumed.state.global_step == 10
+    expected = straight.model.state_dict()
+    for name, value in resumed.model.state_dict().items():
+        assert torch.equal(value, expected[name]), name
+    assert history(resumed) == history(straight)
+
+
+def test_resuming_without_a_checkpoint_is_a_fresh_start(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path, said: Callable[[], str]
+) -> None:
+    task = tiny_tasks["tagging"]
+    trainer = jx.Trainer(model_of([task]), arguments(tmp_path, max_steps=1), tasks=[task])
+    trainer.train(resume_from_checkpoint=True)
+    assert trainer.state.global_step == 1
+    assert f"No checkpoint in {tmp_path}: a fresh start." in said()
+
+
+@pytest.mark.slow
+def test_a_broken_checkpoint_is_passed_over(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path, said: Callable[[], str]
+) -> None:
+    task = tiny_tasks["tagging"]
+    args = arguments(tmp_path, max_steps=3, save_strategy="steps", save_steps=1)
+    jx.Trainer(model_of([task]), args, tasks=[task]).train()
+    assert [why_broken(path) for path in checkpoints(tmp_path)] == [None] * 3
+    weights = tmp_path / "checkpoint-3" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-10])
+    (tmp_path / "checkpoint-2" / "manifest.json").unlink()
+    trainer = jx.Trainer(model_of([task]), args, tasks=[task])
+    trainer.train(resume_from_checkpoint=True)
+    assert trainer.state.global_step == 3
+    text = said()
+    assert f"Passed over {tmp_path / 'checkpoint-3'}: model.safetensors has " in text
+    assert f"Passed over {tmp_path / 'checkpoint-2'}: it was not finished (no manifest)." in text
+    assert f"Resuming from {tmp_path / 'checkpoint-1'}." in text
+    assert [why_broken(path) for path in checkpoints(tmp_path)] == [None] * 3  # written anew
+    (tmp_path / "checkpoint-2" / "optimizer.pt").unlink()
+    with pytest.raises(ValueError, match=r"checkpoint-2 is not whole: optimizer\.pt is missing"):
+        trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+
+
+def test_a_checkpoint_is_a_model(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    task = tiny_tasks["tagging"]
+    model = model_of([task])
+    jx.Trainer(model, arguments(tmp_path, max_steps=2, save_strategy="steps", save_steps=2), tasks=[task]).train()
+    again = jx.MultitaskModel.from_pretrained(tmp_path / "checkpoint-2", [task])
+    rows = list(task.rows("train"))
+    assert jx.predict(again, task, rows) == jx.predict(model, task, rows)
+
+
+# --- checkpoints and evaluation --------------------------------------------------------------------------------------
+
+
+def scored(monkeypatch: pytest.MonkeyPatch, task: str, values: list[float]) -> None:
+    """Main scores of the evaluations to come."""
+    left = iter(values)
+    score = jx.Score(task, "validation", "en", "main_score", 0.0, 8)
+    monkeypatch.setattr("jiantx.trainer.evaluate", lambda *a, **k: jx.Report([replace(score, value=next(left))]))
+
+
+def test_old_checkpoints_go_and_the_best_stays(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = tiny_tasks["tagging"]
+    scored(monkeypatch, task.name, [10, 50, 20, 30, 40])
+    kept: list[list[str]] = []
+
+    class Watch(TrainerCallback):
+        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            kept.append([path.name.split("-")[1] for path in checkpoints(tmp_path)])
+
+    args = arguments(
+        tmp_path,
+        max_steps=5,
+        eval_strategy="steps",
+        eval_steps=1,
+        save_strategy="steps",
+        save_steps=1,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_score",
+    )
+    model = model_of([task])
+    trainer = jx.Trainer(model, args, tasks=[task], callbacks=[Watch()])
+    trainer.train()
+    assert kept == [["1"], ["1", "2"], ["2", "3"], ["2", "3", "4"], ["2", "4", "5"]]
+    assert trainer.state.best_model_checkpoint == str(tmp_path / "checkpoint-2") and trainer.state.best_metric == 50
+    best = jx.MultitaskModel.from_pretrained(tmp_path / "checkpoint-2")
+    assert all(torch.equal(value, best.state_dict()[name]) for name, value in model.state_dict().items())
+    assert args.save_total_limit == 2  # the caller's own arguments are left alone
+
+
+@pytest.mark.slow
+def test_evaluation_is_ours(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    mood, tagging = tiny_tasks["classification"], tiny_tasks["tagging"]
+    source = jx.Rows(
+        {
+            "train": dict.fromkeys(("en", "de"), mood.rows("train")),
+            "validation": {language: mood.rows("validation", language) for language in ("en", "de", "zh")},
+        }
+    )
+    tasks = [mood.replace(train_languages=("en", "de"), source=source), tagging]
+    model = model_of(tasks)
+    args = arguments(tmp_path, max_steps=4, eval_strategy="steps", eval_steps=2)
+    trainer = jx.Trainer(model, args, tasks=tasks)
+    trainer.train()
+    evaluated = [entry for entry in trainer.state.log_history if "eval_score" in entry]
+    assert [entry["step"] for entry in evaluated] == [2, 4]
+    found = trainer.evaluate()
+    labels = jx.evaluate(model, tasks[:1], languages=["en", "de"]).mean()
+    entities = jx.evaluate(model, tasks[1:]).mean()
+    assert found == {
+        "eval_mood": labels,
+        "eval_entities": entities,
+        "eval_score": pytest.approx((labels + entities) / 2),
+    }
+    other = jx.Trainer(model, args, tasks=tasks, eval_tasks=tasks[1:])
+    assert other.evaluate() == {"eval_entities": entities, "eval_score": entities}
+
+
+def test_a_task_without_validation_is_not_evaluated(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    task = tiny_tasks["tagging"].replace(source=jx.Rows({"train": tiny_tasks["tagging"].rows("train")}))
+    args = arguments(tmp_path, eval_strategy="steps", eval_steps=1, max_steps=1)
+    trainer = jx.Trainer(model_of([task]), args, tasks=[task])
+    trainer.train()
+    assert trainer.evaluate() == {}
+
+
+# --- sampling --------------------------------------------------------------------------------------------------------
+
+
+def trained_on(trainer: jx.Trainer) -> list[tuple[str, list[int]]]:
+    """Task and tokens of every micro-batch of a run."""
+    found = []
+    original = trainer.compute_loss
+
+    def spy(model: Any, inputs: dict[str, Any], **kwargs: Any) -> Any:
+        found.append((inputs["task"], inputs["input_ids"].tolist()))
+        return original(model, inputs, **kwargs)
+
+    trainer.compute_loss = spy  # type: ignore[method-assign]
+    trainer.train()
+    return found
+
+
+@pytest.mark.slow
+def test_the_seed_fixes_the_order_of_tasks(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    tasks = [tiny_tasks[kind] for kind in ("classification", "tagging", "mlm")]
+
+    def run(**changes: Any) -> list[tuple[str, list[int]]]:
+        torch.manual_seed(changes.pop("global_seed", 0))
+        return trained_on(jx.Trainer(model_of(tasks), arguments(tmp_path, **changes), tasks=tasks))
+
+    first = run(seed=3)
+    assert first == run(seed=3, global_seed=7) and first == run(seed=8, data_seed=3)
+    assert first != run(seed=4)
+    assert len({task for task, _ in first}) > 1
+
+
+def test_one_task_a_step(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    tasks = [tiny_tasks[kind] for kind in ("classification", "tagging")]
+    args = arguments(tmp_path, per_device_train_batch_size=2, gradient_accumulation_steps=4)
+    names = [task for task, _ in trained_on(jx.Trainer(model_of(tasks), args, tasks=tasks))]
+    assert len(names) == 32 and len(set(names)) == 2
+    assert all(len(set(names[i : i + 4])) == 1 for i in range(0, 32, 4))
+
+
+def test_batch_size_of_a_task(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    tasks = [tiny_tasks[kind] for kind in ("classification", "tagging")]
+    sampling = jx.Sampling(batch_size={"mood": 2})
+    trainer = jx.Trainer(model_of(tasks), arguments(tmp_path), tasks=tasks, sampling=sampling)
+    starts = {(task, ids.count(0)) for task, ids in trained_on(trainer)}
+    assert starts == {("mood", 2), ("entities", 8)}
+
+
+@pytest.mark.slow
+def test_loss_weight_of_a_task(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    task = tiny_tasks["classification"]
+    found = []
+    for weight in (None, 0.5, 0.0):
+        gradients = Gradients()
+        sampling = jx.Sampling(loss_weight=None if weight is None else {"mood": weight})
+        args = arguments(tmp_path, max_steps=1, max_grad_norm=0)
+        jx.Trainer(model_of([task]), args, tasks=[task], sampling=sampling, callbacks=[gradients]).train()
+        found.append(gradients.found)
+    for name, value in found[0].items():
+        torch.testing.assert_close(found[1][name], value / 2)
+        assert not found[2][name].any()
+
+
+def split_at(ids: list[int], first: int) -> list[list[int]]:
+    """A flat batch's sequences: each begins with the same token."""
+    found: list[list[int]] = []
+    for i in ids:
+        if i == first:
+            found.append([])
+        found[-1].append(i)
+    return found
+
+
+def test_part_of_the_examples(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    task = tiny_tasks["classification"]
+    sampling = jx.Sampling(max_examples={"mood": 5})
+    trainer = jx.Trainer(model_of([task]), arguments(tmp_path, max_steps=6), tasks=[task], sampling=sampling)
+    texts = {tuple(ids) for _, batch in trained_on(trainer) for ids in split_at(batch, 0)}
+    assert len(texts) == 5
+
+
+def test_epochs(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    tasks = [tiny_tasks["classification"], tiny_tasks["tagging"]]
+    args = arguments(tmp_path, max_steps=-1, num_train_epochs=2, per_device_train_batch_size=4)
+    trainer = jx.Trainer(model_of(tasks), args, tasks=tasks)
+    trainer.train()
+    assert trainer.state.global_step == 2 * (16 + 16) / 4 and trainer.state.epoch == 2
+
+
+# --- what is logged, and what is refused -----------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_losses_of_each_task_are_logged(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    tasks = [tiny_tasks["classification"], tiny_tasks["tagging"]]
+    trainer = jx.Trainer(model_of(tasks), arguments(tmp_path, logging_steps=1), tasks=tasks)
+    trainer.train()
+    for entry in trainer.state.log_history[:-1]:
+        (name,) = [name for name in entry if name.startswith("loss_")]  # one task a step
+        assert entry[name] == pytest.approx(entry["loss"], rel=1e-5)
+    trainer = jx.Trainer(model_of(tasks), arguments(tmp_path, logging_steps=8), tasks=tasks)
+    trainer.train()
+    assert {"loss_mood", "loss_entities"} < set(trainer.state.log_history[0])
+    assert trainer.state.log_history[-1]["total_flos"] > 0
+
+
+class Poison(TrainerCallback):
+    """A weight that is no number, from a step on."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        if state.global_step == self.step:
+            next(iter(model.heads.values())).out.bias.data.fill_(math.nan)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    task = tiny_tasks["classification"]
+    args = arguments(tmp_path, logging_steps=5, save_strategy="steps", save_steps=2)
+    trainer = jx.Trainer(model_of([task]), args, tasks=[task], callbacks=[Poison(3)])
+    with pytest.raises(FloatingPointError, match="loss of step 3 is not finite: task 'mood', language 'en'") as error:
+        trainer.train()
+    rows = sorted(int(row) for row in trainer._sampler.draw(3).rows)
+    assert f"training features {rows}" in str(error.value)
+    assert f"Last whole checkpoint: {tmp_path / 'checkpoint-2'}" in str(error.value)
+    assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-2"]  # no broken model is saved as a good one
+
+
+def test_several_gpus_in_one_process_are_refused(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    args = arguments(tmp_path)
+    args._n_gpu = 4
+    with pytest.raises(ValueError, match="torchrun --nproc-per-node 4"):
+        jx.Trainer(model_of([tiny_tasks["tagging"]]), args, tasks=[tiny_tasks["tagging"]])
+
+
+def test_what_cannot_be_trained(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    task = tiny_tasks["tagging"]
+    model = model_of([task])
+    with pytest.raises(ValueError, match="Two tasks have one name"):
+        jx.Trainer(model, arguments(tmp_path), tasks=[task, task.replace(max_length=64)])
+    with pytest.raises(ValueError, match=r"Sampling\(loss_weight=…\) names \['mood'\]"):
+        jx.Trainer(model, arguments(tmp_path), tasks=[task], sampling=jx.Sampling(loss_weight={"mood": 1.0}))
+
+
+def test_settings_that_follow_from_several_heads(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    tasks = [tiny_tasks["tagging"], tiny_tasks["classification"]]
+    args = arguments(tmp_path)
+    trainer = jx.Trainer(model_of(tasks), args, tasks=tasks)
+    assert trainer.args.ddp_find_unused_parameters is True  # heads sit out the steps of other tasks
+    assert trainer.args.logging_nan_inf_filter is False
+    assert args.ddp_find_unused_parameters is None and args.logging_nan_inf_filter is True
+    assert jx.Trainer(model_of(tasks[:1]), args, tasks=tasks[:1]).args.ddp_find_unused_parameters is None
+    assert sorted(model_heads(trainer.model)) == ["entities", "mood"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["xlm-r", "modernbert"])
+def test_activation_checkpointing(family: str, model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    tasks = [tiny_tasks["tagging"], tiny_tasks["mlm"]]
+    weights = []
+    for checkpointing in (False, True):
+        model = model_of(tasks, family)
+        args = arguments(tmp_path, max_steps=2, gradient_checkpointing=checkpointing, optim="sgd")
+        jx.Trainer(model, args, tasks=tasks).train()
+        weights.append(model.state_dict())
+    for name, value in weights[0].items():
+        torch.testing.assert_close(weights[1][name], value, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_half_precision(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    tasks = [tiny_tasks["tagging"], tiny_tasks["classification"], tiny_tasks["qa"]]
+    trainer = jx.Trainer(model_of(tasks), arguments(tmp_path, bf16=True, logging_steps=4), tasks=tasks)
+    trainer.train()
+    assert all(math.isfinite(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry)
+    assert set(trainer.evaluate()) == {"eval_entities", "eval_mood", "eval_answers", "eval_score"}
+
+
+@pytest.mark.slow
+def test_workers(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    tasks = [tiny_tasks["tagging"], tiny_tasks["mlm"]]
+    found = [
+        trained_on(jx.Trainer(model_of(tasks), arguments(tmp_path, dataloader_num_workers=n, max_steps=4), tasks=tasks))
+        for n in (0, 2)
+    ]
+    assert found[0] == found[1]
+
+
+_ON_RANKS = """
+import sys, torch, jiantx as jx
+torch.set_num_threads(1)
+sys.path.insert(0, "tests")
+from conftest import _tiny_tasks
+from test_trainer import RANKS, arguments
+tasks = [_tiny_tasks()[kind] for kind in RANKS]
+model = jx.MultitaskModel.from_pretrained(sys.argv[1], tasks)
+changes = {"per_device_train_batch_size": 4, "logging_steps": 1, "eval_strategy": "steps", "eval_steps": 4}
+args = arguments(sys.argv[2], optim="sgd", **changes)
+trainer = jx.Trainer(model, args, tasks=tasks)
+trainer.train()
+trainer.save_model(sys.argv[2] + "/trained")
+if trainer.is_world_process_zero():
+    trainer.save_state()
+"""
+
+
+@pytest.mark.slow
+def test_two_ranks_are_one_batch(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    tasks = [tiny_tasks[kind] for kind in RANKS]
+    model = model_of(tasks)
+    model.save_pretrained(tmp_path / "model")
+    args = arguments(tmp_path / "one", optim="sgd", logging_steps=1, eval_strategy="steps", eval_steps=4)
+    trainer = jx.Trainer(model, args, tasks=tasks)
+    trainer.train()
+    (tmp_path / "run.py").write_text(_ON_RANKS)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", tmp_path / "run.py"]
+    ran = subprocess.run(
+        [*map(str, command), str(tmp_path / "model"), str(tmp_path / "two")],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "PYTHONPATH": "."},
+    )
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    trained = jx.MultitaskModel.from_pretrained(tmp_path / "two" / "trained", tasks)
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(trained.state_dict()[name], value, atol=1e-5, rtol=1e-4)
+    logged = json.loads((tmp_path / "two" / "trainer_state.json").read_text())["log_history"]
+    for one, two in zip(history(trainer), logged, strict=True):
+        for name in ("loss", "eval_score"):
+            assert one.get(name) == pytest.approx(two.get(name), abs=1e-4)
