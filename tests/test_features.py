@@ -205,17 +205,17 @@ def test_unlabelled_features_are_kept_apart(cache: Path, tokenizer: Any) -> None
 TEXT = "def text(row):\n    return "
 BODIES = {
     "body": f"{TEXT}row['text'] + $\n",
-    "helper": f"def help(x):\n    return x + $\n\n{TEXT}help(row['text'])\n",
-    "helper-of-helper": f"def more(x):\n    return x + $\n\ndef help(x):\n    return more(x)\n\n{TEXT}help(row['text'])\n",
+    "helper": f"def f(x):\n    return x + $\n\n{TEXT}f(row['text'])\n",
+    "helper-of-helper": f"def g(x):\n    return x + $\n\ndef f(x):\n    return g(x)\n\n{TEXT}f(row['text'])\n",
     "constant": f"END = $\n\n{TEXT}row['text'] + END\n",
     "table": f"ENDS = {{'a': [$], 'b': {{'x', 'y', 'z'}}}}\n\n{TEXT}row['text'] + ENDS['a'][0]\n",
     "default": "def text(row, end=$):\n    return row['text'] + end\n",
     "keyword-default": "def text(row, *, end=$):\n    return row['text'] + end\n",
-    "closure": "def make(end):\n    def text(row):\n        return row['text'] + end\n    return text\n\ntext = make($)\n",
+    "closure": "def make(e):\n    def text(row):\n        return row['text'] + e\n    return text\n\ntext = make($)\n",
     "inner": f"END = $\n\n{TEXT}''.join(c + END for c in row['text'])\n",
     "lambda": "text = lambda row: row['text'] + $\n",
-    "partial": "import functools\n\ndef end(mark, row):\n    return row['text'] + mark\n\ntext = functools.partial(end, $)\n",
-    "cached-helper": f"import functools\n\n@functools.cache\ndef help(x):\n    return x + $\n\n{TEXT}help(row['text'])\n",
+    "partial": "import functools\n\ndef f(m, row):\n    return row['text'] + m\n\ntext = functools.partial(f, $)\n",
+    "cached-helper": f"import functools\n\n@functools.cache\ndef f(x):\n    return x + $\n\n{TEXT}f(row['text'])\n",
     "decorated": (
         "import functools\n\ndef twice(f):\n    @functools.wraps(f)\n    def g(row):\n        return f(row) * 2\n"
         f"    return g\n\n@twice\n{TEXT}row['text'] + $\n"
@@ -230,8 +230,8 @@ BODIES = {
         "class End:\n    def __init__(self, mark):\n        self.mark = mark\n    def text(self, row):\n"
         "        return row['text'] + self.mark\n\ntext = End($).text\n"
     ),
-    "helper-in-a-class": f"class Help:\n    @staticmethod\n    def end(x):\n        return x + $\n\n{TEXT}Help.end(row['text'])\n",
-    "helper-object": f"class Help:\n    def end(self, x):\n        return x + $\n\nHELP = Help()\n\n{TEXT}HELP.end(row['text'])\n",
+    "helper-in-a-class": f"class A:\n    @staticmethod\n    def f(x):\n        return x + $\n\n{TEXT}A.f(row['text'])\n",
+    "helper-object": f"class A:\n    def f(self, x):\n        return x + $\n\na = A()\n\n{TEXT}a.f(row['text'])\n",
 }
 
 
