@@ -1,0 +1,168 @@
+"""The tree: imports run upwards only, and the door opens no heavy library."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import jiantx
+
+PACKAGE = Path(jiantx.__file__).parent
+# From the ground up. `test_no_cycles` sees to the order within a storey.
+STOREYS = [
+    "registry metrics sampling report sources".split(),
+    ["task"],
+    ["encoding"],
+    ["task_types"],
+    ["tasks", "features"],
+    "batching attention search heads".split(),
+    "model checkpoints".split(),
+    "evaluation submission".split(),
+    ["trainer"],
+    "stages plots synthetic".split(),
+    ["__init__"],
+]
+STOREY = {name: number for number, names in enumerate(STOREYS) for name in names}
+EXCEPTIONS = {("report", "plots")}  # Report.plot, inside the method
+LIGHT = STOREY["batching"]
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def family(module: str) -> str:
+    """tasks.nli -> tasks"""
+    return module.partition(".")[0]
+
+
+def imports(path: Path) -> list[tuple[str, bool, bool]]:
+    """(module, inside a function, only for type checkers) of every import of a file."""
+    found: list[tuple[str, bool, bool]] = []
+
+    def visit(node: ast.AST, inside: bool, typing: bool) -> None:
+        if isinstance(node, ast.Import):
+            found.extend((alias.name, inside, typing) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            found.extend((f"{node.module}.{alias.name}", inside, typing) for alias in node.names)
+        inside |= isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        typing |= isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for child in ast.iter_child_nodes(node):
+            visit(child, inside, typing)
+
+    visit(ast.parse(path.read_text(encoding="utf-8")), False, False)
+    return found
+
+
+def ours(name: str) -> str | None:
+    """jiantx.task_types.retrieval.Retrieval -> task_types.retrieval; None for others' modules."""
+    parts = name.split(".")
+    if parts[0] != "jiantx" or len(parts) == 1:
+        return None
+    parts = parts[1:]
+    while parts and not (PACKAGE.joinpath(*parts).with_suffix(".py").exists() or PACKAGE.joinpath(*parts).is_dir()):
+        parts.pop()
+    return ".".join(parts) or None
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_imports_run_upwards(path: Path) -> None:
+    here = family(module_of(path))
+    assert here in STOREY, f"{path.name} has no storey: give it one"
+    if here == "__init__":
+        return  # resolved on first use
+    for name, inside, typing in imports(path):
+        there = ours(name)
+        if there is None or typing or family(there) == here:
+            continue
+        if (here, family(there)) in EXCEPTIONS:
+            assert inside, f"{here} imports {there} outside of a method"
+        else:
+            assert STOREY[family(there)] <= STOREY[here], f"{here} imports {there}"
+            assert STOREY[here] > 0, f"{here} imports {there}; the ground floor imports nothing of ours"
+
+
+def test_no_cycles() -> None:
+    """Also among the modules of one family, and with imports inside functions."""
+    graph = {}
+    for path in FILES:
+        here = module_of(path).removesuffix(".__init__")
+        found = {ours(name) for name, _, typing in imports(path) if not typing} - {None, here}
+        graph[here] = {name for name in found if name and (here, name) not in EXCEPTIONS}
+    graph.pop("__init__")
+    left = dict(graph)
+    while left:
+        free = [name for name, needs in left.items() if not needs & set(left)]
+        assert free, f"a cycle among {sorted(left)}"
+        for name in free:
+            del left[name]
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if STOREY.get(family(module_of(p)), 99) < LIGHT], ids=module_of)
+def test_torch_only_from_batching_up(path: Path) -> None:
+    heavy = ("torch", "accelerate", "peft")
+    used = {name.split(".")[0] for name, _, typing in imports(path) if not typing}
+    assert not used & set(heavy)
+    at_once = {name.split(".")[0] for name, inside, typing in imports(path) if not (typing or inside)}
+    assert not at_once & {"transformers", "datasets", "tokenizers", "huggingface_hub"}, "inside functions only"
+
+
+def test_there_is_no_utils() -> None:
+    assert not [path for path in FILES if path.stem.strip("_") in ("utils", "util", "helpers", "common", "misc")]
+
+
+def run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+HEAVY = "[m for m in ('torch', 'transformers', 'datasets', 'pandas', 'matplotlib', 'sklearn') if m in sys.modules]"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "code",
+    [
+        "jiantx.get_task('xnli').replace(name='mine').label_names",
+        "jiantx.list_tasks(); jiantx.Hub('a/b'); jiantx.Sampling(); jiantx.Report",
+        "dir(jiantx); jiantx.__version__",
+    ],
+)
+def test_the_door_is_light(code: str) -> None:
+    assert run(f"import sys, jiantx; {code}; print({HEAVY})") == "[]"
+
+
+@pytest.mark.slow
+def test_the_library_is_opened_at_the_first_look_up() -> None:
+    assert run("import sys, jiantx; jiantx.Classification; print('jiantx.tasks' in sys.modules)") == "False"
+    assert run("import sys, jiantx; jiantx.get_task('xnli'); print('jiantx.tasks' in sys.modules)") == "True"
+
+
+@pytest.mark.parametrize("name", jiantx.__all__)
+def test_public_names_resolve(name: str) -> None:
+    value = getattr(jiantx, name)
+    assert value is getattr(jiantx, name) and name in dir(jiantx)
+    if callable(value):
+        assert value.__name__ == name and value.__doc__
+
+
+def test_names_for_type_checkers_are_the_public_ones() -> None:
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    named = {
+        alias.asname: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert {"__version__", *named} == set(jiantx.__all__)
+    assert all(module == f"jiantx.{jiantx._OWNER[name]}" for name, module in named.items() if name)
+
+
+def test_unknown_name() -> None:
+    with pytest.raises(AttributeError, match="module 'jiantx' has no attribute 'Clasification'"):
+        jiantx.Clasification  # noqa: B018
