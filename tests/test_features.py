@@ -230,7 +230,7 @@ BODIES = {
         "class End:\n    def __init__(self, mark):\n        self.mark = mark\n    def text(self, row):\n"
         "        return row['text'] + self.mark\n\ntext = End($).text\n"
     ),
-    "helper-in-a-class": f"class A:\n    @staticmethod\n    def f(x):\n        return x + $\n\n{TEXT}A.f(row['text'])\n",
+    "helper-in-a-class": f"class A:\n    @staticmethod\n    def f(x):\n        return x + $\n\n{TEXT}A.f(str(row))\n",
     "helper-object": f"class A:\n    def f(self, x):\n        return x + $\n\na = A()\n\n{TEXT}a.f(row['text'])\n",
 }
 
