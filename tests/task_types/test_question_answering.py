@@ -142,13 +142,14 @@ def test_windows_cover_the_passage(script: str, any_tokenizer: Any) -> None:
             covered[first:last] = True
         found = span(feature, context)
         inside = feature["offset_starts"][0] <= start and start + len(answer) <= feature["offset_ends"][-1]
-        assert (found is not None) == inside
-        with_answer += inside
+        well_inside = feature["offset_starts"][0] < start and start + len(answer) < feature["offset_ends"][-1]
         if found is not None:
-            assert found.strip() == answer
-        else:  # a window without the answer points to the first token
+            assert inside and found.strip() == answer
+            with_answer += 1
+        else:  # a window without the answer points to the first token; a letter of several bytes may be cut in two
+            assert not well_inside
             assert feature["start_positions"] == feature["end_positions"] == [0]
-    assert all(covered[i] for i, letter in enumerate(context) if unicodedata.category(letter) not in ("Zs", "Cf"))
+    assert all(covered[i] for i, letter in enumerate(context) if unicodedata.category(letter) not in ("Zs", "Cf", "Mn"))
     assert with_answer >= 1
     firsts = [feature["offset_starts"][0] for feature in features]
     assert firsts == sorted(set(firsts)) and [feature["example"] for feature in features] == [0] * len(features)
