@@ -15,6 +15,7 @@ Everything here is a function of a seed: the same arguments write the same rows.
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
 import json
 import random
@@ -23,11 +24,10 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
-from functools import cache
+from functools import cache, partial
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from jiantx.sources import cache_dir
 
@@ -38,11 +38,11 @@ VERSION = "1"  # a part of the cached root's name: raise it with every change of
 MANIFEST = "jiantx-synthetic.json"
 
 # --- The world ---------------------------------------------------------------------------------------------------
-# A lemma is its English word. Words between bars are synonyms; what stands in one line excludes one another.
+# A lemma is its English word. Words between bars are synonyms; what stands between commas excludes one another.
 
 
 def _groups(text: str) -> tuple[tuple[tuple[str, ...], ...], ...]:
-    return tuple(tuple(tuple(words.split()) for words in line.split("|")) for line in text.strip().splitlines())
+    return tuple(tuple(tuple(words.split()) for words in group.split("|")) for group in text.split(","))
 
 
 @dataclass(frozen=True)
@@ -58,50 +58,30 @@ class Domain:
 DOMAINS = tuple(
     Domain(kind[0], things, places, people)
     for kind, things, places, people in _groups("""
-fruit | apple pear plum lemon melon | orchard market | farmer grocer
-beast | horse goat hen donkey rabbit | stable meadow | rider shepherd
-tool | hammer spade ladder shovel bucket | workshop cellar | carpenter mason
-garment | coat shirt scarf glove hat | laundry attic | tailor weaver
-vessel | jar bottle kettle barrel bowl | kitchen tavern | cook potter
-text | letter book map poem novel | library museum | clerk writer
-toy | doll kite drum marble puppet | nursery school | teacher nurse
-vehicle | wagon boat sled cart raft | harbor station | sailor driver
-""")
+    fruit | apple pear plum lemon melon | orchard market | farmer grocer,
+    beast | horse goat hen donkey rabbit | stable meadow | rider shepherd,
+    tool | hammer spade ladder shovel bucket | workshop cellar | carpenter mason,
+    garment | coat shirt scarf glove hat | laundry attic | tailor weaver,
+    vessel | jar bottle kettle barrel bowl | kitchen tavern | cook potter,
+    text | letter book map poem novel | library museum | clerk writer,
+    toy | doll kite drum marble puppet | nursery school | teacher nurse,
+    vehicle | wagon boat sled cart raft | harbor station | sailor driver
+    """)
 )
+# What is done to the same thing follows the order of the verbs.
 VERBS = _groups("""
-collect gather | scatter
-clean wash | stain soil
-load fill | unload drain
-deliver transport | return
-open unlock | close seal
-display exhibit | conceal cover
-praise admire | scorn
-order request | cancel
-accept welcome | refuse reject
-repair mend | damage ruin
-paint decorate | bleach
-lift raise | lower
+    collect gather | scatter, clean wash | stain soil, load fill | unload drain, deliver transport | return,
+    open unlock | close seal, display exhibit | conceal cover, praise admire | scorn, order request | cancel,
+    accept welcome | refuse reject, repair mend | damage ruin, paint decorate | bleach, lift raise | lower
 """)
-GIVING = _groups("""
-hand pass | retain
-mail post
-offer present | decline
-""")
+GIVING = _groups("hand pass | retain, mail post, offer present | decline")
 PERSON_ADJECTIVES = _groups("""
-happy cheerful | sad gloomy
-rich wealthy | poor needy
-young youthful | elderly aged
-clever wise | foolish silly
-brave bold | timid shy
-tall | short
+    happy cheerful | sad gloomy, rich wealthy | poor needy, young youthful | elderly aged,
+    clever wise | foolish silly, brave bold | timid shy, tall | short
 """)
 THING_ADJECTIVES = _groups("""
-big large | small little
-heavy | light
-cheap | costly expensive
-old ancient | new fresh
-strong sturdy | weak fragile
-red | blue | green | yellow | white | black
+    big large | small little, heavy | light, cheap | costly expensive, old ancient | new fresh,
+    strong sturdy | weak fragile, red | blue | green | yellow | white | black
 """)
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 ADVERBS = ("yesterday", "today", "recently", "then")
@@ -109,33 +89,28 @@ FUNCTION_WORDS = {
     "DET": ("the", "a", "every"), "ADP": ("in", "on", "to"), "AUX": ("did", "is"), "PART": ("not",),
     "CCONJ": ("and",), "PRON": ("who", "what"), "ADV": ("where", "when", *ADVERBS),
 }  # fmt: skip
-QUESTION_WORDS = {"agent": "who", "object": "what", "recipient": "who", "place": "where", "time": "when"}
 ORGANISATIONS = ("bank", "council", "theatre", "union")
 REGIONS = ("port", "mount", "lake")
-_NAMES = _groups("""
-Mira Tomas Lena Oskar Petra Hugo Nadia Felix Clara Bruno Irene Viktor Alma Jonas Selma Marco Dora Anton Rosa Emil
-Halden Morrow Keller Vance Lindt Sorel Barden Quist
-Dorvale Kelmar Ostrin Brenholm Tavira Lunden Marosk Velden Ansburg Corvino Ruthen Selby
+((PEOPLE, SURNAMES, TOWNS),) = _groups("""
+    Mira Tomas Lena Oskar Petra Hugo Nadia Felix Clara Bruno Irene Viktor Alma Jonas Selma Marco Dora Anton Rosa Emil |
+    Halden Morrow Keller Vance Lindt Sorel Barden Quist |
+    Dorvale Kelmar Ostrin Brenholm Tavira Lunden Marosk Velden Ansburg Corvino Ruthen Selby
 """)
-PEOPLE, SURNAMES, TOWNS = (names for (names,) in _NAMES)
-
-KIND_OF = {thing: domain.kind for domain in DOMAINS for thing in domain.things}
-THINGS_OF = {domain.kind: domain.things for domain in DOMAINS}
+DOMAIN_OF = {noun: domain for domain in DOMAINS for noun in (domain.kind, *domain.things)}
 PLACES = tuple(place for domain in DOMAINS for place in domain.places)
 _GROUPS = (*VERBS, *GIVING, *PERSON_ADJECTIVES, *THING_ADJECTIVES)
 SYNONYMS = {word: words for group in _GROUPS for words in group for word in words}
 OPPOSITES = {
-    word: tuple(w for others in group if others is not words for w in others)
+    word: [other for others in group if others is not words for other in others]
     for group in _GROUPS for words in group for word in words
 }  # fmt: skip
 UPOS = {word: tag for tag, words in FUNCTION_WORDS.items() for word in words}
-ENTITY = {word: tag for tag, words in
-          (("PER", PEOPLE), ("ORG", ORGANISATIONS), ("LOC", (*REGIONS, *TOWNS))) for word in words}  # fmt: skip
+ENTITY = dict.fromkeys(PEOPLE, "PER") | dict.fromkeys(ORGANISATIONS, "ORG") | dict.fromkeys((*REGIONS, *TOWNS), "LOC")
 NAMES = (*PEOPLE, *SURNAMES, *TOWNS)
-LEMMAS = tuple(dict.fromkeys((
+LEMMAS = (
     *UPOS, *SYNONYMS, "belong", *DAYS, *ORGANISATIONS, *REGIONS,
     *(word for d in DOMAINS for word in (d.kind, *d.things, *d.places, *d.people)),
-)))  # fmt: skip
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -145,7 +120,7 @@ class Phrase:
     noun: str
     adjective: str | None = None
     count: int = 1
-    name: str | None = None  # a surname, or the town in an organisation's or a region's name
+    name: str | None = None  # a surname, or the town in an organisation's or a region's name; then no adjective
     article: str = "the"
 
 
@@ -167,13 +142,13 @@ class Event:
 
 @dataclass(frozen=True)
 class Language:
-    """How meanings are said. `order` arranges Subject, Verb, Object, Recipient, Place and Time."""
+    """How meanings are said."""
 
     code: str
     code3: str  # XTREME's Tatoeba uses three letters
     name: str
     cognates: float = 1.0  # the share of lemmas that keep (nearly) the English form
-    order: str = "SVORPT"
+    order: str = "avorpt"  # agent, verb, object, recipient, place, time
     adjective_last: bool = False
     postpositions: bool = False
     articles: bool = True
@@ -196,23 +171,19 @@ LANGUAGES: dict[str, Language] = {
         Language("es", "spa", "Spanish", 0.60, plural="os", past="ado", adjective_last=True, fused=True,
                  changes=(("sh", "s"), ("k", "qu"), ("ee", "i"), ("w", "gu")),
                  syllables=("b c d f ll m n p r t v", "a e i o u ia", "l n r s z ")),
-        Language("ru", "rus", "Russian", 0.45, "TSVPOR", plural="iy", past="il", articles=False,
+        Language("ru", "rus", "Russian", 0.45, "tavpor", plural="iy", past="il", articles=False,
                  changes=(("w", "v"), ("c", "k"), ("h", "g"), ("oo", "u")),
                  syllables=("b d gl kr m n pr sk st v zh", "a e i o u ya", "k l m n sh v ")),
-        Language("ar", "ara", "Arabic", 0.25, "TPVSRO", adjective_last=True, plural="aat", past="aha",
+        Language("ar", "ara", "Arabic", 0.25, "tpvaro", adjective_last=True, plural="aat", past="aha",
                  changes=(("p", "b"), ("v", "f"), ("g", "j"), ("e", "i")),
                  syllables=("kh d f h j m q r s t w", "a i u aa", "b d l m q r")),
-        Language("zh", "cmn", "Chinese", 0.10, "TPSROV", postpositions=True, articles=False, question_first=False,
+        Language("zh", "cmn", "Chinese", 0.10, "tparov", postpositions=True, articles=False, question_first=False,
                  bopomofo=True, plural="men", past="le",
                  syllables=("b d g h j l m q sh t x zh", "a e i o u", " n ng")),
     )
 }  # fmt: skip
+ENGLISH = LANGUAGES["en"]
 _BOPOMOFO = str.maketrans({chr(97 + i): chr(0x3105 + i) for i in range(26)})
-
-
-def _invent(rng: random.Random, language: Language) -> str:
-    onsets, vowels, codas = (part.split(" ") for part in language.syllables)
-    return "".join(rng.choice(onsets) + rng.choice(vowels) + rng.choice(codas) for _ in range(2))
 
 
 @cache
@@ -223,6 +194,7 @@ def lexicon(code: str) -> dict[str, str]:
     sound changes likewise: the farther a language, the more.
     """
     language, rng = LANGUAGES[code], random.Random(f"lexicon {code}")
+    onsets, vowels, codas = (part.split(" ") for part in language.syllables)
     shared = round(language.cognates * len(LEMMAS))
     cognates = set(random.Random("cognates").sample(LEMMAS, len(LEMMAS))[:shared])
     unchanged = set(random.Random("changes").sample(LEMMAS, len(LEMMAS))[: (len(LEMMAS) + shared) // 2])
@@ -230,23 +202,22 @@ def lexicon(code: str) -> dict[str, str]:
     for lemma in LEMMAS:
         stem = lemma
         if lemma not in cognates:
-            while (stem := _invent(rng, language)) in taken:
-                pass
+            while stem in taken:
+                stem = "".join(rng.choice(onsets) + rng.choice(vowels) + rng.choice(codas) for _ in range(2))
             taken.add(stem)
+            stem = stem.translate(_BOPOMOFO) if language.bopomofo else stem
         elif lemma not in unchanged:
             for old, new in language.changes:
                 stem = stem.replace(old, new)
-        stems[lemma] = stem.translate(_BOPOMOFO) if language.bopomofo and lemma not in cognates else stem
+        stems[lemma] = stem
     for rank, name in enumerate(NAMES):
         # A quarter keeps the Latin script everywhere, as names do in real text: anchors between the scripts.
         stems[name] = name.lower().translate(_BOPOMOFO) if language.bopomofo and rank % 4 else name
     return stems
 
 
-@cache
-def _inflect(code: str, lemma: str, suffix: str) -> str:
-    stem, language = lexicon(code)[lemma], LANGUAGES[code]
-    if language.bopomofo and not stem.isascii():
+def _inflect(stem: str, suffix: str) -> str:
+    if not stem.isascii():
         suffix = suffix.translate(_BOPOMOFO)
     return stem + suffix[stem[-1] == suffix[0] :]
 
@@ -259,107 +230,102 @@ class Word:
     lemma: str
     upos: str
     key: str
-    parent: str  # the key of its syntactic head; "" for the root
     relation: str
     entity: str = ""
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """Words in their order, and the tokens that they are written as: one token is one or two words."""
+    """Words in their order, and how each is written: "" where it has melted into the one before."""
 
     words: tuple[Word, ...]
-    tokens: tuple[tuple[str, int], ...]  # (form, how many words)
+    written: tuple[str, ...]
 
     @property
     def text(self) -> str:
-        return "".join(form if form in ".?" else f" {form}" for form, _ in self.tokens).lstrip()
+        return " ".join(form for form in self.written[:-1] if form) + self.written[-1]
 
-    def span(self, key: str) -> tuple[int, int]:
-        """Where in the text the meaning's part `key` stands, without adposition and article."""
-        start, end, position, words = -1, -1, 0, iter(self.words)
-        for form, count in self.tokens:
-            position += bool(position) and form not in ".?"
-            written = [w for w in itertools.islice(words, count) if w.upos not in ("ADP", "DET")]
-            if any(w.key.split(".")[0] == key for w in written):
-                start, end = position if start < 0 else start, position + len(form)
-            position += len(form)
-        return start, end
+    def span(self, part: str) -> tuple[int, int]:
+        """Where in the text a part of the meaning stands, without adposition and article."""
+        spans, end = [], 0
+        for word, form in zip(self.words, self.written, strict=True):
+            start = self.text.index(form, end)
+            end = start + len(form)
+            if word.key.startswith(f"{part}.") and word.upos not in ("ADP", "DET"):
+                spans.append((start, end))
+        return spans[0][0], spans[-1][1]
 
 
-def _phrase(phrase: Phrase, language: Language, key: str, parent: str, *, relation: str, adposition: str) -> list[Word]:
-    code, head, entity = language.code, f"{key}.noun", ENTITY.get(phrase.noun, "")
+def _phrase(phrase: Phrase, language: Language, part: str, relation: str, adposition: str) -> list[Word]:
+    stems, entity = lexicon(language.code), ENTITY.get(phrase.noun, "")
 
-    def word(lemma: str, upos: str, part: str, relation: str, *, form: str | None = None, entity: str = "") -> Word:
-        return Word(form or lexicon(code)[lemma], lemma, upos, f"{key}.{part}", head, relation, entity)
+    def word(role: str, lemma: str, upos: str, relation: str) -> Word:
+        return Word(stems.get(lemma, lemma), lemma, upos, f"{part}.{role}", relation)
 
-    form = lexicon(code)[phrase.noun]
-    if phrase.count > 1:
-        form = _inflect(code, phrase.noun, language.plural)
+    form = _inflect(stems[phrase.noun], language.plural) if phrase.count > 1 else stems[phrase.noun]
     upos = "PROPN" if entity else "NOUN"
-    noun = Word(form.capitalize() if entity else form, phrase.noun, upos, head, parent, relation, entity)
-    core = [noun]
+    noun = Word(form.capitalize() if entity else form, phrase.noun, upos, f"{part}.noun", relation, entity)
+    words = [noun]
     if phrase.adjective:
-        core.append(word(phrase.adjective, "ADJ", "adjective", "amod"))
-    if not language.adjective_last:
-        core.reverse()
+        words.insert(language.adjective_last, word("adjective", phrase.adjective, "ADJ", "amod"))
     if phrase.name:
-        name = word(phrase.name, "PROPN", "name", "flat" if entity == "PER" else "compound", entity=entity)
-        core.insert(len(core) if entity == "PER" or language.adjective_last else core.index(noun), name)
+        name = word("name", phrase.name, "PROPN", "flat" if entity == "PER" else "compound")
+        words.insert(language.adjective_last or entity == "PER", replace(name, entity=entity))
     if phrase.count > 1:
-        core.insert(0, word(str(phrase.count), "NUM", "count", "nummod", form=str(phrase.count)))
+        words.insert(0, word("count", str(phrase.count), "NUM", "nummod"))
     elif entity in ("", "ORG") and phrase.article and (language.articles or phrase.article == "every"):
-        core.insert(0, word(phrase.article, "DET", "article", "det"))
+        words.insert(0, word("article", phrase.article, "DET", "det"))
     if adposition:
-        core.insert(len(core) if language.postpositions else 0, word(adposition, "ADP", "adposition", "case"))
-    return core
+        words.insert(len(words) if language.postpositions else 0, word("adposition", adposition, "ADP", "case"))
+    return words
 
 
-def _clause(event: Event, language: Language, *, ask: str, front: str, prefix: str, parent: str) -> list[Word]:
-    """The words of one event; `ask` names the part that a question asks for ("polar": none)."""
-    code, root = language.code, f"{prefix}verb"
+PARTS = {  # of an event that are phrases: question word, syntactic relation, adposition
+    "agent": ("who", "nsubj", ""),
+    "object": ("what", "obj", ""),
+    "recipient": ("who", "obl", "to"),
+    "place": ("where", "obl", "in"),
+    "time": ("when", "obl", "on"),
+}
 
-    def word(lemma: str, part: str, relation: str, upos: str = "") -> Word:
-        return Word(lexicon(code)[lemma], lemma, upos or UPOS[lemma], f"{prefix}{part}", root, relation)
+
+def _clause(event: Event, language: Language, ask: str, front: str) -> list[Word]:
+    stems = lexicon(language.code)
+
+    def word(lemma: str, key: str, relation: str) -> Word:
+        return Word(stems[lemma], lemma, UPOS[lemma], key, relation)
 
     parts: dict[str, list[Word]] = {}
-    for part, relation, adposition in (("agent", "nsubj", ""), ("object", "obj", ""), ("recipient", "obl", "to"),
-                                       ("place", "obl", "in")):  # fmt: skip
-        phrase = getattr(event, part)
-        if part == ask:
-            parts[part] = [word(QUESTION_WORDS[part], f"{part}.noun", "advmod" if part == "place" else relation)]
-        elif phrase:
-            parts[part] = _phrase(phrase, language, prefix + part, root, relation=relation, adposition=adposition)
-    if ask == "time":
-        parts["time"] = [word("when", "time.noun", "advmod")]
-    elif event.time in DAYS:
-        day = Phrase(event.time, article="")
-        parts["time"] = _phrase(day, language, f"{prefix}time", root, relation="obl", adposition="on")
-    elif event.time:
-        parts["time"] = [word(event.time, "time.noun", "advmod")]
+    for part, (question, relation, adposition) in PARTS.items():
+        said = question if part == ask else getattr(event, part)
+        if said in UPOS:  # a question word, or an adverb of time
+            parts[part] = [word(said, f"{part}.noun", "advmod" if UPOS[said] == "ADV" else relation)]
+        elif said:
+            phrase = said if isinstance(said, Phrase) else Phrase(said, article="")  # a day
+            parts[part] = _phrase(phrase, language, part, relation, adposition)
     # English do-support, everywhere: "did not open", "what did Mira open", but "who opened".
-    support = event.verb != "is" and (event.negated or ask not in ("", "agent"))
-    form = lexicon(code)[event.verb] if support or event.verb == "is" else _inflect(code, event.verb, language.past)
-    upos = "AUX" if event.verb == "is" else "VERB"
-    verb = Word(form, event.verb, upos, root, parent, "conj" if parent else "root")
+    inverted = ask not in ("", "agent")
+    support = inverted or event.negated
+    form = stems[event.verb] if support or event.verb == "is" else _inflect(stems[event.verb], language.past)
+    verb = [Word(form, event.verb, UPOS.get(event.verb, "VERB"), "verb", "root")]
+    if event.negated:
+        verb.insert(0, word("not", "negation", "advmod"))
     auxiliary = [word("did", "auxiliary", "aux")] if support else []
-    parts["verb"] = [*([word("not", "negation", "advmod")] if event.negated else []), verb]
-    first = [part for part in (front, ask) if part in parts and (part != ask or language.question_first)]
-    inverted = bool(ask) and language.question_first and ask != "agent"
-    if not inverted:
-        parts["verb"] = [*auxiliary, *parts["verb"]]
-    if language.order.endswith("V"):
-        parts["verb"].reverse()
-    letters = {"S": "agent", "V": "verb", "O": "object", "R": "recipient", "P": "place", "T": "time"}
-    rest = [letters[x] for x in language.order if letters[x] in parts and letters[x] not in first]
-    if inverted and event.verb == "is":
-        first, rest = [*first, "verb"], [part for part in rest if part != "verb"]
-    words = list(itertools.chain.from_iterable(parts[part] for part in first))
-    return [*words, *(auxiliary if inverted else []), *itertools.chain.from_iterable(parts[part] for part in rest)]
+    first = [front] if front in parts else []
+    if ask and language.question_first:
+        first.append(ask)
+    if not (inverted and language.question_first):
+        verb, auxiliary = [*auxiliary, *verb], []
+    parts["verb"] = verb[::-1] if language.order.endswith("v") else verb
+    rest = sorted(parts.keys() - first, key=lambda part: language.order.index(part[0]))
+    parts["auxiliary"] = auxiliary
+    return [word for part in (*first, "auxiliary", *rest) for word in parts[part]]
 
 
 def render(events: Event | Sequence[Event], language: Language, *, ask: str = "", front: str = "") -> Sentence:
     """Say one event, or several joined by `and`. The second event's keys begin with `1:`.
+
+    `ask` makes it a question for that part of the event; `front` is the part that stands first.
 
     >>> event = Event(Phrase("cook", "happy"), "open", Phrase("jar", "red", count=3), time="monday")
     >>> render(event, LANGUAGES["en"]).text
@@ -369,20 +335,23 @@ def render(events: Event | Sequence[Event], language: Language, *, ask: str = ""
     """
     words: list[Word] = []
     for index, event in enumerate([events] if isinstance(events, Event) else events):
-        prefix = f"{index}:" if index else ""
+        clause = _clause(event, language, ask, front)
         if index:
-            conjunction = lexicon(language.code)["and"]
-            words.append(Word(conjunction, "and", "CCONJ", f"{prefix}and", f"{prefix}verb", "cc"))
-        words += _clause(event, language, ask=ask, front=front, prefix=prefix, parent="verb" if index else "")
+            clause.insert(0, Word(lexicon(language.code)["and"], "and", "CCONJ", "and", "cc"))
+            clause = [replace(w, key=f"{index}:{w.key}", relation=w.relation.replace("root", "conj")) for w in clause]
+        words += clause
     mark = "?" if ask else "."
-    words.append(Word(mark, mark, "PUNCT", "mark", "verb", "punct"))
-    tokens: list[tuple[str, int]] = []
-    for left, right in itertools.pairwise([*words, words[-1]]):
-        if tokens and tokens[-1][1] == 2 and left.relation == "det":
-            continue  # written with the adposition before it
-        melts = language.fused and left.upos == "ADP" and right.lemma == "the"
-        tokens.append((left.form + right.form[-1], 2) if melts else (left.form, 1))
-    return Sentence(tuple(words), tuple(tokens))
+    words.append(Word(mark, mark, "PUNCT", "mark", "punct"))
+    written = [word.form for word in words]
+    for index, (left, right) in enumerate(itertools.pairwise(words)):
+        if language.fused and left.upos == "ADP" and right.lemma == "the":
+            written[index : index + 2] = left.form + right.form[-1], ""
+    return Sentence(tuple(words), tuple(written))
+
+
+def say(events: Event | Sequence[Event], language: Language, *, ask: str = "", front: str = "") -> str:
+    """The text of `render`."""
+    return render(events, language, ask=ask, front=front).text
 
 
 def distance(language: Language, *, sample: int = 200) -> dict[str, float]:
@@ -393,18 +362,20 @@ def distance(language: Language, *, sample: int = 200) -> dict[str, float]:
     `script`: 1 if most letters are not Latin; `overall`: their mean, weighted 0.5, 0.3, 0.2.
     """
     english, own = lexicon("en"), lexicon(language.code)
-    unlike = sum(SequenceMatcher(None, english[x], own[x], autojunk=False).ratio() < 0.6 for x in english)
-    rng, turned, pairs, latin, letters = random.Random("distance"), 0, 0, 0, 0
+    unlike = [SequenceMatcher(None, english[x], own[x], autojunk=False).ratio() < 0.6 for x in english]
+    rng, turned, latin = random.Random("distance"), [], []
     for _ in range(sample):
         event = _event(rng)
-        here, there = (render(event, spoken) for spoken in (LANGUAGES["en"], language))
+        here, there = (render(event, spoken) for spoken in (ENGLISH, language))
         place = {word.key: position for position, word in enumerate(there.words)}
-        positions = np.array([place[word.key] for word in here.words if word.key in place])
-        turned += int(np.triu(positions[:, None] > positions[None, :]).sum())
-        pairs += len(positions) * (len(positions) - 1) // 2
-        characters = [character for character in there.text if character.isalpha()]
-        latin, letters = latin + sum(map(str.isascii, characters)), letters + len(characters)
-    measured = {"lexicon": unlike / len(english), "order": turned / pairs, "script": float(latin < letters / 2)}
+        positions = [place[word.key] for word in here.words if word.key in place]
+        turned += [left > right for left, right in itertools.combinations(positions, 2)]
+        latin += [character.isascii() for character in there.text if character.isalpha()]
+    measured = {
+        "lexicon": sum(unlike) / len(unlike),
+        "order": sum(turned) / len(turned),
+        "script": float(sum(latin) < len(latin) / 2),
+    }
     overall = 0.5 * measured["lexicon"] + 0.3 * measured["order"] + 0.2 * measured["script"]
     return {**measured, "overall": overall}
 
@@ -412,8 +383,27 @@ def distance(language: Language, *, sample: int = 200) -> dict[str, float]:
 # --- What happens ------------------------------------------------------------------------------------------------
 # Pairs are made backwards: the second text is drawn the same way under every label and the first is made to fit, so
 # that the second alone says nothing about the label; nor does a premise, which has two details under each.
+# A slot is the path of a value in an event: `time`, `object.adjective`.
 
 DETAILS = ("agent.adjective", "object.adjective", "place", "time")
+
+
+def _filled(event: Event, slots: Iterable[str]) -> list[str]:
+    return [slot for slot in slots if attrgetter(slot)(event)]
+
+
+def _set(event: Event, slot: str, value: Any) -> Event:
+    part, _, inner = slot.partition(".")
+    return replace(event, **{part: replace(getattr(event, part), **{inner: value}) if inner else value})
+
+
+def _domain(event: Event) -> Domain:
+    assert event.object
+    return DOMAIN_OF[event.object.noun]
+
+
+def _any(rng: random.Random, groups: Sequence[Sequence[Sequence[str]]]) -> str:
+    return rng.choice(rng.choice(rng.choice(groups)))
 
 
 def _person(rng: random.Random, domain: Domain) -> Phrase:
@@ -431,15 +421,6 @@ def _place(rng: random.Random, domain: Domain) -> Phrase:
     return Phrase(rng.choice(REGIONS), name=town) if rng.random() < 0.25 else Phrase(town)
 
 
-def _any(rng: random.Random, groups: Sequence[Sequence[Sequence[str]]]) -> str:
-    return rng.choice(rng.choice(rng.choice(groups)))
-
-
-def _domain(event: Event) -> Domain:
-    noun = event.object.noun if event.object else ""
-    return next((d for d in DOMAINS if noun in (d.kind, *d.things)), DOMAINS[0])
-
-
 def _event(rng: random.Random, *, details: int | None = None, giving: bool | None = None) -> Event:
     """Draw an event. Its words suit one another: each kind of thing has its people, places and usual verbs."""
     index = rng.randrange(len(DOMAINS))
@@ -447,7 +428,7 @@ def _event(rng: random.Random, *, details: int | None = None, giving: bool | Non
     noun = domain.kind if rng.random() < 0.1 else rng.choice(domain.things)
     thing = Phrase(noun, count=rng.randint(2, 9) if rng.random() < 0.35 else 1)
     giving = rng.random() < 0.2 if giving is None else giving
-    usual = [VERBS[(index + step) % len(VERBS)] for step in (0, 1, 2)] if rng.random() < 0.7 else VERBS
+    usual = VERBS[index : index + 3] if rng.random() < 0.7 else VERBS
     event = Event(_person(rng, domain), _any(rng, GIVING if giving else usual), thing)
     if giving:
         others = [person for person in PEOPLE if person != event.agent.noun]
@@ -455,57 +436,45 @@ def _event(rng: random.Random, *, details: int | None = None, giving: bool | Non
     return _add(rng, event, rng.randint(1, 3) if details is None else details)
 
 
-def _has(event: Event, slot: str) -> bool:
-    part, _, inner = slot.partition(".")
-    value = getattr(event, part)
-    return bool(getattr(value, inner) if inner and value else value)
-
-
-def _set(event: Event, slot: str, value: Any) -> Event:
-    part, _, inner = slot.partition(".")
-    return replace(event, **{part: replace(getattr(event, part), **{inner: value}) if inner else value})
-
-
-def _add(rng: random.Random, event: Event, count: int, *, without: Iterable[str] = ()) -> Event:
+def _add(rng: random.Random, event: Event, count: int, *, without: str = "") -> Event:
     """Add up to `count` details that the event lacks."""
-    free = [slot for slot in DETAILS if not _has(event, slot) and slot not in without]
-    if event.agent.noun in ENTITY and "agent.adjective" in free:
-        free.remove("agent.adjective")  # names stand alone
+    taken = {*_filled(event, DETAILS), without}
+    if event.agent.noun in ENTITY:
+        taken.add("agent.adjective")  # names stand alone
+    free = [slot for slot in DETAILS if slot not in taken]
     for slot in rng.sample(free, min(count, len(free))):
-        if slot == "agent.adjective":
-            value: Any = _any(rng, PERSON_ADJECTIVES)
-        elif slot == "object.adjective":
-            value = _any(rng, THING_ADJECTIVES)
+        value: Any
+        if slot == "place":
+            value = _place(rng, _domain(event))
+        elif slot == "time":
+            value = rng.choice((*DAYS, *ADVERBS[:3]))
         else:
-            value = _place(rng, _domain(event)) if slot == "place" else rng.choice((*DAYS, *ADVERBS[:3]))
+            value = _any(rng, PERSON_ADJECTIVES if slot == "agent.adjective" else THING_ADJECTIVES)
         event = _set(event, slot, value)
     return event
 
 
 def _reword(rng: random.Random, event: Event, rate: float = 0.3) -> Event:
     """Say the same in other words: synonyms."""
-    for slot in ("verb", "agent.adjective", "object.adjective"):
-        if _has(event, slot) and rng.random() < rate:
-            part, _, inner = slot.partition(".")
-            word = getattr(getattr(event, part), inner) if inner else event.verb
-            event = _set(event, slot, rng.choice(SYNONYMS[word]))
+    for slot in _filled(event, ("verb", "agent.adjective", "object.adjective")):
+        if rng.random() < rate:
+            event = _set(event, slot, rng.choice(SYNONYMS[attrgetter(slot)(event)]))
     return event
 
 
 def _contradict(rng: random.Random, event: Event) -> Event:
     """Change one thing so that both cannot be true of the same occasion."""
     assert event.object
+    noun, count, domain = event.object.noun, event.object.count, _domain(event)
     options: list[tuple[str, Any]] = [("negated", not event.negated)]
     if OPPOSITES[event.verb]:
         options += [("verb", rng.choice(OPPOSITES[event.verb]))] * 2
-    for slot, adjective in (("agent.adjective", event.agent.adjective), ("object.adjective", event.object.adjective)):
-        if adjective:
-            options.append((slot, rng.choice(OPPOSITES[adjective])))
-    if event.object.count > 1:
-        options.append(("object.count", rng.choice([n for n in range(2, 10) if n != event.object.count])))
-    if event.object.noun in KIND_OF:
-        siblings = [x for x in THINGS_OF[KIND_OF[event.object.noun]] if x != event.object.noun]
-        options.append(("object.noun", rng.choice(siblings)))
+    for slot in _filled(event, ("agent.adjective", "object.adjective")):
+        options.append((slot, rng.choice(OPPOSITES[attrgetter(slot)(event)])))
+    if count > 1:
+        options.append(("object.count", rng.choice([n for n in range(2, 10) if n != count])))
+    if noun != domain.kind:
+        options.append(("object.noun", rng.choice([x for x in domain.things if x != noun])))
     if event.place:
         others = [x for x in (*PLACES, *TOWNS) if x not in (event.place.noun, event.place.name)]
         options.append(("place", Phrase(rng.choice(others))))
@@ -515,24 +484,35 @@ def _contradict(rng: random.Random, event: Event) -> Event:
 
 
 def _forget(rng: random.Random, event: Event, general: float = 0.3) -> tuple[Event, str]:
-    """Leave one detail out, or say less of the object (`apple`: `fruit`); and which part it was."""
-    options = [slot for slot in DETAILS if _has(event, slot)]
-    assert event.object
-    if event.object.noun in KIND_OF and (rng.random() < general or not options):
-        return _set(event, "object.noun", KIND_OF[event.object.noun]), "object.noun"
+    """Leave one detail out, or say less of the object (`apple`: `fruit`); and which slot it was."""
+    options, kind = _filled(event, DETAILS), _domain(event).kind
+    if attrgetter("object.noun")(event) != kind and (rng.random() < general or not options):
+        return _set(event, "object.noun", kind), "object.noun"
     slot = rng.choice(options)
     return _set(event, slot, None), slot
 
 
 def _specify(rng: random.Random, event: Event) -> Event:
-    things = THINGS_OF.get(event.object.noun) if event.object else None
-    return _set(event, "object.noun", rng.choice(things)) if things else event
+    """Say more of the object (`fruit`: `apple`), where that can be."""
+    domain = _domain(event)
+    if attrgetter("object.noun")(event) != domain.kind:
+        return event
+    return _set(event, "object.noun", rng.choice(domain.things))
 
 
-def _detailed(rng: random.Random) -> Event:
-    while not any(_has(event := _event(rng), slot) for slot in DETAILS):
-        pass
-    return replace(event, negated=rng.random() < 0.1)
+def _next(rng: random.Random, event: Event) -> Event:
+    """What usually happens next to the same thing: verbs follow one another in the order of `VERBS`."""
+    row = next((i for i, group in enumerate(VERBS) if SYNONYMS[event.verb] in group), 0)
+    verb = rng.choice(VERBS[(row + 1) % len(VERBS)][0])
+    return replace(event, agent=Phrase(event.agent.noun), verb=verb, recipient=None, place=None, time="then")
+
+
+def _question(rng: random.Random, event: Event, ask: str) -> Event:
+    """What a question repeats of the event: not all of its details."""
+    for slot in _filled(event, DETAILS):
+        if slot != ask and rng.random() < 0.6:
+            event = _set(event, slot, None)
+    return _reword(rng, event, 0.2)
 
 
 # --- Items: one function a task type, meanings without a language -------------------------------------------------
@@ -541,41 +521,39 @@ def _detailed(rng: random.Random) -> Event:
 Fields = dict[str, Any]
 Item = Callable[[Language], Fields]
 NLI_LABELS = ("entailment", "neutral", "contradiction")
+BIO = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
+ASKED = ("agent", "object", "place", "time")
 
 
 def nli(rng: random.Random) -> Item:
     """Entailed: the premise says all that the hypothesis says; neutral: less; contradiction: otherwise."""
     label, hypothesis = rng.randrange(3), _add(rng, _event(rng, details=0), rng.randint(1, 2))
-    hypothesis = replace(hypothesis, negated=rng.random() < 0.25)
-    premise, forgotten = hypothesis, ""
-    if label == 0:
-        premise = _specify(rng, hypothesis) if rng.random() < 0.5 else hypothesis
+    premise = hypothesis = replace(hypothesis, negated=rng.random() < 0.25)
+    forgotten = ""
+    if label == 0 and rng.random() < 0.5:
+        premise = _specify(rng, hypothesis)
     elif label == 1:
         premise, forgotten = _forget(rng, hypothesis, general=0.1)
-    else:
+    elif label == 2:
         premise = _contradict(rng, hypothesis)
-    lacking = 2 - sum(_has(premise, slot) for slot in DETAILS)
-    premise = _reword(rng, _add(rng, premise, lacking, without=[forgotten]))
-    return lambda language: {
-        "first": render(premise, language).text, "second": render(hypothesis, language).text, "label": label,
-    }  # fmt: skip
+    premise = _reword(rng, _add(rng, premise, 2 - len(_filled(premise, DETAILS)), without=forgotten))
+    return lambda language: {"first": say(premise, language), "second": say(hypothesis, language), "label": label}
 
 
 def question_pair(rng: random.Random) -> Item:
     """Duplicates ask the same of the same event in other words; the others differ in one thing."""
     label, second = rng.randrange(2), _event(rng)
-    asks = [part for part in ("agent", "object", "place", "time") if _has(second, part)]
+    asks = _filled(second, ASKED)
     ask = other = rng.choice(asks)
     first = second
     if not label and len(asks) > 2 and rng.random() < 0.3:
         other = rng.choice([part for part in asks if part != ask])
     elif not label:
-        while render(first, LANGUAGES["en"], ask=ask) == render(second, LANGUAGES["en"], ask=ask):
+        while render(first, ENGLISH, ask=ask) == render(second, ENGLISH, ask=ask):
             first = _contradict(rng, second)
     first = _reword(rng, first, 0.5)
     return lambda language: {
-        "first": render(first, language, ask=other).text, "second": render(second, language, ask=ask).text,
-        "label": label,
+        "first": say(first, language, ask=other), "second": say(second, language, ask=ask), "label": label,
     }  # fmt: skip
 
 
@@ -584,135 +562,107 @@ def paraphrase(rng: random.Random) -> Item:
     label = rng.randrange(2)
     if rng.random() < 0.5:
         event = _event(rng, giving=True)
-        second: tuple[Event, ...] = (replace(event, agent=Phrase(rng.choice(PEOPLE))),)
-        while second[0].agent == second[0].recipient:
-            second = (replace(event, agent=Phrase(rng.choice(PEOPLE))),)
-        giver, taker = second[0].agent, second[0].recipient
-        first = second if label or not taker else (replace(second[0], agent=taker, recipient=giver),)
+        giver = taker = event.recipient
+        while giver == taker:
+            giver = Phrase(rng.choice(PEOPLE))
+        second = [_set(event, "agent", giver)]
+        first = second if label else [_set(_set(event, "agent", taker), "recipient", giver)]
     else:
         people = rng.sample(PEOPLE, 2)
-        second = tuple(replace(_event(rng, details=0, giving=False), agent=Phrase(person)) for person in people)
+        second = [replace(_event(rng, details=0, giving=False), agent=Phrase(person)) for person in people]
         first = second[::-1]
         if not label:
-            first = tuple(replace(event, agent=other.agent) for event, other in zip(second, first, strict=True))
-    first = tuple(_reword(rng, event) for event in first)
+            first = [replace(event, agent=other.agent) for event, other in zip(second, first, strict=True)]
+    first = [_reword(rng, event) for event in first]
     front = rng.choice(("", "time", "place"))
     return lambda language: {
-        "first": render(first, language, front=front).text, "second": render(second, language).text, "label": label,
+        "first": say(first, language, front=front), "second": say(second, language), "label": label,
     }  # fmt: skip
 
 
 def similarity(rng: random.Random) -> Item:
     """A score from 0 to 5: the share of the parts that the two sentences agree on."""
-    second, other = _event(rng, details=3), _event(rng, details=3)
+    second, other = (replace(_event(rng, details=3), recipient=None) for _ in range(2))
     slots = ("agent", "verb", "object", "place", "time")
     kept = set(rng.sample(slots, rng.randint(0, len(slots))))
-    first = replace(other, recipient=None, **{slot: getattr(second, slot) for slot in kept})
-    second = replace(second, recipient=None)
-    same = sum(getattr(first, slot) == getattr(second, slot) for slot in slots)
+    first = replace(other, **{slot: getattr(second, slot) for slot in kept})
+    same = float(sum(getattr(first, slot) == getattr(second, slot) for slot in slots))
     first = _reword(rng, first)
-    return lambda language: {
-        "first": render(first, language).text, "second": render(second, language).text, "score": float(same),
-    }  # fmt: skip
+    return lambda language: {"first": say(first, language), "second": say(second, language), "score": same}
 
 
-def _question(rng: random.Random, event: Event, ask: str) -> Event:
-    """What a question repeats of the event: not all of its details."""
-    for slot in DETAILS:
-        if _has(event, slot) and slot != ask and rng.random() < 0.6:
-            event = _set(event, slot, None)
-    return _reword(rng, event, 0.2)
-
-
-def _passage(rng: random.Random, count: int) -> list[Event]:
-    """Events that differ in who and in what, so that a question has one answer."""
+def reading(rng: random.Random, answerable: float = 1.0) -> Item:
+    """A passage of three or four events and a question about one part of one of them."""
     events: list[Event] = []
-    while len(events) < count:
+    count = rng.randint(3, 4)
+    while len(events) < count:  # they differ in who and in what, so that a question has one answer
         event = _event(rng, details=2)
         if not any(event.agent.noun == e.agent.noun or _domain(event) == _domain(e) for e in events):
             events.append(event)
-    return events
-
-
-def _reading(rng: random.Random, answerable: float) -> Item:
-    events = _passage(rng, rng.randint(3, 4))
     target = rng.choice(events)
-    ask = rng.choice([part for part in ("agent", "object", "object", "place", "time") if _has(target, part)])
+    ask = rng.choice(_filled(target, ("agent", "object", "object", "place", "time")))
     question, answered = _question(rng, target, ask), rng.random() < answerable
     if not answered:  # ask about somebody or something that the passage does not speak of
         used = {event.agent.noun for event in events} | {_domain(event).kind for event in events}
         while (stranger := _event(rng)).agent.noun in used or _domain(stranger).kind in used:
             pass
         slot = "object" if ask == "agent" or (ask != "object" and rng.random() < 0.5) else "agent"
-        question = replace(question, **{slot: getattr(stranger, slot)})
+        question = _set(question, slot, getattr(stranger, slot))
 
     def fields(language: Language) -> Fields:
-        sentences = [render(event, language) for event in events]
-        index = events.index(target)
-        sentence = sentences[index]
+        before = [say(event, language) for event in events[: events.index(target)]]
+        after = [say(event, language) for event in events[events.index(target) + 1 :]]
+        sentence = render(target, language)
         start, end = sentence.span(ask)
-        offset = sum(len(s.text) + 1 for s in sentences[:index]) + start
-        context, answer = " ".join(s.text for s in sentences), sentence.text[start:end]
-        answers = {"text": [answer], "answer_start": [offset]} if answered else {"text": [], "answer_start": []}
-        title = _domain(target).kind
-        return {"title": title, "context": context, "question": render(question, language, ask=ask).text,
-                "answers": answers}  # fmt: skip
+        offset = sum(len(text) + 1 for text in before) + start
+        answers = {"text": [sentence.text[start:end]], "answer_start": [offset]}
+        return {
+            "title": _domain(target).kind,
+            "context": " ".join([*before, sentence.text, *after]),
+            "question": say(question, language, ask=ask),
+            "answers": answers if answered else {"text": [], "answer_start": []},
+        }
 
     return fields
-
-
-def reading(rng: random.Random) -> Item:
-    """A passage of three or four events and a question about one part of one of them."""
-    return _reading(rng, 1.0)
-
-
-def reading_or_not(rng: random.Random) -> Item:
-    """As `reading`; to a third of the questions the passage has no answer."""
-    return _reading(rng, 0.67)
-
-
-def _next(rng: random.Random, event: Event) -> Event:
-    """What usually happens next to the same thing: verbs follow one another in the order of `VERBS`."""
-    row = next((i for i, group in enumerate(VERBS) if any(event.verb in words for words in group)), 0)
-    verb = rng.choice(VERBS[(row + 1) % len(VERBS)][0])
-    return replace(event, agent=Phrase(event.agent.noun), verb=verb, recipient=None, place=None, time="then")
 
 
 def ending(rng: random.Random) -> Item:
     """What happens next: the right ending has the same thing and the verb that follows."""
     event = _event(rng, details=1, giving=False)
     right = _next(rng, event)
-    wrong: list[Event] = []
-    while len(wrong) < 3:
+    endings: list[Event] = []
+    while len(endings) < 3:
         other = _event(rng, details=1, giving=False)
-        verb = len(wrong) == 1  # one ending has the right thing and a wrong verb
-        candidate = replace(right, verb=other.verb) if verb else replace(right, object=other.object)
-        if candidate not in (right, *wrong):
-            wrong.append(candidate)
-    endings, label = [*wrong], rng.randrange(4)
+        # The second has the right thing and a wrong verb, the others the right verb and a wrong thing.
+        wrong = replace(right, verb=other.verb) if len(endings) == 1 else replace(right, object=other.object)
+        if wrong not in (right, *endings):
+            endings.append(wrong)
+    label = rng.randrange(4)
     endings.insert(label, right)
 
     def fields(language: Language) -> Fields:
-        said = [render(e, language, front="time") for e in endings]
-        first, second = render(event, language).text, said[0].text[: said[0].span("agent")[1]]
-        return {"activity": _domain(event).kind, "first": first, "second": second, "context": f"{first} {second}",
-                "endings": [s.text[len(second) + 1 :] for s in said], "label_text": str(label),
-                "indomain": "indomain", "source": f"synthetic~{label}"}  # fmt: skip
+        said = [render(event, language, front="time") for event in endings]
+        first, second = say(event, language), said[0].text[: said[0].span("agent")[1]]
+        return {
+            "activity": _domain(event).kind, "first": first, "second": second, "context": f"{first} {second}",
+            "endings": [s.text[len(second) + 1 :] for s in said], "label_text": str(label),
+            "indomain": "indomain", "source": f"synthetic~{label}",
+        }  # fmt: skip
 
     return fields
 
 
 def knowledge(rng: random.Random) -> Item:
     """Common sense of this world: kinds and usual places. English only, so words stand as they are."""
-    domain, others = (picked := rng.sample(DOMAINS, 5))[0], picked[1:]
+    domain, *others = rng.sample(DOMAINS, 5)
     thing = rng.choice(domain.things)
-    question, right, wrong = rng.choice((
+    question, right, texts = rng.choice((
         (f"what is every {thing}?", domain.kind, [d.kind for d in others]),
         (f"what is a {domain.kind}?", thing, [rng.choice(d.things) for d in others]),
         (f"where did every {thing} belong?", rng.choice(domain.places), [rng.choice(d.places) for d in others]),
     ))  # fmt: skip
     answer = rng.randrange(5)
-    texts = [*wrong[:answer], right, *wrong[answer:]]
+    texts.insert(answer, right)
     choices = {"label": list("ABCDE"), "text": texts}
     return lambda language: {"question": question, "concept": thing, "choices": choices, "key": "ABCDE"[answer]}
 
@@ -721,64 +671,73 @@ def translation(rng: random.Random) -> Item:
     """A sentence and its English; both end in a newline, as the Hub's do."""
     event = _event(rng, details=2)
     return lambda language: {
-        "first": render(event, language).text + "\n", "second": render(event, LANGUAGES["en"]).text + "\n",
+        "first": say(event, language) + "\n", "second": say(event, ENGLISH) + "\n",
         "language": language.code3, "english": "eng",
     }  # fmt: skip
 
 
-def _plain(rng: random.Random) -> tuple[tuple[Event, ...], str, str]:
-    """Events, what is asked and what stands in front: the sentences that get tagged."""
-    events = tuple(_event(rng, giving=False, details=1) for _ in range(2)) if rng.random() < 0.2 else (_event(rng),)
-    if len(events) == 1 and rng.random() < 0.15:
-        return events, rng.choice([x for x in QUESTION_WORDS if _has(events[0], x)]), ""
-    return events, "", rng.choice(("", "", "time", "place"))
+def _sentence(rng: random.Random) -> Callable[[Language], Sentence]:
+    """What gets tagged: one event, two of them, or a question."""
+    if rng.random() < 0.2:
+        events = [_event(rng, giving=False, details=1) for _ in range(2)]
+    else:
+        events = [_event(rng)]
+        if rng.random() < 0.15:
+            ask = rng.choice(_filled(events[0], PARTS))
+            return lambda language: render(events, language, ask=ask)
+    front = rng.choice(("", "", "time", "place"))
+    return lambda language: render(events, language, front=front)
 
 
 def entities(rng: random.Random) -> Item:
     """Tokens with BIO tags, in a sentence with a name."""
-    while True:
-        events, ask, front = _plain(rng)
-        if any(word.entity for word in render(events, LANGUAGES["en"], ask=ask, front=front).words):
-            break
+    sentence = _sentence(rng)
+    while not any(word.entity for word in sentence(ENGLISH).words):
+        sentence = _sentence(rng)
 
     def fields(language: Language) -> Fields:
-        sentence, tags, spans, last = render(events, language, ask=ask, front=front), [], [], ""
-        words = iter(sentence.words)
-        for form, count in sentence.tokens:
-            word = list(itertools.islice(words, count))[-1]
-            key = word.key.split(".")[0] if word.entity else ""
-            tags.append(f"{'I' if key == last else 'B'}-{word.entity}" if key else "O")
-            spans += [f"{word.entity}: {form}"] if key and key != last else []
-            if key and key == last:
+        said, tags, last = sentence(language), [], ""
+        spans: list[str] = []
+        tokens = [(word, form) for word, form in zip(said.words, said.written, strict=True) if form]
+        for word, form in tokens:
+            part = word.key.split(".")[0] if word.entity else ""
+            if not part:
+                tags.append("O")
+            elif part == last:
+                tags.append(f"I-{word.entity}")
                 spans[-1] += f" {form}"
-            last = key
-        tokens = [form for form, _ in sentence.tokens]
-        return {"tokens": tokens, "tags": tags, "languages": [language.code] * len(tokens), "spans": spans}
+            else:
+                tags.append(f"B-{word.entity}")
+                spans.append(f"{word.entity}: {form}")
+            last = part
+        return {
+            "tokens": [form for _, form in tokens], "tags": [BIO.index(tag) for tag in tags],
+            "languages": [language.code] * len(tokens), "spans": spans,
+        }  # fmt: skip
 
     return fields
 
 
-def treebank_sentence(rng: random.Random) -> Callable[[Language, str], str]:
-    """A sentence in CoNLL-U; tokens that melt two words have a line of their own (`3-4`)."""
-    events, ask, front = _plain(rng)
+def _head(key: str) -> str:
+    """The key of a word's syntactic head: the noun of its phrase, or the verb of its clause; "" for the root."""
+    part, _, role = key.partition(".")
+    if role not in ("", "noun"):
+        return f"{part}.noun"
+    if part.endswith("verb"):
+        return "" if part == "verb" else "verb"
+    return part[: part.find(":") + 1] + "verb"
 
-    def lines(language: Language, name: str) -> str:
-        sentence = render(events, language, ask=ask, front=front)
-        number = {word.key: str(index) for index, word in enumerate(sentence.words, start=1)} | {"": "0"}
-        rows, position = [f"# sent_id = {name}", f"# text = {sentence.text}"], 0
-        for index, (form, count) in enumerate(sentence.tokens):
-            following = sentence.tokens[index + 1][0] if index + 1 < len(sentence.tokens) else ""
-            space = "SpaceAfter=No" if following in (".", "?") else "_"
-            if count > 1:
-                rows.append("\t".join([f"{position + 1}-{position + count}", form, *["_"] * 7, space]))
-            for word in sentence.words[position : position + count]:
-                position += 1
-                head, own = number[word.parent], space if count == 1 else "_"
-                rows.append("\t".join([str(position), word.form, word.lemma, word.upos, "_", "_", head, word.relation,
-                                       "_", own]))  # fmt: skip
-        return "\n".join(rows) + "\n\n"
 
-    return lines
+def _conllu(sentence: Sentence, name: str) -> str:
+    number = {"": 0} | {word.key: index for index, word in enumerate(sentence.words, start=1)}
+    lines = [f"# sent_id = {name}", f"# text = {sentence.text}"]
+    for index, (w, written) in enumerate(zip(sentence.words, sentence.written, strict=True), start=1):
+        space = "SpaceAfter=No" if index == len(sentence.words) - 1 else "_"  # before the full stop
+        if written not in (w.form, ""):  # two words in one token have one more line
+            lines.append("\t".join((f"{index}-{index + 1}", written, *"_______", "_")))
+        row = (index, w.form, w.lemma, w.upos, "_", "_", number[_head(w.key)], w.relation, "_", space)
+        lines.append("\t".join(map(str, row)))
+    return "\n".join([*lines, "", ""])
 
 
 def passage(rng: random.Random, language: Language) -> str:
@@ -787,37 +746,36 @@ def passage(rng: random.Random, language: Language) -> str:
     What returns in other words, as a question with its answer, denied or one step later is what makes a small
     encoder look for the same words elsewhere in its text, which all the pair tasks need.
     """
-    event = _detailed(rng)
+    event, needed = _event(rng), itertools.cycle(DETAILS)  # with a detail, each kind in turn
+    while not _filled(event, [next(needed)]):
+        event = _event(rng)
+    event = replace(event, negated=rng.random() < 0.1)
     shape = rng.random()
     if shape < 0.08:
         domain = rng.choice(DOMAINS)
         every = Phrase(rng.choice(domain.things), article="every")
         place = Phrase(rng.choice(domain.places))
         facts = [Event(every, "is", Phrase(domain.kind, article="a")), Event(every, "belong", place=place)]
-        return " ".join(render(fact, language).text for fact in facts)
+        return " ".join(say(fact, language) for fact in facts)
     first = render(_reword(rng, event), language, front=rng.choice(("", "", "time", "place")))
     if shape < 0.40:  # in other words, or less exactly
         second = event if rng.random() < 0.5 else _forget(rng, event)[0]
-        return f"{first.text} {render(_reword(rng, second), language).text}"
+        return f"{first.text} {say(_reword(rng, second), language)}"
     if shape < 0.70:  # question and answer
-        ask = rng.choice([part for part in ("agent", "object", "place", "time") if _has(event, part)])
+        ask = rng.choice(_filled(event, ASKED))
         start, end = first.span(ask)
-        other = render(_event(rng), language).text
+        other = say(_event(rng), language)
         context = rng.choice((f"{first.text} {other}", f"{other} {first.text}", first.text))
-        question = render(_question(rng, replace(event, negated=False), ask), language, ask=ask)
-        return f"{context} {question.text} {first.text[start:end]}."
+        question = say(_question(rng, replace(event, negated=False), ask), language, ask=ask)
+        return f"{context} {question} {first.text[start:end]}."
     if shape < 0.85:  # what did not happen
-        opposite = _contradict(rng, event)
-        return f"{first.text} {render(replace(opposite, negated=not event.negated), language).text}"
-    return f"{first.text} {render(_next(rng, event), language, front='time').text}"
+        return f"{first.text} {say(replace(_contradict(rng, event), negated=not event.negated), language)}"
+    return f"{first.text} {say(_next(rng, event), language, front='time')}"
 
 
 # --- The data root: a dataset is a row of this table --------------------------------------------------------------
 
 TRAIN, EVALUATION = "train_examples", "eval_examples"
-ANSWERS = {"text": ["string"], "answer_start": ["int32"]}
-BIO = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
-PAIR = {"first": "string", "second": "string"}
 
 
 @dataclass(frozen=True)
@@ -835,10 +793,16 @@ class Table:
     splits: Mapping[str, str] = field(default_factory=lambda: {"train": TRAIN, "validation": EVALUATION})
     languages: tuple[str, ...] = ("en",)
 
+    def configs(self) -> dict[str, Language]:
+        """The name of each configuration, and what it is written in."""
+        spoken = (LANGUAGES[code] for code in self.languages)
+        return {self.config.format(language=own.code, language3=own.code3): own for own in spoken}
+
 
 _THREE = {"train": TRAIN, "validation": EVALUATION, "test": EVALUATION}
+_ANSWERS = {"text": ["string"], "answer_start": ["int32"]}
 _QA = {"id": ("id", "string"), "title": ("title", "string"), "context": ("context", "string"),
-       "question": ("question", "string"), "answers": ("answers", ANSWERS)}  # fmt: skip
+       "question": ("question", "string"), "answers": ("answers", _ANSWERS)}  # fmt: skip
 TABLES = (
     Table("nyu-mll/glue", "mnli", nli,
           {"premise": ("first", "string"), "hypothesis": ("second", "string"), "label": ("label", NLI_LABELS),
@@ -852,7 +816,7 @@ TABLES = (
            "similarity_score": ("score", "float32")},
           {"train": TRAIN, "dev": EVALUATION, "test": EVALUATION}, ("en", "de", "es", "ru", "zh")),
     Table("rajpurkar/squad", "plain_text", reading, _QA),
-    Table("rajpurkar/squad_v2", "squad_v2", reading_or_not, _QA),
+    Table("rajpurkar/squad_v2", "squad_v2", partial(reading, answerable=0.67), _QA),
     Table("Rowan/hellaswag", "default", ending,
           {"ind": ("index", "int32"), "activity_label": ("activity", "string"), "ctx_a": ("first", "string"),
            "ctx_b": ("second", "string"), "ctx": ("context", "string"), "endings": ("endings", ["string"]),
@@ -891,49 +855,38 @@ def _features(kind: Any) -> Any:
     return {name: _features(inner) for name, inner in kind.items()}
 
 
-def _encode(value: Any, kind: Any) -> Any:
-    """Label names to their numbers; all else stays."""
-    if isinstance(kind, tuple):
-        return kind.index(value) if isinstance(value, str) else value
-    return [_encode(x, kind[0]) for x in value] if isinstance(kind, list) else value
-
-
 def _write_table(root: Path, table: Table, seed: int, sizes: Mapping[str, int]) -> None:
     import pyarrow
     import pyarrow.parquet
     from datasets import Features
 
-    features = Features({column: _features(kind) for column, (_, kind) in table.columns.items()})
+    schema = Features({column: _features(kind) for column, (_, kind) in table.columns.items()}).arrow_schema
     for split, size in table.splits.items():
         # Only text, and no configuration, enters the generator: all languages say the same meanings.
         rng = random.Random(f"{seed} {table.repo} {table.config} {split}")
         items = [table.item(rng) for _ in range(sizes[size])]
-        for code in table.languages:
-            language, rows = LANGUAGES[code], []
-            spoken = items[: len(items) // 4] if size == TRAIN and code != "en" else items
-            for index, item in enumerate(spoken):
-                row = {"index": index, "id": f"{split}-{index}", "split": split, **item(language)}
-                rows.append({c: _encode(row[name], kind) for c, (name, kind) in table.columns.items()})
-            config = table.config.format(language=code, language3=language.code3)
-            folder = root / table.repo / config
-            folder.mkdir(parents=True, exist_ok=True)
-            arrow = pyarrow.Table.from_pylist(rows, schema=features.arrow_schema)
-            pyarrow.parquet.write_table(arrow, folder / f"{split}-00000-of-00001.parquet")
+        for config, language in table.configs().items():
+            rows = []
+            for index, item in enumerate(items[: len(items) // 4] if size == TRAIN and language != ENGLISH else items):
+                fields = {"index": index, "id": f"{split}-{index}", "split": split, **item(language)}
+                rows.append({column: fields[name] for column, (name, _) in table.columns.items()})
+            path = root / table.repo / config / f"{split}-00000-of-00001.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), path)
 
 
-def _write_cards(root: Path, tables: Sequence[Table]) -> None:
+def _write_cards(root: Path) -> None:
     """A README a repository, whose `configs` tell `datasets` which file is which.
 
     `datasets` caches a local folder under a hash of its README alone: without the files' hash in the description,
     two roots of the same layout would be taken for one another.
     """
-    for repo in dict.fromkeys(table.repo for table in tables):
+    for repo in {table.repo for table in TABLES}:
         files = sorted((root / repo).rglob("*.parquet"))
         digest = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()
         lines = ["---", "configs:"]
-        for table in (table for table in tables if table.repo == repo):
-            for code in table.languages:
-                config = table.config.format(language=code, language3=LANGUAGES[code].code3)
+        for table in TABLES:
+            for config in table.configs() if table.repo == repo else ():
                 lines += [f"- config_name: {config}", f"  description: {digest}", "  data_files:"]
                 for split in table.splits:
                     lines += [f"  - split: {split}", f"    path: {config}/{split}-*"]
@@ -944,14 +897,12 @@ def _write_cards(root: Path, tables: Sequence[Table]) -> None:
 def _write_treebanks(root: Path, seed: int, sizes: Mapping[str, int]) -> None:
     for split, size in (("train", TRAIN), ("dev", EVALUATION), ("test", EVALUATION)):
         rng = random.Random(f"{seed} treebank {split}")
-        items = [treebank_sentence(rng) for _ in range(sizes[size])]
-        for language in LANGUAGES.values():
-            if split == "train" and language.code != "en":
-                continue
+        sentences = [_sentence(rng) for _ in range(sizes[size])]
+        for language in [ENGLISH] if split == "train" else LANGUAGES.values():
             path = root / "ud-treebanks-v2.5" / f"UD_{language.name}-JX" / f"{language.code}_jx-ud-{split}.conllu"
             path.parent.mkdir(parents=True, exist_ok=True)
-            text = "".join(item(language, f"{split}-{index}") for index, item in enumerate(items))
-            path.write_text(text, encoding="utf-8")
+            blocks = [_conllu(said(language), f"{split}-{index}") for index, said in enumerate(sentences)]
+            path.write_text("".join(blocks), encoding="utf-8")
 
 
 def _write_text(root: Path, language: Language, seed: int, lines: int) -> None:
@@ -980,27 +931,20 @@ def write_root(
     if _complete(path, manifest):
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    try:
-        steps: list[tuple[str, Callable[[], None]]] = []
-        for table in TABLES:
-            steps.append((table.repo, lambda table=table: _write_table(draft, table, seed, sizes)))  # type: ignore[misc]
-        each = text_lines // len(LANGUAGES)
-        for language in LANGUAGES.values():
-            steps.append((language.name, lambda own=language: _write_text(draft, own, seed, each)))  # type: ignore[misc]
-        steps.append(("treebanks", lambda: _write_treebanks(draft, seed, sizes)))
-        for _, step in tqdm(steps, desc=f"synthetic data in {path}", unit="part"):
-            step()
-        _write_cards(draft, TABLES)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+        draft = Path(folder) / path.name
+        draft.mkdir()
+        parts = [partial(_write_table, draft, table, seed, sizes) for table in TABLES]
+        parts += [partial(_write_text, draft, own, seed, text_lines // len(LANGUAGES)) for own in LANGUAGES.values()]
+        parts += [partial(_write_treebanks, draft, seed, sizes), partial(_write_cards, draft)]
+        for write in tqdm(parts, desc=f"synthetic data in {path}", unit="part"):
+            write()
         (draft / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-        draft.chmod(0o755)  # mkdtemp makes private folders
         try:
             draft.rename(path)
         except OSError:  # somebody else was faster
             if not _complete(path, manifest):
                 raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return path
 
 
@@ -1010,24 +954,29 @@ def _complete(path: Path, manifest: Mapping[str, object]) -> bool:
     found = json.loads((path / MANIFEST).read_text()) if (path / MANIFEST).exists() else "no manifest"
     if found != manifest:
         raise FileExistsError(
-            f"{path} holds something else: found {found}, expected {dict(manifest)}. Remove it or choose another path."
+            f"{path} holds something else: found {found}, expected {manifest}. Remove it or choose another path."
         )
     return True
 
 
 # --- What the examples start from ---------------------------------------------------------------------------------
 
-
 SIZES: dict[str, int] = {}  # of the default root, where they are not `write_root`'s own
+PRETRAINING = {"max_steps": 900, "per_device_train_batch_size": 64, "learning_rate": 3e-3, "warmup_steps": 50}
+MASK_SHARE = 0.3  # a short run learns more from more masks: 15 % left the encoder less able to learn mnli
+
+
+def _cached(kind: str, *settings: object) -> Path:
+    key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+    return cache_dir() / f"{kind}-{VERSION}-{key}"
 
 
 def default_root() -> Path:
     """The artificial world's data root, written on first use and kept in the cache."""
-    key = hashlib.sha256(json.dumps(SIZES, sort_keys=True).encode()).hexdigest()[:8]
-    return write_root(cache_dir() / f"synthetic-{VERSION}-{key}", **SIZES)
+    return write_root(_cached("synthetic", SIZES), **SIZES)
 
 
-def _text_lines(root: Path, count: int) -> Iterator[str]:
+def _text_lines(root: Path) -> Iterator[str]:
     """The same number of lines of each language, then every word that they hold.
 
     SentencePiece draws its first pieces from substrings that are in two different words. In a small world most short
@@ -1036,7 +985,7 @@ def _text_lines(root: Path, count: int) -> Iterator[str]:
     words: dict[str, None] = {}
     for code in LANGUAGES:
         with (root / "mlm" / f"{code}.train.txt").open(encoding="utf-8") as file:
-            for line in itertools.islice(file, count // len(LANGUAGES)):
+            for line in itertools.islice(file, 2000):
                 words.update(dict.fromkeys(line.replace(".", "").replace("?", "").split()))
                 yield line.rstrip()
     yield from (f"{word}." for word in words)
@@ -1048,21 +997,18 @@ def train_tokenizer(root: Path | str, path: Path | str, *, vocab_size: int = 200
     Ids as in XLM-R: `<s>` 0, `<pad>` 1, `</s>` 2, `<unk>` 3, the pieces, `<mask>` last. The pieces and scores are
     handed over: to load SentencePiece's own file, transformers would need protobuf.
     """
-    import io
-
     import sentencepiece
     from transformers import XLMRobertaTokenizer
 
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=_text_lines(Path(root), 12000), model_writer=model, model_type="unigram",
+        sentence_iterator=_text_lines(Path(root)), model_writer=model, model_type="unigram",
         vocab_size=vocab_size - 2, hard_vocab_limit=False, character_coverage=1.0, normalization_rule_name="nmt_nfkc",
         num_threads=1, minloglevel=2,
     )  # fmt: skip
-    processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
-    pieces = [(processor.id_to_piece(i), processor.get_score(i)) for i in range(processor.get_piece_size())]
-    learnt = [(piece, score) for piece, score in pieces if piece not in ("<s>", "</s>", "<unk>")]
+    trained = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
     special = [(token, 0.0) for token in ("<s>", "<pad>", "</s>", "<unk>")]
+    learnt = [(trained.id_to_piece(i), trained.get_score(i)) for i in range(3, trained.get_piece_size())]
     tokenizer = XLMRobertaTokenizer(vocab=[*special, *learnt, ("<mask>", 0.0)], model_max_length=384)
     tokenizer.save_pretrained(path)
     return Path(path)
@@ -1079,10 +1025,6 @@ def encoder_config(vocab_size: int) -> XLMRobertaConfig:
     )  # fmt: skip
 
 
-PRETRAINING = {"max_steps": 900, "per_device_train_batch_size": 64, "learning_rate": 3e-3, "warmup_steps": 50}
-MASK_SHARE = 0.3  # a short run learns more from more masks: 15 % left the encoder less able to learn mnli
-
-
 def default_encoder() -> Path:
     """The small encoder, pretrained on the world's text by masked LM with jiantx itself; made on first use and kept."""
     from filelock import FileLock
@@ -1095,9 +1037,7 @@ def default_encoder() -> Path:
     from jiantx.trainer import Trainer
 
     root = default_root()
-    key = hashlib.sha256(json.dumps([PRETRAINING, MASK_SHARE, root.name], sort_keys=True).encode()).hexdigest()[:8]
-    path = cache_dir() / f"synthetic-encoder-{VERSION}-{key}"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = _cached("synthetic-encoder", PRETRAINING, MASK_SHARE, root.name)
     with FileLock(f"{path}.lock"):
         if why_broken(path) is None:
             return path
