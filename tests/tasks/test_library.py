@@ -1,0 +1,326 @@
+"""Every declared task: short, whole, and scored 100 by its own gold, over the synthetic root and over real slices."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import jiantx as jx
+from jiantx import data_root, get_task, list_tasks, tasks
+from jiantx.encoding import has_segments
+from jiantx.features import load_features
+from jiantx.heads import HEADS
+from jiantx.metrics import Answer, metric_name
+from jiantx.sources import DataError, Files, Hub
+from jiantx.synthetic import write_root
+from jiantx.tasks.benchmarks import BENCHMARKS
+
+NAMES = list_tasks()
+SPLITS = ("train", "validation", "test")
+HUB = Path(jx.__file__).parents[2] / "shared" / "hub"
+real = pytest.mark.skipif(not HUB.is_dir(), reason=f"no real slices at {HUB}")
+LIBRARY = sorted(Path(tasks.__file__).parent.glob("*.py"))
+
+
+@pytest.fixture(scope="session")
+def synthetic_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_root(tmp_path_factory.mktemp("library") / "root", train_examples=30, eval_examples=20, text_lines=900)
+
+
+@pytest.fixture
+def over_synthetic(synthetic_root: Path) -> Iterator[None]:
+    data_root(synthetic_root)
+    yield
+
+
+@pytest.fixture
+def over_slices() -> None:
+    data_root(HUB)
+
+
+def gold_predictions(task: jx.Task, examples: list[Any]) -> list[Any]:
+    """What a perfect model would say."""
+    if isinstance(task, jx.QuestionAnswering):
+        return [Answer(example.answers[0], -1.0) if example.answers else Answer("", 1.0) for example in examples]
+    return [task.reference(example) for example in examples]
+
+
+def gold_scores(task: jx.Task, examples: list[Any]) -> dict[str, float]:
+    predictions = gold_predictions(task, examples)
+    references = [task.reference(example) for example in examples]
+    return {metric_name(metric): metric(predictions, references) for metric in task.metrics}
+
+
+# --- declarations ----------------------------------------------------------------------------------------------------
+
+
+def declarations() -> list[Any]:
+    found = []
+    for path in LIBRARY:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Assign)
+                and isinstance(node.value, ast.Call)
+                and ast.unparse(node.value.func) == "register"
+            ):
+                found.append(pytest.param(node, id=ast.unparse(node.targets[0])))
+    return found
+
+
+@pytest.mark.parametrize("node", declarations())
+def test_declarations_are_short(node: ast.Assign) -> None:
+    assert node.end_lineno is not None and node.end_lineno - node.lineno + 1 <= 15
+
+
+def test_every_task_is_declared_here() -> None:
+    assert {param.id for param in declarations()} == set(NAMES)
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: path.stem)
+def test_no_task_has_a_class_of_its_own(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_task_types_are_final(name: str) -> None:
+    kind = type(get_task(name))
+    assert kind.__module__.startswith("jiantx.task_types.") and getattr(kind, "__final__", False)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_task_names_is_there(name: str) -> None:
+    task = get_task(name)
+    assert task.name == name and task.task_type in HEADS
+    for other in task.train_on:
+        source = get_task(other)
+        assert source.head_name == task.head_name, "it is fine-tuned on a task whose head it does not have"
+        assert source.head_config() == task.head_config()
+    assert set(task.main_metrics) <= set(task.metrics)
+    assert len({metric_name(metric) for metric in task.metrics}) == len(task.metrics)
+    if isinstance(task.source, Hub | Files) and not isinstance(task, jx.Retrieval):  # which is scored untrained
+        assert set(task.train_languages) & set(task.source.languages)
+
+
+def test_tasks_of_one_head_agree() -> None:
+    configs: dict[str, Any] = {}
+    for task in map(get_task, NAMES):
+        assert configs.setdefault(task.head_name, task.head_config()) == task.head_config(), task.head_name
+
+
+def test_lists_of_tasks() -> None:
+    assert list_tasks(type="token_classification") == ("panx", "udpos")
+    assert set(list_tasks(language="sw")) >= {"xnli", "panx"} and "mnli" not in list_tasks(language="sw")
+    for benchmark, names in BENCHMARKS.items():
+        assert list_tasks(benchmark=benchmark) == names and set(names) <= set(NAMES)
+    with pytest.raises(LookupError, match=r"No benchmark is named 'glue'\. Known: xtreme"):
+        list_tasks(benchmark="glue")
+
+
+# --- the synthetic root ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.usefixtures("over_synthetic")
+def test_over_the_synthetic_root(name: str, tokenizer: Any, bert_tokenizer: Any) -> None:
+    task = get_task(name)
+    found = {split: task.languages(split) for split in SPLITS}
+    assert found["train"] or found["validation"], "no data"
+    scored = 0
+    for split, languages in found.items():
+        for language in languages[:2]:
+            each = bert_tokenizer if split == "validation" else tokenizer
+            features = load_features(task, split, language, each)
+            examples = features.examples()
+            assert len(examples) == len(features.rows) > 0
+            check_features(task, features.table, each, features.max_length)
+            assert gold_scores(task, examples) == pytest.approx({metric_name(m): 100.0 for m in task.metrics})
+            assert task.main_score(gold_scores(task, examples)) == pytest.approx(100.0)
+            scored += 1
+    assert scored
+    for split, languages in found.items():
+        if not languages:
+            with pytest.raises(DataError, match=f"Task {name}, split '{split}', language 'en'"):
+                task.rows(split, "en")
+
+
+def check_features(task: jx.Task, table: Any, tokenizer: Any, max_length: int) -> None:
+    rows = table.with_format("numpy")[:]
+    examples = rows["example"]
+    assert examples[0] == 0 and set(np.diff(examples).tolist()) <= {0, 1}, "features of an example follow each other"
+    for ids, lengths in zip(rows["input_ids"], rows["lengths"], strict=True):
+        assert len(ids) == sum(lengths) and max(lengths) <= max_length and min(lengths) > 0
+        assert min(ids) >= 0 and max(ids) < len(tokenizer)
+    assert ("token_type_ids" in rows) == has_segments(tokenizer)
+    if has_segments(tokenizer):
+        for ids, types in zip(rows["input_ids"], rows["token_type_ids"], strict=True):
+            assert len(ids) == len(types) and set(types.tolist()) <= {0, 1}
+    if "labels" in rows:
+        labels = np.concatenate(list(rows["labels"]))
+        assert (labels >= 0).all(), "gold is missing"
+        config = task.head_config()
+        if config["labels"] and not config.get("multi_label"):
+            assert labels.max() < len(config["labels"])
+        if isinstance(task, jx.MultipleChoice):
+            assert all(label[0] < len(lengths) for label, lengths in zip(rows["labels"], rows["lengths"], strict=True))
+    if "word_positions" in rows:
+        for places, labels, ids in zip(rows["word_positions"], rows["labels"], rows["input_ids"], strict=True):
+            assert len(places) == len(labels) and places.max() < len(ids)
+
+
+@pytest.mark.usefixtures("over_synthetic")
+def test_wrong_predictions_score_less() -> None:
+    """The gold's 100 is no constant."""
+    for name in NAMES:
+        task = get_task(name)
+        split = "validation" if task.languages("validation") else "train"
+        examples = list(task.examples(split, task.languages(split)[0]))
+        if isinstance(task, jx.MaskedLM):
+            continue
+        predictions = gold_predictions(task, examples)
+        if isinstance(task, jx.TokenClassification):
+            predictions = [tuple(reversed(tags)) for tags in predictions]
+        else:
+            predictions = predictions[1:] + predictions[:1]
+        references = [task.reference(example) for example in examples]
+        scores = {metric_name(metric): metric(predictions, references) for metric in task.metrics}
+        assert task.main_score(scores) < 95, name
+
+
+# --- real slices -----------------------------------------------------------------------------------------------------
+
+
+def listed() -> dict[tuple[str, str, str], int]:
+    """(repository, configuration, split) -> rows, from the table in the card of the slices."""
+    if not HUB.is_dir():
+        return {}
+    pattern = r"^\| (\S+/\S+) \| (\S+) \| (\w+) \| ([\d,]+) \|"
+    rows = re.findall(pattern, (HUB / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    return {(repo, config, split): int(count.replace(",", "")) for repo, config, split, count in rows}
+
+
+def sliced() -> list[Any]:
+    """(task, split, language, expected rows) for every slice that a task of the library reads."""
+    counts, found = listed(), []
+    for name in NAMES:
+        source = get_task(name).source
+        if not isinstance(source, Hub):
+            continue
+        codes = source.languages if isinstance(source.languages, dict) else {code: code for code in source.languages}
+        for split in SPLITS:
+            theirs = split if source.splits is None else source.splits.get(split)
+            for code, word in codes.items():
+                path = source.path.format(language=word)
+                config = source.config.format(language=word) if source.config else None
+                for (repo, listed_config, listed_split), count in counts.items():
+                    if (repo, listed_split) == (path, theirs) and config in (None, listed_config):
+                        found.append(pytest.param(name, split, code, count, id=f"{name}-{split}-{code}"))
+    return found
+
+
+SLICES = sliced()
+
+
+@real
+def test_the_table_was_read() -> None:
+    assert len(listed()) > 80
+    with_data = {param.values[0] for param in SLICES}
+    hub_tasks = {name for name in NAMES if isinstance(get_task(name).source, Hub)}
+    assert hub_tasks - with_data == {"qqp"}, "the slices have no QQP"
+
+
+@real
+@pytest.mark.usefixtures("over_slices")
+def test_languages_are_those_of_the_table() -> None:
+    expected: dict[tuple[str, str], list[str]] = {}
+    for param in SLICES:
+        name, split, language, _ = param.values
+        expected.setdefault((name, split), []).append(language)  # type: ignore[arg-type]
+    for name in {param.values[0] for param in SLICES}:
+        for split in SPLITS:
+            assert list(get_task(name).languages(split)) == expected.get((name, split), []), (name, split)  # type: ignore[arg-type]
+
+
+@real
+@pytest.mark.slow
+@pytest.mark.usefixtures("over_slices")
+@pytest.mark.parametrize(("name", "split", "language", "count"), SLICES)
+def test_real_rows(name: str, split: str, language: str, count: int) -> None:
+    task = get_task(name)
+    rows = task.rows(split, language)
+    assert len(rows) == count
+    if (name, split) == ("commonsenseqa", "test"):
+        with pytest.raises(DataError, match="Splits with labels: train, validation"):
+            next(task.examples(split, language, rows=rows, labelled=True))
+        rows = rows.select(range(20))
+        assert all(example.label is None for example in task.examples(split, language, rows=rows))
+        return
+    examples = list(task.examples(split, language, rows=rows, labelled=True))
+    assert len(examples) == count
+    assert gold_scores(task, examples) == pytest.approx({metric_name(m): 100.0 for m in task.metrics})
+
+
+@real
+@pytest.mark.slow
+@pytest.mark.usefixtures("over_slices")
+@pytest.mark.parametrize("name", [name for name in NAMES if isinstance(get_task(name).source, Files)])
+def test_real_files(name: str) -> None:
+    task, read = get_task(name), 0
+    for split in SPLITS:
+        for language in task.languages(split):
+            examples = list(task.examples(split, language, labelled=True))
+            assert examples
+            assert gold_scores(task, examples) == pytest.approx({metric_name(m): 100.0 for m in task.metrics})
+            read += 1
+    assert read > 5
+
+
+@real
+@pytest.mark.slow
+@pytest.mark.usefixtures("over_slices")
+@pytest.mark.parametrize("name", sorted({param.values[0] for param in SLICES} | {"udpos", "mlm"}))
+def test_real_features(name: str, tokenizer: Any) -> None:
+    task = get_task(name)
+    split = "validation"
+    language = task.languages(split)[-1]
+    features = load_features(task, split, language, tokenizer, max_examples=40)
+    check_features(task, features.table, tokenizer, features.max_length)
+
+
+@real
+@pytest.mark.usefixtures("over_slices")
+def test_task_without_slices_says_so() -> None:
+    assert not any(get_task("qqp").languages(split) for split in SPLITS)
+    with pytest.raises(DataError, match=r"Task qqp, split 'train', language 'en': "):
+        get_task("qqp").rows("train")
+
+
+def test_tatoeba_strips_the_hub_s_line_feeds() -> None:
+    """Facts, trap 13."""
+    row = {"source_sentence": "Guten Tag.\n", "target_sentence": "Hello.\n"}
+    example = get_task("tatoeba").example(row, id="0", language="de")
+    assert (example.query, example.candidate) == ("Hello.", "Guten Tag.")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "kept"), [("NS", False), (" NS ", False), ("", False), ("NSA", True), ("So.", True)]
+)
+def test_pawsx_drops_placeholders(sentence: str, kept: bool) -> None:
+    """Facts, trap 13."""
+    where = get_task("pawsx").source.where  # type: ignore[attr-defined]
+    assert where({"sentence1": "A.", "sentence2": sentence}, "de") is kept
+    assert where({"sentence1": sentence, "sentence2": "A."}, "de") is kept
+
+
+def test_hellaswag_endings_take_the_second_half_of_the_context() -> None:
+    row = {"ctx_a": "A man sits.", "ctx_b": "he", "endings": ["sings.", "eats."], "label": "1"}
+    example = get_task("hellaswag").example(row, id="0", language="en")
+    assert example.prompt == "A man sits." and example.choices == ("he sings.", "he eats.") and example.label == 1
+    row["ctx_b"] = ""
+    assert get_task("hellaswag").example(row, id="0", language="en").choices == ("sings.", "eats.")
