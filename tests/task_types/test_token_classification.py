@@ -1,0 +1,139 @@
+"""Tags: words in == words out, whatever their length and script."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+import jiantx as jx
+from jiantx.encoding import word_pieces
+from jiantx.features import encode_examples
+from jiantx.sources import DataError
+
+LABELS = ("O", "B-X", "I-X")
+SENTENCES = [
+    ["The", "old", "ferry", "leaves", "at", "nine", "."],
+    ["وصل", "القطار", "إلى", "المحطة", "،"],
+    ["किताब", "मेज़", "पर", "रखी", "है", "।"],
+    ["我们", "看见", "猫", "，", "吃鱼"],
+    ["แมว", "นั่ง", "ข้าง", "แม่น้ำ"],
+    ["Çocuk", "İstanbul'daki", "evin", "önünde"],
+    ["", "\u200b", "a", "💡👩‍👧", "e\u0301"],
+    ["one"],
+]
+
+
+@pytest.fixture(params=["tokenizer", "bert_tokenizer", "roberta_tokenizer"])
+def any_tokenizer(request: pytest.FixtureRequest) -> Any:
+    return request.getfixturevalue(request.param)
+
+
+def task(**fields: Any) -> jx.TokenClassification:
+    return jx.TokenClassification(**{"name": "entities", "source": jx.Rows({}), "labels": LABELS, **fields})
+
+
+def examples(sentences: list[list[str]], tagged: bool = True) -> list[Any]:
+    rng = random.Random(0)
+    rows = [{"tokens": words, **({"tags": rng.choices(LABELS, k=len(words))} if tagged else {})} for words in sentences]
+    return [task().example(row, id=str(i), language="en") for i, row in enumerate(rows)]
+
+
+def round_trip(sentences: list[list[str]], tokenizer: Any, max_length: int) -> list[dict[str, Any]]:
+    """Feed the labels of the features back as outputs: the gold must come out."""
+    held = examples(sentences)
+    table = encode_examples(task(), held, tokenizer, max_length)
+    labels = np.concatenate([np.array(labels) for labels in table["labels"]])
+    outputs = {"tags": labels, "probabilities": np.linspace(0, 1, len(labels))}
+    decoded = task().decode(outputs, table, held)
+    assert [p.words for p in decoded] == [tuple(words) for words in sentences]
+    assert [p.value for p in decoded] == [task().reference(example) for example in held]
+    assert [len(p.probabilities) for p in decoded] == list(map(len, sentences))
+    assert [p.id for p in decoded] == [e.id for e in held]
+    return list(table)
+
+
+@pytest.mark.parametrize("max_length", [256, 16, 7, 4, 3])
+def test_words_in_are_words_out(max_length: int, any_tokenizer: Any) -> None:
+    """J15, X4: long sentences are split and merged; no word vanishes from gold and prediction."""
+    features = round_trip(SENTENCES, any_tokenizer, max_length)
+    assert all(len(f["input_ids"]) == f["lengths"][0] <= max_length for f in features)
+    assert max_length > 16 or len(features) > len(SENTENCES)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_sentences(seed: int, any_tokenizer: Any) -> None:
+    rng = random.Random(seed)
+    words = [word for sentence in SENTENCES for word in sentence] + ["x" * 40, "q" * 300]
+    sentences = [rng.choices(words, k=rng.choice((1, 2, 9, 60))) for _ in range(12)]
+    round_trip(sentences, any_tokenizer, rng.choice((3, 5, 17, 40)))
+
+
+def test_each_word_is_read_at_its_first_piece(any_tokenizer: Any) -> None:
+    for max_length in (256, 12):
+        for feature in round_trip(SENTENCES, any_tokenizer, max_length):
+            words = SENTENCES[feature["example"]]
+            firsts = {word_pieces(any_tokenizer, [[word]])[0][0][0] for word in words}
+            assert {feature["input_ids"][place] for place in feature["word_positions"]} <= firsts
+            assert len(feature["word_positions"]) == len(feature["labels"]) > 0
+
+
+def test_windows_are_whole_words_in_order(any_tokenizer: Any) -> None:
+    words = SENTENCES[0] * 6
+    ((ids, _),) = word_pieces(any_tokenizer, [words])
+    features = round_trip([words], any_tokenizer, 20)
+    inner = [i for f in features for i in f["input_ids"][1:-1]]
+    assert len(features) > 2 and inner == ids.tolist(), "no piece is lost or doubled"
+    assert all(f["word_positions"][0] == 1 for f in features), "a window begins with a word"
+    whole = any_tokenizer("a")["input_ids"]
+    assert all((f["input_ids"][0], f["input_ids"][-1]) == (whole[0], whole[-1]) for f in features)
+
+
+def test_one_word_longer_than_a_window(any_tokenizer: Any) -> None:
+    long = "qzw" * 10
+    for sentence in ([long], ["the", long, "cat"], [long, long], ["the", long]):
+        features = round_trip([sentence], any_tokenizer, 6)
+        assert all(len(f["input_ids"]) <= 6 for f in features)
+
+
+def test_window_that_just_fits(any_tokenizer: Any) -> None:
+    words = SENTENCES[0]
+    size = len(word_pieces(any_tokenizer, [words])[0][0]) + 2
+    assert len(round_trip([words], any_tokenizer, size)) == 1
+    assert len(round_trip([words], any_tokenizer, size - 1)) == 2
+
+
+def test_no_room(tokenizer: Any) -> None:
+    with pytest.raises(DataError, match="max_length 2 leaves no room for words beside 2 special tokens"):
+        encode_examples(task(), examples(SENTENCES), tokenizer, 2)
+
+
+def test_sentences_without_gold(tokenizer: Any) -> None:
+    held = examples(SENTENCES, tagged=False)
+    assert all(task().reference(example) is None for example in held)
+    table = encode_examples(task(), held, tokenizer)
+    assert all(label == -100 for labels in table["labels"] for label in labels)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"tokens": [], "tags": []}, "The sentence has no words"),
+        ({"tokens": "the cat", "tags": ["O"]}, "Expected a list of words, found 'the cat'"),
+        ({"tokens": ["a", None], "tags": ["O", "O"]}, "Expected a list of words"),
+        ({"tokens": ["a", "b"], "tags": ["O"]}, "2 words have 1 tags; expected one a word"),
+        ({"tokens": ["a"], "tags": ["B-Y"]}, r"Unknown label 'B-Y'\. The task's labels are \['O', 'B-X', 'I-X'\]"),
+        ({"tokens": ["a"], "tags": [1]}, "The label is 1, and the data set does not say"),
+    ],
+)
+def test_rows_that_cannot_be(row: dict[str, Any], said: str) -> None:
+    """J15: an unknown tag became label -1 with mask 1."""
+    with pytest.raises(DataError, match=said):
+        task().example(row, id="0", language="en")
+
+
+def test_one_withheld_tag_withholds_the_sentence() -> None:
+    example = task().example({"tokens": ["a", "b"], "tags": ["O", None]}, id="0", language="en")
+    assert example.tags is None
