@@ -9,11 +9,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, TypeVar, overload
 
-MAIN = "main_score"
-"""The metric under which each task's one main score stands: 0–100, higher is better."""
-
-_APART = ("encoder", "version")
-"""Tags whose values are never averaged over: such scores measure different things."""
+MAIN = "main_score"  # the metric under which each task's one main score stands: 0–100, higher is better
+_APART = ("encoder", "version")  # tags that are never averaged over: such scores measure different things
 
 Tag = str | int
 TagSet = frozenset[tuple[str, Tag]]
@@ -101,11 +98,11 @@ class Report:
         """
         for name in coordinates:
             self._check_name(name)
-        return Report(
-            record
-            for record in self
-            if all(_get(record, name) in _collection(wanted) for name, wanted in coordinates.items())
-        )
+        chosen = {
+            name: wanted if isinstance(wanted, Collection) and not isinstance(wanted, str) else (wanted,)
+            for name, wanted in coordinates.items()
+        }
+        return Report(r for r in self if all(_get(r, name) in wanted for name, wanted in chosen.items()))
 
     def with_tags(self, **tags: Tag) -> "Report":
         """The same scores with these tags added, or replaced."""
@@ -165,49 +162,22 @@ class Report:
 
     def to_markdown(self) -> str:
         """Main scores: a row a task, a column a language; one table for each set of tags other than "seed"."""
-        groups = _grouped((_without_seed(record), record) for record in self._main())
-        if not groups:
-            return "No scores.\n"
-        return "\n".join(self._block(key, records) for key, records in groups.items())
-
-    def _block(self, key: TagSet, records: list[Score]) -> str:
-        splits = _distinct(record.split for record in records)
-        by_split = {split: _cells([r for r in records if r.split == split]) for split in splits}
-        languages = _distinct(record.language for record in records)
-        tasks = [(task, split) for split, cells in by_split.items() for task in _distinct(task for task, _ in cells)]
-        rows = []
-        for task, split in tasks:
-            values = [by_split[split].get((task, language), math.nan) for language in languages]
-            rows.append([task if len(splits) == 1 else f"{task} ({split})", *values, _mean(values)])
-        if len(_distinct(task for task, _ in tasks)) == len(tasks) > 1:  # else a task would count twice
-            columns = zip(*(row[1:] for row in rows), strict=True)
-            rows.append(["**mean**", *(_mean(column) for column in columns)])
-        header = ["task", *languages, "mean"]
-        if len(languages) == 1:  # its mean says nothing new
-            header, rows = header[:-1], [row[:-1] for row in rows]
-        seeds = len(_distinct(record.tags.get("seed") for record in records))
-        title = ", ".join(filter(None, [_describe(dict(key)), f"mean of {seeds} seeds" if seeds > 1 else ""]))
-        texts = [[_number(cell) if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
-        return (f"**{title}**\n\n" if title else "") + _markdown(header, texts)
+        groups = _grouped((_run(record), record) for record in self._main())
+        return "\n".join(_block(run, records) for run, records in groups.items()) or "No scores.\n"
 
     def to_records(self) -> list[dict[str, Any]]:
         """One flat dictionary a score, its tags beside its fields; made for `pandas.DataFrame`."""
-        return [{**{name: getattr(record, name) for name in _FIELDS}, **record.tags} for record in self]
+        return [_flat(record) for record in self]
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
         """Write the scores, one a line. Equal reports give equal bytes; the file is whole or absent.
 
         NaN is written as null, and read back as NaN.
         """
-        rows = [
-            json.dumps(
-                {**row, "value": None if math.isnan(row["value"]) else row["value"]},
-                sort_keys=True,
-                ensure_ascii=False,
-                allow_nan=False,
-            )
-            for row in Report(sorted(self, key=_order)).to_records()
-        ]
+        rows = []
+        for record in sorted(self, key=lambda r: (*_coordinates(r)[:4], json.dumps(r.tags, sort_keys=True))):
+            row = {**_flat(record), "value": None if math.isnan(record.value) else record.value}
+            rows.append(json.dumps(row, sort_keys=True, ensure_ascii=False, allow_nan=False))
         path = Path(path)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
@@ -300,10 +270,9 @@ class Comparison:
         if any(text.endswith(" *") for row in rows for text in row):  # then numbers end two places before the mark
             rows = [[row[0], *(text if text.endswith(" *") else f"{text}  " for text in row[1:])] for row in rows]
         widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-        lines = [
-            "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
-            for row in [header, ["-" * width for width in widths], *rows]
-        ]
+        lines = []
+        for first, *others in (header, ["-" * width for width in widths], *rows):
+            lines.append("  ".join([first.ljust(widths[0]), *map(str.rjust, others, widths[1:])]).rstrip())
         legend = self._legend()
         return "\n".join([*lines, *([""] if legend else []), *legend]) + "\n"
 
@@ -317,10 +286,8 @@ class Comparison:
         return self.to_markdown()
 
     def _texts(self) -> tuple[list[str], list[list[str]]]:
-        header = ["", *self.columns, "average"]
-        return header, [
-            [row.label, *(_cell(c, row.is_baseline) for c in (*row.cells, row.average))] for row in self.rows
-        ]
+        rows = [[row.label, *(_text(c, row.is_baseline) for c in (*row.cells, row.average))] for row in self.rows]
+        return ["", *self.columns, "average"], rows
 
     def _legend(self) -> list[str]:
         cells = [cell for row in self.rows if not row.is_baseline for cell in (*row.cells, row.average)]
@@ -337,7 +304,7 @@ class Comparison:
         return lines
 
 
-_Cells = dict[tuple[str, str], dict[Tag | None, float]]  # (task, language) to seed to main score
+_Scores = dict[tuple[str, str, Tag | None], float]  # (task, language, seed) to main score
 
 
 def _compare(report: Report, baseline: Report, tasks: Sequence[str] | None, by: str) -> Comparison:
@@ -346,95 +313,79 @@ def _compare(report: Report, baseline: Report, tasks: Sequence[str] | None, by: 
     if not baseline._main():
         raise ValueError("The baseline holds no main score.")
     known = {_coordinates(record): _value(record) for record in baseline}
-    own = [record for record in report if known.get(_coordinates(record)) != _value(record)]
-    _check_splits([*baseline._main(), *Report(own)._main()])
-    base_rows, rows = _rows(baseline), _rows(Report(own))
-    present = [task for cells in (*rows.values(), *base_rows.values()) for task, _ in cells]
-    tasks = _distinct(present) if tasks is None else list(tasks)
-    base_rows, rows = (
-        {key: {at: seeds for at, seeds in cells.items() if at[0] in tasks} for key, cells in some.items()}
-        for some in (base_rows, rows)
-    )
-    # As the caller ordered the tasks, or as the languages first appear.
-    languages = _distinct(at[1] for cells in (*rows.values(), *base_rows.values()) for at in cells)
-    columns = tasks if by == "task" else languages
+    own = [record for record in report._main() if known.get(_coordinates(record)) != _value(record)]
+    _check_splits([*baseline._main(), *own])
+    base_runs, runs = _runs(baseline._main(), tasks), _runs(own, tasks)
+    present = [at for scores in (*runs.values(), *base_runs.values()) for at in scores]
+    if by == "language":
+        columns = _distinct(language for _, language, _ in present)
+    else:
+        columns = _distinct(task for task, _, _ in present) if tasks is None else list(tasks)
 
-    labels = _labels([*base_rows, *rows], baselines=len(base_rows))
-    made: list[Row] = []
-    for (key, cells), label in zip(base_rows.items(), labels, strict=False):
-        made.append(_row(label, key, True, columns, by, cells))
+    labels = _labels([*base_runs, *runs], len(base_runs))
+    rows = [_row(labels.pop(0), run, True, columns, by, scores) for run, scores in base_runs.items()]
     missing: list[str] = []
-    for (key, cells), label in zip(rows.items(), labels[len(base_rows) :], strict=True):
-        base = base_rows[_partner(key, list(base_rows))]
-        differences: _Cells = {}
-        for at in dict.fromkeys([*base, *cells]):
-            ours, theirs = cells.get(at, {}), base.get(at, {})
-            differences[at] = {seed: ours[seed] - theirs[seed] for seed in ours if seed in theirs}
-            for seed in {**ours, **theirs}:
-                if (seed in ours) != (seed in theirs):
-                    where = f"{label}: {at[0]}/{at[1]}" + ("" if seed is None else f", seed {seed}")
-                    missing.append(f"{where} (not in the {'baseline' if seed in ours else 'row'})")
-        made.append(_row(label, key, False, columns, by, differences))
-    return Comparison(by, tuple(columns), tuple(made), tuple(missing))
+    for run, ours in runs.items():
+        label, theirs = labels.pop(0), base_runs[_partner(run, list(base_runs))]
+        missing += _missing(label, ours, theirs)
+        differences = {at: ours[at] - theirs[at] for at in ours if at in theirs}
+        rows.append(_row(label, run, False, columns, by, differences))
+    return Comparison(by, tuple(columns), tuple(rows), tuple(missing))
 
 
-def _rows(report: Report) -> dict[TagSet, _Cells]:
-    rows: dict[TagSet, _Cells] = {}
-    for record in report._main():
-        seeds = rows.setdefault(_without_seed(record), {}).setdefault((record.task, record.language), {})
-        seeds[record.tags.get("seed")] = record.value
-    return rows
+def _missing(label: str, ours: _Scores, theirs: _Scores) -> Iterator[str]:
+    places = _distinct(at[:2] for at in (*theirs, *ours))
+    for at in sorted({**ours, **theirs}, key=lambda at: places.index(at[:2])):
+        if (at in ours) != (at in theirs):
+            task, language, seed = at
+            where = f"{label}: {task}/{language}" + ("" if seed is None else f", seed {seed}")
+            yield f"{where} (not in the {'baseline' if at in ours else 'row'})"
 
 
-def _row(label: str, key: TagSet, is_baseline: bool, columns: Sequence[str], by: str, cells: _Cells) -> Row:
+def _runs(records: list[Score], tasks: Sequence[str] | None) -> dict[TagSet, _Scores]:
+    groups = _grouped((_run(record), record) for record in records)
+    return {
+        run: {(r.task, r.language, r.tags.get("seed")): r.value for r in some if tasks is None or r.task in tasks}
+        for run, some in groups.items()
+    }
+
+
+def _row(label: str, run: TagSet, is_baseline: bool, columns: list[str], by: str, scores: _Scores) -> Row:
     """Average the other coordinate inside each column, seed by seed, and then the columns."""
     side = ("task", "language").index(by)
-    per_column: dict[str, dict[Tag | None, list[float]]] = {column: {} for column in columns}
-    for at, seeds in cells.items():
-        for seed, value in seeds.items():
-            per_column[at[side]].setdefault(seed, []).append(value)
-    means = {column: {seed: fmean(some) for seed, some in seeds.items()} for column, seeds in per_column.items()}
-    every_seed = _distinct(seed for seeds in means.values() for seed in seeds)
-    average = [fmean(seeds[seed] for seeds in means.values() if seed in seeds) for seed in every_seed]
-    return Row(
-        label=label,
-        tags=dict(sorted(key)),
-        is_baseline=is_baseline,
-        cells=tuple(Cell(tuple(means[column].values())) for column in columns),
-        average=Cell(tuple(average)),
-    )
+    groups = _grouped(((at[side], at[2]), value) for at, value in scores.items())
+    means = {at: fmean(values) for at, values in groups.items()}
+    by_seed = _grouped((seed, value) for (_, seed), value in means.items())
+    cells = [Cell(tuple(value for (at, _), value in means.items() if at == column)) for column in columns]
+    average = Cell(tuple(fmean(values) for values in by_seed.values()))
+    return Row(label, dict(sorted(run)), is_baseline, tuple(cells), average)
 
 
-def _partner(key: TagSet, baselines: list[TagSet]) -> TagSet:
-    if len(baselines) == 1:
-        return baselines[0]
+def _partner(run: TagSet, baselines: list[TagSet]) -> TagSet:
+    def rest(tags: TagSet) -> TagSet:
+        return frozenset((name, tag) for name, tag in tags if name != "intermediate")
 
-    def rest(tags: TagSet) -> set[tuple[str, Tag]]:
-        return {(name, tag) for name, tag in tags if name != "intermediate"}
-
-    found = [baseline for baseline in baselines if rest(baseline) == rest(key)]
+    found = [other for other in baselines if rest(other) == rest(run)] if len(baselines) > 1 else baselines
     if len(found) != 1:
-        raise ValueError(f"{len(found)} rows of the baseline agree with {_describe(dict(key))}; one must.")
+        raise ValueError(f"{len(found)} rows of the baseline agree with {_describe(dict(run))}; one must.")
     return found[0]
 
 
-def _labels(keys: list[TagSet], baselines: int) -> list[str]:
+def _labels(runs: list[TagSet], baselines: int) -> list[str]:
     """What tells the rows apart: the tag "intermediate" where there is one, and the tags that are not always equal."""
-    rows = [dict(sorted(key)) for key in keys]
-    differing = {name for row in rows for name in row if len({other.get(name) for other in rows}) > 1}
+    rows = [dict(sorted(run)) for run in runs]
     labels = []
     for index, row in enumerate(rows):
+        label = _describe(row) or ("baseline" if index < baselines else "report")
         if "intermediate" in row:
-            more = _describe({name: tag for name, tag in row.items() if name in differing - {"intermediate"}})
+            differing = {name for name in row if len({other.get(name) for other in rows}) > 1} - {"intermediate"}
+            more = _describe({name: row[name] for name in differing})
             label = f"{row['intermediate']} ({more})" if more else str(row["intermediate"])
-        else:
-            label = _describe(row) or ("baseline" if index < baselines else "report")
         labels.append(label)
-    # Two reports with equal tags can be compared, too.
-    return [
-        f"{label} (baseline)" if i < baselines and label in labels[baselines:] else label
-        for i, label in enumerate(labels)
-    ]
+    for index in range(baselines):  # two reports with equal tags can be compared, too
+        if labels[index] in labels[baselines:]:
+            labels[index] += " (baseline)"
+    return labels
 
 
 # --- Averages --------------------------------------------------------------------------------------------------------
@@ -443,14 +394,14 @@ def _labels(keys: list[TagSet], baselines: int) -> list[str]:
 def _mean_of_tasks(records: list[Score]) -> float:
     _check_apart(records)
     by_task = _grouped((task, value) for (task, _), value in _cells(records).items())
-    return _mean([_mean(values) for values in by_task.values()])
+    return _mean(map(_mean, by_task.values()))
 
 
 def _cells(records: list[Score]) -> dict[tuple[str, str], float]:
     groups = _grouped(((record.task, record.language), record) for record in records)
     for some in groups.values():
         _check_apart(some)
-    return {at: _mean([record.value for record in some]) for at, some in groups.items()}
+    return {at: _mean(record.value for record in some) for at, some in groups.items()}
 
 
 def _check_apart(records: list[Score]) -> None:
@@ -465,9 +416,8 @@ def _check_apart(records: list[Score]) -> None:
 
 
 def _check_splits(records: list[Score]) -> None:
-    splits = _grouped((record.task, record.split) for record in records)
-    for task, some in splits.items():
-        if len(set(some)) > 1:
+    for task, splits in _grouped((record.task, record.split) for record in records).items():
+        if len(set(splits)) > 1:
             raise ValueError(f"There are two splits of {task!r}. Choose one with where(split=...).")
 
 
@@ -501,20 +451,16 @@ def _value(record: Score) -> tuple[object, int]:
     return None if math.isnan(record.value) else record.value, record.examples  # NaN is equal to NaN here
 
 
-def _order(record: Score) -> tuple[str, ...]:
-    return record.task, record.split, record.language, record.metric, json.dumps(record.tags, sort_keys=True)
-
-
 def _get(record: Score, name: str) -> Any:
     return getattr(record, name) if name in _FIELDS else record.tags.get(name)
 
 
-def _without_seed(record: Score) -> TagSet:
+def _flat(record: Score) -> dict[str, Any]:
+    return {**{name: getattr(record, name) for name in _FIELDS}, **record.tags}
+
+
+def _run(record: Score) -> TagSet:
     return frozenset((name, tag) for name, tag in record.tags.items() if name != "seed")
-
-
-def _collection(wanted: Any) -> Collection[Any]:
-    return wanted if isinstance(wanted, Collection) and not isinstance(wanted, str) else (wanted,)
 
 
 def _distinct(values: Iterable[_T]) -> list[_T]:
@@ -547,6 +493,23 @@ def _describe(tags: Mapping[str, Tag]) -> str:
     return ", ".join(f"{name}={tags[name]}" for name in sorted(tags))
 
 
+def _block(run: TagSet, records: list[Score]) -> str:
+    splits, languages = (_distinct(getattr(r, name) for r in records) for name in ("split", "language"))
+    rows: list[tuple[str, list[float]]] = []
+    for split in splits:
+        cells = _cells([record for record in records if record.split == split])
+        for task in _distinct(task for task, _ in cells):
+            values = [cells.get((task, language), math.nan) for language in languages]
+            rows.append((task if len(splits) == 1 else f"{task} ({split})", [*values, _mean(values)]))
+    if len({record.task for record in records}) == len(rows) > 1:  # else a task would count twice
+        rows.append(("**mean**", [_mean(column) for column in zip(*(values for _, values in rows), strict=True)]))
+    columns = [*languages, "mean"] if len(languages) > 1 else languages  # one language's mean says nothing new
+    seeds = len(_distinct(record.tags.get("seed") for record in records))
+    title = ", ".join(filter(None, [_describe(dict(run)), f"mean of {seeds} seeds" if seeds > 1 else ""]))
+    texts = [[label, *map(_number, values[: len(columns)])] for label, values in rows]
+    return (f"**{title}**\n\n" if title else "") + _markdown(["task", *columns], texts)
+
+
 def _number(value: float, sign: str = "") -> str:
     if math.isnan(value):
         return "–"
@@ -554,7 +517,7 @@ def _number(value: float, sign: str = "") -> str:
     return text[1:] if text in ("+0.0", "-0.0") else text
 
 
-def _cell(cell: Cell, is_baseline: bool) -> str:
+def _text(cell: Cell, is_baseline: bool) -> str:
     text = _number(cell.mean, "" if is_baseline else "+")
     if cell.sd is not None:
         text += f" ± {cell.sd:.1f}"
