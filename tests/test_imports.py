@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,7 @@ def family(module: str) -> str:
     return module.partition(".")[0]
 
 
+@cache
 def imports(path: Path) -> list[tuple[str, bool, bool]]:
     """(module, inside a function, only for type checkers) of every import of a file."""
     found: list[tuple[str, bool, bool]] = []
@@ -145,6 +147,7 @@ def test_the_library_is_opened_at_the_first_look_up() -> None:
     assert run("import sys, jiantx; jiantx.get_task('xnli'); print('jiantx.tasks' in sys.modules)") == "True"
 
 
+@pytest.mark.slow  # for Trainer, which opens accelerate
 @pytest.mark.parametrize("name", jiantx.__all__)
 def test_public_names_resolve(name: str) -> None:
     value = getattr(jiantx, name)
