@@ -85,16 +85,11 @@ class Report:
     def _repr_markdown_(self) -> str:
         return self.to_markdown()
 
-    # --- Choosing ----------------------------------------------------------------------------------------------------
-
     def where(self, **coordinates: Any) -> "Report":
         """The scores with these fields or tags; each is given as a value or as a collection of values.
 
         >>> Report().where(task="xnli", language=["de", "sw"], seed=1)
         <Report: 0 scores, 0 tasks, 0 languages>
-
-        Raises:
-            ValueError: a name that is neither a field nor a tag of any score.
         """
         for name in coordinates:
             self._check_name(name)
@@ -102,7 +97,7 @@ class Report:
             name: wanted if isinstance(wanted, Collection) and not isinstance(wanted, str) else (wanted,)
             for name, wanted in coordinates.items()
         }
-        return Report(r for r in self if all(_get(r, name) in wanted for name, wanted in chosen.items()))
+        return Report(r for r in self if all(_flat(r).get(name) in wanted for name, wanted in chosen.items()))
 
     def with_tags(self, **tags: Tag) -> "Report":
         """The same scores with these tags added, or replaced."""
@@ -114,8 +109,6 @@ class Report:
             known = ", ".join((*_FIELDS, *tags))
             raise ValueError(f"No score here has a field or a tag {name!r}. There are: {known}.")
 
-    # --- Averages ----------------------------------------------------------------------------------------------------
-
     @overload
     def mean(self, by: None = None) -> float: ...
     @overload
@@ -124,15 +117,13 @@ class Report:
         """The average main score; `by` a field or a tag, one average for each of its values.
 
         Averages are taken over seeds (and other tags), then over a task's languages, then over tasks. NaN is left
-        out, and so are scores without the tag `by`; the average of nothing is NaN.
-
-        Raises:
-            ValueError: scores of different encoders or versions, or of two splits of one task, would be averaged.
+        out, and so are scores without the tag `by`; the average of nothing is NaN. Different encoders or versions, or
+        two splits of one task, are never averaged: a `ValueError`.
         """
         if by is None:
             return _mean_of_tasks(self._main())
         self._check_name(by)
-        groups = _grouped((_get(record, by), record) for record in self._main())
+        groups = _grouped((_flat(record).get(by), record) for record in self._main())
         return {value: _mean_of_tasks(records) for value, records in groups.items() if value is not None}
 
     def cells(self) -> dict[tuple[str, str], float]:
@@ -147,18 +138,12 @@ class Report:
 
         A row is a set of tags other than "seed". A difference is taken seed by seed, over the languages that both
         sides have, and then averaged over seeds. This report may hold the baseline's own scores; they are skipped. A
-        baseline of several rows serves each row by the one whose tags agree, other than "intermediate".
-
-        Args:
-            baseline: scores of the runs that the others are held against.
-            tasks: which tasks, in which order; all, as they first appear, if not given.
-            by: "task", or "language" to have languages for columns and average over tasks.
+        baseline of several rows serves each row by the one whose tags agree, other than "intermediate". `tasks` chooses
+        and orders; by="language" has languages for columns and averages over tasks.
 
         >>> report.compare(report.where(intermediate="none")).to_markdown()  # doctest: +SKIP
         """
         return _compare(self, baseline, tasks, by)
-
-    # --- Tables and files --------------------------------------------------------------------------------------------
 
     def to_markdown(self) -> str:
         """Main scores: a row a task, a column a language; one table for each set of tags other than "seed"."""
@@ -170,10 +155,7 @@ class Report:
         return [_flat(record) for record in self]
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
-        """Write the scores, one a line. Equal reports give equal bytes; the file is whole or absent.
-
-        NaN is written as null, and read back as NaN.
-        """
+        """Write the scores, one a line, NaN as null. Equal reports give equal bytes; the file is whole or absent."""
         rows = []
         for record in sorted(self, key=lambda r: (*_coordinates(r)[:4], json.dumps(r.tags, sort_keys=True))):
             row = {**_flat(record), "value": None if math.isnan(record.value) else record.value}
@@ -188,21 +170,14 @@ class Report:
 
     @classmethod
     def from_json(cls, path: str | os.PathLike[str]) -> "Report":
-        """Read what `to_json` wrote.
-
-        Raises:
-            ValueError: with the file, the number of the score, and what is wrong.
-        """
+        """Read what `to_json` wrote; a `ValueError` names the file, the number of the score, and what is wrong."""
         try:
             return cls(_from_rows(json.loads(Path(path).read_text(encoding="utf-8"))))
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from None
 
     def plot(self, path: str | os.PathLike[str], *, title: str | None = None) -> None:
-        """Draw the main scores, tasks by languages, averaged over seeds; needs matplotlib.
-
-        For reports of several runs see `compare(...).plot(path)`.
-        """
+        """Draw one run's main scores, tasks by languages, averaged over seeds; needs matplotlib."""
         from jiantx import plots
 
         plots.scores(self, path, title=title)
@@ -260,13 +235,12 @@ class Comparison:
 
     def to_markdown(self) -> str:
         """Baseline rows as scores, other rows as signed differences: mean ± standard deviation over seeds."""
-        header, rows = self._texts()
-        legend = self._legend()
-        return _markdown(header, rows) + ("\n" + "\n\n".join(legend) + "\n" if legend else "")
+        header, *rows = self._texts()
+        return _markdown(header, rows) + "".join(f"\n{line}\n" for line in self._legend())
 
     def to_text(self) -> str:
         """The same, aligned for a terminal."""
-        header, rows = self._texts()
+        header, *rows = self._texts()
         if any(text.endswith(" *") for row in rows for text in row):  # then numbers end two places before the mark
             rows = [[row[0], *(text if text.endswith(" *") else f"{text}  " for text in row[1:])] for row in rows]
         widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
@@ -274,7 +248,7 @@ class Comparison:
         for first, *others in (header, ["-" * width for width in widths], *rows):
             lines.append("  ".join([first.ljust(widths[0]), *map(str.rjust, others, widths[1:])]).rstrip())
         legend = self._legend()
-        return "\n".join([*lines, *([""] if legend else []), *legend]) + "\n"
+        return "\n".join([*lines, *([""] if legend else []), *legend, ""])
 
     def plot(self, path: str | os.PathLike[str], *, title: str | None = None) -> None:
         """Draw the table as a heat map; needs matplotlib."""
@@ -285,14 +259,13 @@ class Comparison:
     def _repr_markdown_(self) -> str:
         return self.to_markdown()
 
-    def _texts(self) -> tuple[list[str], list[list[str]]]:
+    def _texts(self) -> list[list[str]]:
         rows = [[row.label, *(_text(c, row.is_baseline) for c in (*row.cells, row.average))] for row in self.rows]
-        return ["", *self.columns, "average"], rows
+        return [["", *self.columns, "average"], *rows]
 
     def _legend(self) -> list[str]:
-        cells = [cell for row in self.rows if not row.is_baseline for cell in (*row.cells, row.average)]
         lines = []
-        if any(cell.sd is not None for cell in cells):
+        if any(cell.sd is not None for row in self.rows if not row.is_baseline for cell in (*row.cells, row.average)):
             lines.append(
                 "Differences in points, paired by seed: mean ± standard deviation over seeds. "
                 "`*` the 95 % interval (Student's t, cell by cell) excludes zero."
@@ -343,11 +316,12 @@ def _missing(label: str, ours: _Scores, theirs: _Scores) -> Iterator[str]:
 
 
 def _runs(records: list[Score], tasks: Sequence[str] | None) -> dict[TagSet, _Scores]:
-    groups = _grouped((_run(record), record) for record in records)
-    return {
-        run: {(r.task, r.language, r.tags.get("seed")): r.value for r in some if tasks is None or r.task in tasks}
-        for run, some in groups.items()
-    }
+    runs: dict[TagSet, _Scores] = {}
+    for r in records:
+        scores = runs.setdefault(_run(r), {})
+        if tasks is None or r.task in tasks:
+            scores[r.task, r.language, r.tags.get("seed")] = r.value
+    return runs
 
 
 def _row(label: str, run: TagSet, is_baseline: bool, columns: list[str], by: str, scores: _Scores) -> Row:
@@ -451,10 +425,6 @@ def _value(record: Score) -> tuple[object, int]:
     return None if math.isnan(record.value) else record.value, record.examples  # NaN is equal to NaN here
 
 
-def _get(record: Score, name: str) -> Any:
-    return getattr(record, name) if name in _FIELDS else record.tags.get(name)
-
-
 def _flat(record: Score) -> dict[str, Any]:
     return {**{name: getattr(record, name) for name in _FIELDS}, **record.tags}
 
@@ -484,9 +454,9 @@ def _from_rows(rows: Any) -> Iterator[Score]:
                 raise ValueError(f"score {index} has no {name!r}.")
             if not isinstance(row[name], kinds.get(name, (str,))) or isinstance(row[name], bool):
                 raise TypeError(f"score {index}: its {name!r} is {row[name]!r}.")
-        own = {name: row[name] for name in _FIELDS}
-        own["value"] = math.nan if row["value"] is None else row["value"]
-        yield Score(**own, tags={name: tag for name, tag in row.items() if name not in _FIELDS})
+        value = math.nan if row["value"] is None else row["value"]
+        tags = {name: tag for name, tag in row.items() if name not in _FIELDS}
+        yield Score(**{name: row[name] for name in _FIELDS} | {"value": value, "tags": tags})
 
 
 def _describe(tags: Mapping[str, Tag]) -> str:
