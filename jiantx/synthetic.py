@@ -68,7 +68,7 @@ DOMAINS = tuple(
     vehicle | wagon boat sled cart raft | harbor station | sailor driver
     """)
 )
-# What is done to the same thing follows the order of the verbs.
+# A thing is first collected, then cleaned, then loaded: `_next` follows this order, and starts anew.
 VERBS = _groups("""
     collect gather | scatter, clean wash | stain soil, load fill | unload drain, deliver transport | return,
     open unlock | close seal, display exhibit | conceal cover, praise admire | scorn, order request | cancel,
@@ -265,12 +265,13 @@ def _phrase(phrase: Phrase, language: Language, part: str, relation: str, adposi
     form = _inflect(stems[phrase.noun], language.plural) if phrase.count > 1 else stems[phrase.noun]
     upos = "PROPN" if entity else "NOUN"
     noun = Word(form.capitalize() if entity else form, phrase.noun, upos, f"{part}.noun", relation, entity)
-    words = [noun]
+    own = []
     if phrase.adjective:
-        words.insert(language.adjective_last, word("adjective", phrase.adjective, "ADJ", "amod"))
-    if phrase.name:
+        own = [word("adjective", phrase.adjective, "ADJ", "amod")]
+    elif phrase.name:
         name = word("name", phrase.name, "PROPN", "flat" if entity == "PER" else "compound")
-        words.insert(language.adjective_last or entity == "PER", replace(name, entity=entity))
+        own = [replace(name, entity=entity)]
+    words = [noun, *own] if language.adjective_last or entity == "PER" else [*own, noun]
     if phrase.count > 1:
         words.insert(0, word("count", str(phrase.count), "NUM", "nummod"))
     elif entity in ("", "ORG") and phrase.article and (language.articles or phrase.article == "every"):
@@ -485,19 +486,11 @@ def _contradict(rng: random.Random, event: Event) -> Event:
 
 def _forget(rng: random.Random, event: Event, general: float = 0.3) -> tuple[Event, str]:
     """Leave one detail out, or say less of the object (`apple`: `fruit`); and which slot it was."""
-    options, kind = _filled(event, DETAILS), _domain(event).kind
-    if attrgetter("object.noun")(event) != kind and (rng.random() < general or not options):
-        return _set(event, "object.noun", kind), "object.noun"
+    options, less = _filled(event, DETAILS), _set(event, "object.noun", _domain(event).kind)
+    if less != event and (rng.random() < general or not options):
+        return less, "object.noun"
     slot = rng.choice(options)
     return _set(event, slot, None), slot
-
-
-def _specify(rng: random.Random, event: Event) -> Event:
-    """Say more of the object (`fruit`: `apple`), where that can be."""
-    domain = _domain(event)
-    if attrgetter("object.noun")(event) != domain.kind:
-        return event
-    return _set(event, "object.noun", rng.choice(domain.things))
 
 
 def _next(rng: random.Random, event: Event) -> Event:
@@ -529,9 +522,9 @@ def nli(rng: random.Random) -> Item:
     """Entailed: the premise says all that the hypothesis says; neutral: less; contradiction: otherwise."""
     label, hypothesis = rng.randrange(3), _add(rng, _event(rng, details=0), rng.randint(1, 2))
     premise = hypothesis = replace(hypothesis, negated=rng.random() < 0.25)
-    forgotten = ""
-    if label == 0 and rng.random() < 0.5:
-        premise = _specify(rng, hypothesis)
+    forgotten, domain = "", _domain(hypothesis)
+    if label == 0 and rng.random() < 0.5 and _set(hypothesis, "object.noun", domain.kind) == hypothesis:
+        premise = _set(hypothesis, "object.noun", rng.choice(domain.things))  # "fruit", so "apple"
     elif label == 1:
         premise, forgotten = _forget(rng, hypothesis, general=0.1)
     elif label == 2:
@@ -885,8 +878,8 @@ def _write_cards(root: Path) -> None:
         files = sorted((root / repo).rglob("*.parquet"))
         digest = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()
         lines = ["---", "configs:"]
-        for table in TABLES:
-            for config in table.configs() if table.repo == repo else ():
+        for table in (table for table in TABLES if table.repo == repo):
+            for config in table.configs():
                 lines += [f"- config_name: {config}", f"  description: {digest}", "  data_files:"]
                 for split in table.splits:
                     lines += [f"  - split: {split}", f"    path: {config}/{split}-*"]

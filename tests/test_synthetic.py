@@ -199,7 +199,7 @@ def test_tokenizer_has_the_layout_of_xlmr(root: Path, tmp_path: Path) -> None:
     synthetic.train_tokenizer(root, tmp_path / "tokenizer", vocab_size=1000)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "tokenizer")
     assert tokenizer.convert_tokens_to_ids(["<s>", "<pad>", "</s>", "<unk>"]) == [0, 1, 2, 3]
-    assert tokenizer.mask_token_id == len(tokenizer) - 1 and tokenizer.is_fast and tokenizer.model_max_length == 512
+    assert tokenizer.mask_token_id == len(tokenizer) - 1 and tokenizer.is_fast and tokenizer.model_max_length == 384
     pair = tokenizer("the", "cook")["input_ids"]
     assert tokenizer.convert_ids_to_tokens(pair) == ["<s>", "▁the", "</s>", "</s>", "▁cook", "</s>"]
     for code in LANGUAGES:
@@ -212,6 +212,9 @@ def test_tokenizer_has_the_layout_of_xlmr(root: Path, tmp_path: Path) -> None:
 
 def test_default_root_lies_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JIANTX_CACHE", str(tmp_path))
-    path = synthetic.default_root(**SIZES)
+    monkeypatch.setattr(synthetic, "SIZES", SIZES)
+    path = synthetic.default_root()
     assert path.parent == tmp_path == synthetic.cache_dir() and path.name.startswith(f"synthetic-{synthetic.VERSION}-")
-    assert synthetic.default_root(**SIZES) == path != synthetic.default_root(**SIZES, seed=1)
+    assert synthetic.default_root() == path
+    monkeypatch.setattr(synthetic, "SIZES", {**SIZES, "seed": 1})
+    assert synthetic.default_root() != path
