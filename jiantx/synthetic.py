@@ -247,9 +247,9 @@ class Sentence:
 
     def span(self, part: str) -> tuple[int, int]:
         """Where in the text a part of the meaning stands, without adposition and article."""
-        spans, end = [], 0
+        text, spans, end = self.text, [], 0
         for word, form in zip(self.words, self.written, strict=True):
-            start = self.text.index(form, end)
+            start = text.index(form, end)
             end = start + len(form)
             if word.key.startswith(f"{part}.") and word.upos not in ("ADP", "DET"):
                 spans.append((start, end))
@@ -305,8 +305,7 @@ def _clause(event: Event, language: Language, ask: str, front: str) -> list[Word
             phrase = said if isinstance(said, Phrase) else Phrase(said, article="")  # a day
             parts[part] = _phrase(phrase, language, part, relation, adposition)
     # English do-support, everywhere: "did not open", "what did Mira open", but "who opened".
-    inverted = ask not in ("", "agent")
-    support = inverted or event.negated
+    support = event.negated or ask not in ("", "agent")
     form = stems[event.verb] if support or event.verb == "is" else _inflect(stems[event.verb], language.past)
     verb = [Word(form, event.verb, UPOS.get(event.verb, "VERB"), "verb", "root")]
     if event.negated:
@@ -315,7 +314,7 @@ def _clause(event: Event, language: Language, ask: str, front: str) -> list[Word
     first = [front] if front in parts else []
     if ask and language.question_first:
         first.append(ask)
-    if not (inverted and language.question_first):
+    if ask in ("", "agent") or not language.question_first:  # else the question word draws it forward
         verb, auxiliary = [*auxiliary, *verb], []
     parts["verb"] = verb[::-1] if language.order.endswith("v") else verb
     rest = sorted(parts.keys() - first, key=lambda part: language.order.index(part[0]))

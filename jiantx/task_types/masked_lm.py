@@ -11,7 +11,7 @@ import numpy as np
 from jiantx.encoding import columns, encode
 from jiantx.metrics import Metric, named
 from jiantx.sampling import generator
-from jiantx.sources import Row
+from jiantx.sources import DataError, Row
 from jiantx.task import Column, Example, Prediction, Task, text_of
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ class MaskedLM(Task):
     def features(
         self, examples: Sequence[LineExample], tokenizer: PreTrainedTokenizerBase, max_length: int
     ) -> dict[str, Sequence[Any]]:
+        if tokenizer.mask_token_id is None:
+            raise DataError(f"{type(tokenizer).__name__} has no mask token, and masked LM needs one: use another encoder.")
         encodings = encode(tokenizer, [e.text for e in examples], max_length=max_length)
         return {"example": range(len(examples)), **columns(tokenizer, encodings)}
 
