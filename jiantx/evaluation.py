@@ -42,8 +42,8 @@ def evaluate(
     """Score a model on a split of some tasks, in all their languages or in those of `languages` that they have.
 
     max_length: each task's own if None. predictions: a folder for one file a task and language, one row an example (id,
-    language, prediction, gold, score). DataError where a task has nothing to score: no such split, none of the languages,
-    no labels.
+    language, prediction, gold, score). DataError where a task has nothing to score: no such split, no labels, none of
+    the languages.
 
     >>> evaluate(model, [get_task("xnli")], languages=["de", "sw"]).to_markdown()  # doctest: +SKIP
     """

@@ -72,7 +72,8 @@ class Features:
         """What was changed to make the features, one sentence each; none where nothing was."""
         place, found = f"{self.task.name} {self.split} {self.language}", []
         if cut := self.truncated:
-            found.append(f"{place}: {cut:,} of {len(self.table):,} inputs had text cut off (max_length {self.max_length}).")
+            limit = f"max_length {self.max_length}"
+            found.append(f"{place}: {cut:,} of {len(self.table):,} inputs had text cut off ({limit}).")
         if moved := self.realigned:
             what = "answer was not where its" if moved == 1 else "answers were not where their"
             found.append(

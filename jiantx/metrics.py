@@ -260,12 +260,14 @@ def squad_v2_exact(predictions: Sequence[Answer], references: Sequence[Answers])
 
     Unlike v1.1's, the script drops right answers that are empty once normalised.
     """
+    _check_lengths(predictions, references)
     return _mean(_exact(_thresholded(predictions), _nonempty(references), _squad_normalised))
 
 
 @named("f1")
 def squad_v2_f1(predictions: Sequence[Answer], references: Sequence[Answers]) -> float:
     """`squad_f1` by SQuAD's v2 script, with no answer where `no_answer` is above 0; reported as "f1"."""
+    _check_lengths(predictions, references)
     return _mean(_f1(_thresholded(predictions), _nonempty(references), _squad_normalised))
 
 

@@ -195,7 +195,7 @@ def test_max_length_and_what_was_cut(model, tasks, caplog: pytest.LogCaptureFixt
         jx.evaluate(model, [tasks["classification"]], languages=["en"], max_length=8)
     finally:
         logging.disable_propagation()
-    assert "mood validation en: " in caplog.text and "of 12 inputs were cut to 8 tokens" in caplog.text
+    assert "mood validation en: " in caplog.text and "of 12 inputs had text cut off (max_length 8)" in caplog.text
 
 
 # --- what cannot be scored -------------------------------------------------------------------------------------------

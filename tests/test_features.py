@@ -372,16 +372,16 @@ def test_cut_inputs_are_counted(tokenizer: Any) -> None:
     exact = len(tokenizer(rows[1]["text"])["input_ids"])
     found = loaded(task(rows), tokenizer, max_length=exact)
     assert found.truncated == 2 and found.realigned == 0
-    assert found.notes() == [f"mood train en: 2 of 4 inputs were cut to {exact} tokens."]
+    assert found.notes() == [f"mood train en: 2 of 4 inputs had text cut off (max_length {exact})."]
     one = loaded(task(rows[:3]), tokenizer, max_length=exact)
-    assert one.notes() == [f"mood train en: 1 of 3 inputs was cut to {exact} tokens."]
+    assert one.notes() == [f"mood train en: 1 of 3 inputs had text cut off (max_length {exact})."]
     assert loaded(task(rows), tokenizer).notes() == []
 
 
 def test_large_counts_are_readable(tokenizer: Any) -> None:
     rows = [{"text": "cat cat cat", "label": "no"}] * 1001
     assert loaded(task(rows), tokenizer, max_length=4).notes() == [
-        "mood train en: 1,001 of 1,001 inputs were cut to 4 tokens."
+        "mood train en: 1,001 of 1,001 inputs had text cut off (max_length 4)."
     ]
 
 
@@ -412,7 +412,7 @@ def test_evaluation_says_them(model_of: Any, tokenizer: Any, caplog: pytest.LogC
     mine = task(source=jx.Rows({"validation": rows}))
     with caplog.at_level(logging.WARNING, logger="jiantx"):
         jx.evaluate(model_of([mine]), [mine], max_length=5)
-    assert "mood validation en: 2 of 2 inputs were cut to 5 tokens." in caplog.text
+    assert "mood validation en: 2 of 2 inputs had text cut off (max_length 5)." in caplog.text
 
 
 def test_numbers_are_as_they_were(tokenizer: Any) -> None:

@@ -157,10 +157,9 @@ def test_public_names_resolve(name: str) -> None:
 
 
 def test_names_for_type_checkers_are_the_public_ones() -> None:
-    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
-    block = next(node for node in tree.body if isinstance(node, ast.If))
+    tree = ast.parse((PACKAGE / "__init__.pyi").read_text(encoding="utf-8"))
     named = {
-        alias.asname: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
+        alias.asname: node.module for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
     }
     assert {"__version__", *named} == set(jiantx.__all__)
     assert all(module == f"jiantx.{jiantx._OWNER[name]}" for name, module in named.items() if name)

@@ -313,7 +313,7 @@ def test_best_threshold_by_brute_force():
             (metrics.best_f1, metrics.squad_v2_f1),
         ):
             values = [
-                metric([p if p.no_answer <= cut else Answer("") for p in predictions], references)
+                metric([Answer(p.text if p.no_answer <= cut else "") for p in predictions], references)
                 for cut in [-1.0, *(p.no_answer for p in predictions)]
             ]
             assert best(predictions, references) == pytest.approx(max(values), abs=1e-9)
@@ -345,3 +345,9 @@ def test_mlqa_by_hand(language, prediction, gold, exact, f1):
 def test_mlqa_names_the_languages_it_knows():
     with pytest.raises(ValueError, match=r"'sw'.*ar, de, en"):
         metrics.mlqa_f1([Answer("a")], [Answers(("a",), "sw")])
+
+
+def test_squad_v2_reads_no_answer_above_zero():
+    references = [Answers(("cat",)), Answers(())]
+    assert metrics.squad_v2_exact([Answer("cat", -0.5), Answer("cat", 0.5)], references) == 100
+    assert metrics.squad_v2_f1([Answer("cat", 0.5), Answer("cat", -0.5)], references) == 0

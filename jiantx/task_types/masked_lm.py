@@ -69,7 +69,7 @@ class MaskedLM(Task):
         self, examples: Sequence[LineExample], tokenizer: PreTrainedTokenizerBase, max_length: int
     ) -> dict[str, Sequence[Any]]:
         if tokenizer.mask_token_id is None:
-            raise DataError(f"{type(tokenizer).__name__} has no mask token, and masked LM needs one: use another encoder.")
+            raise DataError(f"{type(tokenizer).__name__} has no mask token. Masked LM needs one: use another encoder.")
         encodings = encode(tokenizer, [e.text for e in examples], max_length=max_length)
         return {"example": range(len(examples)), **columns(tokenizer, encodings)}
 
