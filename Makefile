@@ -4,7 +4,7 @@ SEEDS ?= 1
 OUTPUT ?= runs/demo
 BIN := .venv/bin
 READY := .venv/.ready
-DEMO := --intermediate none mnli squad_v1 --intermediate.max_steps 500 --target.max_steps 100
+DEMO := --intermediate none mnli squad_v1 --intermediate.max_steps 400 --target.max_steps 100
 
 .PHONY: demo test check clean
 
