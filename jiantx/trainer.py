@@ -224,7 +224,8 @@ def model_heads(model: nn.Module) -> Sequence[str]:
 class _Whole(TrainerCallback):
     """Writes the manifest of a checkpoint once all its files are there, then deletes old ones.
 
-    `check` runs before a checkpoint or an evaluation, so that no model is kept after a loss that was not finite.
+    `check` runs before a checkpoint, before an evaluation and at the end, so that no model is kept or scored after a
+    loss that was not finite.
     """
 
     def __init__(self, keep: int | None, check: Callable[[], None]) -> None:
@@ -236,6 +237,9 @@ class _Whole(TrainerCallback):
 
     def on_epoch_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
         self.on_step_end(args, state, control)
+
+    def on_train_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+        self.check()
 
     def on_save(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
         if state.is_world_process_zero:

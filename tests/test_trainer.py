@@ -418,6 +418,15 @@ def test_a_loss_that_is_no_number_stops_the_run(model_of: ModelOf, tiny_tasks, t
     assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-2"]  # no broken model is saved as a good one
 
 
+def test_a_loss_that_is_no_number_is_noticed_without_logs_and_checkpoints(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
+    task = tiny_tasks["classification"]
+    args = arguments(tmp_path, logging_strategy="no", save_strategy="no")
+    with pytest.raises(FloatingPointError, match="loss of step 3 is not finite"):
+        jx.Trainer(model_of([task]), args, tasks=[task], callbacks=[Poison(3)]).train()
+
+
 def test_several_gpus_in_one_process_are_refused(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
     args = arguments(tmp_path)
     args._n_gpu = 4
