@@ -146,14 +146,15 @@ def show(report: jx.Report, targets: list[str], stages: jx.Stages, output: Path)
     baseline = report.where(intermediate="none")
     by_target = report.compare(baseline, tasks=targets)
     by_language = report.compare(baseline, by="language")
-    print(f"\nMain score by target, mean over languages\n\n{by_target.to_text()}")
-    print(f"\nMain score by language, mean over the targets that have it\n\n{by_language.to_text()}\n")
+    captions = "Main score by target, mean over languages", "Main score by language, mean over the targets that have it"
+    print(f"\n{captions[0]}\n\n{by_target.to_text()}\n{captions[1]}\n\n{by_language.to_text()}")
     report.to_json(output / "report.json")
     (output / "timings.json").write_text(json.dumps(stages.timings(), indent=1) + "\n", encoding="utf-8")
-    (output / "table.md").write_text(f"{by_target.to_markdown()}\n{by_language.to_markdown()}", encoding="utf-8")
+    tables = [f"{caption}\n\n{c.to_markdown()}" for caption, c in zip(captions, (by_target, by_language), strict=True)]
+    (output / "table.md").write_text("\n".join(tables), encoding="utf-8")
     written = "report.json, timings.json, table.md"
     try:
-        by_target.plot(output / "table.png", title="Zero-shot scores after an intermediate task")
+        by_target.plot(output / "table.png", title="Main scores after an intermediate task, mean over languages")
         written += ", table.png"
     except ImportError as error:
         print(f"No picture: {error}")
@@ -170,13 +171,15 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, list[str]
     )
     parser.add_argument("--encoder", help="Hub id or folder (default: the artificial world's own, made on first use)")
     parser.add_argument("--data-root", help="folder, or hub for the Hugging Face Hub (default: the artificial world)")
-    parser.add_argument("--intermediate", nargs="+", default=["none", "mnli"], metavar="TASK[+TASK…]")
+    known = f"rows of the table (default: none mnli); tasks: {', '.join(jx.list_tasks())}"
+    parser.add_argument("--intermediate", nargs="+", default=["mnli"], metavar="TASK[+TASK…]", help=known)
     parser.add_argument("--targets", nargs="+", metavar="TASK", help="default: XTREME's, where the data root has them")
     parser.add_argument("--languages", nargs="+", metavar="CODE", help="what to score (default: all that are there)")
-    parser.add_argument("--split", choices=("validation", "test"), default="validation")
+    parser.add_argument("--split", choices=("validation", "test"), default="validation", help="what is scored")
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="how often everything is run (default: 1)")
     parser.add_argument("--max-train-examples", type=int, metavar="N", help="at most so many random rows of each task")
-    parser.add_argument("--output", type=Path, default=Path("runs/intermediate_then_target"), metavar="DIR")
+    output = Path("runs/intermediate_then_target")
+    parser.add_argument("--output", type=Path, default=output, metavar="DIR", help=f"default: {output}")
     recipe, rest = parser.parse_known_args(arguments)
     recipe.intermediate = list(dict.fromkeys(["none", *recipe.intermediate]))
 
@@ -213,18 +216,28 @@ def default_rate(encoder: str) -> list[str]:
 
 
 def choose_targets(recipe: argparse.Namespace) -> list[jx.Task]:
-    """The targets asked for, or those of XTREME that the data root can train and score; the others are named."""
+    """The targets asked for, or those of XTREME that can be trained and scored here; the others are named."""
     found: list[jx.Task] = []
-    absent: list[jx.Task] = []
+    absent: list[str] = []
     for name in recipe.targets or jx.XTREME:
         target = jx.get_task(name)
-        scored = any(code in (recipe.languages or [code]) for code in target.languages(recipe.split))
-        ready = scored and all("en" in task.languages("train") for task in training_tasks(target))
-        (found if ready or recipe.targets else absent).append(target)
+        scored = [code for code in target.languages(recipe.split) if code in (recipe.languages or [code])]
+        missing = [task.name for task in training_tasks(target) if "en" not in task.languages("train")]
+        if scored and not missing:
+            found.append(target)
+        else:
+            lacks = f"training rows of {', '.join(missing)}" if scored else f"{recipe.split} rows in these languages"
+            absent.append(f"{name} ({lacks})")
+    place = jx.data_root() or "The Hugging Face Hub"
+    if absent and (recipe.targets or not found):
+        sys.exit(f"{place} lacks what these targets need: {'; '.join(absent)}.")
     if absent:
-        print(f"The data root has no data for: {', '.join(target.name for target in absent)}")
+        print(f"Left out, as {place} lacks what they need: {'; '.join(absent)}.")
     return found
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except jx.DataError as error:
+        sys.exit(f"error: {error}")

@@ -49,7 +49,9 @@ def evaluate(
     """
     chosen = {task.name: _languages(task, split, languages) for task in tasks}
     if unknown := set(languages or ()) - {language for found in chosen.values() for language in found}:
-        raise DataError(f"No task has the language(s) {', '.join(sorted(unknown))} in its split {split!r}: {chosen}.")
+        have = {task.name: ", ".join(task.languages(split)) for task in tasks}
+        wanted = ", ".join(sorted(unknown))
+        raise DataError(f"No task has the language(s) {wanted} in its split {split!r}. There are: {have}.")
     records: list[Score] = []
     for task in tasks:
         parts = [
@@ -155,11 +157,7 @@ def _run(
     model: MultitaskModel, task: Task, tables: Mapping[str, datasets.Dataset], batch_size: int, title: str
 ) -> list[Mapping[str, np.ndarray]]:
     """The outputs of each language's rows, in their order: what `task.decode` takes."""
-    if task.head_name not in model.heads:
-        raise LookupError(
-            f"The model has no head {task.head_name!r} for task {task.name!r}. It has: {', '.join(model.heads)}. "
-            "Name the task in MultitaskModel.from_pretrained(path, tasks)."
-        )
+    head = model.head_of(task)
     state = PartialState()
     table = datasets.concatenate_datasets(list(tables.values()))
     parts = sorted_batches(token_counts(table), batch_size, rank=state.process_index, ranks=state.num_processes)
@@ -181,7 +179,7 @@ def _run(
     found: list[Mapping[str, np.ndarray]] = []
     for start, end in zip([0, *row_ends[:-1]], row_ends):
         here = slice(int(out_ends[start]), int(out_ends[end]))
-        collected = model.heads[task.head_name].collect({name: values[here] for name, values in outputs.items()})
+        collected = head.collect({name: values[here] for name, values in outputs.items()})
         found.append({**{n: v.numpy() for n, v in collected.items()}, "counts": counts[start:end]})
     return found
 

@@ -115,6 +115,7 @@ class MultitaskModel(PreTrainedModel):
         weights are float32 unless a dtype is given. ValueError if encoder weights are missing.
         """
         dtype = kwargs.pop("dtype", torch.float32)
+        _check_folder(path)
         hub: dict[str, Any] = {
             k: kwargs[k] for k in ("revision", "cache_dir", "token", "local_files_only", "subfolder") if k in kwargs
         }
@@ -160,9 +161,14 @@ class MultitaskModel(PreTrainedModel):
         for module in new.values():
             module.apply(self._init_weights)
             module.to(device=self.device, dtype=self.dtype)
+        dropped = [name for name in self.heads if name not in wanted]
         self.heads = nn.ModuleDict({n: new[n] if n in new else self.heads[n] for n in wanted})
         self.config.heads = {n: dict(head) for n, head in wanted.items()}
-        logger.info(f"Heads kept: {', '.join(kept) or 'none'}; new: {', '.join(new) or 'none'}.")
+        said = f"Heads kept: {', '.join(kept) or 'none'}; new: {', '.join(new) or 'none'}"
+        if keep and (new or dropped):  # of a saved model, that may be a misspelt name
+            logger.warning(f"{said}; dropped: {', '.join(dropped) or 'none'}.")
+        else:
+            logger.info(f"{said}.")
 
     def _init_weights(self, module: nn.Module) -> None:
         """XLM-R's: normal weights of the encoder's spread, zero biases."""
@@ -209,6 +215,16 @@ class MultitaskModel(PreTrainedModel):
                 "setting), so its batches are padded."
             )
 
+    def head_of(self, task: Task) -> Head:
+        """The head of a task; LookupError if the model has none."""
+        if task.head_name not in self.heads:
+            raise LookupError(
+                f"The model has no head {task.head_name!r} for task {task.name!r}. It has: {', '.join(self.heads)}. "
+                "Name the task in MultitaskModel.from_pretrained(path, tasks)."
+            )
+        found: Head = self.heads[task.head_name]
+        return found
+
     @property
     def padding_free(self) -> bool:
         """Whether batches run flat."""
@@ -237,7 +253,7 @@ class MultitaskModel(PreTrainedModel):
             raise ValueError(f"transformers has no class that a {kind} head of {family!r} fits; use save_encoder().")
         values = self.encoder.config.to_dict()
         config = AutoConfig.for_model(values.pop("model_type"), **values)
-        head: Any = self.heads[task.head_name]
+        head: Any = self.head_of(task)
         if kind in ("classification", "token_classification"):
             config.id2label = dict(enumerate(task.label_names))
             config.label2id = {label: i for i, label in enumerate(task.label_names)}
@@ -414,6 +430,15 @@ def _load_encoder(
             encoder, info = kind.from_pretrained(path, dtype=dtype, **_TELLING, **_without_pooler(kind), **kwargs)
     _check_weights(path, config, encoder, info)
     return encoder, mlm
+
+
+def _check_folder(path: str | os.PathLike[str]) -> None:
+    """ValueError for a folder that is none; what does not look like one is a Hub id."""
+    folder = Path(path)
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        raise ValueError(f"The folder {folder} holds no config.json, and so no encoder and no saved model.")
+    if not folder.exists() and (folder.is_absolute() or os.fspath(path).startswith(".") or len(folder.parts) > 2):
+        raise ValueError(f"There is no folder {folder}, and a Hub id has the form name or organisation/name.")
 
 
 # What does not fit is read from the loading info, and is an error that says what.

@@ -200,8 +200,9 @@ def _configs(path: str, revision: str | None) -> Mapping[str, tuple[str, ...]]:
 class Files(Source):
     """Files that a reader turns into rows.
 
-    `pattern` may hold `{language}`, `{split}` and `*`; a relative one starts at the data root (without one, at the
-    working directory). `read` is a plain function path -> rows. `origin` says where the files can be had.
+    `pattern` may hold `{language}` (then give `languages` too), `{split}` and `*`; a relative one starts at the data
+    root (without one, at the working directory). `read` is a plain function path -> rows. `origin` says where the
+    files can be had.
     """
 
     pattern: str
@@ -235,11 +236,19 @@ class Files(Source):
         return tuple(language for language in _codes(self.languages) if self._paths(split, language))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Rows(Source):
     """Rows in memory: split -> lists of dictionaries, a `datasets.Dataset`, or language -> one of these."""
 
     splits: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.splits, Mapping):
+            raise TypeError(f'Rows takes splits, such as {{"train": rows}}; found {type(self.splits).__name__}.')
+
+    def __repr__(self) -> str:
+        sizes = {split: {code: len(rows) for code, rows in self._by_language(split).items()} for split in self.splits}
+        return f"Rows({sizes})"
 
     def _by_language(self, split: str) -> dict[str, Any]:
         rows = self.splits.get(split, {})

@@ -89,9 +89,10 @@ def text_of(row: Row, column: Column) -> str:
 
 def gold_of(row: Row, column: Column) -> Any:
     """The gold column, or None: where the row lacks it (raw input) or holds a placeholder."""
-    if isinstance(column, str) and column not in row:
+    try:
+        value = value_of(row, column)
+    except DataError:  # said in full by whoever needs gold
         return None
-    value = value_of(row, column)
     return None if value is None or value in ("", -1) else value
 
 
@@ -138,6 +139,9 @@ class Task(ABC):
                 raise ValueError(f"{name!r} cannot be a name: use small letters, digits and _, a letter first.")
             if name in RESERVED:
                 raise ValueError(f"{name!r} cannot be a name: torch's ModuleDict has an attribute of that name.")
+        labels = getattr(self, "labels", None)
+        if labels is not None and not callable(labels):
+            _check_labels(self.name, labels)
 
     # --- what a task type writes ---
 
@@ -228,9 +232,11 @@ class Task(ABC):
         return math.fsum(values.get(name, math.nan) for name in names) / len(names)
 
     def _no_gold(self, row: Row) -> str:
-        column = self.gold_column
-        if column and column not in row:
-            return f"The row has no column {column!r}. It has: {', '.join(row)}."
+        if self.gold:
+            try:
+                value_of(row, getattr(self, self.gold))
+            except DataError as error:
+                return str(error)
         have = [split for split in ("train", "validation", "test") if self._has_gold(split)]
         return f"The label is a placeholder, so nothing can be scored. Splits with labels: {', '.join(have) or 'none'}."
 
@@ -252,6 +258,16 @@ class Task(ABC):
                 f"the task's are {list(self.label_names)}. Declare the task with the data set's names, or give a "
                 f"`{self.gold}` function of the row that maps them."
             )
+
+
+def _check_labels(task: str, labels: Any) -> None:
+    if isinstance(labels, str) or not all(isinstance(label, str) and label for label in labels):
+        raise ValueError(
+            f"Task {task}: labels are {labels!r}; expected a tuple of names. Where the data set has numbers, give a "
+            "`label` function of the row that names them."
+        )
+    if len(set(labels)) < len(labels):
+        raise ValueError(f"Task {task}: a label is named twice in {labels!r}.")
 
 
 TASKS: Registry[Task] = Registry("task", lambda: importlib.import_module("jiantx.tasks"))

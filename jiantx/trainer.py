@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import torch
 import transformers
 from torch import Tensor, nn
-from transformers import TrainerCallback, TrainingArguments
+from transformers import TrainerCallback, TrainerState, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import TrainOutput
 from transformers.utils import logging
 
 from jiantx.batching import TrainingFeatures, TrainingLoader
@@ -20,6 +23,7 @@ from jiantx.features import Features, load_features
 from jiantx.model import MultitaskModel
 from jiantx.report import MAIN, Report
 from jiantx.sampling import Sampler, Sampling
+from jiantx.sources import DataError
 from jiantx.task import Task
 
 logger = logging.get_logger("jiantx.trainer")
@@ -53,6 +57,8 @@ class Trainer(transformers.Trainer):
             )
         # a checkpoint counts only once its manifest is written, so old ones are deleted after that, by us
         self._keep, args.save_total_limit = args.save_total_limit, None
+        if args.load_best_model_at_end and args.metric_for_best_model in (None, "loss"):  # the default; ours is a score
+            args.metric_for_best_model, args.greater_is_better = "eval_score", True
         args.logging_nan_inf_filter = False  # it hides NaN, and waits for the device at every step
         if len(model_heads(model)) > 1 and args.ddp_find_unused_parameters is None:
             args.ddp_find_unused_parameters = True  # heads sit out the steps of other tasks
@@ -61,6 +67,9 @@ class Trainer(transformers.Trainer):
             raise ValueError(f"Two tasks have one name: {[task.name for task in tasks]}.")
         self.sampling = sampling or Sampling()
         self.sampling.check(self.tasks)
+        for task in tasks:
+            if isinstance(model, MultitaskModel):  # and not wrapped by PEFT
+                model.head_of(task)
         self.max_length = max_length
         self._eval_tasks = list(tasks if eval_tasks is None else eval_tasks)
         self._features: dict[tuple[str, str], Features] = {}
@@ -122,10 +131,13 @@ class Trainer(transformers.Trainer):
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
-        """Main scores on the validation splits, in the training languages: `eval_<task>`, their mean `eval_score`."""
+        """Main scores on the validation splits, in the training languages: `eval_<task>`, their mean `eval_score`.
+
+        eval_dataset: tasks to score instead of the trainer's own.
+        """
         model = self.accelerator.unwrap_model(self.model)
         report = Report()
-        for task in self._eval_tasks:
+        for task in eval_dataset or self._eval_tasks:
             languages = [l for l in task.train_languages if l in task.languages("validation")]
             if languages:
                 size = self.args.per_device_eval_batch_size
@@ -152,6 +164,16 @@ class Trainer(transformers.Trainer):
             resume_from_checkpoint = str(path) if path else None
         elif resume_from_checkpoint and (reason := why_broken(Path(resume_from_checkpoint))):
             raise ValueError(f"The checkpoint {resume_from_checkpoint} is not whole: {reason}.")
+        if resume_from_checkpoint:
+            state = TrainerState.load_from_json(str(Path(resume_from_checkpoint) / TRAINER_STATE_NAME))
+            *_, last_step = self.set_initial_training_values(self.args, self.get_train_dataloader())
+            if state.global_step >= last_step:  # transformers would train one step more
+                logger.warning(f"The run had ended: {state.global_step} of {last_step} steps are done.")
+                # private, but it knows every form that a checkpoint's weights may have
+                best = state.best_model_checkpoint if self.args.load_best_model_at_end else None
+                self._load_from_checkpoint(best or resume_from_checkpoint)
+                self.state = state
+                return TrainOutput(state.global_step, math.nan, {})
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -177,6 +199,11 @@ class Trainer(transformers.Trainer):
         if not self._features:
             for name, task in self.tasks.items():
                 for language in task.train_languages:
+                    if language not in (have := task.languages("train")) and have:
+                        raise DataError(
+                            f"Task {name} has no training rows in {language!r}. It has: {', '.join(have)}. Choose with "
+                            "task.replace(train_languages=(…))."
+                        )
                     found = load_features(
                         task,
                         "train",

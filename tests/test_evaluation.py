@@ -280,3 +280,10 @@ def test_two_ranks_give_the_scores_of_one(model, tasks, tmp_path: Path) -> None:
     expected = jx.evaluate(model, list(tasks.values())).records
     assert [row[:4] for row in found] == [[s.task, s.language, s.metric, s.examples] for s in expected]
     assert [row[4] for row in found] == pytest.approx([s.value for s in expected], abs=1e-3)
+
+
+def test_predict_asks_no_gold_of_a_label_function(model_of: ModelOf, tiny_tasks) -> None:
+    task = tiny_tasks["classification"].replace(label=lambda row: ("glad", "sad")[row["number"]])
+    row = {name: value for name, value in task.rows("train")[0].items() if name != "label"}
+    (found,) = jx.predict(model_of([task]), task, [row])
+    assert found.label in task.label_names

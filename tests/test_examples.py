@@ -96,6 +96,22 @@ def test_wrong_flags_are_refused_before_anything_runs(monkeypatch, tmp_path, cap
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--targets", "pawsx", "--languages", "sw"], "pawsx (validation rows in these languages)"),
+        (["--data-root", "{empty}"], "xnli (training rows of mnli)|xnli (validation rows in these languages)"),
+        (["--data-root", "{empty}/absent"], "is not a folder"),
+    ],
+)
+def test_what_cannot_run_is_said_before_anything_is_trained(world, monkeypatch, tmp_path, arguments, message):
+    arguments = [argument.replace("{empty}", str(tmp_path)) for argument in arguments]
+    with pytest.raises(SystemExit) as stopped:
+        recipe(monkeypatch, tmp_path / "out", *arguments)
+    assert any(part in str(stopped.value) for part in message.split("|"))
+    assert not (tmp_path / "out" / "stages").exists()
+
+
 @pytest.mark.slow
 def test_new_task(world, monkeypatch, tmp_path, capsys):
     from jiantx.task import TASKS

@@ -407,3 +407,18 @@ def test_lora_trains_heads_in_full(model_of: ModelOf, tiny_tasks, tmp_path: Path
     after = {name.replace(".base_layer", ""): value for name, value in model.encoder.state_dict().items()}
     assert all(torch.equal(after[name], value) for name, value in before.items())  # the encoder itself stays
     assert jx.evaluate(adapted, tasks[1:]).mean() > 0
+
+
+def test_a_folder_that_holds_no_model(tmp_path: Path, tiny_tasks) -> None:
+    task = tiny_tasks["classification"]
+    with pytest.raises(ValueError, match=r"holds no config\.json"):
+        jx.MultitaskModel.from_pretrained(tmp_path, [task])
+    with pytest.raises(ValueError, match="There is no folder"):
+        jx.MultitaskModel.from_pretrained(tmp_path / "absent", [task])
+
+
+def test_saved_heads_that_are_left_are_named(model_of: ModelOf, tiny_tasks, tmp_path: Path, caplog) -> None:
+    task = tiny_tasks["classification"]
+    model_of([task]).save_pretrained(tmp_path)
+    jx.MultitaskModel.from_pretrained(tmp_path, [task.replace(name="moood")])
+    assert "Heads kept: none; new: moood; dropped: mood." in caplog.text

@@ -548,3 +548,9 @@ def test_cache_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert sources.cache_dir() == tmp_path
     monkeypatch.delenv("JIANTX_CACHE")
     assert sources.cache_dir() == Path.home() / ".cache" / "jiantx"
+
+
+def test_rows_need_splits_and_print_sizes_only() -> None:
+    with pytest.raises(TypeError, match="Rows takes splits"):
+        Rows([{"text": "a"}])  # type: ignore[arg-type]
+    assert repr(Rows({"train": [{"text": "a"}] * 3})) == "Rows({'train': {'en': 3}})"

@@ -254,3 +254,17 @@ def test_main_score_is_the_mean_of_the_main_metrics() -> None:
     assert one.main_score({"accuracy": 80.0, name: 60.0}) == 80.0
     assert math.isnan(both.main_score({"accuracy": 80.0})), "a missing part is no zero"
     assert task(metrics=(micro_f1,)).main_score({"micro_f1": 3.0, "accuracy": 9.0}) == 3.0
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [((0, 1), "expected a tuple of names"), ("pos", "expected a tuple of names"), (("a", "a"), "named twice")],
+)
+def test_labels_are_checked_when_declared(labels: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        task(labels=labels)
+
+
+def test_tags_that_chunk_f1_would_misread_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"would take \['ORG'\] for words outside any chunk"):
+        jx.TokenClassification(name="ner", source=jx.Rows({}), labels=("NONE", "PER", "ORG"))

@@ -531,3 +531,34 @@ def test_two_ranks_are_one_batch(model_of: ModelOf, tiny_tasks, tmp_path: Path) 
     for one, two in zip(history(trainer), logged, strict=True):
         for name in ("loss", "eval_score"):
             assert one.get(name) == pytest.approx(two.get(name), abs=1e-4)
+
+
+def test_a_run_that_ended_is_not_trained_on(model_of: ModelOf, tiny_tasks, tmp_path: Path, caplog) -> None:
+    """transformers would train one step more."""
+    task = tiny_tasks["classification"]
+    args = arguments(tmp_path, save_strategy="steps", save_steps=2, lr_scheduler_type="constant")
+    first = jx.Trainer(model_of([task]), args, tasks=[task])
+    first.train()
+    again = jx.Trainer(model_of([task]), args, tasks=[task])
+    assert again.train(resume_from_checkpoint=True).global_step == first.state.global_step
+    assert "The run had ended" in caplog.text
+    for ours, theirs in zip(again.model.parameters(), first.model.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_trainer_names_the_missing_head_and_language(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    mood, tags = tiny_tasks["classification"], tiny_tasks["tagging"]
+    with pytest.raises(LookupError, match=f"no head '{tags.head_name}'"):
+        jx.Trainer(model_of([mood]), arguments(tmp_path), tasks=[tags])
+    german = mood.replace(train_languages=("de",))
+    with pytest.raises(jx.DataError, match=r"no training rows in 'de'. It has: en. .*train_languages"):
+        jx.Trainer(model_of([mood]), arguments(tmp_path), tasks=[german]).train()
+
+
+def test_the_best_model_is_chosen_by_our_score(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    task = tiny_tasks["classification"]
+    settings = {"eval_strategy": "steps", "eval_steps": 2, "save_strategy": "steps", "save_steps": 2}
+    args = arguments(tmp_path, load_best_model_at_end=True, **settings)
+    trainer = jx.Trainer(model_of([task]), args, tasks=[task])
+    trainer.train()
+    assert trainer.args.metric_for_best_model == "eval_score" and trainer.state.best_metric is not None

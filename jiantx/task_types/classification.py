@@ -150,8 +150,7 @@ class Regression(Task):
     metrics: tuple[Metric, ...] = (pearson, spearman)
 
     def example(self, row: Row, *, id: str, language: str) -> TextExample:
-        # no `gold_of`: -1 and 0 are numbers like others here, unless they lie outside the scale
-        number = None if isinstance(self.label, str) and self.label not in row else _number(row, self.label)
+        number = _number(row, self.label)
         if number is not None and not self.low <= number <= self.high:
             raise DataError(f"The label {number} is outside the task's scale, {self.low} to {self.high}.")
         return TextExample(
@@ -189,7 +188,10 @@ class Regression(Task):
 
 
 def _number(row: Row, column: Column) -> float | None:
-    value = value_of(row, column)
+    try:
+        value = value_of(row, column)  # not `gold_of`: -1 is a number like others here
+    except DataError:
+        return None
     if value is None:
         return None
     try:

@@ -11,7 +11,7 @@ import numpy as np
 from jiantx.encoding import frame, has_segments, pieces
 from jiantx.metrics import Answer, Answers, Metric, exact_match, squad_f1
 from jiantx.sources import DataError, Row
-from jiantx.task import Column, Example, Prediction, Task, text_of, value_of
+from jiantx.task import Column, Example, Prediction, Task, gold_of, text_of
 
 if TYPE_CHECKING:
     import datasets
@@ -78,9 +78,7 @@ class QuestionAnswering(Task):
 
     def example(self, row: Row, *, id: str, language: str) -> QuestionExample:
         context, question = text_of(row, self.context), text_of(row, self.question)
-        if isinstance(self.answers, str) and self.answers not in row:
-            return QuestionExample(id=id, language=language, question=question, context=context)
-        given = value_of(row, self.answers)
+        given = gold_of(row, self.answers)
         if given is None:
             return QuestionExample(id=id, language=language, question=question, context=context)
         try:

@@ -56,6 +56,15 @@ class TokenClassification(Task):
     metrics: tuple[Metric, ...] = (chunk_f1, token_accuracy)
     main_metrics: tuple[Metric, ...] = (chunk_f1,)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        read_as_outside = [] if callable(self.labels) else [x for x in self.labels if x[0] == "O" and x != "O"]
+        if read_as_outside and chunk_f1 in self.metrics:
+            raise ValueError(
+                f"Task {self.name}: chunk F1 reads the first letter of a tag, and would take {read_as_outside} for "
+                "words outside any chunk. Name them B-… and I-…, or give metrics=(token_accuracy,), main_metrics=()."
+            )
+
     def example(self, row: Row, *, id: str, language: str) -> TaggedExample:
         words = value_of(row, self.words)
         if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
