@@ -269,20 +269,14 @@ class Rows(Source):
         return tuple(self._by_language(split))
 
 
+@dataclass(frozen=True, init=False)
 class Concat(Source):
     """Several sources read as one: the columns that all of them have, class numbers replaced by names."""
 
+    sources: tuple[Source, ...]
+
     def __init__(self, *sources: Source) -> None:
-        self.sources = sources
-
-    def __repr__(self) -> str:
-        return f"Concat({', '.join(map(repr, self.sources))})"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Concat) and self.sources == other.sources
-
-    def __hash__(self) -> int:
-        return hash(self.sources)
+        object.__setattr__(self, "sources", sources)
 
     def rows(self, split: str, language: str) -> datasets.Dataset:
         import datasets

@@ -48,19 +48,22 @@ class Example:
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What a model says of one example; `value` is what metrics compare with the gold."""
+    """What a model says of one example: its field `says` is what it predicts, `sure` how sure it is."""
 
     id: str
     language: str
+    says: ClassVar[str]
+    sure: ClassVar[str] = ""
 
     @property
     def value(self) -> Any:
-        raise NotImplementedError
+        """What metrics compare with the gold."""
+        return getattr(self, self.says)
 
     @property
     def confidence(self) -> Any:
         """How sure the model is, in the head's own terms; None where it does not say."""
-        return None
+        return getattr(self, self.sure) if self.sure else None
 
 
 def value_of(row: Row, column: Column) -> Any:
@@ -165,10 +168,6 @@ class Task(ABC):
     def reference(self, example: Any) -> Any:
         """The gold of an example as metrics take it; None where there is none."""
 
-    @abstractmethod
-    def head_config(self) -> dict[str, Any]:
-        """What the head must know: plain JSON, saved with the model, equal for tasks that share a head."""
-
     def augment(
         self, batch: dict[str, np.ndarray], tokenizer: PreTrainedTokenizerBase, keys: Sequence[tuple[int, ...]]
     ) -> dict[str, np.ndarray]:
@@ -176,6 +175,10 @@ class Task(ABC):
         return batch
 
     # --- what comes for free ---
+
+    def head_config(self) -> dict[str, Any]:
+        """What the head must know: plain JSON, saved with the model, equal for tasks that share a head."""
+        return {"type": self.task_type, "labels": list(self.label_names)}
 
     @property
     def head_name(self) -> str:

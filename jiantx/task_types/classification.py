@@ -32,28 +32,24 @@ class TextExample(Example):
 class LabelPrediction(Prediction):
     """The most probable label; with `multi_label`, `label` is the tuple of all labels above one half."""
 
+    says: ClassVar[str] = "label"
+    sure: ClassVar[str] = "probability"
     label: str | tuple[str, ...]
     probability: float
     probabilities: Mapping[str, float] = field(repr=False)
-
-    @property
-    def value(self) -> str | tuple[str, ...]:
-        return self.label
-
-    @property
-    def confidence(self) -> float:
-        return self.probability
 
 
 @dataclass(frozen=True, kw_only=True)
 class NumberPrediction(Prediction):
     """A number."""
 
+    says: ClassVar[str] = "number"
     number: float
 
-    @property
-    def value(self) -> float:
-        return self.number
+
+def _example(task: Classification | Regression, row: Row, id: str, language: str, label: Any) -> TextExample:
+    pair = None if task.text_pair is None else text_of(row, task.text_pair)
+    return TextExample(id=id, language=language, text=text_of(row, task.text), text_pair=pair, label=label)
 
 
 def _encode(
@@ -89,13 +85,7 @@ class Classification(Task):
                 gold = tuple(sorted({label_of(g, self.label_names) for g in gold}, key=self.label_names.index))
             else:
                 gold = label_of(gold, self.label_names)
-        return TextExample(
-            id=id,
-            language=language,
-            text=text_of(row, self.text),
-            text_pair=None if self.text_pair is None else text_of(row, self.text_pair),
-            label=gold,
-        )
+        return _example(self, row, id, language, gold)
 
     def features(
         self, examples: Sequence[TextExample], tokenizer: PreTrainedTokenizerBase, max_length: int
@@ -133,7 +123,7 @@ class Classification(Task):
         return example.label
 
     def head_config(self) -> dict[str, Any]:
-        return {"type": self.task_type, "labels": list(self.label_names), "multi_label": self.multi_label}
+        return {**super().head_config(), "multi_label": self.multi_label}
 
 
 @final
@@ -153,13 +143,7 @@ class Regression(Task):
         number = _number(row, self.label)
         if number is not None and not self.low <= number <= self.high:
             raise DataError(f"The label {number} is outside the task's scale, {self.low} to {self.high}.")
-        return TextExample(
-            id=id,
-            language=language,
-            text=text_of(row, self.text),
-            text_pair=None if self.text_pair is None else text_of(row, self.text_pair),
-            label=number,
-        )
+        return _example(self, row, id, language, number)
 
     def features(
         self, examples: Sequence[TextExample], tokenizer: PreTrainedTokenizerBase, max_length: int
@@ -182,9 +166,6 @@ class Regression(Task):
     def reference(self, example: TextExample) -> float | None:
         found: float | None = example.label
         return found
-
-    def head_config(self) -> dict[str, Any]:
-        return {"type": self.task_type, "labels": []}
 
 
 def _number(row: Row, column: Column) -> float | None:

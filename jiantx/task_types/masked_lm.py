@@ -39,12 +39,9 @@ class LineExample(Example):
 class MaskPrediction(Prediction):
     """Whether each masked piece was guessed, and the guesses' token ids."""
 
+    says: ClassVar[str] = "correct"
     token_ids: tuple[int, ...] = field(repr=False)
     correct: tuple[bool, ...]
-
-    @property
-    def value(self) -> tuple[bool, ...]:
-        return self.correct
 
 
 @final
@@ -108,6 +105,3 @@ class MaskedLM(Task):
 
     def reference(self, example: LineExample) -> tuple[bool, ...]:
         return (True,)  # which pieces are masked is not known before the batch; gold is to guess all of them
-
-    def head_config(self) -> dict[str, Any]:
-        return {"type": self.task_type, "labels": []}

@@ -31,18 +31,12 @@ class ChoiceExample(Example):
 class ChoicePrediction(Prediction):
     """The chosen text, its number and its probability among the choices."""
 
+    says: ClassVar[str] = "choice"
+    sure: ClassVar[str] = "probability"
     choice: int
     text: str
     probability: float
     probabilities: tuple[float, ...] = field(repr=False)
-
-    @property
-    def value(self) -> int:
-        return self.choice
-
-    @property
-    def confidence(self) -> float:
-        return self.probability
 
 
 @final
@@ -115,9 +109,6 @@ class MultipleChoice(Task):
 
     def reference(self, example: ChoiceExample) -> int | None:
         return example.label
-
-    def head_config(self) -> dict[str, Any]:
-        return {"type": self.task_type, "labels": []}
 
 
 def _number(label: Any, choices: int) -> int | None:

@@ -37,6 +37,7 @@ class QuestionExample(Example):
 class AnswerPrediction(Prediction):
     """The answer ('' for none), the character offset of the best span, its score, and how much likelier none is."""
 
+    sure: ClassVar[str] = "score"
     answer: str
     start: int
     score: float
@@ -46,10 +47,6 @@ class AnswerPrediction(Prediction):
     @property
     def value(self) -> Answer:
         return Answer(self.span, self.no_answer)
-
-    @property
-    def confidence(self) -> float:
-        return self.score
 
 
 @final
@@ -178,9 +175,6 @@ class QuestionAnswering(Task):
 
     def reference(self, example: QuestionExample) -> Answers | None:
         return None if example.answers is None else Answers(example.answers, example.language)
-
-    def head_config(self) -> dict[str, Any]:
-        return {"type": self.task_type, "labels": []}
 
 
 def _place(text: str, start: int, context: str) -> int:

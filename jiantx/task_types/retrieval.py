@@ -39,16 +39,10 @@ class PairExample(Example):
 class RankingPrediction(Prediction):
     """The ids of the nearest candidates and their cosines, best first."""
 
+    says: ClassVar[str] = "ranking"
+    sure: ClassVar[str] = "scores"
     ranking: tuple[str, ...]
     scores: tuple[float, ...] = field(repr=False)
-
-    @property
-    def value(self) -> tuple[str, ...]:
-        return self.ranking
-
-    @property
-    def confidence(self) -> tuple[float, ...]:
-        return self.scores
 
 
 @final
@@ -109,11 +103,5 @@ class Retrieval(Task):
         return (example.id,)
 
     def head_config(self) -> dict[str, Any]:
-        return {
-            "type": self.task_type,
-            "labels": [],
-            "layer": self.layer,
-            "depth": self.depth,
-            "pooling": self.pooling,
-            "top": self.top,
-        }
+        own = {"layer": self.layer, "depth": self.depth, "pooling": self.pooling, "top": self.top}
+        return {**super().head_config(), **own}

@@ -30,17 +30,11 @@ class TaggedExample(Example):
 class TagsPrediction(Prediction):
     """A tag and its probability for every word."""
 
+    says: ClassVar[str] = "tags"
+    sure: ClassVar[str] = "probabilities"
     words: tuple[str, ...] = field(repr=False)
     tags: tuple[str, ...]
     probabilities: tuple[float, ...] = field(repr=False)
-
-    @property
-    def value(self) -> tuple[str, ...]:
-        return self.tags
-
-    @property
-    def confidence(self) -> tuple[float, ...]:
-        return self.probabilities
 
 
 @final
@@ -127,9 +121,6 @@ class TokenClassification(Task):
 
     def reference(self, example: TaggedExample) -> tuple[str, ...] | None:
         return example.tags
-
-    def head_config(self) -> dict[str, Any]:
-        return {"type": self.task_type, "labels": list(self.label_names)}
 
 
 def _windows(firsts: np.ndarray, length: int, room: int) -> list[tuple[int, int]]:
