@@ -137,7 +137,7 @@ def test_readme_example(world, monkeypatch, tmp_path, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not (SHARED / "hub").is_dir(), reason="needs ../shared (real slices and a small multilingual encoder)")
+@pytest.mark.skipif(not (SHARED / "hub").is_dir(), reason="needs ../shared: real slices and a small encoder")
 def test_recipe_on_real_rows(monkeypatch, tmp_path):
     arguments = ["--data-root", SHARED / "hub", "--encoder", SHARED / "models" / "tiny-xlm", "--max-train-examples", 8]
     targets = ["pawsx", "udpos", "tatoeba"]
