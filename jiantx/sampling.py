@@ -24,7 +24,7 @@ def generator(*key: object) -> np.random.Generator:
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How tasks share the steps: p ~ min(rows, cap) ** exponent.
+    """How tasks share the steps: p ~ min(rows, cap) ** exponent. Rows are those of the features: windows, for QA.
 
     Exponent 1 is proportional, 0 uniform, 1/T a temperature; the paper's rule is `Sampling(cap=2**17)`.
     `weights` fixes the shares instead; `schedule` is a function of the step that gives them. By task name:

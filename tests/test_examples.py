@@ -68,6 +68,17 @@ def test_recipe_trains_every_xtreme_target(world, monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
+def test_without_matplotlib_the_rest_is_written(world, monkeypatch, tmp_path, capsys):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    recipe(monkeypatch, tmp_path, "--intermediate", "none", "--targets", "tatoeba")
+    assert "pip install jiantx[plots]" in capsys.readouterr().out
+    assert (tmp_path / "table.md").exists() and not (tmp_path / "table.png").exists()
+
+
+@pytest.mark.slow
 def test_flags_hold_for_one_stage(world, monkeypatch, tmp_path):
     arguments = ["--intermediate", "mnli", "--targets", "pawsx", "--languages", "en"]
     recipe(monkeypatch, tmp_path, *arguments, "--intermediate.max_steps", 1, "--target.learning_rate", "0.5")

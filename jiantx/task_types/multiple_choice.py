@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
@@ -77,13 +78,13 @@ class MultipleChoice(Task):
         groups = [encodings[start:end] for start, end in zip([0, *ends], ends)]
         found: dict[str, Sequence[Any]] = {
             "example": range(len(examples)),
-            "input_ids": [[i for e in group for i in e.ids] for group in groups],
+            "input_ids": [list(chain.from_iterable(e.ids for e in group)) for group in groups],
             "lengths": [[len(e) for e in group] for group in groups],
             "truncated": [int(any(e.overflowing for e in group)) for group in groups],
             "labels": [[e.label if e.label is not None else -100] for e in examples],
         }
         if has_segments(tokenizer):
-            found["token_type_ids"] = [[i for e in group for i in e.type_ids] for group in groups]
+            found["token_type_ids"] = [list(chain.from_iterable(e.type_ids for e in group)) for group in groups]
         return found
 
     def decode(
