@@ -39,11 +39,14 @@ def encode(
     max_length: int,
     cut: Literal["end", "start"] = "end",
 ) -> list[Encoding]:
-    """Encode texts or pairs with special tokens; the longer side is cut, at its end or at its start, until it fits."""
+    """Encode texts or pairs with special tokens; the longer side is cut, at its end or at its start, until it fits.
+
+    Without character offsets, which cost time: `pieces` gives them.
+    """
     backend = _backend(tokenizer)
     backend.enable_truncation(max_length, direction="right" if cut == "end" else "left")
     try:
-        found: list[Encoding] = backend.encode_batch(list(texts) if pairs is None else list(zip(texts, pairs)))
+        found: list[Encoding] = backend.encode_batch_fast(list(texts) if pairs is None else list(zip(texts, pairs)))
     finally:
         backend.no_truncation()
     return found

@@ -127,7 +127,7 @@ def _tables(
         columns: dict[str, Any] = dict(task.features(batch, tokenizer, max_length))
         columns["example"] = np.add(columns["example"], done)
         schema = schema or _schema(columns, len(tokenizer))
-        yield pa.table(columns, schema)
+        yield pa.Table.from_arrays([_array(columns[field.name], field.type) for field in schema], schema=schema)
         done += len(batch)
     if schema is None:
         raise DataError(f"Task {task.name}: there are no rows.")
@@ -144,6 +144,14 @@ def _schema(columns: Mapping[str, Sequence[Any]], vocabulary: int) -> pa.Schema:
         return pa.list_(small.get(name, pa.float32() if floats else pa.int32()))
 
     return pa.schema([(name, type_of(name, values[0])) for name, values in columns.items()])
+
+
+def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """A column; of arrays joined as one, since Arrow takes them in entry by entry."""
+    if not (pa.types.is_list(kind) and isinstance(values[0], np.ndarray)):
+        return pa.array(values, kind)
+    ends = np.cumsum([0, *map(len, values)], dtype=np.int32)
+    return pa.ListArray.from_arrays(ends, pa.array(np.concatenate(values)).cast(kind.value_type)).cast(kind)
 
 
 def _write(path: Path, tables: Iterator[pa.Table]) -> None:

@@ -361,6 +361,12 @@ def in_memory(table: pa.Table) -> datasets.Dataset:
     return datasets.Dataset(datasets.table.InMemoryTable(table), fingerprint=secrets.token_hex(8))
 
 
+def each(rows: datasets.Dataset) -> Iterator[Row]:
+    """The rows, read a thousand at a time."""
+    for columns in rows.iter(1000):
+        yield from (dict(zip(columns, values)) for values in zip(*columns.values()))
+
+
 def class_names(rows: datasets.Dataset, column: str) -> list[str] | None:
     """The names of a column's classes (also of a list of classes), or None if it holds something else."""
     import datasets

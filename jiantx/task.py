@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from jiantx.metrics import Metric, metric_name
 from jiantx.registry import Registry
-from jiantx.sources import DataError, Row, Source, class_names, data_root, with_names
+from jiantx.sources import DataError, Row, Source, class_names, data_root, each, with_names
 
 if TYPE_CHECKING:
     import datasets
@@ -256,7 +256,7 @@ class Task(ABC):
         """Examples of a split (or of some of its `rows`); `labelled` refuses a row without gold."""
         rows = self.rows(split, language) if rows is None else rows
         self._check_label_names(rows, split, language)
-        for number, row in enumerate(with_names(rows)):
+        for number, row in enumerate(each(with_names(rows))):
             try:
                 example = self.example(row, id=str(row.get("id", number)), language=language)
                 if labelled and self.reference(example) is None:

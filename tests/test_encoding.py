@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -68,12 +69,12 @@ def spaced(number: int, letter: str) -> str:
 
 
 def sides(tokenizer: Any, encoding: Any) -> tuple[list[str], list[str]]:
-    """The texts of both sides by the offsets."""
-    found: tuple[list[int], list[int]] = ([], [])
-    for place, side in enumerate(encoding.sequence_ids):
-        if side is not None:
-            found[side].append(place)
-    return tuple([encoding.tokens[i].strip("▁Ġ") for i in places if encoding.tokens[i].strip("▁Ġ")] for places in found)  # type: ignore[return-value]
+    """The words of both sides: those before and after the special tokens in the middle."""
+    special = [0, *(i for i, id in enumerate(encoding.ids) if id in tokenizer.all_special_ids), len(encoding.ids)]
+    tokens = tokenizer.convert_ids_to_tokens(encoding.ids)
+    stretches = [tokens[start + 1 : stop] for start, stop in pairwise(special)]
+    one, two = [[t.strip("▁Ġ") for t in found if t.strip("▁Ġ")] for found in stretches if found]
+    return one, two
 
 
 def test_nothing_is_cut_that_fits(any_tokenizer: Any) -> None:

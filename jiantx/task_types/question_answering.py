@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import datasets
     from transformers import PreTrainedTokenizerBase
 
+_BLOCK = 256  # windows decoded together: their candidates stay in the processor's cache
+
 
 @dataclass(frozen=True, kw_only=True)
 class QuestionExample(Example):
@@ -146,31 +148,27 @@ class QuestionAnswering(Task):
     def decode(
         self, outputs: Mapping[str, np.ndarray], features: datasets.Dataset, examples: Sequence[QuestionExample]
     ) -> list[AnswerPrediction]:
-        columns = ["example", "input_ids", "context_start", "offset_starts", "offset_ends"]
-        table = features.with_format("arrow").select_columns(columns)[:]
+        table = features.with_format("arrow")[:]
         owners = table["example"].to_numpy()
-        windows = _Windows.read(table, outputs)
-        begin, end, score = windows.best_spans(self.n_best, self.max_answer_length)
-        null = windows.null_scores()
-
+        spans = _best_spans(table, outputs, self.n_best, self.max_answer_length)
         # the best window of each question, the first of equals; windows of a question follow each other
         firsts = np.flatnonzero(np.diff(owners, prepend=-1))
-        order = np.lexsort((np.arange(len(owners)), -score, owners))
-        best = order[firsts]
-        no_answer = np.minimum.reduceat(null, firsts) - score[best]
+        best = np.lexsort((-spans.score, owners))[firsts]
+        no_answer = np.minimum.reduceat(spans.null, firsts) - spans.score[best]
+        columns = (spans.start[best], spans.stop[best], spans.score[best], no_answer)
         found = []
-        for example, window, odds in zip(examples, best.tolist(), no_answer.tolist(), strict=True):
-            start, stop = windows.characters(window, int(begin[window]), int(end[window]))
+        for example, start, stop, score, odds in zip(examples, *(c.tolist() for c in columns), strict=True):
             text = example.context[start:stop]
+            span = text.strip()
             found.append(
                 AnswerPrediction(
                     id=example.id,
                     language=example.language,
-                    answer="" if self.unanswerable and odds > 0 else text.strip(),
+                    answer="" if self.unanswerable and odds > 0 else span,
                     start=start + len(text) - len(text.lstrip()),
-                    score=float(score[window]),
-                    span=text.strip(),
-                    no_answer=float(odds),
+                    score=score,
+                    span=span,
+                    no_answer=odds,
                 )
             )
         return found
@@ -211,62 +209,59 @@ def _window_starts(length: int, room: int, stride: int) -> list[int]:
 
 
 @dataclass(frozen=True)
-class _Windows:
-    """All windows' logits, padded to the longest passage with -inf: (windows, tokens of the passage)."""
+class _Spans:
+    """(windows,) the best span's score and character offsets, and the score of the first token: no answer here."""
 
+    score: np.ndarray
     start: np.ndarray
-    end: np.ndarray
+    stop: np.ndarray
     null: np.ndarray
-    offset_starts: np.ndarray
-    offset_ends: np.ndarray
-    first: np.ndarray  # place of each window's first passage token in the offset arrays
-
-    @classmethod
-    def read(cls, table: Any, outputs: Mapping[str, np.ndarray]) -> _Windows:
-        def flat(column: str) -> tuple[np.ndarray, np.ndarray]:
-            array = table[column].combine_chunks()
-            lengths = np.diff(array.offsets.to_numpy())
-            return array.flatten().to_numpy(), lengths
-
-        _, tokens = flat("input_ids")
-        heads, _ = flat("context_start")
-        offset_starts, sizes = flat("offset_starts")
-        offset_ends, _ = flat("offset_ends")
-        token_first = np.cumsum(tokens) - tokens
-        column = np.arange(sizes.max(initial=1))
-        held = column < sizes[:, None]
-        place = np.where(held, (token_first + heads)[:, None] + column, 0)
-
-        def padded(name: str) -> np.ndarray:
-            return np.where(held, outputs[name][place], -np.inf)
-
-        null = outputs["start_logits"][token_first] + outputs["end_logits"][token_first]
-        first = np.cumsum(sizes) - sizes
-        return cls(padded("start_logits"), padded("end_logits"), null, offset_starts, offset_ends, first)
-
-    def null_scores(self) -> np.ndarray:
-        """(windows,) score of the first token as start and end: no answer here."""
-        return self.null
-
-    def best_spans(self, n_best: int, max_answer_length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(windows,) first token, last token and score of the best span among the `n_best` starts and ends."""
-        starts, ends = _top(self.start, n_best), _top(self.end, n_best)  # (windows, n)
-        rows = np.arange(len(starts))[:, None]
-        scores = self.start[rows, starts][:, :, None] + self.end[rows, ends][:, None, :]  # (windows, n, n)
-        length = ends[:, None, :] - starts[:, :, None] + 1
-        scores = np.where((length >= 1) & (length <= max_answer_length), scores, -np.inf)
-        flat = scores.reshape(len(scores), -1)
-        best = flat.argmax(axis=1)
-        i, j = np.divmod(best, ends.shape[1])
-        return starts[rows[:, 0], i], ends[rows[:, 0], j], flat[rows[:, 0], best]
-
-    def characters(self, window: int, begin: int, end: int) -> tuple[int, int]:
-        """Character offsets in the passage of a span of a window."""
-        first = int(self.first[window])
-        return int(self.offset_starts[first + begin]), int(self.offset_ends[first + end])
 
 
-def _top(scores: np.ndarray, n: int) -> np.ndarray:
-    """(rows, n) places of the n largest of each row, in their order in the row."""
-    n = min(n, scores.shape[1])
-    return np.sort(np.argpartition(-scores, n - 1, axis=1)[:, :n], axis=1)
+def _best_spans(table: Any, outputs: Mapping[str, np.ndarray], n_best: int, max_answer_length: int) -> _Spans:
+    """The best span among the `n_best` starts and ends of each window's passage, the first of equals."""
+
+    def flat(column: str) -> tuple[np.ndarray, np.ndarray]:
+        array = table[column].combine_chunks()
+        return array.flatten().to_numpy(), np.diff(array.offsets.to_numpy())
+
+    _, tokens = flat("input_ids")
+    heads, _ = flat("context_start")
+    offset_starts, sizes = flat("offset_starts")
+    offset_ends, _ = flat("offset_ends")
+    windows, passages = np.cumsum(tokens) - tokens, np.cumsum(sizes) - sizes  # where each begins
+    width = int(sizes.max(initial=1))
+    logits = [
+        np.lib.stride_tricks.sliding_window_view(np.pad(outputs[name], (0, width)), width)
+        for name in ("start_logits", "end_logits")
+    ]
+    found = []
+    for block in np.split(np.arange(len(tokens)), range(_BLOCK, len(tokens), _BLOCK)):
+        outside = np.arange(width) >= sizes[block, None]
+        start, end = (_only_best(view[(windows + heads)[block]], outside, n_best) for view in logits)
+        rows = np.arange(len(block))
+        first = (start + _reached(end, max_answer_length)).argmax(axis=1)
+        lasts = np.minimum(first[:, None] + np.arange(max_answer_length), width - 1)
+        scores = start[rows, first][:, None] + end[rows[:, None], lasts]
+        best = scores.argmax(axis=1)
+        found.append((scores[rows, best], first, lasts[rows, best]))
+    score, first, last = map(np.concatenate, zip(*found, strict=True))
+    null = outputs["start_logits"][windows] + outputs["end_logits"][windows]
+    return _Spans(score, offset_starts[passages + first], offset_ends[passages + last], null)
+
+
+def _only_best(logits: np.ndarray, outside: np.ndarray, n: int) -> np.ndarray:
+    """(rows, places) with -inf outside, and for all but the n largest of each row and their equals."""
+    logits[outside] = -np.inf
+    place = max(0, logits.shape[1] - n)
+    return np.where(logits >= np.partition(logits, place, axis=1)[:, place, None], logits, -np.inf)
+
+
+def _reached(values: np.ndarray, reach: int) -> np.ndarray:
+    """(rows, places) the largest of the `reach` values from each place on; in log2(reach) passes."""
+    found, done = values, 1
+    while done < reach:
+        by = min(done, reach - done, values.shape[1])
+        found = np.concatenate([np.maximum(found[:, :-by], found[:, by:]), found[:, -by:]], axis=1)
+        done += by
+    return found
