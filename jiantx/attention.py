@@ -29,23 +29,25 @@ from transformers.modeling_utils import AttentionInterface
 NAME = "jiantx_flat"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Sequences:
-    """Where the sequences of a flat batch lie. lengths: (sequences,) tensor; longest: its maximum."""
+    """Where the sequences of a flat batch lie. lengths: (sequences,) tensor; longest: its maximum.
+
+    bounds: (sequences + 1,) int32 places where sequences begin and end, as `varlen_attn` takes them.
+    """
 
     lengths: Tensor
     longest: int
+
+    def __post_init__(self) -> None:
+        # here and not on first use: that would be inside a compiled layer, and a `cached_property` breaks its graph
+        self.bounds = torch.nn.functional.pad(self.lengths.cumsum(0, dtype=torch.int32), (1, 0))
 
     @cached_property
     def sizes(self) -> list[int]:
         """The lengths as integers; on a GPU this waits for the device, so only the CPU's path reads it."""
         found: list[int] = self.lengths.tolist()
         return found
-
-    @cached_property
-    def bounds(self) -> Tensor:
-        """(sequences + 1,) int32 places where sequences begin and end, as `varlen_attn` takes them."""
-        return torch.nn.functional.pad(self.lengths.cumsum(0, dtype=torch.int32), (1, 0))
 
 
 _calls: list[int] = [0]  # how often `flat_attention` ran, for the probe
@@ -70,8 +72,9 @@ def flat_attention(
     """
     if sequences is None:
         raise ValueError(f"{type(module).__name__} ran flat attention, but was not told where the sequences lie.")
-    _calls[0] += 1
-    if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16):
+    if not torch.compiler.is_compiling():  # or a compiled layer is compiled again for each count
+        _calls[0] += 1
+    if _has_kernel(query):
         from torch.nn.attention.varlen import varlen_attn
 
         q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))  # (tokens, heads, size)
@@ -81,10 +84,22 @@ def flat_attention(
         return states[None], None
     parts = [torch.split(x, sequences.sizes, dim=2) for x in (query, key, value)]
     found = [
-        scaled_dot_product_attention(q, k, v, attn_mask=_band(q.shape[2], sliding_window, q.device), scale=scaling)
-        for q, k, v in zip(*parts, strict=True)
+        _attend(q, k, v, _band(q.shape[2], sliding_window, q.device), scaling) for q, k, v in zip(*parts, strict=True)
     ]
     return torch.cat(found, dim=2).transpose(1, 2), None
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None) -> Tensor:
+    """Attention of one sequence; on a CPU in bfloat16 by plain products, where torch's fused form is slow backwards."""
+    if mask is None and query.dtype == torch.bfloat16 and not query.is_cuda:
+        scores = (query * (query.shape[-1] ** -0.5 if scaling is None else scaling)) @ key.transpose(-1, -2)
+        return scores.softmax(dim=-1) @ value
+    return scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling)
+
+
+def _has_kernel(query: Tensor) -> bool:
+    """Whether `varlen_attn` computes it."""
+    return query.is_cuda and query.dtype in (torch.float16, torch.bfloat16)
 
 
 def _band(length: int, window: int | None, device: torch.device) -> Tensor | None:

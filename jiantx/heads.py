@@ -226,7 +226,7 @@ class RetrievalHead(Head):
             return HeadOutput(outputs={"embeddings": vectors})
         scores = self.log_scale.exp() * vectors[::2] @ vectors[1::2].T  # (queries, candidates)
         gold = torch.arange(len(scores), device=scores.device)
-        return HeadOutput(num_items=scores.new_tensor(len(scores)), loss=cross_entropy(scores, gold, reduction="sum"))
+        return HeadOutput(num_items=scores.new_full((), len(scores)), loss=cross_entropy(scores, gold, reduction="sum"))
 
     def collect(self, outputs: dict[str, Tensor], corpus: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
         vectors = outputs["embeddings"]
@@ -261,7 +261,9 @@ class MaskedLMHead(Head):
         logits = linear(hidden, batch["embedding"], self.bias).float()  # (masked positions, vocabulary)
         labels = batch["labels"]
         found = HeadOutput(
-            num_items=labels.new_tensor(len(labels)), loss=cross_entropy(logits, labels, reduction="sum")
+            # not `new_tensor`: it copies from the host, which waits for the device
+            num_items=labels.new_full((), len(labels)),
+            loss=cross_entropy(logits, labels, reduction="sum"),
         )
         if not self.training:
             guesses = logits.argmax(dim=1)
