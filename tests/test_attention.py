@@ -151,22 +151,25 @@ def test_deep_configs_are_probed_on_two_layers() -> None:
     assert small.hidden_size == config.hidden_size
 
 
-@pytest.mark.parametrize("window", [None, 3])
-def test_each_sequence_attends_to_itself(window: int | None) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("window", "scale"), [(None, None), (None, 0.3), (3, 0.3)])
+def test_each_sequence_attends_to_itself(window: int | None, scale: float | None, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     lengths = [1, 5, 9]
-    query, key, value = (torch.randn(1, 2, sum(lengths), 4) for _ in range(3))
+    query, key, value = (torch.randn(1, 2, sum(lengths), 4).to(dtype) for _ in range(3))
     sequences = Sequences(torch.tensor(lengths), 9)
     found, weights = flat_attention(
-        torch.nn.Module(), query, key, value, scaling=0.3, sliding_window=window, sequences=sequences
+        torch.nn.Module(), query, key, value, scaling=scale, sliding_window=window, sequences=sequences
     )
-    assert weights is None and found.shape == (1, 15, 2, 4)
+    assert weights is None and found.shape == (1, 15, 2, 4) and found.dtype == dtype
+    query, key, value = (x.float() for x in (query, key, value))
     owner = torch.repeat_interleave(torch.arange(3), torch.tensor(lengths))
     seen = owner[:, None] == owner
     if window is not None:
         seen &= (torch.arange(15)[:, None] - torch.arange(15)).abs() < window
-    scores = (0.3 * query @ key.transpose(2, 3)).masked_fill(~seen, -torch.inf)
-    torch.testing.assert_close(found, (scores.softmax(-1) @ value).transpose(1, 2))
+    scores = ((scale or 0.5) * query @ key.transpose(2, 3)).masked_fill(~seen, -torch.inf)
+    near = {} if dtype == torch.float32 else {"atol": 3e-2, "rtol": 3e-2}
+    torch.testing.assert_close(found.float(), (scores.softmax(-1) @ value).transpose(1, 2), **near)
 
 
 def test_attention_without_sequences_says_so() -> None:
