@@ -82,11 +82,16 @@ def flat_attention(
         bounds, longest = sequences.bounds, sequences.longest
         states: Any = varlen_attn(q, k, v, bounds, bounds, longest, longest, scale=scaling, window_size=(reach, reach))
         return states[None], None
+    return _one_by_one(query, key, value, sequences, scaling, sliding_window), None
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # a graph would hold for these lengths alone
+def _one_by_one(
+    query: Tensor, key: Tensor, value: Tensor, sequences: Sequences, scaling: float | None, window: int | None
+) -> Tensor:
     parts = [torch.split(x, sequences.sizes, dim=2) for x in (query, key, value)]
-    found = [
-        _attend(q, k, v, _band(q.shape[2], sliding_window, q.device), scaling) for q, k, v in zip(*parts, strict=True)
-    ]
-    return torch.cat(found, dim=2).transpose(1, 2), None
+    found = [_attend(q, k, v, _band(q.shape[2], window, q.device), scaling) for q, k, v in zip(*parts, strict=True)]
+    return torch.cat(found, dim=2).transpose(1, 2)
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None) -> Tensor:
