@@ -7,24 +7,19 @@ name and renamed, so that runs can share it and a killed one leaves nothing that
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
-import inspect
 import itertools
-import os
-import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
+from jiantx.cache import cache_dir, source_text, write_arrow
 from jiantx.sampling import subset
-from jiantx.sources import DataError, cache_dir, in_memory
+from jiantx.sources import DataError, in_memory
 from jiantx.task import Task
 
 if TYPE_CHECKING:
@@ -105,7 +100,7 @@ def load_features(
     if not path.exists():
         examples = task.examples(split, language, rows=rows, labelled=labelled)
         bar = tqdm(examples, f"features of {task.name} {split} {language}", len(rows), leave=False, delay=1)
-        _write(path, _tables(task, bar, tokenizer, length))
+        write_arrow(path, _tables(task, bar, tokenizer, length))
     return Features(task, split, language, rows, datasets.Dataset.from_file(str(path)), length)
 
 
@@ -154,19 +149,6 @@ def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     return pa.ListArray.from_arrays(ends, pa.array(np.concatenate(values)).cast(kind.value_type)).cast(kind)
 
 
-def _write(path: Path, tables: Iterator[pa.Table]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    try:
-        first = next(tables)
-        with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_stream(file, first.schema) as writer:
-            for table in itertools.chain([first], tables):
-                writer.write_table(table)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 # --- the key ---------------------------------------------------------------------------------------------------------
 
 
@@ -202,56 +184,3 @@ def _tokenizer_hash(tokenizer: PreTrainedTokenizerBase, size: int) -> str:
     backend.no_truncation()  # how a batch was last cut is no property of the tokenizer
     text = f"{backend.to_str()}{sorted(tokenizer.special_tokens_map.items(), key=str)}{tokenizer.model_input_names}"
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def source_text(value: Any, inside: frozenset[int] = frozenset()) -> str:
-    """The text of a function and of the helpers and constants that it uses; of any other value, what it holds.
-
-    It is the same in every process: no addresses, no order of a set.
-    """
-    if id(value) in inside:
-        return getattr(value, "__qualname__", type(value).__qualname__)
-    own, parts = _own_and_parts(value)
-    texts = [source_text(part, inside | {id(value)}) for part in parts]
-    return f"{own}({', '.join(sorted(texts) if isinstance(value, set | frozenset) else texts)})"
-
-
-def _own_and_parts(value: Any) -> tuple[str, Iterable[Any]]:
-    """What a value says of itself, and the values that it is made of."""
-    own, parts = "", ()  # type: str, Iterable[Any]
-    match value:
-        case FunctionType():
-            used = [value.__globals__[name] for name in _names(value.__code__) if name in value.__globals__]
-            cells = [cell.cell_contents for cell in value.__closure__ or ()]
-            parts = [value.__code__, value.__defaults__, value.__kwdefaults__, *cells, *used]
-        case CodeType():
-            try:
-                own = inspect.getsource(value)
-            except OSError:  # typed into an interpreter: its instructions will do
-                own, parts = f"{value.co_code!r}{value.co_names}", value.co_consts
-        case type():  # and its methods
-            found = (getattr(method, "__func__", method) for method in vars(value).values())
-            own, parts = value.__qualname__, [method.__code__ for method in found if isinstance(method, FunctionType)]
-        case ModuleType():
-            own = value.__name__
-        case MethodType():
-            parts = (value.__func__, value.__self__)
-        case functools.partial():
-            parts = (value.func, value.args, value.keywords)
-        case dict():
-            parts = value.items()
-        case list() | tuple() | set() | frozenset():
-            parts = value
-        case _:
-            own, parts = repr(value), [type(value).__call__] if callable(value) else []
-            if " at 0x" in own:
-                own, parts = "", [type(value), getattr(value, "__dict__", {}), *parts]
-    return own, parts
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    """The global names that code uses, in its comprehensions and inner functions too."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant)

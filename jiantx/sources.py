@@ -20,6 +20,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jiantx.cache import cache_dir, source_text, write_arrow
+
 if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
@@ -57,11 +59,6 @@ def data_root(path: object = _UNSET) -> Path | None:
         return data_root(given) if given else None
     assert _root is None or isinstance(_root, Path)
     return _root
-
-
-def cache_dir() -> Path:
-    """Where jiantx keeps what it made once: `$JIANTX_CACHE`, or `~/.cache/jiantx`."""
-    return Path(os.environ.get("JIANTX_CACHE") or Path.home() / ".cache" / "jiantx")
 
 
 class Source(ABC):
@@ -210,8 +207,12 @@ def _own_cache(path: str) -> str | None:
     if not os.path.isdir(path):
         return None
     files = sorted(file for file in Path(path).rglob("*") if file.is_file())
-    state = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return str(cache_dir() / "datasets" / hashlib.blake2b(repr(state).encode(), digest_size=8).hexdigest())
+    return str(cache_dir() / "datasets" / hashlib.blake2b(repr(_state(files)).encode(), digest_size=8).hexdigest())
+
+
+def _state(files: Iterable[Path]) -> list[tuple[str, int, int]]:
+    """What changes when a file does: its name, its size, when it was written."""
+    return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
 
 
 @lru_cache(maxsize=512)
@@ -242,7 +243,8 @@ class Files(Source):
 
     `pattern` may hold `{language}` (then give `languages` too), `{split}` and `*`; a relative one starts at the data
     root (without one, at the working directory). `read` is a plain function path -> rows; `where(row, language)` keeps
-    a row, where a file holds several languages. `origin` says where the files can be had.
+    a row, where a file holds several languages. `origin` says where the files can be had. Rows are read once and kept
+    in the cache, until the text of a function or any file beside the read ones changes.
     """
 
     pattern: str
@@ -263,7 +265,7 @@ class Files(Source):
         return found
 
     def rows(self, split: str, language: str) -> datasets.Dataset:
-        import pyarrow as pa
+        import datasets
 
         paths = self._paths(split, language)
         if not paths:
@@ -273,13 +275,23 @@ class Files(Source):
             )
             origin = f" They can be had from {self.origin}." if self.origin else ""
             raise DataError(f"No file matches {place} (split {split!r}, language {language!r}).{origin} Put it there.")
+        beside = sorted({file for path in paths for file in path.parent.iterdir() if file.is_file()})
+        made_by = (self.read, self.where, language if self.where else None, list(map(str, paths)), _state(beside))
+        key = hashlib.blake2b(source_text(made_by).encode(), digest_size=16).hexdigest()
+        kept = cache_dir() / "files" / f"{key}.arrow"
+        if not kept.exists():
+            write_arrow(kept, [self._read(paths, language)])
+        return datasets.Dataset.from_file(str(kept))
+
+    def _read(self, paths: Sequence[Path], language: str) -> pa.Table:
+        import pyarrow as pa
+
         rows = (row for path in paths for row in self.read(path) if self.where is None or self.where(row, language))
         try:
             parts = [pa.Table.from_pylist(part) for part in iter(lambda: list(itertools.islice(rows, 10_000)), [])]
-            table = pa.concat_tables(parts or [pa.table({})], promote_options="permissive")
+            return pa.concat_tables(parts or [pa.table({})], promote_options="permissive")
         except pa.ArrowInvalid as error:
             raise DataError(f"The rows of {paths[0]} have a column of several types: {error}.") from None
-        return in_memory(table)
 
     def available(self, split: str) -> tuple[str, ...]:
         paths = {code: self._paths(split, code) for code in _codes(self.languages)}

@@ -30,7 +30,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jiantx.sources import cache_dir
+from jiantx.cache import cache_dir
 
 if TYPE_CHECKING:
     from transformers import XLMRobertaConfig

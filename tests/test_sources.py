@@ -808,3 +808,32 @@ def test_concat_speaks_what_its_sources_declare() -> None:
     assert joined.languages == ("de", "en", "fr")
     assert Concat(Rows({}), Files("x", read_lines, languages=("fr",))).languages == ("en", "fr")
     assert Concat(joined, Hub("a/b", languages=("tr",))).languages == ("de", "en", "fr", "tr")
+
+
+def read_with_other(path: Path) -> Iterator[dict[str, str]]:
+    other = path.with_suffix(".other")  # a reader may look beside its file
+    yield {"text": path.read_text("utf-8") + (other.read_text("utf-8") if other.exists() else "")}
+
+
+def test_rows_of_files_are_read_once_and_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[object] = []
+    whole = Files._read
+    monkeypatch.setattr(Files, "_read", lambda *given: reads.append(given) or whole(*given))
+    path = written(tmp_path / "rows.txt", "one")
+    source = Files(str(path), read_with_other)
+    rows = source.rows("train", "en")
+    assert texts(rows) == ["one"] and rows.cache_files, "mapped, not in memory"
+    assert texts(source.rows("train", "en")) == ["one"] and len(reads) == 1
+    written(tmp_path / "rows.other", "+")
+    assert texts(source.rows("train", "en")) == ["one+"] and len(reads) == 2
+    written(path, "three")
+    assert texts(source.rows("train", "en")) == ["three+"] and len(reads) == 3
+    assert texts(Files(str(path), read_lines).rows("train", "en")) == ["three"], "another reader, other rows"
+
+
+def test_what_cannot_be_read_is_not_kept(tmp_path: Path) -> None:
+    written(tmp_path / "rows.jsonl", '{"text": 1}\n{"text": "two"}')
+    source = Files(f"{tmp_path}/rows.jsonl", read_jsonl)
+    for _ in range(2):
+        with pytest.raises(DataError, match="a column of several types"):
+            source.rows("train", "en")

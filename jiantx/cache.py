@@ -1,0 +1,95 @@
+"""What is made once and kept: where it lies, how it is written, what its name must say.
+
+A kept file's name is its key, a hash over all that it depends on. It is written under a temporary name and renamed, so
+that runs can share it and a killed one leaves nothing that another trusts.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def cache_dir() -> Path:
+    """Where jiantx keeps what it made once: `$JIANTX_CACHE`, or `~/.cache/jiantx`."""
+    return Path(os.environ.get("JIANTX_CACHE") or Path.home() / ".cache" / "jiantx")
+
+
+def write_arrow(path: Path, tables: Iterable[pa.Table]) -> None:
+    """Write tables of one schema, whole or not at all, for `datasets.Dataset.from_file` to map."""
+    import pyarrow as pa
+
+    tables = iter(tables)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        first = next(tables)
+        with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_stream(file, first.schema) as writer:
+            for table in itertools.chain([first], tables):
+                writer.write_table(table)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def source_text(value: Any, inside: frozenset[int] = frozenset()) -> str:
+    """The text of a function and of the helpers and constants that it uses; of any other value, what it holds.
+
+    It is the same in every process: no addresses, no order of a set.
+    """
+    if id(value) in inside:
+        return getattr(value, "__qualname__", type(value).__qualname__)
+    own, parts = _own_and_parts(value)
+    texts = [source_text(part, inside | {id(value)}) for part in parts]
+    return f"{own}({', '.join(sorted(texts) if isinstance(value, set | frozenset) else texts)})"
+
+
+def _own_and_parts(value: Any) -> tuple[str, Iterable[Any]]:
+    """What a value says of itself, and the values that it is made of."""
+    own, parts = "", ()  # type: str, Iterable[Any]
+    match value:
+        case FunctionType():
+            used = [value.__globals__[name] for name in _names(value.__code__) if name in value.__globals__]
+            cells = [cell.cell_contents for cell in value.__closure__ or ()]
+            parts = [value.__code__, value.__defaults__, value.__kwdefaults__, *cells, *used]
+        case CodeType():
+            try:
+                own = inspect.getsource(value)
+            except OSError:  # typed into an interpreter: its instructions will do
+                own, parts = f"{value.co_code!r}{value.co_names}", value.co_consts
+        case type():  # and its methods
+            found = (getattr(method, "__func__", method) for method in vars(value).values())
+            own, parts = value.__qualname__, [method.__code__ for method in found if isinstance(method, FunctionType)]
+        case ModuleType():
+            own = value.__name__
+        case MethodType():
+            parts = (value.__func__, value.__self__)
+        case functools.partial():
+            parts = (value.func, value.args, value.keywords)
+        case dict():
+            parts = value.items()
+        case list() | tuple() | set() | frozenset():
+            parts = value
+        case _:
+            own, parts = repr(value), [type(value).__call__] if callable(value) else []
+            if " at 0x" in own:
+                own, parts = "", [type(value), getattr(value, "__dict__", {}), *parts]
+    return own, parts
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """The global names that code uses, in its comprehensions and inner functions too."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
