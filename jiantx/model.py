@@ -312,6 +312,15 @@ class MultitaskModel(PreTrainedModel):
 
     # --- running ---
 
+    def compile_layers(self, **kwargs: Any) -> None:
+        """`torch.compile` the encoder's layers; kwargs as its own (backend, mode). `torch_compile=True` does it too.
+
+        Layer by layer, one graph serves all layers, every head, and batches of any size. Of the whole model each head
+        would have its own.
+        """
+        for layer in layers_of(self.encoder) or [self.encoder]:
+            layer.compile(dynamic=True, **kwargs)
+
     def forward(
         self,
         head: str | None = None,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from accelerate.utils import send_to_device
 from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
@@ -70,6 +71,10 @@ class Trainer(transformers.Trainer):
         self.sampling.check(self.tasks)
         for task in tasks:
             model.head_of(task)
+        if args.torch_compile:
+            model.compile_layers(backend=args.torch_compile_backend, mode=args.torch_compile_mode)
+            # or accelerate compiles the whole model, once for every head
+            args.torch_compile, args.torch_compile_backend, args.torch_compile_mode = False, None, None
         self.max_length = max_length
         self._eval_tasks = list(tasks if eval_tasks is None else eval_tasks)
         self._features: dict[tuple[str, str], Features] = {}
@@ -106,6 +111,11 @@ class Trainer(transformers.Trainer):
             workers=self.args.dataloader_num_workers,
             pin=self.args.dataloader_pin_memory and torch.cuda.is_available(),
         )
+
+    def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device) -> Any:
+        """The batches of a step, on their way to the device: transformers would send them later, and wait for each."""
+        send = partial(send_to_device, device=device, non_blocking=device.type == "cuda")
+        return super().get_batch_samples(map(send, epoch_iterator), num_batches, device)
 
     def compute_loss(
         self,
