@@ -1,11 +1,15 @@
 """The recipe of Phang et al. 2020 (arXiv 2005.13013): encoder -> intermediate task -> target task -> other languages.
 
-    python examples/intermediate_then_target.py                                # a small artificial world, in minutes
-    python examples/intermediate_then_target.py --encoder xlm-roberta-large --data-root hub --intermediate mnli qqp
+    python examples/intermediate_then_target.py                        # a small artificial world, in minutes
+    python examples/intermediate_then_target.py --preset paper --encoder xlm-roberta-large --data-root hub --plan
 
 Each word of --intermediate is a row of the result: `none` is the baseline and is always run, `mnli+squad_v1` trains on
-both jointly. All flags that are not listed below are `transformers.TrainingArguments`' own and hold for every training
+both jointly, `all` on the paper's nine, `mnli+mlm` mixes multilingual masked LM in, `mnli[en,de]` trains in these
+languages. All flags that are not listed below are `transformers.TrainingArguments`' own and hold for every training
 stage; `--intermediate.learning_rate 1e-5` or `--target.num_train_epochs 5` hold for one of the two.
+
+--plan says what would be run and what it would cost. Several processes may share an --output: each takes its part of
+the rows with --shard, and whoever ends last writes the whole result.
 """
 
 from __future__ import annotations
@@ -13,220 +17,294 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, HfArgumentParser, ProgressCallback, TrainingArguments, set_seed
+from transformers import AutoConfig, HfArgumentParser, TrainingArguments
 from transformers.utils import logging
 
 import jiantx as jx
 
-# The paper's setting, as far as it is known (jiant's code); for the learning rate see `default_rate`.
-DEFAULTS = """--num_train_epochs 3 --per_device_train_batch_size 32 --warmup_steps 0.1 --weight_decay 0.01
-    --report_to none --save_strategy no --logging_strategy no --save_total_limit 1"""
-PAPER_CAP = 2**17  # tasks that train jointly are drawn in proportion to their rows, counted up to this
+TRAINING = {"per_device_train_batch_size": 32, "warmup_steps": 0.1, "weight_decay": 0.01, "save_total_limit": 1}
+BEST = {"eval_strategy": "steps", "save_strategy": "steps", "load_best_model_at_end": True}  # of all evaluations
+SHORT = {"intermediate": {"max_steps": 200}, "target": {"max_steps": 60}}
+# jiant's own scripts (guides/projects/xstilts.md and what it calls). Not known: the batch size of intermediate
+# training (its guide has 4 a GPU), its epochs a task, the share of MLM and its languages.
+PAPER = {
+    "intermediate": {"learning_rate": 1e-5, "num_train_epochs": 3, "eval_steps": 1000, "save_steps": 1000, **BEST},
+    "target": {"learning_rate": 1e-5, "eval_steps": 1000, "save_steps": 1000, **BEST},
+    "by_task": {
+        "mnli": {"num_train_epochs": 2},
+        "pawsx": {"num_train_epochs": 5},
+        "udpos": {"num_train_epochs": 10},
+        "panx": {"num_train_epochs": 10},
+        "squad_v1": {"num_train_epochs": 2, "per_device_train_batch_size": 16},
+        "tydiqa": {"num_train_epochs": 2, "per_device_train_batch_size": 16},
+    },
+    "patience": 30,
+    "eval_examples": 500,
+}
+_XTREME = {"weight_decay": 0.0, "warmup_steps": 0}
+_XTREME_QA = {"learning_rate": 3e-5, "num_train_epochs": 3, "warmup_steps": 500, "weight_decay": 1e-4}
+# google-research/xtreme, scripts/train_{xnli,pawsx,udpos,panx,qa}.sh, of August 2021; they train on no intermediate
+# task, so that stage is the paper's.
+OFFICIAL = {
+    "intermediate": PAPER["intermediate"],
+    "target": {"learning_rate": 2e-5, **_XTREME},
+    "by_task": {
+        "mnli": {"learning_rate": 3e-5, "num_train_epochs": 5, "eval_steps": 100, "save_steps": 100, **BEST},
+        "pawsx": {"num_train_epochs": 5, "eval_steps": 200, "save_steps": 200, **BEST},
+        "udpos": {"num_train_epochs": 10, "eval_steps": 500, "save_steps": 500, **BEST},
+        "panx": {"num_train_epochs": 10, "eval_steps": 1000, "save_steps": 1000, **BEST},
+        "squad_v1": _XTREME_QA,
+        "tydiqa": _XTREME_QA,
+    },
+    "max_length": dict.fromkeys(("mnli", "pawsx", "udpos", "panx"), 128),
+}
+PRESETS: dict[str, dict[str, Any]] = {"demo": SHORT, "paper": PAPER, "xtreme": OFFICIAL}
+NINE = tuple(jx.XSTILTS_INTERMEDIATE)
+ROWS = {"demo": [*NINE, "all", *(f"{words}+mlm" for words in (*NINE, "all"))]}
+ROWS["paper"] = [*ROWS["demo"], "mnli[de,ru,sw]", "mnli[en,de,ru,sw]"]
+ROWS["xtreme"] = ROWS["paper"]
 
 
 def main() -> None:
-    recipe, flags = parse(sys.argv[1:])
+    options, given = parse(sys.argv[1:])
     logging.disable_progress_bar()  # the bars of loading weights; training and scoring keep theirs
-    root = recipe.data_root or jx.default_root()
+    root = options.data_root or jx.default_root()
     jx.data_root(None if root == "hub" else root)
-    recipe.encoder = recipe.encoder or str(jx.default_encoder())
-    flags = {kind: [*DEFAULTS.split(), *default_rate(recipe.encoder), *given] for kind, given in flags.items()}
-    targets = choose_targets(recipe)
+    options.encoder = options.encoder or str(jx.default_encoder())
+    recipe = recipe_of(options, given)
+    targets = choose_targets(options, recipe)
+    for words in options.intermediate:
+        check_row(words)
 
-    plan = {
-        (seed, words, target.name): target_stage(recipe, flags, seed, words, target)
-        for seed in range(1, recipe.seeds + 1)
-        for words in recipe.intermediate
-        for target in targets
-    }
-    stages = jx.Stages(recipe.output, plan.values())
+    plan = recipe.plan(options.intermediate, targets, seeds=options.seeds)
+    own = {cell: stage for cell, stage in plan.items() if cell.row in options.own_rows}
+    stages = recipe.stages(own)
     done = sum(map(stages.done, stages))
-    print(f"{len(plan)} cells, {len(stages.stages)} stages, {done} of them done already, in {recipe.output}")
+    print(f"{len(own)} cells, {len(stages.stages)} stages, {done} of them done already, in {options.output}")
+    if options.plan:
+        print(jx.estimate_costs(recipe, own).to_text())
+        return
     stages.run()
-
-    report = jx.Report()
-    for (seed, words, _), stage in plan.items():
-        cell = jx.Report.from_json(stages.folder_of(stage) / "report.json")
-        report += cell.with_tags(intermediate=words, seed=seed)
-    show(report, [target.name for target in targets], stages, recipe.output)
+    show(recipe.report(plan), targets, recipe.stages(plan), options)
 
 
-# --- the stages ------------------------------------------------------------------------------------------------------
-
-
-def intermediate_stage(recipe: argparse.Namespace, flags: dict[str, list[str]], seed: int, words: str) -> jx.Stage:
-    """Train the encoder on one task, or jointly on several; keep the encoder only."""
-    tasks = [jx.get_task(name) for name in words.split("+")]
-
-    def run(folder: Path, before: Sequence[Path]) -> None:
-        set_seed(seed)
-        model = jx.MultitaskModel.from_pretrained(recipe.encoder, tasks)
-        train(model, tasks, folder, flags["intermediate"], seed, recipe.max_train_examples)
-        model.save_encoder(folder / "encoder")
-
-    return jx.Stage(f"{words}, seed {seed}", inputs(recipe, flags["intermediate"], seed, words), run)
-
-
-def target_stage(
-    recipe: argparse.Namespace, flags: dict[str, list[str]], seed: int, words: str, target: jx.Task
-) -> jx.Stage:
-    """Train a fresh copy of the intermediate encoder, with new heads, on the target's training tasks; score it.
-
-    What has nothing to train on, such as sentence retrieval, is scored on the intermediate encoder as it is.
-    """
-    after = () if words == "none" else (intermediate_stage(recipe, flags, seed, words),)
-    languages = [code for code in target.languages(recipe.split) if code in (recipe.languages or [code])]
-
-    def run(folder: Path, before: Sequence[Path]) -> None:
-        set_seed(seed)
-        start = before[0] / "encoder" if before else recipe.encoder
-        course = target.training_tasks()
-        model = jx.MultitaskModel.from_pretrained(start, [*course, target], heads="new")
-        for task in course:
-            train(model, [task], folder / task.name, flags["target"], seed, recipe.max_train_examples)
-        report = jx.evaluate(model, [target], split=recipe.split, languages=languages)
-        report.to_json(folder / "report.json")
-
-    trained = flags["target"] if target.training_tasks() else []
-    facts = inputs(recipe, trained, seed, target.name) | {"split": recipe.split, "languages": languages}
-    return jx.Stage(f"{words} -> {target.name}, seed {seed}", facts, run, after)
-
-
-def train(
-    model: jx.MultitaskModel, tasks: Sequence[jx.Task], folder: Path, flags: list[str], seed: int, most: int | None
-) -> None:
-    """Train on tasks in their training languages; a run that was stopped goes on from its last checkpoint."""
-    (args,) = HfArgumentParser(TrainingArguments, allow_abbrev=False).parse_args_into_dataclasses(
-        [*flags, "--seed", str(seed), "--output_dir", str(folder)]
+def recipe_of(options: argparse.Namespace, given: Mapping[str, Mapping[str, Any]]) -> jx.Recipe:
+    """The preset, and over it what was asked for."""
+    preset = PRESETS.get(options.preset, {})
+    rate = {"learning_rate": default_rate(options.encoder), "num_train_epochs": 3}
+    kinds: dict[str, Any] = {kind: {**TRAINING, **rate, **preset.get(kind, {}), **given[kind]} for kind in given}
+    by_task = {name: {**more, **given["target"]} for name, more in preset.get("by_task", {}).items()}
+    return jx.Recipe(
+        encoder=options.encoder,
+        output=options.output,
+        **kinds,
+        by_task=by_task,
+        **{name: preset[name] for name in ("patience", "eval_examples", "max_length") if name in preset},
+        splits=tuple(options.split),
+        languages=tuple(options.languages) if options.languages else None,
+        max_train_examples=options.max_train_examples,
+        train_languages=tuple(options.target_train_languages),
+        shots=options.shots,
+        adapt=options.adapt,
     )
-    sampling = jx.Sampling(cap=PAPER_CAP, max_examples={task.name: most for task in tasks} if most else None)
-    trainer = jx.Trainer(model, args, tasks=tasks, sampling=sampling)
-    if not args.disable_tqdm:
-        trainer.remove_callback(ProgressCallback)
-        trainer.add_callback(Bar)
-    trainer.train(resume_from_checkpoint=args.save_strategy != "no")
-
-
-class Bar(ProgressCallback):
-    """The progress bar alone, without a line for every log."""
-
-    def on_log(self, *args: Any, **kwargs: Any) -> None:
-        pass
-
-
-def inputs(recipe: argparse.Namespace, flags: list[str], seed: int, task: str) -> dict[str, Any]:
-    """All that a stage's result depends on, beside the stages before it."""
-    return {
-        "task": task,
-        "seed": seed,
-        "flags": flags,
-        "max_train_examples": recipe.max_train_examples,
-        "encoder": jx.fingerprint(recipe.encoder),
-        "data_root": str(jx.data_root()),
-        "version": jx.__version__,
-    }
 
 
 # --- the result ------------------------------------------------------------------------------------------------------
 
 
-def show(report: jx.Report, targets: list[str], stages: jx.Stages, output: Path) -> None:
-    """The paper's table: baseline scores, then differences; by target and by language; and a heat map of it."""
-    baseline = report.where(intermediate="none")
-    by_target = report.compare(baseline, tasks=targets)
-    by_language = report.compare(baseline, by="language")
-    captions = "Main score by target, mean over languages", "Main score by language, mean over the targets that have it"
-    print(f"\n{captions[0]}\n\n{by_target.to_text()}\n{captions[1]}\n\n{by_language.to_text()}")
+def show(report: jx.Report, targets: Sequence[jx.Task], stages: jx.Stages, options: argparse.Namespace) -> None:
+    """The paper's tables on one page: by target, by language, averages, the best rows; what is missing or failed."""
+    output, names = options.output, [target.name for target in targets]
+    page = jx.Page("English intermediate tasks, zero-shot cross-lingual transfer")
+    page.add(f"`{' '.join(['python', *sys.argv])}`")
+    if waiting := [stage.name for stage in stages if not stages.done(stage)]:
+        page.add(f"**{len(waiting)} stages are not done yet**, such as {waiting[0]}: the tables lack them.")
     report.to_json(output / "report.json")
     (output / "timings.json").write_text(json.dumps(stages.timings(), indent=1) + "\n", encoding="utf-8")
-    tables = [f"{caption}\n\n{c.to_markdown()}" for caption, c in zip(captions, (by_target, by_language), strict=True)]
-    (output / "table.md").write_text("\n".join(tables), encoding="utf-8")
-    written = "report.json, timings.json, table.md"
-    try:
-        by_target.plot(output / "table.png", title="Main scores after an intermediate task, mean over languages")
-        written += ", table.png"
-    except ImportError as error:
-        print(f"No picture: {error}")
-    print(f"Written to {output}: {written}")
+    failed = jx.failed_runs(report)
+    scores = jx.without_failed(report, targets).where(task=names)
+    for split in options.split:
+        tables(page, scores.where(split=split), names, split, output)
+    if {"validation", "test"} == set(options.split) and (chosen := jx.best_rows(report, targets)):
+        page.add("## The best intermediate task for each target", best_table(scores, chosen))
+    if failed:
+        which = [f"- {words}, seed {seed}: {', '.join(trained)}" for (words, seed), trained in failed.items()]
+        page.add("## Runs that failed", FAILED, "\n".join(which))
+    written = page.write(output)
+    print(f"\nWritten to {output}: report.json, timings.json, {', '.join(path.name for path in written)}")
+
+
+FAILED = """Trained, but in development not above guessing the commonest label (95 %, one-sided); left out of the tables
+where another seed of the row did not fail."""
+
+
+def tables(page: jx.Page, scores: jx.Report, targets: Sequence[str], split: str, output: Path) -> None:
+    """What is said of one split, on the page and in the terminal."""
+    baseline = scores.where(intermediate="none")
+    by_target = scores.compare(baseline, tasks=[name for name in targets if name in scores.mean(by="task")])
+    by_language = scores.compare(baseline, by="language")
+    leaderboard = scores.benchmark(jx.XTREME)
+    captions = (
+        f"Main score by target ({split}), mean over languages",
+        f"Main score by language ({split}), mean over the targets that have it",
+    )
+    print(f"\n{captions[0]}\n\n{by_target.to_text()}\n{captions[1]}\n\n{by_language.to_text()}")
+    page.add(f"## {captions[0]}", by_target.to_markdown())
+    pictures = {f"{split}-targets.png": by_target.plot, f"{split}-languages.png": by_language.plot}
+    pictures[f"{split}-gaps.png"] = scores.plot_gaps
+    drawn = []
+    for name, draw in pictures.items():
+        try:
+            draw(output / name)
+            drawn.append(output / name)
+        except (ImportError, ValueError) as error:  # no matplotlib, or no language but English
+            print(f"No picture {name}: {error}")
+    page.add(*drawn[:1], f"## {captions[1]}", by_language.to_markdown(), *drawn[1:])
+    page.add("## XTREME", leaderboard.to_markdown(), said(by_target))
+
+
+def said(comparison: Any) -> str:
+    """What the differences say, in a sentence: what an interval around zero holds is not called a gain."""
+    rows = [row for row in comparison.rows if not row.is_baseline]
+    seeds = max((len(row.average.values) for row in rows), default=0)
+    if seeds < 2:
+        return "One seed says nothing of chance: no difference here is a result."
+    sure = [row for row in rows if row.average.significant]
+    up = [f"{row.label} ({row.average.mean:+.1f})" for row in sure if row.average.mean > 0]
+    down = [f"{row.label} ({row.average.mean:+.1f})" for row in sure if row.average.mean < 0]
+    return (
+        f"Of {len(rows)} rows, {len(up)} raise the average ({', '.join(up) or 'none'}) and {len(down)} lower it "
+        f"({', '.join(down) or 'none'}), their 95 % intervals over {seeds} seeds excluding zero; of the other "
+        f"{len(rows) - len(sure)} that cannot be said. Intervals are one by one: of 20, one misses by chance."
+    )
+
+
+def best_table(scores: jx.Report, chosen: Mapping[str, str]) -> str:
+    """Chosen in development, scored on test where there is one: as the paper chose what it submitted to XTREME."""
+    lines = ["| target | chosen in development | none | chosen | difference |", "| --- | --- | ---: | ---: | ---: |"]
+    found = []
+    for name, words in chosen.items():
+        own = scores.where(task=name)
+        tested = own.where(split="test") if "test" in {record.split for record in own} else own
+        pair = [tested.where(intermediate=row).mean() for row in ("none", words)]
+        found.append(pair)
+        lines.append(f"| {name} | {words} | {pair[0]:.1f} | {pair[1]:.1f} | {pair[1] - pair[0]:+.1f} |")
+    none, best = (sum(column) / len(found) for column in zip(*found, strict=True))
+    return "\n".join([*lines, f"| **average** | | {none:.1f} | {best:.1f} | {best - none:+.1f} |"])
 
 
 # --- the arguments ---------------------------------------------------------------------------------------------------
 
 
-def parse(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, list[str]]]:
-    """Our flags, and the `TrainingArguments` flags of the two kinds of training."""
+def parse(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, dict[str, Any]]]:
+    """Our flags, and the `TrainingArguments` that were given for the two kinds of training."""
     parser = argparse.ArgumentParser(
         description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--preset", choices=sorted(PRESETS), help="rows and hyperparameters; what is given goes first")
     parser.add_argument("--encoder", help="Hub id or folder (default: the artificial world's own, made on first use)")
     parser.add_argument("--data-root", help="folder, or hub for the Hugging Face Hub (default: the artificial world)")
     known = f"rows of the table (default: none mnli); tasks: {', '.join(jx.list_tasks())}"
-    parser.add_argument("--intermediate", nargs="+", default=["mnli"], metavar="TASK[+TASK…]", help=known)
+    parser.add_argument("--intermediate", nargs="+", metavar="TASK[+TASK…]", help=known)
     parser.add_argument("--targets", nargs="+", metavar="TASK", help="default: XTREME's, where the data root has them")
     parser.add_argument("--languages", nargs="+", metavar="CODE", help="what to score (default: all that are there)")
-    parser.add_argument("--split", choices=("validation", "test"), default="validation", help="what is scored")
+    parser.add_argument("--split", nargs="+", choices=("validation", "test"), default=["validation"], help="scored")
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="how often everything is run (default: 1)")
     parser.add_argument("--max-train-examples", type=int, metavar="N", help="at most so many random rows of each task")
+    few = "train targets in these languages: instead of English or, with --shots N, after it, on N rows of each"
+    parser.add_argument("--target-train-languages", nargs="+", default=[], metavar="CODE", help=few)
+    parser.add_argument("--shots", type=int, metavar="N")
+    how = "what of the encoder a target trains: all, a LoRA, or nothing, which probes it (default: full)"
+    parser.add_argument("--adapt", choices=("full", "lora", "frozen"), default="full", help=how)
+    parser.add_argument("--plan", action="store_true", help="say what would be run and what it costs, and stop")
+    parser.add_argument("--shard", default="1/1", metavar="I/N", help="run the I-th of N parts of the rows")
     output = Path("runs/intermediate_then_target")
     parser.add_argument("--output", type=Path, default=output, metavar="DIR", help=f"default: {output}")
-    recipe, rest = parser.parse_known_args(arguments)
-    recipe.intermediate = list(dict.fromkeys(["none", *recipe.intermediate]))
+    options, rest = parser.parse_known_args(arguments)
+    rows = options.intermediate or ROWS.get(options.preset, ["mnli"])
+    options.intermediate = list(dict.fromkeys(["none", *rows]))
+    try:
+        part, parts = map(int, options.shard.split("/"))
+        options.own_rows = jx.shard(options.intermediate, part, parts)
+    except ValueError as error:
+        parser.error(f"--shard {options.shard}: {error}")
+    if options.shots and not options.target_train_languages:
+        parser.error("--shots N is of languages: name them with --target-train-languages")
+    try:
+        for words in options.intermediate:
+            jx.row_tasks(words)
+        for name in options.targets or []:
+            jx.get_task(name)
+    except (LookupError, ValueError) as error:
+        parser.error(str(error.args[0]))
+    return options, training_flags(parser, rest)
 
+
+def training_flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Flags of `TrainingArguments` for either kind of training or for both, checked now and not in an hour."""
     flags: dict[str, list[str]] = {"intermediate": [], "target": []}
     kinds = list(flags)
-    for word in rest:
+    for word in words:
         if word.startswith("--"):
             kind, dot, name = word[2:].partition(".")
             kinds = [kind] if dot and kind in flags else list(flags)
             name = name if dot and kind in flags else word[2:]
-            if name.partition("=")[0].replace("-", "_") in ("seed", "output_dir"):
-                right = {"seed": "--seeds", "output_dir": "--output"}[name.partition("=")[0].replace("-", "_")]
-                parser.error(f"{word} is set by the recipe. Use {right}.")
+            own = {"seed": "--seeds", "output_dir": "--output"}.get(name.partition("=")[0].replace("-", "_"))
+            if own:
+                parser.error(f"{word} is set by the recipe. Use {own}.")
             word = f"--{name}"
         for kind in kinds:
             flags[kind].append(word)
-    for given in flags.values():
-        try:  # a flag that does not exist is refused now, and not after an hour of training
-            HfArgumentParser(TrainingArguments, allow_abbrev=False).parse_args_into_dataclasses(given)
-        except ValueError as error:
-            parser.error(f"{error} (not a flag of this program, nor of TrainingArguments)")
-    trained = [name for words in recipe.intermediate if words != "none" for name in words.split("+")]
-    for name in [*trained, *(recipe.targets or [])]:
-        try:
-            jx.get_task(name)
-        except LookupError as error:
-            parser.error(str(error.args[0]))
-    return recipe, flags
+    found: dict[str, dict[str, Any]] = {}
+    for kind, given in flags.items():
+        known = HfArgumentParser(TrainingArguments, allow_abbrev=False)
+        values, unknown = known.parse_known_args(given)
+        if unknown:
+            parser.error(f"{unknown[0]} is not a flag of this program, nor of TrainingArguments")
+        names = [word[2:].partition("=")[0].replace("-", "_") for word in given if word.startswith("--")]
+        found[kind] = {name.removeprefix("no_") if not hasattr(values, name) else name: None for name in names}
+        found[kind] = {name: getattr(values, name) for name in found[kind]}
+    return found
 
 
-def default_rate(encoder: str) -> list[str]:
+def default_rate(encoder: str) -> float:
     """1e-5 for XLM-R large (hidden size 1024), as in the paper's code; smaller encoders take larger steps."""
-    return ["--learning_rate", f"{1e-5 * (1024 / AutoConfig.from_pretrained(encoder).hidden_size) ** 2:.2g}"]
+    return float(f"{1e-5 * (1024 / AutoConfig.from_pretrained(encoder).hidden_size) ** 2:.2g}")
 
 
-def choose_targets(recipe: argparse.Namespace) -> list[jx.Task]:
+def choose_targets(options: argparse.Namespace, recipe: jx.Recipe) -> list[jx.Task]:
     """The targets asked for, or those of XTREME that can be trained and scored here; the others are named."""
     found: list[jx.Task] = []
     absent: list[str] = []
-    for name in recipe.targets or jx.XTREME:
+    for name in options.targets or jx.XTREME:
         target = jx.get_task(name)
-        scored = [code for code in target.languages(recipe.split) if code in (recipe.languages or [code])]
-        missing = [task.name for task in target.training_tasks() if "en" not in task.languages("train")]
+        scored = any(code in (options.languages or [code]) for s in options.split for code in target.languages(s))
+        missing = [
+            task.name for task, _ in recipe.course(target) if set(task.train_languages) - set(task.languages("train"))
+        ]
         if scored and not missing:
             found.append(target)
         else:
-            lacks = f"training rows of {', '.join(missing)}" if scored else f"{recipe.split} rows in these languages"
+            rows = f"{' and '.join(options.split)} rows in these languages"
+            lacks = f"training rows of {', '.join(missing)}" if scored else rows
             absent.append(f"{name} ({lacks})")
     place = jx.data_root() or "The Hugging Face Hub"
-    if absent and (recipe.targets or not found):
+    if absent and (options.targets or not found):
         sys.exit(f"{place} lacks what these targets need: {'; '.join(absent)}.")
     if absent:
         print(f"Left out, as {place} lacks what they need: {'; '.join(absent)}.")
     return found
+
+
+def check_row(words: str) -> None:
+    """DataError now, where a row's training rows are not there."""
+    for task in jx.row_tasks(words):
+        for code in task.train_languages:
+            task.rows("train", code)
 
 
 if __name__ == "__main__":

@@ -10,14 +10,18 @@ from typing import Any
 __version__ = "0.1.0"
 
 _OWNERS = {
+    "costs": "estimate_costs",
     "evaluation": "evaluate predict",
     "heads": "Head HeadOutput register_head",
     "model": "MultitaskConfig MultitaskModel",
+    "page": "Page",
+    "plots": "Point plot_points",
+    "recipe": "Recipe best_rows failed_runs row_tasks without_failed",
     "report": "Benchmark Report Score",
     "sampling": "Sampling",
     "sources": """Concat DataError Files Hub Rows data_root read_conll read_conllu read_csv read_jsonl read_lines
         read_squad read_tsv""",
-    "stages": "Stage Stages fingerprint",
+    "stages": "Stage Stages fingerprint shard",
     "submission": "score_xtreme write_xtreme_predictions",
     "synthetic": "default_encoder default_root",
     "task": "Task get_task register",

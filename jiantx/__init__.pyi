@@ -1,5 +1,6 @@
 """The public names, for type checkers; `__init__.py` resolves them on first use."""
 
+from jiantx.costs import estimate_costs as estimate_costs
 from jiantx.evaluation import evaluate as evaluate
 from jiantx.evaluation import predict as predict
 from jiantx.heads import Head as Head
@@ -7,6 +8,14 @@ from jiantx.heads import HeadOutput as HeadOutput
 from jiantx.heads import register_head as register_head
 from jiantx.model import MultitaskConfig as MultitaskConfig
 from jiantx.model import MultitaskModel as MultitaskModel
+from jiantx.page import Page as Page
+from jiantx.plots import Point as Point
+from jiantx.plots import plot_points as plot_points
+from jiantx.recipe import Recipe as Recipe
+from jiantx.recipe import best_rows as best_rows
+from jiantx.recipe import failed_runs as failed_runs
+from jiantx.recipe import row_tasks as row_tasks
+from jiantx.recipe import without_failed as without_failed
 from jiantx.report import Benchmark as Benchmark
 from jiantx.report import Report as Report
 from jiantx.report import Score as Score
@@ -27,6 +36,7 @@ from jiantx.sources import read_tsv as read_tsv
 from jiantx.stages import Stage as Stage
 from jiantx.stages import Stages as Stages
 from jiantx.stages import fingerprint as fingerprint
+from jiantx.stages import shard as shard
 from jiantx.submission import score_xtreme as score_xtreme
 from jiantx.submission import write_xtreme_predictions as write_xtreme_predictions
 from jiantx.synthetic import default_encoder as default_encoder

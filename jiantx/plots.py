@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +77,123 @@ def scores(report: Report, path: str | os.PathLike[str], *, title: str | None = 
     )
 
 
+def gaps(report: Report, path: str | os.PathLike[str], *, title: str | None = None) -> None:
+    """Draw, for each row of a report with tag `intermediate`, its mean in English and in the other languages.
+
+    Over the tasks that have both; the difference is the zero-shot gap.
+    """
+    rows = transfer_gaps(report)
+    if not rows:
+        raise ValueError("The report holds no task that is scored in English and in another language.")
+
+    def draw(axes: "Axes") -> None:
+        for place, (english, others) in enumerate(rows.values()):
+            axes.plot([others, english], [place, place], color="0.75", linewidth=2, zorder=1)
+            axes.text(max(english, others) + 0.4, place, f"{english - others:.1f}", va="center", fontsize=9)
+        for side, (label, marker) in enumerate((("English", "o"), ("other languages", "s"))):
+            values = [row[side] for row in rows.values()]
+            axes.scatter(values, range(len(rows)), color=_COLOURS[side], marker=marker, s=36, label=label, zorder=2)
+        axes.set_yticks(range(len(rows)), list(rows))
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.margins(x=0.08)
+        axes.set_xlabel("main score, mean over tasks; beside it the zero-shot gap in points")
+        axes.legend(loc="upper left", bbox_to_anchor=(0, 1.0 + 0.9 / (len(rows) + 1)), ncols=2, frameon=False)
+
+    _framed(draw, path, title, height=1.2 + 0.3 * len(rows))
+
+
+def transfer_gaps(report: Report) -> dict[str, tuple[float, float]]:
+    """Row -> mean main score in English and in all other languages, over the tasks that have both."""
+    found = {}
+    for words in dict.fromkeys(str(record.tags["intermediate"]) for record in report):
+        cells = report.where(intermediate=words).cells()
+        pairs = []
+        for task in dict.fromkeys(task for task, _ in cells):
+            others = [value for (name, code), value in cells.items() if name == task and code != "en"]
+            if (task, "en") in cells and others:
+                pairs.append((cells[task, "en"], float(np.mean(others))))
+        if pairs:
+            found[words] = (float(np.mean([p[0] for p in pairs])), float(np.mean([p[1] for p in pairs])))
+    return found
+
+
+@dataclass(frozen=True)
+class Point:
+    """A measured value: where, its mean, how far it may be off, and a word beside it."""
+
+    x: float
+    y: float
+    error: float | None = None
+    label: str = ""
+
+
+def plot_points(
+    series: Mapping[str, Sequence[Point]],
+    path: str | os.PathLike[str],
+    *,
+    x: str,
+    y: str,
+    title: str | None = None,
+    log_x: bool = False,
+    joined: bool = True,
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
+) -> None:
+    """Draw series of points with their errors. x, y: what the axes show, with units. lines: thin ones, such as fits."""
+
+    def draw(axes: "Axes") -> None:
+        for number, (name, found) in enumerate(series.items()):
+            errors = [point.error or 0.0 for point in found]
+            how: dict[str, Any] = {"color": _COLOURS[number % len(_COLOURS)], "marker": "osD^vPX"[number % 7]}
+            how |= {"linestyle": "-" if joined else "none", "linewidth": 1.5, "capsize": 3, "elinewidth": 1}
+            how |= {"yerr": errors if any(errors) else None, "markersize": 6}
+            axes.errorbar([point.x for point in found], [point.y for point in found], label=name, **how)
+            for point in found:
+                axes.annotate(point.label, (point.x, point.y), (5, 4), textcoords="offset points", fontsize=9)
+        for number, (name, line) in enumerate((lines or {}).items()):
+            axes.plot(*line, color="0.35", linewidth=1, linestyle=("--", ":", "-.")[number % 3], label=name)
+        if any(point.y < 0 for found in series.values() for point in found):
+            axes.axhline(0, color="0.7", linewidth=1, zorder=0)
+        if log_x:
+            axes.set_xscale("log")
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        if len(series) + len(lines or {}) > 1:
+            axes.legend(frameon=False, fontsize=9)
+
+    _framed(draw, path, title)
+
+
+# Okabe and Ito's, which colour-blind readers tell apart.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+
+
+def _framed(
+    draw: Callable[["Axes"], None], path: str | os.PathLike[str], title: str | None, *, height: float = 4.0
+) -> None:
+    """A picture with two axes; equal data give equal bytes."""
+    try:
+        from matplotlib import style
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("Plots need matplotlib: pip install jiantx[plots]") from error
+    own = {"svg.hashsalt": "jiantx", "text.color": _INK, "axes.labelcolor": _INK, "font.size": 11}
+    with style.context(["default", own]):
+        figure = Figure(figsize=(7.0, height), facecolor=_PAPER, layout="constrained")
+        axes = figure.add_subplot()
+        draw(axes)
+        axes.spines[["top", "right"]].set_visible(False)
+        if title:
+            figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+        _save(figure, path)
+
+
+def _save(figure: Any, path: str | os.PathLike[str]) -> None:
+    # Neither date nor version, so that equal tables give equal files.
+    metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
+    kind = os.path.splitext(path)[1].lstrip(".").lower()
+    figure.savefig(path, dpi=200, bbox_inches="tight", pad_inches=0.12, metadata=metadata.get(kind))
+
+
 def _difference(cell: Cell, is_baseline: bool) -> _Square:
     if math.isnan(cell.mean):
         return _Square(math.nan, "–", fill=_PAPER)
@@ -137,10 +254,7 @@ def _draw(
         drawn.set_label(unit, fontsize=9, color=_INK)
         drawn.outline.set_visible(False)
         bar.tick_params(labelsize=8, length=2)
-        # Neither date nor version, for the same reason; what stands around the table makes the picture larger.
-        metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
-        kind = os.path.splitext(path)[1].lstrip(".").lower()
-        figure.savefig(path, dpi=200, bbox_inches="tight", pad_inches=0.12, metadata=metadata.get(kind))
+        _save(figure, path)
 
 
 def _draw_square(axes: "Axes", x: float, y: float, square: _Square, colour: "Colormap", norm: "Normalize") -> None:

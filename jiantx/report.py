@@ -218,6 +218,12 @@ class Report:
 
         plots.scores(self, path, title=title)
 
+    def plot_gaps(self, path: str | os.PathLike[str], *, title: str | None = None) -> None:
+        """Draw English beside the other languages, a line for each `intermediate`; needs matplotlib."""
+        from jiantx import plots
+
+        plots.gaps(self, path, title=title)
+
 
 # --- Benchmarks ------------------------------------------------------------------------------------------------------
 
@@ -270,7 +276,8 @@ class Leaderboard:
         parts = {"all": tuple(self.benchmark)}
         for group, tasks in self.benchmark.groups.items():
             parts |= {task: (task,) for task in tasks} | {group: tasks}
-        lines, legend = [], []
+        lines: list[list[str]] = []
+        legend: dict[str, list[str]] = {}
         for row, scores in self.scores.items():
             absent = self.missing[row]
             lines.append([row])
@@ -281,10 +288,15 @@ class Leaderboard:
                 task for task, languages in absent.items() if len(languages) == len(self.benchmark.languages[task])
             }
             said = [f"{t} ({'all languages' if t in whole else ', '.join(codes)})" for t, codes in absent.items()]
-            legend += [f"\nMissing in {row}: {'; '.join(said)}.\n"] if said else []
+            legend.setdefault("; ".join(said), []).append(row)
         title = f"{self.benchmark.name} ({', '.join(self.splits) or 'no scores'})"
         header = [title, *(f"**{part}**" if part not in self.benchmark else part for part in parts)]
-        return _markdown(header, lines) + "".join(legend)
+        every = [list(self.scores)] if len(self.scores) > 1 else []
+        return _markdown(header, lines) + "".join(
+            f"\nMissing in {'every row' if rows in every else ', '.join(rows)}: {said}.\n"
+            for said, rows in legend.items()
+            if said
+        )
 
     __str__ = _repr_markdown_ = to_markdown
 

@@ -1169,19 +1169,25 @@ def train_tokenizer(root: Path | str, path: Path | str, *, vocab_size: int = 200
     return Path(path)
 
 
-def encoder_config(vocab_size: int) -> XLMRobertaConfig:
-    """The small encoder: 4 layers of 160, four heads; room for 384 tokens, as question answering takes them."""
+def encoder_config(vocab_size: int, hidden: int = 160, layers: int = 4) -> XLMRobertaConfig:
+    """The small encoder: four heads; room for 384 tokens, as question answering takes them."""
     from transformers import XLMRobertaConfig
 
     return XLMRobertaConfig(
-        vocab_size=vocab_size, hidden_size=160, num_hidden_layers=4, num_attention_heads=4, intermediate_size=640,
+        vocab_size=vocab_size, hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=4,
+        intermediate_size=4 * hidden,
         hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,  # a few hundred steps do not overfit
         max_position_embeddings=386, type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2,
     )  # fmt: skip
 
 
-def default_encoder() -> Path:
-    """The small encoder, pretrained on the world's text by masked LM with jiantx itself; made on first use and kept."""
+def default_encoder(
+    *, hidden: int = 160, layers: int = 4, languages: Sequence[str] | None = None, max_steps: int | None = None
+) -> Path:
+    """A small encoder, pretrained on the world's text by masked LM with jiantx itself; made on first use and kept.
+
+    languages: those whose text it learns, all if None; the vocabulary is the same. max_steps: of the pretraining.
+    """
     from filelock import FileLock
     from transformers import AutoTokenizer, TrainingArguments, XLMRobertaModel, set_seed
 
@@ -1191,20 +1197,22 @@ def default_encoder() -> Path:
     from jiantx.task import get_task
     from jiantx.trainer import Trainer
 
-    root = default_root()
-    path = _cached("synthetic-encoder", PRETRAINING, MASK_SHARE, root.name)
+    root, spoken = default_root(), tuple(languages or LANGUAGES)
+    pretraining = PRETRAINING if max_steps is None else {**PRETRAINING, "max_steps": max_steps}
+    other = [] if (hidden, layers, spoken) == (160, 4, tuple(LANGUAGES)) else [hidden, layers, spoken]
+    path = _cached("synthetic-encoder", pretraining, MASK_SHARE, root.name, *other)
     with FileLock(f"{path}.lock"):
         if why_broken(path) is None:
             return path
         work = path.with_name(path.name + ".work")
         tokenizer = AutoTokenizer.from_pretrained(train_tokenizer(root, work))
         text = Files(str(root / "mlm" / "{language}.{split}.txt"), read_lines, languages=tuple(LANGUAGES))
-        task = get_task("mlm").replace(source=text, train_languages=tuple(LANGUAGES), mask_share=MASK_SHARE)
+        task = get_task("mlm").replace(source=text, train_languages=spoken, mask_share=MASK_SHARE)
         set_seed(0)
-        XLMRobertaModel(encoder_config(len(tokenizer))).save_pretrained(work)
+        XLMRobertaModel(encoder_config(len(tokenizer), hidden, layers)).save_pretrained(work)
         model = MultitaskModel.from_pretrained(work, [task])
         arguments = TrainingArguments(
-            str(work), adam_beta2=0.98, weight_decay=0.01, save_strategy="no", report_to="none", **PRETRAINING
+            str(work), adam_beta2=0.98, weight_decay=0.01, save_strategy="no", report_to="none", **pretraining
         )
         Trainer(model, arguments, tasks=[task]).train()
         model.export(task, path)  # an XLMRobertaForMaskedLM folder, the form in which the Hub has XLM-R

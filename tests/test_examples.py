@@ -47,7 +47,8 @@ def test_recipe_on_the_default_world(world, monkeypatch, tmp_path, capsys):
     assert set(records[0]) == {"intermediate", "task", "split", "language", "seed", "metric", "value", "examples"}
     assert {r["intermediate"] for r in records} == {"none", *words}
     assert {r["language"] for r in records if r["task"] == "udpos"} == set(synthetic.LANGUAGES)
-    for name in ("timings.json", "table.md", "table.png"):
+    pictures = [f"validation-{name}.png" for name in ("targets", "languages", "gaps")]
+    for name in ("timings.json", "report.md", "report.html", *pictures):
         assert (tmp_path / "a" / name).stat().st_size > 0
 
     # the same run elsewhere gives the same bytes; the same run here runs nothing again
@@ -75,7 +76,7 @@ def test_without_matplotlib_the_rest_is_written(world, monkeypatch, tmp_path, ca
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     recipe(monkeypatch, tmp_path, "--intermediate", "none", "--targets", "tatoeba")
     assert "pip install jiantx[plots]" in capsys.readouterr().out
-    assert (tmp_path / "table.md").exists() and not (tmp_path / "table.png").exists()
+    assert (tmp_path / "report.html").exists() and not list(tmp_path.glob("*.png"))
 
 
 @pytest.mark.slow
@@ -83,9 +84,54 @@ def test_flags_hold_for_one_stage(world, monkeypatch, tmp_path):
     arguments = ["--intermediate", "mnli", "--targets", "pawsx", "--languages", "en"]
     recipe(monkeypatch, tmp_path, *arguments, "--intermediate.max_steps", 1, "--target.learning_rate", "0.5")
     stages = [json.loads(path.read_text()) for path in tmp_path.glob("stages/*/stage.json")]
-    flags = {stage["name"]: " ".join(stage["inputs"]["flags"]) for stage in stages}
-    assert flags["mnli, seed 1"].endswith("--max_steps 1") and "0.5" not in flags["mnli, seed 1"]
-    assert flags["mnli -> pawsx, seed 1"].endswith("--learning_rate 0.5")
+    given = {stage["name"]: stage["inputs"]["arguments"] for stage in stages}
+    assert given["mnli, seed 1"]["max_steps"] == 1 and given["mnli, seed 1"]["learning_rate"] != 0.5
+    (of_target,) = given["mnli -> pawsx, seed 1"]
+    assert of_target["max_steps"] == 2 and of_target["learning_rate"] == 0.5
+
+
+@pytest.mark.slow
+def test_shards_make_the_table_of_one(world, monkeypatch, tmp_path, capsys):
+    rows = ["--intermediate", "mnli", "mnli[de]+mlm", "--targets", "pawsx", "tatoeba", "--languages", "en", "de"]
+    recipe(monkeypatch, tmp_path / "one", *rows)
+    for part in ("1/2", "2/2"):
+        capsys.readouterr()
+        recipe(monkeypatch, tmp_path / "two", *rows, "--shard", part)
+        assert ("not done yet" in (tmp_path / "two" / "report.md").read_text()) == (part == "1/2")
+    for name in ("report.json", "validation-targets.png"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_best_rows_and_few_shots(world, monkeypatch, tmp_path):
+    arguments = ["--intermediate", "mnli", "--targets", "pawsx", "--split", "validation", "test", "--languages", "de"]
+    recipe(monkeypatch, tmp_path, *arguments, "--target-train-languages", "de", "--shots", 4, "--adapt", "frozen")
+    page = (tmp_path / "report.md").read_text()
+    assert "The best intermediate task for each target" in page and "| pawsx | " in page
+    assert "One seed says nothing of chance" in page
+
+
+def test_a_plan_runs_nothing(world, monkeypatch, tmp_path, capsys):
+    recipe(monkeypatch, tmp_path / "out", "--targets", "pawsx", "tatoeba", "--languages", "de", "--plan")
+    printed = capsys.readouterr().out
+    assert "mnli -> pawsx, seed 1" in printed and "still to run" in printed and "parameters without" in printed
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("preset", ["demo", "paper", "xtreme"])
+def test_presets(preset, tmp_path):
+    names = runpy.run_path(RECIPE, run_name="recipe")
+    options, given = names["parse"](["--preset", preset, "--target.learning_rate", "0.25", "--output", str(tmp_path)])
+    options.encoder = str(SHARED / "models" / "tiny-xlm") if SHARED.is_dir() else pytest.skip("needs an encoder")
+    made = names["recipe_of"](options, given)
+    assert made.target["learning_rate"] == 0.25, "what is given goes before the preset"
+    assert all(more.get("learning_rate", 0.25) == 0.25 for more in made.by_task.values())
+    if preset == "paper":
+        assert made.intermediate["learning_rate"] == 1e-5 and made.patience == 30 and made.eval_examples == 500
+        assert made.by_task["udpos"]["num_train_epochs"] == 10 and "mnli[de,ru,sw]" in options.intermediate
+    if preset == "xtreme":
+        assert made.by_task["squad_v1"]["warmup_steps"] == 500 and made.max_length["mnli"] == 128
+    assert set(jx.XSTILTS_INTERMEDIATE) | {"all", "all+mlm"} <= set(options.intermediate)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +142,9 @@ def test_flags_hold_for_one_stage(world, monkeypatch, tmp_path):
         (["--target.seed=3"], "Use --seeds"),
         (["--learning_rat", "1"], "--learning_rat"),
         (["--inter", "mnli"], "--inter"),
+        (["--intermediate", "mnli["], "is no row"),
+        (["--shard", "3/2"], "the part must be 1 to 2"),
+        (["--shots", "5"], "--target-train-languages"),
         (["--intermediate", "mnlli"], "Did you mean 'mnli'"),
         (["--targets", "xnil"], "Did you mean 'xnli'"),
     ],
@@ -159,6 +208,6 @@ def test_recipe_on_real_rows(monkeypatch, tmp_path):
 
 
 def test_examples_use_public_names_only():
-    for path in (ROOT / "examples").glob("*.py"):
+    for path in (ROOT / "examples").rglob("*.py"):
         assert not re.search(r"^\s*(from|import) jiantx\.", path.read_text(), re.M), path
     assert os.access(ROOT / ".ci" / "run", os.X_OK)

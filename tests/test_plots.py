@@ -121,3 +121,36 @@ def test_the_public_functions_are_what_the_methods_call(tmp_path):
     plots.heatmap(report.compare(report.where(intermediate="none")), tmp_path / "a.png")
     plots.scores(report.where(intermediate="none"), tmp_path / "b.png")
     assert len(os.listdir(tmp_path)) == 2
+
+
+def test_gaps_are_english_minus_the_other_languages(tmp_path, monkeypatch):
+    def score(row, task, language, value):
+        return Score(task, "test", language, MAIN, value, 10, {"intermediate": row, "seed": 1})
+
+    report = Report(
+        [
+            score(row, task, code, value + plus)
+            for row, plus in (("none", 0), ("mnli", 3))
+            for task, code, value in (("xnli", "en", 80), ("xnli", "de", 70), ("xnli", "sw", 60), ("tatoeba", "sw", 5))
+        ]
+    )
+    assert plots.transfer_gaps(report) == {"none": (80, 65), "mnli": (83, 68)}, "a task without English has no gap"
+    texts = drawn_texts(monkeypatch)
+    report.plot_gaps(tmp_path / "a.png")
+    assert {"none", "mnli", "15.0", "English", "other languages"} <= set(texts)
+    with pytest.raises(ValueError, match="in English and in another language"):
+        report.where(language="sw").plot_gaps(tmp_path / "b.png")
+
+
+@pytest.mark.parametrize("log_x", [False, True])
+def test_points(log_x, tmp_path, monkeypatch):
+    texts = drawn_texts(monkeypatch)
+    series = {
+        "mnli": [plots.Point(10.0, 1.0, 0.5, "small"), plots.Point(1000.0, -2.0, 0.1, "large")],
+        "squad": [plots.Point(10.0, 0.0)],
+    }
+    options = {"x": "parameters", "y": "gain, points", "log_x": log_x, "lines": {"fit": ([10, 1000], [1, 0])}}
+    for name in ("a", "b"):
+        plots.plot_points(series, tmp_path / f"{name}.svg", title="Gain by size", **options)
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    assert {"mnli", "squad", "fit", "small", "large", "parameters", "gain, points", "Gain by size"} <= set(texts)

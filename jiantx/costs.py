@@ -1,0 +1,173 @@
+"""What a plan will cost before it runs: tokens, floating-point operations, and seconds by a short measurement."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, TrainingArguments
+
+from jiantx.attention import encoder_class
+from jiantx.features import encode_examples
+from jiantx.model import MultitaskConfig, MultitaskModel
+from jiantx.recipe import PAPER_CAP, Cell, Recipe, row_tasks
+from jiantx.sampling import Sampler, Sampling
+from jiantx.stages import Stage
+from jiantx.task import Task
+
+_SAMPLE = 100  # rows that stand for all of a split
+_MEASURED = 1024  # tokens of a measured step
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A stage: tokens that it trains on and scores, and whether it is done and costs nothing any more."""
+
+    stage: str
+    done: bool
+    trained: int
+    scored: int
+
+
+@dataclass(frozen=True)
+class Costs:
+    """The costs of a plan. parameters: of the encoder, without embeddings; seconds: of a token, trained and scored."""
+
+    stages: tuple[Cost, ...]
+    parameters: int
+    seconds: tuple[float, float]
+    device: str
+
+    def flops(self, cost: Cost) -> float:
+        """6 N a trained token, 2 N a scored one (Kaplan et al. 2020, 2001.08361)."""
+        return self.parameters * (6.0 * cost.trained + 2.0 * cost.scored)
+
+    def hours(self, cost: Cost) -> float:
+        """By the measured tokens a second."""
+        return (cost.trained * self.seconds[0] + cost.scored * self.seconds[1]) / 3600
+
+    def to_text(self) -> str:
+        """A line a stage, and the sum of what is not done."""
+        left = [cost for cost in self.stages if not cost.done]
+        width = max([len("still to run"), *(len(cost.stage) for cost in self.stages)])
+        lines = [f"{'stage':{width}}  {'trained tokens':>15} {'scored tokens':>15} {'FLOPs':>9} {'hours':>7}"]
+        for cost in self.stages:
+            numbers = f"{cost.trained:>15,} {cost.scored:>15,} {self.flops(cost):>9.1e} {self.hours(cost):>7.2f}"
+            lines.append(f"{cost.stage:{width}}  {'done' if cost.done else numbers}")
+        whole = (sum(c.trained for c in left), sum(c.scored for c in left), sum(map(self.flops, left)))
+        hours = sum(map(self.hours, left))
+        lines.append(f"{'still to run':{width}}  {whole[0]:>15,} {whole[1]:>15,} {whole[2]:>9.1e} {hours:>7.2f}")
+        rates = " and ".join(f"{1 / each:,.0f}" for each in self.seconds)
+        return "\n".join(lines) + (
+            f"\n\n{self.parameters:,} parameters without embeddings; {rates} tokens a second trained and scored, as "
+            f"measured on this machine's {self.device}: the hours are of one process, without loading, reading, "
+            f"optimizer and checkpoints. Tokens are estimated from {_SAMPLE} rows of each split.\n"
+        )
+
+
+def estimate_costs(recipe: Recipe, plan: Mapping[Cell, Stage]) -> Costs:
+    """Estimate what the stages of a plan cost. It reads some rows and runs a few steps of the encoder's shape."""
+    stages, sizes, found = recipe.stages(plan), _Sizes(recipe), {}
+    for cell, stage in plan.items():
+        course = recipe.course(cell.targets[0])
+        trained = sum(
+            sizes.trained([task], {**recipe.target, **recipe.by_task.get(task.name, {})}, most) for task, most in course
+        )
+        scored = sum(
+            sizes.of(task, split, code)[1]
+            for task in cell.targets
+            for split in recipe.splits
+            for code in recipe.scored(task, split)
+        )
+        for before in stage.after:
+            tokens = sizes.trained(row_tasks(cell.row), recipe.intermediate, None)
+            found[before.key] = Cost(before.name, stages.done(before), tokens, 0)
+        found[stage.key] = Cost(stage.name, stages.done(stage), trained, int(scored))
+    config = AutoConfig.from_pretrained(recipe.encoder)
+    bf16 = bool(recipe.target.get("bf16") or recipe.intermediate.get("bf16"))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return Costs(tuple(found.values()), parameter_count(config), measured_seconds(config, bf16, device), device)
+
+
+def parameter_count(config: PreTrainedConfig) -> int:
+    """Parameters of an encoder without its embeddings, counted without making it."""
+    with torch.device("meta"):
+        return int(encoder_class(config)._from_config(config).num_parameters(exclude_embeddings=True))
+
+
+def measured_seconds(config: PreTrainedConfig, bf16: bool, device: str) -> tuple[float, float]:
+    """Seconds of a token, trained (forward and backward) and scored, of an encoder of this shape: medians of three."""
+    head = {"type": "classification", "labels": ["a", "b"], "multi_label": False}
+    model = MultitaskModel(MultitaskConfig(encoder=config, heads={"head": head})).to(device)
+    model._choose_path("auto")
+    length = 128
+    count = _MEASURED // length
+    batch: dict[str, Any] = {
+        "input_ids": torch.randint(5, config.vocab_size, (_MEASURED,), device=device),
+        "position_ids": torch.arange(length, device=device).repeat(count),
+        "lengths": torch.full((count,), length, device=device),
+        "labels": torch.zeros(count, dtype=torch.long, device=device),
+        "longest": length,
+        "head": "head",
+    }
+
+    def seconds(training: bool) -> float:
+        times = []
+        for _ in range(4):
+            started = time.perf_counter()
+            with torch.autocast(device, torch.bfloat16) if bf16 else nullcontext():
+                loss = model(**batch).loss
+            if training:
+                loss.backward()
+                model.zero_grad()
+            float(loss.detach())  # waits for the device
+            times.append(time.perf_counter() - started)
+        return statistics.median(times[1:]) / _MEASURED
+
+    trained = seconds(True)
+    with torch.inference_mode():
+        return trained, seconds(False)
+
+
+_TELLING = {"max_steps", "num_train_epochs", "per_device_train_batch_size", "gradient_accumulation_steps"}
+
+
+class _Sizes:
+    """Features and tokens of splits, from a sample of their rows, each sampled once."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe, self.tokenizer = recipe, AutoTokenizer.from_pretrained(recipe.encoder)
+        self.of_a_row: dict[tuple[Any, ...], tuple[float, float]] = {}
+
+    def trained(self, tasks: Sequence[Task], arguments: Mapping[str, Any], most: int | None) -> int:
+        """Tokens of a training."""
+        told = {name: value for name, value in arguments.items() if name in _TELLING}
+        args = TrainingArguments(output_dir="unused", report_to="none", **told)
+        most = most or self.recipe.max_train_examples
+        found = {t.name: {c: self.of(t.training_form, "train", c, most) for c in t.train_languages} for t in tasks}
+        sizes = {name: {code: max(1, int(size)) for code, (size, _) in by.items()} for name, by in found.items()}
+        sampling, batch = Sampling(cap=PAPER_CAP), args.per_device_train_batch_size * args.gradient_accumulation_steps
+        epoch = Sampler(sampling, sizes, batch_size=batch, seed=0).steps_per_epoch
+        steps = args.max_steps if args.max_steps > 0 else math.ceil(args.num_train_epochs * epoch)
+        totals = {name: sum(by.values()) for name, by in sizes.items()}
+        shares = sampling.probabilities(totals)
+        tokens = {name: sum(tokens for _, tokens in by.values()) / totals[name] for name, by in found.items()}
+        return int(steps * batch * sum(shares[name] * tokens[name] for name in totals))
+
+    def of(self, task: Task, split: str, language: str, most: int | None = None) -> tuple[float, float]:
+        """Features and tokens of a split, or of so many rows of it."""
+        rows = task.rows(split, language)
+        key = (task.name, task.max_length, split, language)
+        if key not in self.of_a_row:
+            some = rows.select(range(0, len(rows), max(1, len(rows) // _SAMPLE)))
+            table = encode_examples(task, list(task.examples(split, language, rows=some)), self.tokenizer)
+            self.of_a_row[key] = (len(table) / len(some), sum(map(len, table["input_ids"][:])) / len(some))
+        count = min(most or len(rows), len(rows))
+        features, tokens = self.of_a_row[key]
+        return features * count, tokens * count

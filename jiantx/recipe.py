@@ -1,0 +1,339 @@
+"""The recipe of Phang et al. 2020 (arXiv 2005.13013) as stages: encoder -> intermediate tasks -> target -> scores."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Literal
+
+from transformers import EarlyStoppingCallback, ProgressCallback, TrainingArguments, set_seed
+
+import jiantx
+from jiantx.evaluation import evaluate
+from jiantx.model import MultitaskModel
+from jiantx.report import MAIN, Report, Score
+from jiantx.sampling import Sampling, subset
+from jiantx.sources import DataError, Rows, data_root
+from jiantx.stages import Stage, Stages, fingerprint
+from jiantx.task import Task, get_task
+from jiantx.tasks.benchmarks import XSTILTS_INTERMEDIATE
+from jiantx.trainer import Trainer
+
+BASELINE = "none"
+_PAPER_ROWS = 500  # of English development, as in the paper's code
+PAPER_CAP = 2**17  # tasks that train jointly are drawn in proportion to their rows, counted up to this
+QUIET = {"report_to": "none", "save_strategy": "no", "logging_strategy": "no"}
+_ROW = re.compile(r"([a-z0-9_]+)(?:\[([\w\-, ]+)\])?")
+
+
+def row_tasks(words: str) -> list[Task]:
+    """The tasks of a row: `mnli+squad_v1` both, `all` the paper's nine, `mnli[en,de]` in these languages.
+
+    ValueError for words that are no row, LookupError for a name that is no task.
+
+    >>> [task.name for task in row_tasks("mnli[de]+mlm")]
+    ['mnli', 'mlm']
+    """
+    found: dict[str, Task] = {}
+    if words == BASELINE:
+        return []
+    for part in re.split(r"\+(?![^\[]*\])", words):
+        match = _ROW.fullmatch(part)
+        if match is None:
+            raise ValueError(f"{words!r} is no row: write tasks joined by +, languages in brackets: mnli[en,de]+mlm.")
+        name, languages = match.groups()
+        for task in map(get_task, XSTILTS_INTERMEDIATE if name == "all" else [name]):
+            # plain text needs no labels: without a word it is that of all languages that are there
+            codes = languages.split(",") if languages else task.languages("train") if task.gold == "" else ()
+            if codes:
+                task = task.replace(train_languages=tuple(code.strip() for code in codes))
+            if task.name in found:
+                raise ValueError(f"The row {words!r} names {task.name} twice.")
+            found[task.name] = task
+    return list(found.values())
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A place in the table: a row, a seed, and targets that are trained alike."""
+
+    row: str
+    seed: int
+    names: tuple[str, ...]
+    targets: tuple[Task, ...] = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What all rows of a table share: the encoder, how it is trained, what is scored, where results are kept.
+
+    intermediate, target: `TrainingArguments` of the two kinds of training, by name; by_task: more of them for the
+    training of a target, by the name of what is trained (`squad_v1`, for xquad); max_length: tokens, by that name.
+    patience: evaluations without a gain that end a training early; eval_examples: development rows that these score, and
+    that tell at the end whether a run failed (500). splits, languages: what is scored.
+    train_languages, shots: after English, go on with so many rows of each of these languages (with shots None: train in
+    them instead). adapt: what is trained of the encoder of a target: all, a "lora" of rank 8, or nothing ("frozen").
+
+    >>> Recipe(encoder="xlm-roberta-base", output="runs").run(["mnli"], ["xnli"]).mean()  # doctest: +SKIP
+    """
+
+    encoder: str | os.PathLike[str]
+    output: str | os.PathLike[str]
+    intermediate: Mapping[str, Any] = field(default_factory=dict)
+    target: Mapping[str, Any] = field(default_factory=dict)
+    by_task: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    max_length: Mapping[str, int] = field(default_factory=dict)
+    patience: int | None = None
+    eval_examples: int | None = None
+    splits: tuple[str, ...] = ("validation",)
+    languages: tuple[str, ...] | None = None
+    max_train_examples: int | None = None
+    train_languages: tuple[str, ...] = ()
+    shots: int | None = None
+    adapt: Literal["full", "lora", "frozen"] = "full"
+
+    def run(self, rows: Sequence[str], targets: Sequence[str | Task], *, seeds: int = 1) -> Report:
+        """Run what is not done of a table, and give its scores, tagged with `intermediate` (the row) and `seed`."""
+        plan = self.plan(rows, targets, seeds=seeds)
+        self.stages(plan).run()
+        return self.report(plan)
+
+    def plan(self, rows: Sequence[str], targets: Sequence[str | Task], *, seeds: int = 1) -> dict[Cell, Stage]:
+        """The stage of each cell, those before it inside; targets that are trained alike share one."""
+        groups: dict[tuple[Any, ...], list[Task]] = {}
+        for target in targets:
+            task = get_task(target) if isinstance(target, str) else target
+            course = self.course(task)
+            if course:
+                task = task.replace(max_length=self.max_length.get(course[-1][0].name, task.max_length))
+            groups.setdefault(tuple(_named(task for task, _ in course)) or (task.name,), []).append(task)
+        return {
+            Cell(words, seed, tuple(t.name for t in group), tuple(group)): self._target_stage(words, seed, group)
+            for seed in range(1, seeds + 1)
+            for words in dict.fromkeys([BASELINE, *rows])
+            for group in groups.values()
+        }
+
+    def stages(self, plan: Mapping[Cell, Stage]) -> Stages:
+        """The stages of a plan in their order, each once."""
+        return Stages(Path(self.output), plan.values())
+
+    def report(self, plan: Mapping[Cell, Stage]) -> Report:
+        """The scores of the cells that are done."""
+        stages, found = self.stages(plan), Report()
+        for cell, stage in plan.items():
+            if stages.done(stage):
+                scores = Report.from_json(stages.folder_of(stage) / "report.json")
+                found += scores.with_tags(intermediate=cell.row, seed=cell.seed)
+        return found
+
+    def course(self, target: Task) -> list[tuple[Task, int | None]]:
+        """What fine-tunes a target, in order, each with the most rows of a language that it takes (None: all)."""
+        own = target.training_tasks()
+        own = tuple(t.replace(max_length=self.max_length.get(t.name, t.max_length)) for t in own)
+        shot = [(task.replace(train_languages=self.train_languages), self.shots) for task in own]
+        if not self.train_languages:
+            return [(task, None) for task in own]
+        return shot if self.shots is None else [*((task, None) for task in own), *shot]
+
+    # --- the stages ---
+
+    def _intermediate_stage(self, words: str, seed: int) -> Stage:
+        """Train the encoder on one task, or jointly on several; keep the encoder only."""
+        tasks = row_tasks(words)
+
+        def run(folder: Path, before: Sequence[Path]) -> None:
+            set_seed(seed)
+            model = MultitaskModel.from_pretrained(self.encoder, tasks)
+            self._train(model, tasks, folder, self.intermediate, seed, None)
+            model.save_encoder(folder / "encoder")
+
+        facts = self._facts(seed) | {"trained": _named(tasks), "arguments": dict(self.intermediate)}
+        return Stage(f"{words}, seed {seed}", facts, run)
+
+    def _target_stage(self, words: str, seed: int, targets: Sequence[Task]) -> Stage:
+        """Train a fresh copy of the intermediate encoder, with new heads, as its targets are trained; score them.
+
+        What has nothing to train on, such as sentence retrieval, is scored on the intermediate encoder as it is.
+        """
+        after = () if words == BASELINE else (self._intermediate_stage(words, seed),)
+        course = self.course(targets[0])
+        scored = {
+            task.name: {split: self.scored(task, split) for split in self.splits if self.scored(task, split)}
+            for task in targets
+        }
+        arguments = [{**self.target, **self.by_task.get(task.name, {})} for task, _ in course]
+
+        def run(folder: Path, before: Sequence[Path]) -> None:
+            set_seed(seed)
+            start = before[0] / "encoder" if before else self.encoder
+            known = {task.name: task for task in (*(task for task, _ in course), *targets)}
+            model = MultitaskModel.from_pretrained(start, list(known.values()), heads="new")
+            for number, (task, most) in enumerate(course):
+                model = self._fine_tune(model, task, folder / f"{number}-{task.name}", arguments[number], seed, most)
+            report = Report(self._development(model, course[-1][0], seed) if course else ())
+            for target in targets:
+                for split, languages in scored[target.name].items():
+                    report += evaluate(model, [target], split=split, languages=languages)
+            report.to_json(folder / "report.json")
+
+        facts = self._facts(seed) | {"trained": _named([task for task, _ in course]), "arguments": arguments}
+        facts |= {"targets": _named(targets), "scored": scored}
+        facts |= {"shots": self.shots, "adapt": self.adapt} if course else {}
+        return Stage(f"{words} -> {'+'.join(scored)}, seed {seed}", facts, run, after)
+
+    def scored(self, task: Task, split: str) -> list[str]:
+        """The languages of a split that are scored."""
+        return [code for code in task.languages(split) if code in (self.languages or [code])]
+
+    def _facts(self, seed: int) -> dict[str, Any]:
+        """All that a stage's result depends on, beside what it trains and the stages before it."""
+        return {
+            "seed": seed,
+            "max_train_examples": self.max_train_examples,
+            "patience": self.patience,
+            "eval_examples": self.eval_examples,
+            "encoder": fingerprint(self.encoder),
+            "data_root": str(data_root()),
+            "version": jiantx.__version__,
+        }
+
+    def _fine_tune(
+        self, model: MultitaskModel, task: Task, folder: Path, arguments: Mapping[str, Any], seed: int, most: int | None
+    ) -> MultitaskModel:
+        """Train a target's head, and as much of the encoder as `adapt` says."""
+        if self.adapt == "lora":
+            from peft import get_peft_model
+
+            adapted: Any = get_peft_model(model, model.lora_config())  # type: ignore[arg-type]
+            self._train(adapted, [task], folder, arguments, seed, most)
+            merged: MultitaskModel = adapted.merge_and_unload()
+            return merged
+        model.encoder.requires_grad_(self.adapt == "full")
+        self._train(model, [task], folder, arguments, seed, most)
+        return model
+
+    def _train(
+        self,
+        model: MultitaskModel,
+        tasks: Sequence[Task],
+        folder: Path,
+        arguments: Mapping[str, Any],
+        seed: int,
+        most: int | None,
+    ) -> None:
+        """Train on tasks in their training languages; a run that was stopped goes on from its last checkpoint."""
+        args = TrainingArguments(output_dir=str(folder), seed=seed, **{**QUIET, **arguments})
+        most = most or self.max_train_examples
+        trainer = Trainer(
+            model,
+            args,
+            tasks=tasks,
+            sampling=Sampling(cap=PAPER_CAP, max_examples={task.name: most for task in tasks} if most else None),
+            eval_tasks=[_some(task, self.eval_examples, seed, task.train_languages) for task in tasks],
+            callbacks=[EarlyStoppingCallback(self.patience)] if self.patience else None,
+        )
+        if not args.disable_tqdm:
+            trainer.remove_callback(ProgressCallback)
+            trainer.add_callback(_Bar)
+        trainer.train(resume_from_checkpoint=args.save_strategy != "no")
+
+    def _development(self, model: MultitaskModel, task: Task, seed: int) -> Iterator[Score]:
+        """The main score on English development rows and, where it is an accuracy, what guessing the commonest has."""
+        if task.candidates is not None or "en" not in task.languages("validation"):
+            return  # a corpus would be encoded for this alone
+        task = _some(task, self.eval_examples or _PAPER_ROWS, seed, ["en"])
+        try:
+            report = evaluate(model, [task], languages=["en"])
+        except DataError:  # no labels there
+            return
+        (record,) = [record for record in report if record.metric == MAIN]
+        yield replace(record, metric=DEVELOPMENT)
+        if [metric.__name__ for metric in task.metrics] == ["accuracy"]:
+            gold = Counter(task.reference(example) for example in task.examples("validation", "en"))
+            yield replace(record, metric=CHANCE, value=100 * max(gold.values()) / gold.total())
+
+
+def _named(tasks: Iterable[Task]) -> list[tuple[Any, ...]]:
+    """What tells tasks of one registry apart here."""
+    return [(task.name, *task.train_languages, task.max_length) for task in tasks]
+
+
+def _some(task: Task, most: int | None, seed: int, languages: Iterable[str]) -> Task:
+    """The task with at most so many development rows of each of these languages, chosen at random."""
+    if most is None:
+        return task
+    rows = {code: task.rows("validation", code) for code in languages if code in task.languages("validation")}
+    for code, part in rows.items():
+        rows[code] = part.select(subset(seed, task.name, code, len(part), min(most, len(part))))
+    return task.replace(source=Rows({"validation": rows} if rows else {}))
+
+
+DEVELOPMENT, CHANCE = "development", "chance"  # metrics beside the main score: of what a target was trained on
+
+
+def failed_runs(report: Report) -> dict[tuple[str, int], list[str]]:
+    """(row, seed) -> what it was trained on without learning: not above guessing (95 %, one-sided) in development."""
+    scores = {(r.task, *_run(r)): r.value for r in report if r.metric == DEVELOPMENT}
+    found: dict[tuple[str, int], list[str]] = {}
+    for record in report:
+        if record.metric == CHANCE:
+            share = record.value / 100
+            noise = 164.5 * math.sqrt(share * (1 - share) / record.examples)
+            if scores[record.task, *_run(record)] <= record.value + noise:
+                found.setdefault(_run(record), []).append(record.task)
+    return found
+
+
+def without_failed(report: Report, targets: Iterable[Task]) -> Report:
+    """The scores without those of runs that failed, where other seeds of the row have not."""
+    trained = {target.name: {task.name for task in target.training_tasks()} for target in targets}
+    failed = failed_runs(report)
+    seeds = {record.tags["seed"] for record in report}
+
+    def lost(record: Score) -> bool:
+        words, seed = _run(record)
+        bad = {s for s in seeds if trained.get(record.task, set()) & set(failed.get((words, int(s)), ()))}
+        return seed in bad and bad != seeds
+
+    return Report(record for record in report if not lost(record))
+
+
+def best_rows(report: Report, targets: Sequence[Task]) -> dict[str, str]:
+    """Target -> the row that is best in development; a target without such rows takes the one that is best elsewhere.
+
+    A target's development score is its mean over the languages of its validation split, where the report has another
+    split too; else that of what it was trained on, in English.
+    """
+    rows = list(dict.fromkeys(str(record.tags["intermediate"]) for record in report))
+    own = report.where(split="validation", metric=MAIN)
+    tested = {record.task for record in report if record.split != "validation"}
+    course = {target.name: [task.name for task in target.training_tasks()][-1:] for target in targets}
+    scores: dict[str, dict[str, float]] = {}
+    for name, trained in course.items():
+        chosen = [r for r in own if r.task == name and name in tested]
+        chosen = chosen or [r for r in report if r.metric == DEVELOPMENT and r.task in trained]
+        of_row = {row: [r.value for r in chosen if r.tags["intermediate"] == row] for row in rows}
+        if all(of_row.values()):
+            scores[name] = {row: fmean(values) for row, values in of_row.items()}
+    if not scores:
+        return {}
+    everywhere = {row: fmean(by_row[row] for by_row in scores.values()) for row in rows}
+    return {name: max(rows, key=scores.get(name, everywhere).__getitem__) for name in course}
+
+
+def _run(record: Score) -> tuple[str, int]:
+    return str(record.tags["intermediate"]), int(record.tags["seed"])
+
+
+class _Bar(ProgressCallback):
+    """The progress bar alone, without a line for every log."""
+
+    def on_log(self, *args: Any, **kwargs: Any) -> None:
+        pass

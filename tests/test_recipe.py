@@ -1,0 +1,252 @@
+"""Rows, courses and stages of the recipe; what failed, what is best; what it costs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import jiantx as jx
+from jiantx import recipe as module
+from jiantx.costs import parameter_count
+from jiantx.recipe import CHANCE, DEVELOPMENT
+from jiantx.report import MAIN
+from jiantx.task import get_task
+
+STEPS: dict[str, Any] = {"max_steps": 1, "per_device_train_batch_size": 4, "disable_tqdm": True}
+
+
+@pytest.fixture
+def tiny(tiny_tasks: dict[str, jx.Task], monkeypatch: pytest.MonkeyPatch) -> dict[str, jx.Task]:
+    """Tiny tasks by their names, as if they were registered."""
+    known = {task.name: task for task in tiny_tasks.values()}
+    known["moods"] = known["mood"].replace(name="moods", train_on=("mood",), head="mood")
+
+    def look_up(name: str) -> jx.Task:
+        return known[name] if name in known else get_task(name)
+
+    monkeypatch.setattr(module, "get_task", look_up)
+    monkeypatch.setattr("jiantx.task.get_task", look_up)
+    return known
+
+
+@pytest.fixture
+def recipe(encoder_folder: Any, tmp_path: Path) -> jx.Recipe:
+    return jx.Recipe(encoder=encoder_folder(), output=tmp_path / "out", intermediate=STEPS, target=STEPS)
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+def test_rows() -> None:
+    def read(words: str) -> list[tuple[str, tuple[str, ...]]]:
+        return [(task.name, task.train_languages) for task in jx.row_tasks(words)]
+
+    assert read("none") == []
+    assert read("mnli[en, de]+squad_v1") == [("mnli", ("en", "de")), ("squad_v1", ("en",))]
+    assert [name for name, _ in read("all")] == list(jx.XSTILTS_INTERMEDIATE)
+    assert len(read("all+mlm")) == 10
+
+
+def test_plain_text_is_of_all_languages_that_are_there(tmp_path: Path) -> None:
+    (tmp_path / "mlm").mkdir()
+    for code in ("en", "sw"):
+        (tmp_path / "mlm" / f"{code}.train.txt").write_text("some text\n")
+    jx.data_root(tmp_path)
+    assert jx.row_tasks("mnli+mlm")[1].train_languages == ("en", "sw")
+    assert jx.row_tasks("mnli+mlm[sw]")[1].train_languages == ("sw",)
+
+
+@pytest.mark.parametrize("words", ["", "mnli+", "mnli[", "mnli[]", "mnli]de[", "MNLI", "mnli+mnli", "all+mnli"])
+def test_what_is_no_row(words: str) -> None:
+    with pytest.raises(ValueError, match=r"no row|names mnli twice"):
+        jx.row_tasks(words)
+
+
+def test_unknown_task_of_a_row() -> None:
+    with pytest.raises(LookupError, match="mnli"):
+        jx.row_tasks("mnlli")
+
+
+# --- plans and runs --------------------------------------------------------------------------------------------------
+
+
+def test_a_table_runs_once(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
+    targets = [tiny["mood"], tiny["moods"], tiny["pairing"]]
+    plan = recipe.plan(["stars"], targets, seeds=2)
+    assert [(cell.row, cell.seed, cell.names) for cell in plan] == [
+        (row, seed, names)
+        for seed in (1, 2)
+        for row in ("none", "stars")
+        for names in (("mood", "moods"), ("pairing",))
+    ], "targets that are trained alike share a stage"
+    assert len(recipe.stages(plan).stages) == 2 * (1 + 2 * 2)
+    report = recipe.run(["stars"], targets, seeds=2)
+    scores = report.where(metric=MAIN)
+    assert {(r.task, r.language) for r in scores} == {
+        *((task, code) for task in ("mood", "moods") for code in ("en", "de", "zh")), ("pairing", "en"),
+    }  # fmt: skip
+    assert {(r.tags["intermediate"], r.tags["seed"]) for r in scores} == {
+        (w, s) for w in ("none", "stars") for s in (1, 2)
+    }
+    assert {r.metric for r in report if r.task == "mood"} >= {DEVELOPMENT, CHANCE}
+    stages = recipe.stages(plan)
+    before = stages.timings()
+    assert list(recipe.run(["stars"], targets, seeds=2)) == list(report) and stages.timings() == before
+
+
+def test_inputs_tell_recipes_apart(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
+    import dataclasses
+
+    def keys(**changes: Any) -> set[str]:
+        changed = dataclasses.replace(recipe, **changes)
+        return {stage.key for stage in changed.stages(changed.plan(["stars"], [tiny["mood"]])).stages}
+
+    for changes in (
+        {"target": {**STEPS, "learning_rate": 1.0}},
+        {"by_task": {"mood": {"learning_rate": 1.0}}},
+        {"max_length": {"mood": 64}},
+        {"languages": ("de",)},
+        {"splits": ("train",)},
+        {"adapt": "lora"},
+        {"shots": 3, "train_languages": ("en",)},
+    ):
+        assert len(keys() - keys(**changes)) == 2, f"{changes}: two target stages, not the intermediate one"
+    for changes in ({"max_train_examples": 3}, {"eval_examples": 3}, {"patience": 3}):
+        assert not keys() & keys(**changes)
+    assert len(keys() - keys(by_task={"pairs": {"learning_rate": 1.0}})) == 0, "of another training"
+
+
+@pytest.mark.parametrize("adapt", ["full", "lora", "frozen"])
+def test_what_a_target_trains(
+    adapt: Any, recipe: jx.Recipe, tiny: dict[str, jx.Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dataclasses
+
+    seen: list[jx.MultitaskModel] = []
+    score = module.evaluate
+    monkeypatch.setattr(module, "evaluate", lambda model, *a, **k: seen.append(model) or score(model, *a, **k))
+    arguments = {**STEPS, "learning_rate": 0.05}
+    mine = dataclasses.replace(recipe, adapt=adapt, target=arguments)
+    mine.run([], [tiny["mood"]])
+    start = jx.MultitaskModel.from_pretrained(recipe.encoder, [tiny["mood"]]).encoder.state_dict()
+    moved = {name for name, value in seen[-1].encoder.state_dict().items() if not torch.equal(value, start[name])}
+    if adapt == "frozen":
+        assert not moved
+    elif adapt == "lora":
+        assert moved and all("attention" in name or "query" in name or "value" in name for name in moved)
+    else:
+        assert any("word_embeddings" in name for name in moved)
+
+
+def test_courses(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
+    import dataclasses
+
+    def course(**changes: Any) -> list[tuple[str, tuple[str, ...], int | None]]:
+        found = dataclasses.replace(recipe, **changes).course(tiny["moods"])
+        return [(task.name, task.train_languages, most) for task, most in found]
+
+    assert course() == [("mood", ("en",), None)]
+    assert course(train_languages=("de", "zh")) == [("mood", ("de", "zh"), None)]
+    assert course(train_languages=("de",), shots=5) == [("mood", ("en",), None), ("mood", ("de",), 5)]
+    assert recipe.course(tiny["mood"].replace(source=jx.Rows({"test": {"de": []}}))) == []
+
+
+def test_a_stopped_training_ends_early_and_keeps_the_best(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
+    import dataclasses
+
+    arguments = {
+        **STEPS, "max_steps": 50, "learning_rate": 0.0, "eval_strategy": "steps", "eval_steps": 1,
+        "save_strategy": "steps", "save_steps": 1, "load_best_model_at_end": True, "save_total_limit": 1,
+    }  # fmt: skip
+    mine = dataclasses.replace(recipe, target=arguments, patience=2, eval_examples=4)
+    plan = mine.plan([], [tiny["mood"]])
+    mine.stages(plan).run()
+    (stage,) = plan.values()
+    folder = mine.stages(plan).folder_of(stage)
+    states = sorted(folder.rglob("trainer_state.json"), key=lambda path: path.stat().st_mtime)
+    assert json.loads(states[-1].read_text())["global_step"] == 3, "one evaluation, and two without a gain"
+
+
+# --- what is said of a report ----------------------------------------------------------------------------------------
+
+
+def score(row: str, seed: int, value: float, task: str = "xnli", metric: str = MAIN, **more: Any) -> jx.Score:
+    fields = {"split": "validation", "language": "en", "examples": 100, **more}
+    return jx.Score(task, metric=metric, value=value, tags={"intermediate": row, "seed": seed}, **fields)
+
+
+def test_failed_runs_are_told_apart() -> None:
+    records = []
+    for row, seed, value in (("none", 1, 70.0), ("none", 2, 36.0), ("mnli", 1, 34.0), ("mnli", 2, 33.0)):
+        records += [score(row, seed, value, "mnli", DEVELOPMENT), score(row, seed, 33.0, "mnli", CHANCE)]
+        records += [score(row, seed, value), score(row, seed, value / 2, "udpos")]
+    report = jx.Report(records)
+    assert jx.failed_runs(report) == {("none", 2): ["mnli"], ("mnli", 1): ["mnli"], ("mnli", 2): ["mnli"]}
+    kept = jx.without_failed(report.where(metric=MAIN), [get_task("xnli"), get_task("udpos")])
+    assert list(kept) == [r for r in report if r.metric == MAIN], "what failed is known from the whole report only"
+    kept = jx.without_failed(report, [get_task("xnli"), get_task("udpos")]).where(metric=MAIN, task="xnli")
+    assert [(r.tags["intermediate"], r.tags["seed"]) for r in kept] == [("none", 1), ("mnli", 1), ("mnli", 2)], (
+        "a row that failed with every seed is left as it is: there is nothing else to show"
+    )
+
+
+def test_best_rows_are_chosen_in_development() -> None:
+    records = []
+    for row, dev, test, squad in (("none", 60, 80, 50), ("mnli", 65, 70, 40), ("qqp", 62, 90, 55)):
+        records += [
+            score(row, 1, dev),
+            score(row, 1, test, split="test"),
+            score(row, 1, squad, "squad_v1", DEVELOPMENT),
+        ]
+        records += [score(row, 1, test, "xquad", split="test"), score(row, 1, test, "tatoeba", split="test")]
+    targets = [get_task(name) for name in ("xnli", "xquad", "tatoeba")]
+    assert jx.best_rows(jx.Report(records), targets) == {"xnli": "mnli", "xquad": "qqp", "tatoeba": "qqp"}
+
+
+# --- costs -----------------------------------------------------------------------------------------------------------
+
+
+def test_costs_count_tokens(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
+    import dataclasses
+
+    untrained = jx.Rows({"validation": tiny["pairing"].source.splits["validation"]})
+    targets = [tiny["mood"], tiny["pairing"].replace(source=untrained)]
+    plan = recipe.plan(["stars"], targets)
+    found = jx.estimate_costs(recipe, plan)
+    assert [cost.stage for cost in found.stages] == [stage.name for stage in recipe.stages(plan)]
+    by_stage = {cost.stage: cost for cost in found.stages}
+    assert by_stage["none -> pairing, seed 1"].trained == 0 < by_stage["none -> pairing, seed 1"].scored
+    assert by_stage["stars, seed 1"].scored == 0 < by_stage["stars, seed 1"].trained
+    tokenizer = jx.MultitaskModel.from_pretrained(recipe.encoder, targets).tokenizer
+    from jiantx.features import load_features
+
+    whole = sum(
+        sum(map(len, load_features(tiny["mood"], "validation", code, tokenizer).table["input_ids"][:]))
+        for code in ("en", "de", "zh")
+    )
+    assert by_stage["none -> mood, seed 1"].scored == pytest.approx(whole, abs=3), (
+        "few rows: all of them are the sample"
+    )
+    longer = dataclasses.replace(recipe, intermediate={**STEPS, "max_steps": 10})
+    assert jx.estimate_costs(longer, longer.plan(["stars"], targets)).stages[1:]
+    ten = {c.stage: c for c in jx.estimate_costs(longer, longer.plan(["stars"], targets)).stages}["stars, seed 1"]
+    assert ten.trained == pytest.approx(10 * by_stage["stars, seed 1"].trained, rel=0.2)
+    assert found.flops(ten) == pytest.approx(6 * found.parameters * ten.trained)
+    text = found.to_text()
+    assert "still to run" in text and f"{found.parameters:,}" in text
+    recipe.stages(plan).run()
+    assert all(cost.done for cost in jx.estimate_costs(recipe, plan).stages)
+
+
+def test_parameters_are_counted_without_making_them() -> None:
+    from transformers import XLMRobertaConfig
+
+    large = XLMRobertaConfig(vocab_size=250_002, hidden_size=1024, num_hidden_layers=24, num_attention_heads=16,
+                             intermediate_size=4096, max_position_embeddings=514, type_vocab_size=1)  # fmt: skip
+    # 24 layers of 12 h^2 + 13 h, and the norm of the embeddings' own; no pooler is ever read
+    layers = 24 * (12 * 1024**2 + 13 * 1024)
+    assert parameter_count(large) - layers in (0, 2 * 1024, 1024**2 + 1024, 1024**2 + 3 * 1024)
