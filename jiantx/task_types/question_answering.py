@@ -252,9 +252,10 @@ def _best_spans(table: Any, outputs: Mapping[str, np.ndarray], n_best: int, max_
 
 def _only_best(logits: np.ndarray, outside: np.ndarray, n: int) -> np.ndarray:
     """(rows, places) with -inf outside, and for all but the n largest of each row and their equals."""
-    logits[outside] = -np.inf
+    np.copyto(logits, -np.inf, where=outside)
     place = max(0, logits.shape[1] - n)
-    return np.where(logits >= np.partition(logits, place, axis=1)[:, place, None], logits, -np.inf)
+    np.copyto(logits, -np.inf, where=logits < np.partition(logits, place, axis=1)[:, place, None])
+    return logits
 
 
 def _reached(values: np.ndarray, reach: int) -> np.ndarray:
