@@ -25,19 +25,30 @@ def machine() -> str:
     if info.is_file():
         names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
         name = f"{len(names)} x {names[0]}" if names else name
+    if torch.cuda.is_available():
+        name = f"{torch.cuda.get_device_name()}, {name}"
     return (
         f"{name}, {torch.get_num_threads()} threads; Python {platform.python_version()}, torch {version('torch')}, "
         f"transformers {version('transformers')}; {date.today()}"
     )
 
 
-def matmul_rate(dtype: torch.dtype = torch.float32, size: int = 1024, times: int = 15) -> float:
-    """Floating point operations a second of a square matrix product: the median of a few."""
-    one, other = torch.randn(size, size).to(dtype), torch.randn(size, size).to(dtype)
+def matmul_rate(
+    dtype: torch.dtype = torch.float32, size: int | None = None, times: int = 15, device: str = "cpu"
+) -> float:
+    """Floating point operations a second of a square matrix product: the median of a few.
+
+    size: 1,024, and 8,192 on a GPU, which a small product would not fill.
+    """
+    on_gpu = torch.device(device).type == "cuda"
+    size = size or (8192 if on_gpu else 1024)
+    one, other = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     seconds = []
     for _ in range(times + 2):
         started = time.perf_counter()
         one @ other
+        if on_gpu:
+            torch.cuda.synchronize()
         seconds.append(time.perf_counter() - started)
     return 2 * size**3 / statistics.median(seconds[2:])
 
