@@ -123,7 +123,7 @@ def test_a_gain_is_not_claimed_where_the_interval_holds_zero(gain, word):
     study, noise = functions("linguistic_distance"), np.array([[-0.5], [0.0], [0.5]])
     none = np.array([[50.0, 40.0, 30.0]] * 3)
     related = {("gain, mnli", "order"): [(0.1, -0.5, 0.6)] * 2}
-    text = study.said({"none": none, "mnli": none + gain + noise}, related, "order")
+    text = study.said({"none": none, "mnli": none + gain + noise}, ["de", "es", "zh"], related, "order")
     assert word in text and "no relation is shown" in text
 
 

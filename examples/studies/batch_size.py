@@ -1,7 +1,7 @@
 """How large a batch should intermediate training take, and how should its learning rate follow?
 
     python examples/studies/batch_size.py                               # a small artificial world, in minutes
-    python examples/studies/batch_size.py --data-root hub --encoder xlm-roberta-base --task mnli \\
+    python examples/studies/batch_size.py --data-root hub --encoder xlm-roberta-base --task squad_v1 \\
         --batch-sizes 8 32 128 512 --examples 262144
 
 Every run sees --examples examples at a constant rate, after the same few steps of warm-up, and is scored in development
@@ -222,14 +222,16 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     add("--encoder", help="Hub id or folder (default: the artificial world's own, made on first use)")
     add("--data-root", help="folder, or hub for the Hugging Face Hub (default: the artificial world)")
-    add("--task", default="mnli", help="intermediate task, trained and scored in English (default: mnli)")
+    add("--task", help="intermediate task, trained and scored in English (default: mnli; in the artificial world ccg)")
     add("--batch-sizes", nargs="+", type=int, default=[8, 32, 128], help="each divides the next (default: 8 32 128)")
     add("--base", type=int, default=32, help="the batch size that has the usual rate (default: 32)")
-    add("--examples", type=int, default=8192, help="that every run trains on, about (default: 8192)")
+    add("--examples", type=int, help="of every run, about (default: 131072; in the artificial world 2048)")
     add("--score", type=float, help="to be reached (default: half-way between the least and the best)")
     add("--seeds", type=int, default=3, help="at least two for an interval (default: 3)")
     add("--output", type=Path, default=Path("runs/batch_size"), help="default: runs/batch_size")
     options = parser.parse_args()
+    options.task = options.task or ("mnli" if options.data_root else "ccg")  # which is learnt in a minute
+    options.examples = options.examples or (131072 if options.data_root else 2048)
     sizes = options.batch_sizes = sorted({*options.batch_sizes, options.base})
     if any(larger % smaller for smaller, larger in pairwise(sizes)):
         parser.error(f"of the batch sizes {sizes} each must divide the next")

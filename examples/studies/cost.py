@@ -163,7 +163,8 @@ def show(options: argparse.Namespace, found: Mapping[str, Measured]) -> None:
 
 SPEEDS = ("trained tokens a second", "inferred tokens a second")
 LEGEND = """Scores: mean over seeds ± half the 95 % interval. TFLOP and seconds: of fine-tuning on all targets and
-scoring them, once. Points a TFLOP: English / other languages."""
+scoring them, once. Points a TFLOP: English / other languages, which have their own means: a target without English rows
+(such as Tatoeba) counts in the second alone. Memory: of a training step on 32 examples."""
 
 
 def front(found: Mapping[str, Measured], group: str) -> list[str]:

@@ -45,14 +45,16 @@ def main() -> None:
     report = recipe.run(options.rows, options.targets, seeds=options.seeds)
 
     failed, numbers = jx.failed_runs(report), range(1, options.seeds + 1)
-    seeds = [seed for seed in numbers if seed not in {lost for _, lost in failed}] or numbers
+    whole = [seed for seed in numbers if seed not in {lost for _, lost in failed}]
+    seeds = whole if len(whole) > 1 else numbers  # without failed runs, where that leaves an interval
     known = distances(options, sorted({record.language for record in report} - {"en"}))
     codes = sorted(known, key=lambda code: next(iter(known[code].values())))
     rows = ("none", *options.rows)
     means = {r: [report.where(intermediate=r, seed=seed).mean(by="language") for seed in seeds] for r in rows}
     scores = {row: np.array([[mean[code] for code in codes] for mean in found]) for row, found in means.items()}
     scales = {kind: np.array([known[code][kind] for code in codes]) for kind in known[codes[0]]}
-    lost = [f"{row}, seed {seed}: {', '.join(t)}" for (row, seed), t in failed.items()]
+    fate = "left out, with its seed" if seeds is whole else "counted as it is, as most seeds have one"
+    lost = [f"{row}, seed {seed}: {', '.join(t)} ended at chance; {fate}." for (row, seed), t in failed.items()]
     show(options, scores, codes, scales, lost)
 
 
@@ -134,18 +136,22 @@ def show(
         each = zip(scales[kind], map(interval, found.T), codes, strict=True)
         points[row] = [jx.Point(x, gain, half, code) for x, (gain, half), code in each]
     picture, x = options.output / "gain.png", f"{kind} distance from English (0 to 1)"
-    jx.plot_points(points, picture, x=x, y="gain in points, with its 95 % interval", joined=False)
+    zero = {"no gain": ([min(scales[kind]), max(scales[kind])], [0.0, 0.0])}
+    jx.plot_points(points, picture, x=x, y="gain in points, with its 95 % interval", joined=False, lines=zero)
     page = jx.Page("Gains of English intermediate tasks, and distance from English")
     page.add(f"`{' '.join(['python', *sys.argv])}`", "## By language", markdown(languages), picture)
     page.add("## Correlations over languages, with 95 % intervals (bootstrap)", markdown(texts))
-    page.add(said(scores, related, kind))
-    page.add(*(f"- A run failed (at chance in development), and its seed is left out: {run}." for run in failed))
+    page.add(said(scores, codes, related, kind))
+    page.add(*(f"- A failed run, {run}" for run in failed))
     page.write(options.output)
     print(page.to_markdown())
 
 
 def said(
-    scores: Mapping[str, np.ndarray], related: Mapping[tuple[str, str], list[tuple[float, float, float]]], kind: str
+    scores: Mapping[str, np.ndarray],
+    codes: Sequence[str],
+    related: Mapping[tuple[str, str], list[tuple[float, float, float]]],
+    kind: str,
 ) -> str:
     """What the numbers say, from the numbers: an interval that holds zero is no gain."""
     seeds, languages = scores["none"].shape
@@ -154,6 +160,9 @@ def said(
         mean, half = interval((scores[row] - scores["none"]).mean(axis=1))
         word = "a gain" if mean > half else "a loss" if mean < -half else "not told from zero"
         found.append(f"`{row}` changes the mean score by {mean:+.1f} ± {half:.1f} points ({word}).")
+        own = zip(codes, map(interval, (scores[row] - scores["none"]).T), strict=True)
+        sure = [f"{code} {mean:+.1f} ± {half:.1f}" for code, (mean, half) in own if abs(mean) > half]
+        found.append(f"Language by language, these exclude zero: {'; '.join(sure) or 'none'}.")
         mean, half = interval(scores[row].std(axis=1) - scores["none"].std(axis=1))
         word = "less alike" if mean > half else "more alike" if mean < -half else "neither more nor less alike"
         found.append(f"Its scores make languages {word} (their sd changes by {mean:+.1f} ± {half:.1f}).")
