@@ -77,9 +77,7 @@ def main() -> None:
     options.encoder = options.encoder or str(jx.default_encoder())
     recipe = recipe_of(options, given)
     targets = choose_targets(options, recipe)
-    for words in options.intermediate:
-        check_row(words)
-
+    check_rows(options.intermediate)
     plan = recipe.plan(options.intermediate, targets, seeds=options.seeds)
     own = {cell: stage for cell, stage in plan.items() if cell.row in options.own_rows}
     stages = recipe.stages(own)
@@ -300,11 +298,13 @@ def choose_targets(options: argparse.Namespace, recipe: jx.Recipe) -> list[jx.Ta
     return found
 
 
-def check_row(words: str) -> None:
-    """DataError now, where a row's training rows are not there."""
-    for task in jx.row_tasks(words):
-        for code in task.train_languages:
-            task.rows("train", code)
+def check_rows(rows: Sequence[str]) -> None:
+    """DataError now, where training rows are not there."""
+    needed = {
+        (task.name, code): task for words in rows for task in jx.row_tasks(words) for code in task.train_languages
+    }
+    for (_, code), task in needed.items():
+        task.rows("train", code)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import torch
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, TrainingArguments
 
 from jiantx.attention import encoder_class
+from jiantx.batching import entry_counts
 from jiantx.features import encode_examples
 from jiantx.model import MultitaskConfig, MultitaskModel
 from jiantx.recipe import PAPER_CAP, Cell, Recipe, row_tasks
@@ -143,7 +144,7 @@ class _Sizes:
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe, self.tokenizer = recipe, AutoTokenizer.from_pretrained(recipe.encoder)
-        self.of_a_row: dict[tuple[Any, ...], tuple[float, float]] = {}
+        self.seen: dict[tuple[Any, ...], tuple[int, float, float]] = {}  # rows; features and tokens of one
 
     def trained(self, tasks: Sequence[Task], arguments: Mapping[str, Any], most: int | None) -> int:
         """Tokens of a training."""
@@ -162,12 +163,13 @@ class _Sizes:
 
     def of(self, task: Task, split: str, language: str, most: int | None = None) -> tuple[float, float]:
         """Features and tokens of a split, or of so many rows of it."""
-        rows = task.rows(split, language)
         key = (task.name, task.max_length, split, language)
-        if key not in self.of_a_row:
+        if key not in self.seen:
+            rows = task.rows(split, language)
             some = rows.select(range(0, len(rows), max(1, len(rows) // _SAMPLE)))
             table = encode_examples(task, list(task.examples(split, language, rows=some)), self.tokenizer)
-            self.of_a_row[key] = (len(table) / len(some), sum(map(len, table["input_ids"][:])) / len(some))
-        count = min(most or len(rows), len(rows))
-        features, tokens = self.of_a_row[key]
-        return features * count, tokens * count
+            tokens = int(entry_counts(table, "input_ids").sum())
+            self.seen[key] = (len(rows), len(table) / len(some), tokens / len(some))
+        count, features, each = self.seen[key]
+        count = min(most or count, count)
+        return features * count, each * count

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
@@ -75,8 +76,8 @@ class Recipe:
 
     intermediate, target: `TrainingArguments` of the two kinds of training, by name; by_task: more of them for the
     training of a target, by the name of what is trained (`squad_v1`, for xquad); max_length: tokens, by that name.
-    patience: evaluations without a gain that end a training early; eval_examples: development rows that these score, and
-    that tell at the end whether a run failed (500). splits, languages: what is scored.
+    patience: evaluations without a gain that end a training early; eval_examples: development rows that these score,
+    and that tell at the end whether a run failed (500). splits, languages: what is scored.
     train_languages, shots: after English, go on with so many rows of each of these languages (with shots None: train in
     them instead). adapt: what is trained of the encoder of a target: all, a "lora" of rank 8, or nothing ("frozen").
 
@@ -199,10 +200,14 @@ class Recipe:
             "max_train_examples": self.max_train_examples,
             "patience": self.patience,
             "eval_examples": self.eval_examples,
-            "encoder": fingerprint(self.encoder),
+            "encoder": self._fingerprint,
             "data_root": str(data_root()),
             "version": jiantx.__version__,
         }
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        return fingerprint(self.encoder)  # reads all of a folder, and so once
 
     def _fine_tune(
         self, model: MultitaskModel, task: Task, folder: Path, arguments: Mapping[str, Any], seed: int, most: int | None

@@ -129,8 +129,6 @@ class Hub(Source):
         return configs.get(config or "default", ())
 
     def rows(self, split: str, language: str) -> datasets.Dataset:
-        import datasets
-
         path, config = self._place(language)
         names, present = _names(self.splits, split), self._splits_of(language)
         if not names or not set(names) <= set(present):
@@ -139,18 +137,7 @@ class Hub(Source):
                 f"{self.path}{f' ({config})' if config else ''} has no split {wanted!r}. "
                 f"It has: {', '.join(present) or 'nothing for this language'}."
             )
-        quiet = not datasets.are_progress_bars_disabled() and data_root() is not None
-        if quiet:  # a mirror is read in an instant; a download keeps its bars
-            datasets.disable_progress_bars()
-        try:
-            rows = datasets.load_dataset(
-                path, config, split="+".join(names), revision=self.revision, cache_dir=_own_cache(path)
-            )
-        except FileNotFoundError as error:  # a card that lists more files than the copy has
-            raise DataError(f"The copy of {self.path} in {path} is not whole: {error}.") from None
-        finally:
-            if quiet:
-                datasets.enable_progress_bars()
+        rows = _loaded(path, config, "+".join(names), self.revision, _own_cache(path))
         return rows if self.where is None else rows.select(_kept(rows, self.where, language))
 
     def available(self, split: str) -> tuple[str, ...]:
@@ -166,6 +153,23 @@ class Hub(Source):
             if here:
                 found.append(language)
         return tuple(found)
+
+
+@lru_cache(maxsize=512)
+def _loaded(path: str, config: str | None, split: str, revision: str | None, cache: str | None) -> datasets.Dataset:
+    """Mapped rows; opening them again would cost a tenth of a second each time."""
+    import datasets
+
+    quiet = not datasets.are_progress_bars_disabled() and cache is not None
+    if quiet:  # a mirror is read in an instant; a download keeps its bars
+        datasets.disable_progress_bars()
+    try:
+        return datasets.load_dataset(path, config, split=split, revision=revision, cache_dir=cache)
+    except FileNotFoundError as error:  # a card that lists more files than the copy has
+        raise DataError(f"The copy of {path} is not whole: {error}.") from None
+    finally:
+        if quiet:
+            datasets.enable_progress_bars()
 
 
 class _RowView(Mapping[str, Any]):
