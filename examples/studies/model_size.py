@@ -34,7 +34,7 @@ from transformers.utils import logging
 
 import jiantx as jx
 
-SIZES = ("48x2", "80x2", "112x3", "160x4", "224x4")
+SIZES = ("32x2", "48x2", "80x2", "112x3", "160x4")
 
 
 def main() -> None:
@@ -46,9 +46,7 @@ def main() -> None:
         name, (encoder, size) = Path(word).name, made(word, options.pretraining_steps)
         sizes[name] = size
         found = recipe(encoder, options).run([options.intermediate], options.targets, seeds=options.seeds)
-        failed += [
-            f"{task} after {row} with {name}" for (row, _), tasks in jx.failed_runs(found).items() for task in tasks
-        ]
+        failed += [f"{task} after {row}" for (row, _), tasks in jx.failed_runs(found).items() for task in tasks]
         report += found.with_tags(encoder=name)
     report.to_json(options.output / "report.json")
 
@@ -85,8 +83,8 @@ def made(word: str, steps: int) -> tuple[str, int]:
 
 
 def recipe(encoder: str, options: argparse.Namespace) -> jx.Recipe:
-    """The paper's rate, 1e-5, is XLM-R large's; smaller encoders take larger steps."""
-    rate = options.learning_rate or 1e-5 * (1024 / AutoConfig.from_pretrained(encoder).hidden_size) ** 2
+    """The paper's rate, 1e-5, is XLM-R large's; smaller encoders take larger steps, and above 1e-3 they broke."""
+    rate = options.learning_rate or min(1e-3, 1e-5 * (1024 / AutoConfig.from_pretrained(encoder).hidden_size) ** 2)
     both = {"learning_rate": rate, "per_device_train_batch_size": options.batch_size, "bf16": options.bf16}
     both |= {"warmup_steps": 0.1, "weight_decay": 0.01, "num_train_epochs": 3}
     kinds = zip(("intermediate", "target"), options.steps, strict=True)
@@ -108,8 +106,8 @@ def fit(sizes: Sequence[int], gains: Sequence[float]) -> dict[str, Any]:
     found, at = stats.linregress(x, gains), np.linspace(x.min(), x.max(), 50)
     half = float(stats.t.ppf(0.975, len(x) - 2) * found.stderr)
     line, away = found.intercept + found.slope * at, half * np.sqrt(x.var() + (at - x.mean()) ** 2)
-    outline = (10 ** np.concatenate([at, at[::-1]]), np.concatenate([line + away, (line - away)[::-1]]))
-    return {"slope": float(found.slope), "half": half, "line": (10**at, line), "band": outline}
+    band = (10 ** np.concatenate([at, [math.nan], at]), np.concatenate([line + away, [math.nan], line - away]))
+    return {"slope": float(found.slope), "half": half, "line": (10**at, line), "band": band}
 
 
 def said(gains: Mapping[str, tuple[float, float]], line: dict[str, Any], failed: Sequence[str], options: Any) -> str:
@@ -133,8 +131,8 @@ def said(gains: Mapping[str, tuple[float, float]], line: dict[str, Any], failed:
     if alike := [name for name in options.targets if own & {t.name for t in jx.get_task(name).training_tasks()}]:
         text += f"{', '.join(alike)} trains on the same rows again: its difference is in part that of longer training. "
     if failed:
-        ended = "; ".join(f"{run} in {n} of {options.seeds} seeds" for run, n in Counter(failed).items())
-        text += f"Not better than guessing in development, and counted as they are: {ended}. "
+        ended = "; ".join(f"{run} {n} times" for run, n in Counter(failed).items())
+        text += f"Trainings not above guessing in development, counted as they are: {ended}. "
     return f"{text}Each size is one pretrained encoder: seeds repeat the fine-tuning only."
 
 
@@ -163,7 +161,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--steps", nargs=2, type=int, metavar="N", help=steps)
     parser.add_argument("--pretraining-steps", type=int, default=300, metavar="N", help="of sizes (default: 300)")
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="default: 32")
-    parser.add_argument("--learning-rate", type=float, metavar="RATE", help="default: 1e-5 x (1024 / hidden size)^2")
+    parser.add_argument(
+        "--learning-rate", type=float, metavar="RATE", help="default: 1e-5 (1024 / hidden size)^2, at most 1e-3"
+    )
     parser.add_argument("--bf16", action="store_true", help="train in mixed precision, on a GPU")
     parser.add_argument("--output", type=Path, default=Path("runs/model_size"), help="default: %(default)s")
     options = parser.parse_args()
