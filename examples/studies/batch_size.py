@@ -144,7 +144,7 @@ def show(options: argparse.Namespace, results: Mapping[tuple[int, str, int], dic
     steps, seeds = options.examples // max(options.batch_sizes), range(1, options.seeds + 1)
     curves = {(size, rule): [results[size, rule, seed]["curve"] for seed in seeds] for size, rule, _ in results}
     every = [score for found in curves.values() for curve in found for _, score in curve]
-    goal = options.score or (min(every) + max(every)) / 2
+    goal = options.score or 0.1 * min(every) + 0.9 * max(every)
     rows = [["batch size", "rule", "rate", f"examples to a score of {goal:.1f}"]]
     for (size, rule), found in curves.items():
         needed = [number for number in (examples_to(goal, curve) for curve in found) if number < math.inf]
@@ -169,7 +169,7 @@ def show(options: argparse.Namespace, results: Mapping[tuple[int, str, int], dic
             for shift, rule in enumerate(RULES, -1)  # side by side, or they would hide one another
         }
         pictures.append(options.output / f"{budget.replace(' ', '_')}.png")
-        y, x = f"{options.task}, development score", "batch size (examples)"
+        y, x = f"{options.task}, development score, with its 95 % interval", "batch size (examples, log scale)"
         jx.plot_points(points, pictures[-1], x=x, y=y, title=f"Learning rate by batch size, at {budget}", log_x=True)
 
     costs = {size: results[size, "fixed", 1] for size in options.batch_sizes}
@@ -180,11 +180,12 @@ def show(options: argparse.Namespace, results: Mapping[tuple[int, str, int], dic
     said.append(f"Training is fastest, by tokens a second, with a batch of {fastest}.")
     noise = np.array([results[options.base, "fixed", seed]["noise"] for seed in seeds])
     for when, found in zip(("before", "after"), noise.T, strict=True):
-        texts = ", ".join("not to be measured" if math.isnan(number) else f"{number:,.0f}" for number in found)
+        texts = ", ".join("not to be measured" if math.isnan(number) else f"{number:.2g}" for number in found)
         said.append(f"Gradient noise scale {when} training, in examples, by seed: {texts}.")
     said.append("Well below it, larger batches save steps at no cost in examples; above it, they cost examples.")
     page.add(f"`{' '.join(['python', *sys.argv])}`")
-    page.add(f"## {options.examples:,} examples, or {steps:,} steps", markdown(rows))
+    once = [row for row in rows if row[0] != str(options.base) or row[1] == "fixed"]  # where all rules agree
+    page.add(f"## {options.examples:,} examples, or {steps:,} steps", markdown(once))
     page.add(*pictures, "## Speed and memory", markdown(table), f"{' '.join(said)} {CAVEAT}")
     page.write(options.output)
     print(page.to_markdown())
@@ -226,7 +227,7 @@ def parse() -> argparse.Namespace:
     add("--batch-sizes", nargs="+", type=int, default=[8, 32, 128], help="each divides the next (default: 8 32 128)")
     add("--base", type=int, default=32, help="the batch size that has the usual rate (default: 32)")
     add("--examples", type=int, help="of every run, about (default: 131072; in the artificial world 2048)")
-    add("--score", type=float, help="to be reached (default: half-way between the least and the best)")
+    add("--score", type=float, help="to be reached (default: nine tenths of the way from the least to the best)")
     add("--seeds", type=int, default=3, help="at least two for an interval (default: 3)")
     add("--output", type=Path, default=Path("runs/batch_size"), help="default: runs/batch_size")
     options = parser.parse_args()
