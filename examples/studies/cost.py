@@ -143,10 +143,11 @@ def show(options: argparse.Namespace, found: Mapping[str, Measured]) -> None:
     words = [["encoder", *codes], *([n, *(f"{own.fertility[code]:.2f}" for code in codes)] for n, own in found.items())]
 
     fronts = {group: front(found, group) for group in GROUPS}
-    points_of = {
-        group: [jx.Point(own.price(group), *interval(own.scores[group]), name) for name, own in found.items()]
-        for group in GROUPS
-    }
+    points_of: dict[str, list[jx.Point]] = {group: [] for group in GROUPS}
+    for group, drawn in points_of.items():
+        for name, own in sorted(found.items(), key=lambda item: fmean(item[1].scores[group])):
+            below = any(point.x == own.price(group) for point in drawn)  # then its name goes a line higher
+            drawn.append(jx.Point(own.price(group), *interval(own.scores[group]), name + "\n" * below))
     lines = {}
     for group, names in fronts.items():
         x, y = [found[name].price(group) for name in names], [fmean(found[name].scores[group]) for name in names]
