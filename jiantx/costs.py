@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, TrainingAr
 from jiantx.attention import encoder_class
 from jiantx.batching import entry_counts
 from jiantx.features import encode_examples
-from jiantx.model import MultitaskConfig, MultitaskModel
+from jiantx.model import MultitaskConfig, MultitaskModel, without_pooler
 from jiantx.recipe import PAPER_CAP, Cell, Recipe, row_tasks
 from jiantx.sampling import Sampler, Sampling
 from jiantx.stages import Stage
@@ -98,8 +98,9 @@ def estimate_costs(recipe: Recipe, plan: Mapping[Cell, Stage]) -> Costs:
 
 def parameter_count(config: PreTrainedConfig) -> int:
     """Parameters of an encoder without its embeddings, counted without making it."""
+    kind = encoder_class(config)
     with torch.device("meta"):
-        return int(encoder_class(config)._from_config(config).num_parameters(exclude_embeddings=True))
+        return int(kind._from_config(config, **without_pooler(kind)).num_parameters(exclude_embeddings=True))
 
 
 def measured_seconds(config: PreTrainedConfig, bf16: bool, device: str) -> tuple[float, float]:

@@ -99,7 +99,7 @@ class MultitaskModel(PreTrainedModel):
         super().__init__(config)
         if encoder is None:
             kind = encoder_class(config.encoder)
-            encoder = kind._from_config(config.encoder, **_without_pooler(kind))
+            encoder = kind._from_config(config.encoder, **without_pooler(kind))
         self.encoder = encoder
         self.heads: Any = nn.ModuleDict(  # name -> Head; of a ModuleDict mypy knows no more than Module
             {name: HEADS[head["type"]](self.encoder.config, head) for name, head in config.heads.items()}
@@ -438,7 +438,7 @@ def _head_configs(tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:
     return {name: first[name].head_config() for name in sorted(first)}
 
 
-def _without_pooler(kind: type[PreTrainedModel]) -> dict[str, bool]:
+def without_pooler(kind: type[PreTrainedModel]) -> dict[str, bool]:
     """Heads have their own; a pooler that nobody reads would only cost memory and confuse DDP."""
     return {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(kind.__init__).parameters else {}
 
@@ -468,7 +468,7 @@ def _load_encoder(
             encoder = whole.base_model
         else:
             kind = encoder_class(config)
-            encoder, info = kind.from_pretrained(path, dtype=dtype, **_TELLING, **_without_pooler(kind), **kwargs)
+            encoder, info = kind.from_pretrained(path, dtype=dtype, **_TELLING, **without_pooler(kind), **kwargs)
     _check_weights(path, config, encoder, info)
     return encoder, mlm
 

@@ -6,6 +6,7 @@ written. So a stopped plan goes on where it was, rows of a table share stages, a
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
@@ -79,6 +80,7 @@ class Stages:
                 return
             start = time.perf_counter()
             stage.run(folder, [self.folder_of(before) for before in stage.after])
+            gc.collect()  # a trainer and its model hold each other: two models might not fit
             seconds = round(time.perf_counter() - start, 3)
             write_json(folder / _FACTS, {"name": stage.name, "inputs": dict(stage.inputs), "seconds": seconds})
             write_manifest(folder)

@@ -138,3 +138,42 @@ def test_masked_lm() -> None:
     assert runs[mlm.FROZEN][0]["state"] < runs[mlm.OURS][0]["state"]
     runs = {name: [{**found[0], "memory": 1e9}] for name, found in runs.items()}  # too small to be seen
     assert "in 1.00 of the memory (bar 0.33: MISSED)" in mlm.report(options, runs)
+
+
+def test_attention_forms_agree() -> None:
+    attention = program("attention")
+    options = attention.parse("--tokens 24 --heads 2 --repeat 1 --threads 1".split())
+    for dtype in (torch.float32, torch.bfloat16):
+        record = attention.compare(options, 6, dtype)  # raises where a form does not agree
+        assert next(iter(record["seconds"])) == attention.OURS and record["sequences"] == 4
+
+
+def test_evaluations_agree(train: Any, monkeypatch: pytest.MonkeyPatch, tiny_tasks: Any, tmp_path: Path) -> None:
+    evaluate = program("evaluate")
+    for name in ("tokenizer", "plain_rows", "our_model", "encoder_config", "collator", "arguments", "body"):
+        monkeypatch.setattr(evaluate.train, name, getattr(train, name))
+    options = evaluate.parse("--layers 1 --hidden 64 --repeat 1 --threads 1 --batch 4".split())
+    rows = tiny_tasks["classification"].source.splits["validation"]
+    monkeypatch.setattr(
+        evaluate, "task_of", lambda *given: tiny_tasks["classification"].replace(source=jx.Rows({"test": rows}))
+    )
+    record = evaluate.compare(options, "xnli", str(tmp_path))  # raises where predictions differ
+    assert (record["languages"], record["rows"]) == (3, 36)
+    assert evaluate.lines(record).count("\n") == 2
+
+
+def test_breakdown_adds_up(train: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    breakdown = program("breakdown")
+    monkeypatch.setattr(breakdown, "train", train)
+    options = breakdown.parse("--batch 4 --layers 1 --hidden 64 --steps 1 --threads 1".split())
+    options.task = "nli"
+    records = [
+        {"what": "training", **breakdown.measured(*breakdown.training(options, bf16=False))},
+        {"what": "evaluation", **breakdown.measured(*breakdown.evaluation(options))},
+    ]
+    for record in records:
+        assert sum(record["shares"].values()) == pytest.approx(1) and record["shares"]["matrix products"] > 0
+    assert records[1]["shares"]["optimizer, clipping"] == 0 < records[0]["shares"]["optimizer, clipping"]
+    assert breakdown.kind_of("aten::native_layer_norm_backward") == "GELU, norms, sums"
+    breakdown.draw(records, [*breakdown.KINDS, breakdown.OTHER, breakdown.PYTHON], tmp_path / "some.png")
+    assert (tmp_path / "some.png").stat().st_size > 1000
