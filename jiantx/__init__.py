@@ -17,7 +17,7 @@ _OWNERS = {
     "page": "Page",
     "plots": "Point plot_points",
     "recipe": "Recipe best_rows failed_runs row_tasks without_failed",
-    "report": "Benchmark Report Score",
+    "report": "Benchmark Report Score interval markdown_table",
     "sampling": "Sampling",
     "sources": """Concat DataError Files Hub Rows data_root read_conll read_conllu read_csv read_jsonl read_lines
         read_squad read_tsv""",

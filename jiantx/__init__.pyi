@@ -19,6 +19,8 @@ from jiantx.recipe import without_failed as without_failed
 from jiantx.report import Benchmark as Benchmark
 from jiantx.report import Report as Report
 from jiantx.report import Score as Score
+from jiantx.report import interval as interval
+from jiantx.report import markdown_table as markdown_table
 from jiantx.sampling import Sampling as Sampling
 from jiantx.sources import Concat as Concat
 from jiantx.sources import DataError as DataError

@@ -292,7 +292,7 @@ class Leaderboard:
         title = f"{self.benchmark.name} ({', '.join(self.splits) or 'no scores'})"
         header = [title, *(f"**{part}**" if part not in self.benchmark else part for part in parts)]
         every = [list(self.scores)] if len(self.scores) > 1 else []
-        return _markdown(header, lines) + "".join(
+        return markdown_table(header, lines) + "".join(
             f"\nMissing in {'every row' if rows in every else ', '.join(rows)}: {said}.\n"
             for said, rows in legend.items()
             if said
@@ -302,6 +302,15 @@ class Leaderboard:
 
 
 # --- Comparisons -----------------------------------------------------------------------------------------------------
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """The mean and half of its 95 % interval by Student's t, which is NaN for less than two values."""
+    if len(values) < 2:
+        return _mean(values), math.nan
+    from scipy.special import stdtrit  # scikit-learn brings SciPy
+
+    return fmean(values), float(stdtrit(len(values) - 1, 0.975)) * stdev(values) / math.sqrt(len(values))
 
 
 @dataclass(frozen=True)
@@ -323,12 +332,8 @@ class Cell:
     @property
     def significant(self) -> bool:
         """Whether the 95 % interval around the mean (Student's t over seeds) excludes zero; never with one seed."""
-        if self.sd is None:
-            return False
-        from scipy.special import stdtrit  # scikit-learn brings SciPy
-
-        seeds = len(self.values)
-        return abs(self.mean) > float(stdtrit(seeds - 1, 0.975)) * self.sd / math.sqrt(seeds)
+        mean, half = interval(self.values)
+        return abs(mean) > half
 
 
 @dataclass(frozen=True)
@@ -355,7 +360,7 @@ class Comparison:
     def to_markdown(self) -> str:
         """Baseline rows as scores, other rows as signed differences: mean ± standard deviation over seeds."""
         header, *rows = self._texts()
-        return _markdown(header, rows) + self._legend()
+        return markdown_table(header, rows) + self._legend()
 
     _repr_markdown_ = to_markdown
 
@@ -552,7 +557,7 @@ def _block(run: TagSet, records: list[Score]) -> str:
     seeds = len(_distinct(record.tags.get("seed") for record in records))
     title = ", ".join(filter(None, [_describe(run), f"mean of {seeds} seeds" if seeds > 1 else ""]))
     texts = [[label, *map(_number, values[: len(columns)])] for label, values in rows]
-    return (f"**{title}**\n\n" if title else "") + _markdown(["task", *columns], texts)
+    return (f"**{title}**\n\n" if title else "") + markdown_table(["task", *columns], texts)
 
 
 def _number(value: float, sign: str = "") -> str:
@@ -569,6 +574,7 @@ def _text(cell: Cell, is_baseline: bool) -> str:
     return text + (" *" if cell.significant and not is_baseline else "")
 
 
-def _markdown(header: list[str], rows: list[list[str]]) -> str:
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table: names on the left, numbers on the right."""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     return "".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |\n" for line in lines)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jiantx.report import MAIN, Benchmark, Cell, Report, Score
+from jiantx.report import MAIN, Benchmark, Cell, Report, Score, interval
 
 
 def score(task, language, value, metric=MAIN, split="validation", examples=10, **tags):
@@ -415,3 +415,10 @@ def test_missing_cells_are_said() -> None:
     assert "Missing in none: xnli (sw); xquad (all languages).\n" in text
     assert "Missing in mnli: xnli (sw); pawsx (all languages); xquad (all languages).\n" in text
     assert str(Report().benchmark(BENCH)).count("all languages") == 3
+
+
+def test_an_interval_by_hand() -> None:
+    mean, half = interval([1.0, 2.0, 3.0])
+    assert (mean, half) == (2.0, pytest.approx(4.3027 / 3**0.5, rel=1e-4))
+    mean, half = interval([1.0])
+    assert mean == 1.0 and math.isnan(half), "one value says nothing of chance"

@@ -115,13 +115,6 @@ def test_a_known_line_is_found_with_its_interval(model_size):
     assert model_size["fit"](sizes[:2], [1.0, 2.0]) == {}
 
 
-def test_an_interval_by_hand(model_size, single_vs_multi):
-    for study in (model_size, single_vs_multi):
-        mean, half = study["interval"]([1.0, 2.0, 3.0])
-        assert (mean, half) == (2.0, pytest.approx(4.3027 / 3**0.5, rel=1e-4))
-        assert study["interval"]([1.0]) == (1.0, float("inf"))
-
-
 def test_model_size_calls_nothing_a_gain_that_may_be_none(model_size):
     options = SimpleNamespace(intermediate="mnli", targets=["xnli", "tatoeba"], split="validation", seeds=3)
     gains = {"small": (1.0, 1.5), "middle": (-0.5, 2.0), "large": (2.0, 2.1)}

@@ -25,8 +25,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import sem
-from scipy.stats import t as student
 from torch.autograd.graph import saved_tensors_hooks
 from transformers import AutoConfig, PrinterCallback, TrainingArguments, set_seed
 from transformers.utils import logging
@@ -158,14 +156,16 @@ def show(options: argparse.Namespace, results: Mapping[tuple[int, str, int], dic
     ends["equal steps"] = {size: steps * size for size in options.batch_sizes}
     for budget, seen in ends.items():
         scores = {at: [dict(curve).get(seen[at[0]], math.nan) for curve in found] for at, found in curves.items()}
-        more = {at: interval(np.subtract(found, scores[options.base, "fixed"])) for at, found in scores.items()}
+        more = {
+            at: jx.interval(np.subtract(found, scores[options.base, "fixed"]).tolist()) for at, found in scores.items()
+        }
         rows[0] += [f"score at {budget}", f"less batch {options.base}"]
         for row, at in zip(rows[1:], scores, strict=True):
-            row += [plus_minus(interval(scores[at])), plus_minus(more[at], "+") if at[0] != options.base else ""]
+            row += [plus_minus(jx.interval(scores[at])), plus_minus(more[at], "+") if at[0] != options.base else ""]
         sure = [f"{n} {rule} ({plus_minus(x, '+')})" for (n, rule), x in more.items() if abs(x[0]) > x[1]]
         said.append(f"At {budget}, told from a batch of {options.base}: {', '.join(sure) or 'no other setting'}.")
         points = {
-            rule: [jx.Point(size * 1.08**shift, *interval(scores[size, rule])) for size in options.batch_sizes]
+            rule: [jx.Point(size * 1.08**shift, *jx.interval(scores[size, rule])) for size in options.batch_sizes]
             for shift, rule in enumerate(RULES, -1)  # side by side, or they would hide one another
         }
         pictures.append(options.output / f"{budget.replace(' ', '_')}.png")
@@ -185,19 +185,13 @@ def show(options: argparse.Namespace, results: Mapping[tuple[int, str, int], dic
     said.append("Well below it, larger batches save steps at no cost in examples; above it, they cost examples.")
     page.add(f"`{' '.join(['python', *sys.argv])}`")
     once = [row for row in rows if row[0] != str(options.base) or row[1] == "fixed"]  # where all rules agree
-    page.add(f"## {options.examples:,} examples, or {steps:,} steps", markdown(once))
-    page.add(*pictures, "## Speed and memory", markdown(table), f"{' '.join(said)} {CAVEAT}")
+    page.add(f"## {options.examples:,} examples, or {steps:,} steps", jx.markdown_table(once[0], once[1:]))
+    page.add(*pictures, "## Speed and memory", jx.markdown_table(table[0], table[1:]), f"{' '.join(said)} {CAVEAT}")
     page.write(options.output)
     print(page.to_markdown())
 
 
 CAVEAT = "Differences are over seeds, with 95 % intervals (Student's t), one by one: of twenty, one misses by chance."
-
-
-def interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    """Mean over seeds and half its 95 % interval (Student's t): NaN where seeds say nothing of chance."""
-    n, mean = len(values), statistics.fmean(values)
-    return mean, float(student.ppf(0.975, n - 1) * sem(values)) if n > 1 and np.ptp(values) > 0 else math.nan
 
 
 def plus_minus(found: tuple[float, float], sign: str = "") -> str:
@@ -211,11 +205,6 @@ def examples_to(score: float, curve: Sequence[tuple[int, float]]) -> float:
         if high >= score:
             return after - (after - before) * (high - score) / (high - low) if low > -math.inf else after
     return math.inf
-
-
-def markdown(rows: Sequence[Sequence[str]]) -> str:
-    lines = [rows[0], ["---", *["---:"] * (len(rows[0]) - 1)], *rows[1:]]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def parse() -> argparse.Namespace:

@@ -27,7 +27,6 @@ from statistics import fmean
 
 import numpy as np
 import torch
-from scipy import stats
 from torch.autograd.graph import saved_tensors_hooks
 from transformers import AutoConfig, AutoTokenizer, TrainingArguments
 from transformers.utils import logging
@@ -135,7 +134,7 @@ def show(options: argparse.Namespace, found: Mapping[str, Measured]) -> None:
     """Tables, a picture and a paragraph, printed and on a page."""
     costs = [["encoder", *GROUPS, "parameters", "TFLOP", "seconds", "points a TFLOP", *SPEEDS, "memory, MB"]]
     for name, own in found.items():
-        scores = [plus_minus(interval(own.scores[group])) for group in GROUPS]
+        scores = [plus_minus(jx.interval(own.scores[group])) for group in GROUPS]
         points = " / ".join(f"{fmean(own.scores[group]) / own.flops * 1e12:.3g}" for group in GROUPS)
         numbers = [f"{own.parameters:,}", f"{own.flops / 1e12:.3g}", f"{own.seconds:.0f}", points]
         costs.append([name, *scores, *numbers, *(f"{x:,.0f}" for x in own.speeds), f"{own.memory / 1e6:,.0f}"])
@@ -147,7 +146,7 @@ def show(options: argparse.Namespace, found: Mapping[str, Measured]) -> None:
     for group, drawn in points_of.items():
         for name, own in sorted(found.items(), key=lambda item: fmean(item[1].scores[group])):
             below = any(point.x == own.price(group) for point in drawn)  # then its name goes a line higher
-            drawn.append(jx.Point(own.price(group), *interval(own.scores[group]), name + "\n" * below))
+            drawn.append(jx.Point(own.price(group), *jx.interval(own.scores[group]), name + "\n" * below))
     lines = {}
     for group, names in fronts.items():
         x, y = [found[name].price(group) for name in names], [fmean(found[name].scores[group]) for name in names]
@@ -156,8 +155,8 @@ def show(options: argparse.Namespace, found: Mapping[str, Measured]) -> None:
     price = "floating-point operations to read a word (log scale)"
     jx.plot_points(points_of, picture, x=price, y=score, log_x=True, joined=False, lines=lines)
     page = jx.Page("What multilingual and monolingual encoders cost")
-    page.add(f"`{' '.join(['python', *sys.argv])}`", markdown(costs), LEGEND, picture)
-    page.add("## Tokens a word", markdown(words), "## What it says", said(found, fronts))
+    page.add(f"`{' '.join(['python', *sys.argv])}`", jx.markdown_table(costs[0], costs[1:]), LEGEND, picture)
+    page.add("## Tokens a word", jx.markdown_table(words[0], words[1:]), "## What it says", said(found, fronts))
     page.write(options.output)
     print(page.to_markdown())
 
@@ -183,7 +182,9 @@ def said(found: Mapping[str, Measured], fronts: Mapping[str, Sequence[str]]) -> 
     (first, own), *others = found.items()
     texts = []
     for group in GROUPS:
-        told = {name: interval(np.subtract(other.scores[group], own.scores[group])) for name, other in others}
+        told = {
+            name: jx.interval(np.subtract(other.scores[group], own.scores[group]).tolist()) for name, other in others
+        }
         sure = [f"{name} ({plus_minus(x, '+')})" for name, x in told.items() if abs(x[0]) > x[1]]
         unsure = [name for name, x in told.items() if not abs(x[0]) > x[1]]
         texts.append(f"In {group}, beside {first}: {', '.join(sure) or 'no encoder'} can be told from it")
@@ -202,20 +203,9 @@ CAVEAT = """ Differences are over seeds of fine-tuning, with 95 % intervals (Stu
 misses by chance; each encoder was pretrained once. Pretraining is not in the costs."""
 
 
-def interval(values: Sequence[float] | np.ndarray) -> Interval:
-    """Mean over seeds and half its 95 % interval (Student's t): NaN where seeds say nothing of chance."""
-    n, mean = len(values), fmean(values)
-    return mean, float(stats.t.ppf(0.975, n - 1) * stats.sem(values)) if n > 1 and np.ptp(values) > 0 else math.nan
-
-
 def plus_minus(found: Interval, sign: str = "") -> str:
     mean, half = found
     return f"{mean:{sign}.1f}" + ("" if math.isnan(half) else f" ± {half:.1f}")
-
-
-def markdown(rows: Sequence[Sequence[str]]) -> str:
-    lines = [rows[0], ["---", *["---:"] * (len(rows[0]) - 1)], *rows[1:]]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def parse() -> argparse.Namespace:

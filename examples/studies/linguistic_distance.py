@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata, sem
-from scipy.stats import t as student
+from scipy.stats import rankdata
 from transformers import AutoConfig
 from transformers.utils import logging
 
@@ -103,12 +102,6 @@ def correlations(x: np.ndarray, y: np.ndarray, draws: int = 10_000) -> list[tupl
     return found
 
 
-def interval(values: np.ndarray) -> tuple[float, float]:
-    """Mean over seeds and half its 95 % interval (Student's t): NaN where seeds say nothing of chance."""
-    n, mean = len(values), float(values.mean())
-    return mean, float(student.ppf(0.975, n - 1) * sem(values)) if n > 1 and np.ptp(values) > 0 else math.nan
-
-
 def show(
     options: argparse.Namespace,
     scores: Mapping[str, np.ndarray],  # row -> (seeds, languages)
@@ -133,14 +126,19 @@ def show(
 
     kind, points = next(iter(scales)), {}
     for row, found in gains.items():
-        each = zip(scales[kind], map(interval, found.T), codes, strict=True)
+        each = zip(scales[kind], map(jx.interval, found.T), codes, strict=True)
         points[row] = [jx.Point(x, gain, half, code) for x, (gain, half), code in each]
     picture, x = options.output / "gain.png", f"{kind} distance from English (0 to 1)"
     zero = {"no gain": ([min(scales[kind]), max(scales[kind])], [0.0, 0.0])}
     jx.plot_points(points, picture, x=x, y="gain in points, with its 95 % interval", joined=False, lines=zero)
     page = jx.Page("Gains of English intermediate tasks, and distance from English")
-    page.add(f"`{' '.join(['python', *sys.argv])}`", "## By language", markdown(languages), picture)
-    page.add("## Correlations over languages, with 95 % intervals (bootstrap)", markdown(texts))
+    page.add(
+        f"`{' '.join(['python', *sys.argv])}`",
+        "## By language",
+        jx.markdown_table(languages[0], languages[1:]),
+        picture,
+    )
+    page.add("## Correlations over languages, with 95 % intervals (bootstrap)", jx.markdown_table(texts[0], texts[1:]))
     page.add(said(scores, codes, related, kind))
     page.add(*(f"- A failed run, {run}" for run in failed))
     page.write(options.output)
@@ -157,13 +155,13 @@ def said(
     seeds, languages = scores["none"].shape
     found = [f"Over {languages} languages other than English and {seeds} seeds:"]
     for row in list(scores)[1:]:
-        mean, half = interval((scores[row] - scores["none"]).mean(axis=1))
+        mean, half = jx.interval((scores[row] - scores["none"]).mean(axis=1))
         word = "a gain" if mean > half else "a loss" if mean < -half else "not told from zero"
         found.append(f"`{row}` changes the mean score by {mean:+.1f} ± {half:.1f} points ({word}).")
-        own = zip(codes, map(interval, (scores[row] - scores["none"]).T), strict=True)
+        own = zip(codes, map(jx.interval, (scores[row] - scores["none"]).T), strict=True)
         sure = [f"{code} {mean:+.1f} ± {half:.1f}" for code, (mean, half) in own if abs(mean) > half]
         found.append(f"Language by language, these exclude zero: {'; '.join(sure) or 'none'}.")
-        mean, half = interval(scores[row].std(axis=1) - scores["none"].std(axis=1))
+        mean, half = jx.interval(scores[row].std(axis=1) - scores["none"].std(axis=1))
         word = "less alike" if mean > half else "more alike" if mean < -half else "neither more nor less alike"
         found.append(f"Its scores make languages {word} (their sd changes by {mean:+.1f} ± {half:.1f}).")
         r, low, high = related[f"gain, {row}", kind][0]
@@ -175,11 +173,6 @@ def said(
     if languages < 10:
         found.append("With so few languages a bootstrap is too sure of itself: its relations are hints and no results.")
     return " ".join(found)
-
-
-def markdown(rows: Sequence[Sequence[str]]) -> str:
-    lines = [rows[0], ["---", *["---:"] * (len(rows[0]) - 1)], *rows[1:]]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def parse() -> argparse.Namespace:

@@ -23,7 +23,6 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -52,9 +51,9 @@ def main() -> None:
 
     comparison = report.compare(report.where(intermediate="none"), tasks=options.targets)
     rows = [row for row in comparison.rows if not row.is_baseline]
-    gains = {name: interval(row.average.values) for name, row in zip(sizes, rows, strict=True)}
+    gains = {name: jx.interval(row.average.values) for name, row in zip(sizes, rows, strict=True)}
     line = fit(list(sizes.values()), [mean for mean, _ in gains.values()])
-    points = [jx.Point(sizes[n], mean, half if half < math.inf else None, n) for n, (mean, half) in gains.items()]
+    points = [jx.Point(sizes[n], mean, half, n) for n, (mean, half) in gains.items()]
     jx.plot_points(
         {f"{options.intermediate}, 95 % interval over {options.seeds} seeds": points},
         options.output / "model_size.png",
@@ -90,12 +89,6 @@ def recipe(encoder: str, options: argparse.Namespace) -> jx.Recipe:
     kinds = zip(("intermediate", "target"), options.steps, strict=True)
     stages: dict[str, Any] = {kind: {**both, "max_steps": steps} for kind, steps in kinds}
     return jx.Recipe(encoder=encoder, output=options.output, splits=(options.split,), **stages)
-
-
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """The mean and half its 95 % interval by Student's t, which with one seed has no end."""
-    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values) if len(values) > 1 else math.inf
-    return fmean(values), float(half)
 
 
 def fit(sizes: Sequence[int], gains: Sequence[float]) -> dict[str, Any]:

@@ -17,7 +17,6 @@ run that was stopped goes on there.
 from __future__ import annotations
 
 import argparse
-import math
 import re
 import sys
 from collections import Counter
@@ -27,7 +26,6 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from scipy import stats
 from transformers import AutoConfig
 from transformers.utils import logging
 
@@ -55,7 +53,7 @@ def main() -> None:
         best[name], sizes[name] = less_best(joint, singles), size
         mean[name] = [score - fmean(column) for score, *column in zip(joint, *singles, strict=True)]
         cells = [f"{size:,}", *(f"{fmean(scores):.1f}" for scores in (none, *singles, joint))]
-        table.append([name, *cells, *("{:+.1f} ± {:.1f}".format(*interval(own[name])) for own in (best, mean))])
+        table.append([name, *cells, *("{:+.1f} ± {:.1f}".format(*jx.interval(own[name])) for own in (best, mean))])
     report.to_json(options.output / "report.json")
 
     differences, picture = {"joint − best single": best, "joint − mean of singles": mean}, "single_vs_multi_task.png"
@@ -108,27 +106,21 @@ def less_best(joint: Sequence[float], singles: Sequence[Sequence[float]]) -> lis
     return found
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """The mean and half its 95 % interval by Student's t, which with one seed has no end."""
-    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values) if len(values) > 1 else math.inf
-    return fmean(values), float(half)
-
-
 def points(own: Mapping[str, list[float]], sizes: Mapping[str, int], shift: float) -> list[jx.Point]:
     """Each encoder's at its size, or named and beside it, where another series stands."""
-    found = [(sizes[name] * shift, *interval(values), name if shift > 1 else "") for name, values in own.items()]
-    return [jx.Point(x, mean, half if half < math.inf else None, label) for x, mean, half, label in found]
+    found = [(sizes[name] * shift, *jx.interval(values), name if shift > 1 else "") for name, values in own.items()]
+    return [jx.Point(x, mean, half, label) for x, mean, half, label in found]
 
 
 def said(differences: Mapping[str, Mapping[str, list[float]]], failed: Sequence[str], options: Any) -> str:
     """The numbers in a paragraph: what an interval around zero holds is called neither better nor worse."""
     text = f"Joint training is on {options.multi}. "
     for what, own in differences.items():
-        found = {name: interval(values) for name, values in own.items()}
+        found = {name: jx.interval(values) for name, values in own.items()}
         up = [f"{name} {mean:+.1f} ± {half:.1f}" for name, (mean, half) in found.items() if mean > half]
         down = [f"{name} {mean:+.1f} ± {half:.1f}" for name, (mean, half) in found.items() if -mean > half]
         first, *_, last = *own, *own
-        mean, half = interval([b - a for a, b in zip(own[first], own[last], strict=True)])
+        mean, half = jx.interval([b - a for a, b in zip(own[first], own[last], strict=True)])
         chance = "" if abs(mean) > half else ": the interval holds zero, and no trend with size is shown"
         text += (
             f"{what.capitalize()} is above zero for {len(up)} of {len(own)} encoders ({'; '.join(up) or 'none'}) and "
