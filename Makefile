@@ -23,7 +23,7 @@ docs: $(READY)
 
 # each prints its tables and writes bench/results/; faiss for mining is fetched apart, see bench/mining.py
 bench: $(READY)
-	for name in parity train mlm features decoding layers; do $(BIN)/python bench/$$name.py || exit 1; done
+	for name in parity train mlm features decoding layers evaluate attention breakdown; do $(BIN)/python bench/$$name.py || exit 1; done
 
 # torch first and alone: a range would draw the newest build with all of CUDA
 $(READY): setup.cfg pyproject.toml constraints.txt
