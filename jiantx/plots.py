@@ -151,7 +151,7 @@ def plot_points(
                 axes.annotate(point.label, (point.x, point.y), (5, 4), textcoords="offset points", fontsize=9)
         for number, (name, line) in enumerate((lines or {}).items()):
             axes.plot(*line, color="0.35", linewidth=1, linestyle=("--", ":", "-.")[number % 3], label=name)
-        if any(point.y < 0 for found in series.values() for point in found):
+        if any(point.y - (point.error or 0) < 0 for found in series.values() for point in found):
             axes.axhline(0, color="0.7", linewidth=1, zorder=0)
         if log_x:
             axes.set_xscale("log")
@@ -183,7 +183,7 @@ def _framed(
         draw(axes)
         axes.spines[["top", "right"]].set_visible(False)
         if title:
-            figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+            axes.set_title(title, loc="left", fontsize=12, pad=12)
         _save(figure, path)
 
 

@@ -169,7 +169,7 @@ def show(options: argparse.Namespace, results: Mapping[tuple[int, str, int], dic
             for shift, rule in enumerate(RULES, -1)  # side by side, or they would hide one another
         }
         pictures.append(options.output / f"{budget.replace(' ', '_')}.png")
-        y, x = f"{options.task}, development score, with its 95 % interval", "batch size (examples, log scale)"
+        y, x = f"{options.task}, development score\n(95 % interval)", "batch size (examples, log scale)"
         jx.plot_points(points, pictures[-1], x=x, y=y, title=f"Learning rate by batch size, at {budget}", log_x=True)
 
     costs = {size: results[size, "fixed", 1] for size in options.batch_sizes}

@@ -130,7 +130,7 @@ def show(
         points[row] = [jx.Point(x, gain, half, code) for x, (gain, half), code in each]
     picture, x = options.output / "gain.png", f"{kind} distance from English (0 to 1)"
     zero = {"no gain": ([min(scales[kind]), max(scales[kind])], [0.0, 0.0])}
-    jx.plot_points(points, picture, x=x, y="gain in points, with its 95 % interval", joined=False, lines=zero)
+    jx.plot_points(points, picture, x=x, y="gain in points\n(95 % interval)", joined=False, lines=zero)
     page = jx.Page("Gains of English intermediate tasks, and distance from English")
     page.add(
         f"`{' '.join(['python', *sys.argv])}`",
