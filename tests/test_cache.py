@@ -1,0 +1,69 @@
+"""What is kept: whole or absent, under a key that says what it was made from."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from datasets import Dataset
+
+from jiantx.cache import cache_dir, source_text, write_arrow
+
+
+def test_where_it_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("JIANTX_CACHE", str(tmp_path))
+    assert cache_dir() == tmp_path
+    monkeypatch.delenv("JIANTX_CACHE")
+    assert cache_dir() == Path.home() / ".cache" / "jiantx"
+
+
+def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "rows.arrow"
+
+    def tables(stop: bool) -> Iterator[pa.Table]:
+        yield pa.table({"x": [1, 2]})
+        if stop:
+            raise KeyboardInterrupt
+        yield pa.table({"x": [3]})
+
+    with pytest.raises(KeyboardInterrupt):
+        write_arrow(path, tables(True))
+    assert os.listdir(path.parent) == []
+    write_arrow(path, tables(False))
+    assert Dataset.from_file(str(path))["x"][:] == [1, 2, 3] and os.listdir(path.parent) == ["rows.arrow"]
+
+
+CONSTANT = ("a", "b")
+
+
+def uses(row: dict[str, str]) -> str:
+    return helper(row) + CONSTANT[0]
+
+
+def helper(row: dict[str, str]) -> str:
+    return row["x"]
+
+
+def test_a_text_is_that_of_all_that_a_function_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = source_text(uses)
+    assert 'row["x"]' in before and "'b'" in before, "its helpers and constants"
+    monkeypatch.setitem(globals(), "CONSTANT", ("a", "c"))
+    assert source_text(uses) != before
+    assert source_text(functools.partial(uses)) != source_text(uses)
+    assert source_text({"b": 1, "a": {3, 1, 2}}) == source_text({"b": 1, "a": {2, 3, 1}})
+
+
+def test_a_text_is_the_same_in_another_process() -> None:
+    code = "import json; from jiantx.cache import source_text; print(json.dumps(source_text((json.dumps, {'a', 'b'}))))"
+    texts = {
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env).stdout
+        for env in ({**os.environ, "PYTHONHASHSEED": "1"}, {**os.environ, "PYTHONHASHSEED": "2"})
+    }
+    assert len(texts) == 1 and " at 0x" not in json.loads(texts.pop())

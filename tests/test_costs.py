@@ -1,0 +1,51 @@
+"""What a plan costs: tokens counted from samples, parameters without making them, hours from a few steps."""
+
+# ruff: noqa: F811, a fixture is asked for by its name
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from test_recipe import STEPS, recipe, tiny  # noqa: F401, the fixtures
+
+import jiantx as jx
+from jiantx.costs import parameter_count
+from jiantx.features import load_features
+
+
+def test_costs_count_tokens(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
+    untrained = jx.Rows({"validation": tiny["pairing"].source.splits["validation"]})
+    targets = [tiny["mood"], tiny["pairing"].replace(source=untrained)]
+    plan = recipe.plan(["stars"], targets)
+    found = jx.estimate_costs(recipe, plan)
+    assert [cost.stage for cost in found.stages] == [stage.name for stage in recipe.stages(plan)]
+    by_stage = {cost.stage: cost for cost in found.stages}
+    assert by_stage["none -> pairing, seed 1"].trained == 0 < by_stage["none -> pairing, seed 1"].scored
+    assert by_stage["stars, seed 1"].scored == 0 < by_stage["stars, seed 1"].trained
+    tokenizer = jx.MultitaskModel.from_pretrained(recipe.encoder, targets).tokenizer
+    whole = sum(
+        sum(map(len, load_features(tiny["mood"], "validation", code, tokenizer).table["input_ids"][:]))
+        for code in ("en", "de", "zh")
+    )
+    assert by_stage["none -> mood, seed 1"].scored == pytest.approx(whole, abs=3), (
+        "few rows: all of them are the sample"
+    )
+    longer = dataclasses.replace(recipe, intermediate={**STEPS, "max_steps": 10})
+    assert jx.estimate_costs(longer, longer.plan(["stars"], targets)).stages[1:]
+    ten = {c.stage: c for c in jx.estimate_costs(longer, longer.plan(["stars"], targets)).stages}["stars, seed 1"]
+    assert ten.trained == pytest.approx(10 * by_stage["stars, seed 1"].trained, rel=0.2)
+    assert found.flops(ten) == pytest.approx(6 * found.parameters * ten.trained)
+    text = found.to_text()
+    assert "still to run" in text and f"{found.parameters:,}" in text
+    recipe.stages(plan).run()
+    assert all(cost.done for cost in jx.estimate_costs(recipe, plan).stages)
+
+
+def test_parameters_are_counted_without_making_them() -> None:
+    from transformers import XLMRobertaConfig
+
+    large = XLMRobertaConfig(vocab_size=250_002, hidden_size=1024, num_hidden_layers=24, num_attention_heads=16,
+                             intermediate_size=4096, max_position_embeddings=514, type_vocab_size=1)  # fmt: skip
+    # 24 layers of 12 h^2 + 13 h, and the norm of the embeddings; no pooler, which nothing reads
+    assert parameter_count(large) == 24 * (12 * 1024**2 + 13 * 1024) + 2 * 1024
