@@ -262,6 +262,8 @@ records = jx.evaluate(model, list(tasks.values()), batch_size=4).records
 found = [[s.task, s.language, s.metric, s.examples, s.value] for s in records]
 if PartialState().is_main_process:
     print("FOUND" + json.dumps(found))
+torch.distributed.barrier()
+torch.distributed.destroy_process_group()
 """
 
 

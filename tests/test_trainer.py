@@ -504,6 +504,8 @@ trainer.train()
 trainer.save_model(sys.argv[2] + "/trained")
 if trainer.is_world_process_zero():
     trainer.save_state()
+torch.distributed.barrier()  # a rank that ends alone may abort the other, whose threads still wait for it
+torch.distributed.destroy_process_group()
 """
 
 
