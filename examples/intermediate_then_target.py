@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, HfArgumentParser, TrainingArguments
+from transformers import HfArgumentParser, TrainingArguments
 from transformers.utils import logging
 
 import jiantx as jx
@@ -79,7 +79,7 @@ def main() -> None:
     targets = choose_targets(options, recipe)
     check_rows(options.intermediate)
     plan = recipe.plan(options.intermediate, targets, seeds=options.seeds)
-    own = {cell: stage for cell, stage in plan.items() if cell.row in options.own_rows}
+    own = {place: stage for place, stage in plan.items() if place.row in options.own_rows}
     stages = recipe.stages(own)
     done = sum(map(stages.done, stages))
     print(f"{len(own)} cells, {len(stages.stages)} stages, {done} of them done already, in {options.output}")
@@ -93,7 +93,7 @@ def main() -> None:
 def recipe_of(options: argparse.Namespace, given: Mapping[str, Mapping[str, Any]]) -> jx.Recipe:
     """The preset, and over it what was asked for."""
     preset = PRESETS.get(options.preset, {})
-    rate = {"learning_rate": default_rate(options.encoder), "num_train_epochs": 3}
+    rate = {"learning_rate": jx.default_learning_rate(options.encoder), "num_train_epochs": 3}
     kinds: dict[str, Any] = {kind: {**TRAINING, **rate, **preset.get(kind, {}), **given[kind]} for kind in given}
     by_task = {name: {**more, **given["target"]} for name, more in preset.get("by_task", {}).items()}
     return jx.Recipe(
@@ -133,7 +133,8 @@ def show(report: jx.Report, targets: Sequence[jx.Task], stages: jx.Stages, optio
         which = [f"- {words}, seed {seed}: {', '.join(trained)}" for (words, seed), trained in failed.items()]
         page.add("## Runs that failed", FAILED, "\n".join(which))
     written = page.write(output)
-    print(f"\nWritten to {output}: report.json, timings.json, {', '.join(path.name for path in written)}")
+    names = [path.name for path in (*written, *sorted(output.glob("*.png")))]
+    print(f"\nWritten to {output}: report.json, timings.json, {', '.join(names)}")
 
 
 FAILED = """Trained, but in development not above guessing the commonest label (95 %, one-sided); left out of the tables
@@ -163,6 +164,7 @@ def tables(page: jx.Page, scores: jx.Report, targets: Sequence[str], split: str,
             print(f"No picture {name}: {error}")
     page.add(*drawn[:1], f"## {captions[1]}", by_language.to_markdown(), *drawn[1:])
     page.add("## XTREME", leaderboard.to_markdown(), said(by_target))
+    print(f"\n{said(by_target)}")
 
 
 def said(comparison: Any) -> str:
@@ -267,11 +269,6 @@ def training_flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> dic
         found[kind] = {name.removeprefix("no_") if not hasattr(values, name) else name: None for name in names}
         found[kind] = {name: getattr(values, name) for name in found[kind]}
     return found
-
-
-def default_rate(encoder: str) -> float:
-    """1e-5 for XLM-R large (hidden size 1024), as in the paper's code; smaller encoders take larger steps."""
-    return float(f"{1e-5 * (1024 / AutoConfig.from_pretrained(encoder).hidden_size) ** 2:.2g}")
 
 
 def choose_targets(options: argparse.Namespace, recipe: jx.Recipe) -> list[jx.Task]:

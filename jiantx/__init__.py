@@ -10,13 +10,13 @@ from typing import Any
 __version__ = "0.1.0"
 
 _OWNERS = {
-    "costs": "estimate_costs",
+    "costs": "estimate_costs parameter_count",
     "evaluation": "evaluate predict",
     "heads": "Head HeadOutput register_head",
     "model": "MultitaskConfig MultitaskModel",
     "page": "Page",
     "plots": "Point plot_points",
-    "recipe": "Recipe best_rows failed_runs row_tasks without_failed",
+    "recipe": "Recipe best_rows default_learning_rate failed_runs row_tasks without_failed",
     "report": "Benchmark Report Score interval markdown_table",
     "sampling": "Sampling",
     "sources": """Concat DataError Files Hub Rows data_root read_conll read_conllu read_csv read_jsonl read_lines

@@ -1,6 +1,7 @@
 """The public names, for type checkers; `__init__.py` resolves them on first use."""
 
 from jiantx.costs import estimate_costs as estimate_costs
+from jiantx.costs import parameter_count as parameter_count
 from jiantx.evaluation import evaluate as evaluate
 from jiantx.evaluation import predict as predict
 from jiantx.heads import Head as Head
@@ -13,6 +14,7 @@ from jiantx.plots import Point as Point
 from jiantx.plots import plot_points as plot_points
 from jiantx.recipe import Recipe as Recipe
 from jiantx.recipe import best_rows as best_rows
+from jiantx.recipe import default_learning_rate as default_learning_rate
 from jiantx.recipe import failed_runs as failed_runs
 from jiantx.recipe import row_tasks as row_tasks
 from jiantx.recipe import without_failed as without_failed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from jiantx.attention import encoder_class
 from jiantx.batching import entry_counts
 from jiantx.features import encode_examples
 from jiantx.model import MultitaskConfig, MultitaskModel, without_pooler
-from jiantx.recipe import PAPER_CAP, Cell, Recipe, row_tasks
+from jiantx.recipe import PAPER_CAP, Place, Recipe, row_tasks
 from jiantx.sampling import Sampler, Sampling
 from jiantx.stages import Stage
 from jiantx.task import Task
@@ -72,22 +73,19 @@ class Costs:
         )
 
 
-def estimate_costs(recipe: Recipe, plan: Mapping[Cell, Stage]) -> Costs:
+def estimate_costs(recipe: Recipe, plan: Mapping[Place, Stage]) -> Costs:
     """Estimate what the stages of a plan cost. It reads some rows and runs a few steps of the encoder's shape."""
     stages, sizes, found = recipe.stages(plan), _Sizes(recipe), {}
-    for cell, stage in plan.items():
-        course = recipe.course(cell.targets[0])
+    for place, stage in plan.items():
+        course = recipe.course(place.targets[0])
         trained = sum(
             sizes.trained([task], {**recipe.target, **recipe.by_task.get(task.name, {})}, most) for task, most in course
         )
         scored = sum(
-            sizes.of(task, split, code)[1]
-            for task in cell.targets
-            for split in recipe.splits
-            for code in recipe.scored(task, split)
+            sizes.scored(task, split, recipe.scored(task, split)) for task in place.targets for split in recipe.splits
         )
         for before in stage.after:
-            tokens = sizes.trained(row_tasks(cell.row), recipe.intermediate, None)
+            tokens = sizes.trained(row_tasks(place.row), recipe.intermediate, None)
             found[before.key] = Cost(before.name, stages.done(before), tokens, 0)
         found[stage.key] = Cost(stage.name, stages.done(stage), trained, int(scored))
     config = AutoConfig.from_pretrained(recipe.encoder)
@@ -96,8 +94,9 @@ def estimate_costs(recipe: Recipe, plan: Mapping[Cell, Stage]) -> Costs:
     return Costs(tuple(found.values()), parameter_count(config), measured_seconds(config, bf16, device), device)
 
 
-def parameter_count(config: PreTrainedConfig) -> int:
-    """Parameters of an encoder without its embeddings, counted without making it."""
+def parameter_count(encoder: str | os.PathLike[str] | PreTrainedConfig) -> int:
+    """Parameters of an encoder (Hub id, folder or config) without its embeddings, counted without making it."""
+    config = encoder if isinstance(encoder, PreTrainedConfig) else AutoConfig.from_pretrained(encoder)
     kind = encoder_class(config)
     with torch.device("meta"):
         return int(kind._from_config(config, **without_pooler(kind)).num_parameters(exclude_embeddings=True))
@@ -137,9 +136,6 @@ def measured_seconds(config: PreTrainedConfig, bf16: bool, device: str) -> tuple
         return trained, seconds(False)
 
 
-_TELLING = {"max_steps", "num_train_epochs", "per_device_train_batch_size", "gradient_accumulation_steps"}
-
-
 class _Sizes:
     """Features and tokens of splits, from a sample of their rows, each sampled once."""
 
@@ -149,22 +145,32 @@ class _Sizes:
 
     def trained(self, tasks: Sequence[Task], arguments: Mapping[str, Any], most: int | None) -> int:
         """Tokens of a training."""
-        told = {name: value for name, value in arguments.items() if name in _TELLING}
-        args = TrainingArguments(output_dir="unused", report_to="none", **told)
+        names = ("max_steps", "num_train_epochs", "per_device_train_batch_size", "gradient_accumulation_steps")
+        # the fields' defaults: an instance would make its output folder
+        told = [arguments.get(name, TrainingArguments.__dataclass_fields__[name].default) for name in names]
+        max_steps, epochs, batch = told[0], told[1], told[2] * told[3]
         most = most or self.recipe.max_train_examples
         found = {t.name: {c: self.of(t.training_form, "train", c, most) for c in t.train_languages} for t in tasks}
         sizes = {name: {code: max(1, int(size)) for code, (size, _) in by.items()} for name, by in found.items()}
-        sampling, batch = Sampling(cap=PAPER_CAP), args.per_device_train_batch_size * args.gradient_accumulation_steps
+        sampling = Sampling(cap=PAPER_CAP)
         epoch = Sampler(sampling, sizes, batch_size=batch, seed=0).steps_per_epoch
-        steps = args.max_steps if args.max_steps > 0 else math.ceil(args.num_train_epochs * epoch)
+        steps = max_steps if max_steps > 0 else math.ceil(epochs * epoch)
         totals = {name: sum(by.values()) for name, by in sizes.items()}
         shares = sampling.probabilities(totals)
         tokens = {name: sum(tokens for _, tokens in by.values()) / totals[name] for name, by in found.items()}
         return int(steps * batch * sum(shares[name] * tokens[name] for name in totals))
 
+    def scored(self, task: Task, split: str, languages: Sequence[str]) -> float:
+        """Tokens of a split, and of the candidates that its queries are compared with."""
+        tokens = sum(self.of(task, split, code)[1] for code in languages)
+        if task.candidates is None:
+            return tokens
+        pools = dict.fromkeys(other for code in languages for other in task.candidate_languages(split, code))
+        return tokens + sum(self.of(task.candidates, split, other)[1] for other in pools)
+
     def of(self, task: Task, split: str, language: str, most: int | None = None) -> tuple[float, float]:
         """Features and tokens of a split, or of so many rows of it."""
-        key = (task.name, task.max_length, split, language)
+        key = (task.name, task.candidates is None, task.max_length, split, language)  # a corpus has its task's name
         if key not in self.seen:
             rows = task.rows(split, language)
             some = rows.select(range(0, len(rows), max(1, len(rows) // _SAMPLE)))

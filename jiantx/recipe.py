@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
-from transformers import EarlyStoppingCallback, ProgressCallback, TrainingArguments, set_seed
+from transformers import AutoConfig, EarlyStoppingCallback, ProgressCallback, TrainingArguments, set_seed
 
 import jiantx
+from jiantx.cache import source_text
 from jiantx.evaluation import evaluate
+from jiantx.metrics import metric_name
 from jiantx.model import MultitaskModel
 from jiantx.report import MAIN, Report, Score
 from jiantx.sampling import Sampling, subset
@@ -31,6 +34,14 @@ _PAPER_ROWS = 500  # of English development, as in the paper's code
 PAPER_CAP = 2**17  # tasks that train jointly are drawn in proportion to their rows, counted up to this
 QUIET = {"report_to": "none", "save_strategy": "no", "logging_strategy": "no"}
 _ROW = re.compile(r"([a-z0-9_]+)(?:\[([\w\-, ]+)\])?")
+
+
+def default_learning_rate(encoder: str | os.PathLike[str]) -> float:
+    """1e-5 for XLM-R large (hidden size 1024), as in the paper's code; smaller encoders take larger steps, to 1e-3.
+
+    The square of the widths' ratio, and its end, come from the artificial world alone: above 1e-3 encoders broke there.
+    """
+    return float(f"{min(1e-3, 1e-5 * (1024 / AutoConfig.from_pretrained(encoder).hidden_size) ** 2):.2g}")
 
 
 def row_tasks(words: str) -> list[Task]:
@@ -61,7 +72,7 @@ def row_tasks(words: str) -> list[Task]:
 
 
 @dataclass(frozen=True)
-class Cell:
+class Place:
     """A place in the table: a row, a seed, and targets that are trained alike."""
 
     row: str
@@ -80,6 +91,9 @@ class Recipe:
     and that tell at the end whether a run failed (500). splits, languages: what is scored.
     train_languages, shots: after English, go on with so many rows of each of these languages (with shots None: train in
     them instead). adapt: what is trained of the encoder of a target: all, a "lora" of rank 8, or nothing ("frozen").
+
+    A stage is known by this, its tasks' declarations, the encoder's files, the data root's path and the version, not by
+    the rows: when they change, give another `output`.
 
     >>> Recipe(encoder="xlm-roberta-base", output="runs").run(["mnli"], ["xnli"]).mean()  # doctest: +SKIP
     """
@@ -105,8 +119,8 @@ class Recipe:
         self.stages(plan).run()
         return self.report(plan)
 
-    def plan(self, rows: Sequence[str], targets: Sequence[str | Task], *, seeds: int = 1) -> dict[Cell, Stage]:
-        """The stage of each cell, those before it inside; targets that are trained alike share one."""
+    def plan(self, rows: Sequence[str], targets: Sequence[str | Task], *, seeds: int = 1) -> dict[Place, Stage]:
+        """The stage of each place, those before it inside; targets that are trained alike share one."""
         groups: dict[tuple[Any, ...], list[Task]] = {}
         for target in targets:
             task = get_task(target) if isinstance(target, str) else target
@@ -115,23 +129,23 @@ class Recipe:
                 task = task.replace(max_length=self.max_length.get(course[-1][0].name, task.max_length))
             groups.setdefault(tuple(_named(task for task, _ in course)) or (task.name,), []).append(task)
         return {
-            Cell(words, seed, tuple(t.name for t in group), tuple(group)): self._target_stage(words, seed, group)
+            Place(words, seed, tuple(t.name for t in group), tuple(group)): self._target_stage(words, seed, group)
             for seed in range(1, seeds + 1)
             for words in dict.fromkeys([BASELINE, *rows])
             for group in groups.values()
         }
 
-    def stages(self, plan: Mapping[Cell, Stage]) -> Stages:
+    def stages(self, plan: Mapping[Place, Stage]) -> Stages:
         """The stages of a plan in their order, each once."""
         return Stages(Path(self.output), plan.values())
 
-    def report(self, plan: Mapping[Cell, Stage]) -> Report:
-        """The scores of the cells that are done."""
+    def report(self, plan: Mapping[Place, Stage]) -> Report:
+        """The scores of the places that are done."""
         stages, found = self.stages(plan), Report()
-        for cell, stage in plan.items():
+        for place, stage in plan.items():
             if stages.done(stage):
                 scores = Report.from_json(stages.folder_of(stage) / "report.json")
-                found += scores.with_tags(intermediate=cell.row, seed=cell.seed)
+                found += scores.with_tags(intermediate=place.row, seed=place.seed)
         return found
 
     def course(self, target: Task) -> list[tuple[Task, int | None]]:
@@ -266,8 +280,14 @@ class Recipe:
 
 
 def _named(tasks: Iterable[Task]) -> list[tuple[Any, ...]]:
-    """What tells tasks of one registry apart here."""
-    return [(task.name, *task.train_languages, task.max_length) for task in tasks]
+    """What tells tasks apart: names, and a hash over what is declared, the text of column functions too."""
+    found = []
+    for task in tasks:
+        values = {f.name: getattr(task, f.name) for f in fields(task) if f.name not in ("metrics", "main_metrics")}
+        text = source_text((task.task_type, values, [metric_name(metric) for metric in task.metrics]))
+        declared = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        found.append((task.name, *task.train_languages, task.max_length, declared))
+    return found
 
 
 def _some(task: Task, most: int | None, seed: int, languages: Iterable[str]) -> Task:

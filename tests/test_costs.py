@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 from test_recipe import STEPS, recipe, tiny  # noqa: F401, the fixtures
@@ -38,6 +39,7 @@ def test_costs_count_tokens(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None
     assert found.flops(ten) == pytest.approx(6 * found.parameters * ten.trained)
     text = found.to_text()
     assert "still to run" in text and f"{found.parameters:,}" in text
+    assert not Path("unused").exists() and not Path(recipe.output).exists(), "an estimate leaves nothing behind"
     recipe.stages(plan).run()
     assert all(cost.done for cost in jx.estimate_costs(recipe, plan).stages)
 
@@ -49,3 +51,13 @@ def test_parameters_are_counted_without_making_them() -> None:
                              intermediate_size=4096, max_position_embeddings=514, type_vocab_size=1)  # fmt: skip
     # 24 layers of 12 h^2 + 13 h, and the norm of the embeddings; no pooler, which nothing reads
     assert parameter_count(large) == 24 * (12 * 1024**2 + 13 * 1024) + 2 * 1024
+
+
+def test_candidates_are_read_too(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
+    rows = [{"id": f"c{i}", "candidate": "a long sentence of many words " * 3} for i in range(20)]
+    corpus = jx.Retrieval(name="corpus", source=jx.Rows({"validation": rows}))
+    asked = [{"id": "q0", "query": "a sentence", "relevant": ["c0"]}]
+    queries = jx.Rows({"validation": asked})
+    task = jx.Retrieval(name="asked", source=queries, corpus=corpus.source, pool="language", relevant="relevant")
+    (cost,) = jx.estimate_costs(recipe, recipe.plan([], [task])).stages
+    assert cost.scored > 20 * 10, "twenty candidates, not one query alone"

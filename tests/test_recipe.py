@@ -117,6 +117,9 @@ def test_inputs_tell_recipes_apart(recipe: jx.Recipe, tiny: dict[str, jx.Task]) 
     for changes in ({"max_train_examples": 3}, {"eval_examples": 3}, {"patience": 3}):
         assert not keys() & keys(**changes)
     assert len(keys() - keys(by_task={"pairs": {"learning_rate": 1.0}})) == 0, "of another training"
+    before = keys()
+    tiny["mood"] = tiny["mood"].replace(label=lambda row: row["label"])
+    assert len(before - keys()) == 2, "a task that is declared otherwise, by the same name"
 
 
 @pytest.mark.parametrize("adapt", ["full", "lora", "frozen"])

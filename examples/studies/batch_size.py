@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch.autograd.graph import saved_tensors_hooks
-from transformers import AutoConfig, PrinterCallback, TrainingArguments, set_seed
+from transformers import PrinterCallback, TrainingArguments, set_seed
 from transformers.utils import logging
 
 import jiantx as jx
@@ -40,8 +40,7 @@ def main() -> None:
     logging.disable_progress_bar()
     jx.data_root(None if options.data_root == "hub" else options.data_root or jx.default_root())
     options.encoder = options.encoder or str(jx.default_encoder())
-    # 1e-5 for XLM-R large (hidden size 1024), as in the paper's code; smaller encoders take larger steps
-    options.rate = float(f"{1e-5 * (1024 / AutoConfig.from_pretrained(options.encoder).hidden_size) ** 2:.2g}")
+    options.rate = jx.default_learning_rate(options.encoder)
     plan = {
         (size, rule, seed): training(options, size, options.rate * (size / options.base) ** power, seed)
         for seed in range(1, options.seeds + 1)

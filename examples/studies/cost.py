@@ -28,7 +28,7 @@ from statistics import fmean
 import numpy as np
 import torch
 from torch.autograd.graph import saved_tensors_hooks
-from transformers import AutoConfig, AutoTokenizer, TrainingArguments
+from transformers import AutoTokenizer, TrainingArguments
 from transformers.utils import logging
 
 import jiantx as jx
@@ -72,7 +72,7 @@ def main() -> None:
 
 def measured(encoder: str, options: argparse.Namespace) -> Measured:
     # 1e-5 for XLM-R large (hidden size 1024), as in the paper's code; smaller encoders take larger steps
-    rate = options.learning_rate or 1e-5 * (1024 / AutoConfig.from_pretrained(encoder).hidden_size) ** 2
+    rate = options.learning_rate or jx.default_learning_rate(encoder)
     both = {"learning_rate": float(f"{rate:.2g}"), "per_device_train_batch_size": 32, "bf16": options.bf16}
     both |= {"warmup_steps": 0.1, "weight_decay": 0.01, "num_train_epochs": 3, "max_steps": options.steps}
     recipe = jx.Recipe(encoder=encoder, output=options.output, intermediate=both, target=both)
@@ -219,7 +219,7 @@ def parse() -> argparse.Namespace:
     add("--seeds", type=int, default=3, metavar="N", help="of the fine-tuning, two at least for intervals (default: 3)")
     add("--steps", type=int, metavar="N", help="of 32 examples; -1: three epochs (default; in the default world 100)")
     add("--pretraining-steps", type=int, default=300, metavar="N", help="of sizes (default: 300)")
-    add("--learning-rate", type=float, metavar="RATE", help="default: 1e-5 x (1024 / hidden size)^2")
+    add("--learning-rate", type=float, metavar="RATE", help="default: 1e-5 x (1024 / hidden size)^2, at most 1e-3")
     add("--bf16", action="store_true", help="train in mixed precision, on a GPU")
     add("--output", type=Path, default=Path("runs/cost"), metavar="DIR", help="default: %(default)s")
     options = parser.parse_args()

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
-from transformers import AutoConfig
 from transformers.utils import logging
 
 import jiantx as jx
@@ -34,8 +33,7 @@ def main() -> None:
     logging.disable_progress_bar()
     jx.data_root(None if options.data_root == "hub" else options.data_root or jx.default_root())
     encoder = options.encoder or str(jx.default_encoder())
-    # 1e-5 for XLM-R large (hidden size 1024), as in the paper's code; smaller encoders take larger steps
-    rate = float(f"{1e-5 * (1024 / AutoConfig.from_pretrained(encoder).hidden_size) ** 2:.2g}")
+    rate = jx.default_learning_rate(encoder)
     training = {"per_device_train_batch_size": 32, "learning_rate": rate, "warmup_steps": 0.1, "weight_decay": 0.01}
     training |= {"num_train_epochs": 3, "bf16": options.bf16}
     kinds = zip(("intermediate", "target"), options.steps, strict=True)

@@ -25,8 +25,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import torch
-from transformers import AutoConfig
 from transformers.utils import logging
 
 import jiantx as jx
@@ -81,14 +79,12 @@ def made(word: str, steps: int) -> tuple[str, int]:
     """An encoder as a folder or Hub id (a size is pretrained on first use), and its parameters without embeddings."""
     size = re.fullmatch(r"(\d+)x(\d+)", word)
     path = str(jx.default_encoder(hidden=int(size[1]), layers=int(size[2]), max_steps=steps)) if size else word
-    with torch.device("meta"):  # loads nothing
-        model: Any = jx.MultitaskModel(jx.MultitaskConfig(encoder=AutoConfig.from_pretrained(path)))
-    return path, int(model.encoder.num_parameters(exclude_embeddings=True))
+    return path, jx.parameter_count(path)
 
 
 def recipe(encoder: str, options: argparse.Namespace) -> jx.Recipe:
     """The paper's rate, 1e-5, is XLM-R large's; smaller encoders take larger steps, and above 1e-3 they broke."""
-    rate = options.learning_rate or min(1e-3, 1e-5 * (1024 / AutoConfig.from_pretrained(encoder).hidden_size) ** 2)
+    rate = options.learning_rate or jx.default_learning_rate(encoder)
     both = {"learning_rate": rate, "per_device_train_batch_size": options.batch_size, "bf16": options.bf16}
     both |= {"warmup_steps": 0.1, "weight_decay": 0.01, "num_train_epochs": 3}
     kinds = zip(("intermediate", "target"), options.steps, strict=True)
