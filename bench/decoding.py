@@ -14,7 +14,6 @@ import os
 import random
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -71,15 +70,7 @@ def compared(
     if not same(ours(), theirs()):
         raise SystemExit(f"{what}: jiantx and {peer} give different results.")
 
-    def clock(run: Callable[[], Any]) -> Callable[[int], float]:
-        def timed(_: int) -> float:
-            started = time.perf_counter()
-            run()
-            return time.perf_counter() - started
-
-        return timed
-
-    found = timing.take_turns({"jiantx": clock(ours), peer: clock(theirs)}, 1, repeat=repeat)
+    found = timing.take_turns({"jiantx": timing.clocked(ours), peer: timing.clocked(theirs)}, 1, repeat=repeat)
     return {"what": what, "peer": peer, "seconds": found}
 
 

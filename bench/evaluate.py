@@ -16,7 +16,6 @@ import argparse
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import cycle
@@ -28,7 +27,7 @@ import numpy as np
 import torch
 import train
 import transformers
-from timing import machine, ratio, said, table, take_turns, write
+from timing import clocked, machine, ratio, said, table, take_turns, write
 
 import jiantx as jx
 from jiantx.evaluation import predicted
@@ -119,15 +118,6 @@ def growth(options: argparse.Namespace, folder: str) -> dict[str, Any]:
         for count in GROWING
     }
     return {"task": "xnli", "seconds": take_turns(runs, 1, repeat=options.repeat, warm_up=1)}
-
-
-def clocked(run: Callable[[], Any]) -> Callable[[int], float]:
-    def timed(_: int) -> float:
-        started = time.perf_counter()
-        run()
-        return time.perf_counter() - started
-
-    return timed
 
 
 def theirs(options: argparse.Namespace, plain: Any, task: jx.Task, rows: list[train.Row]) -> np.ndarray:

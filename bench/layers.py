@@ -14,8 +14,6 @@ import argparse
 import os
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -86,19 +84,8 @@ def measured(options: argparse.Namespace, folder: str) -> list[dict[str, Any]]:
         {f"layer {LAYER}": partial(evaluated, LAYER), "transformers, all layers": partial(plain.vectors, LAYER)},
         {f"{len(sweep)} layers in one pass": together, "one pass a layer": apart},
     ]
-    return [{"seconds": turns(runs, options.repeat)} for runs in compared]
-
-
-def turns(runs: dict[str, Callable[[], Any]], repeat: int) -> dict[str, list[float]]:
-    def clock(run: Callable[[], Any]) -> Callable[[int], float]:
-        def timed(_: int) -> float:
-            started = time.perf_counter()
-            run()
-            return time.perf_counter() - started
-
-        return timed
-
-    return timing.take_turns({name: clock(run) for name, run in runs.items()}, 1, repeat=repeat)
+    alternatives = [{name: timing.clocked(run) for name, run in runs.items()} for runs in compared]
+    return [{"seconds": timing.take_turns(runs, 1, repeat=options.repeat)} for runs in alternatives]
 
 
 def pairs(options: argparse.Namespace, folder: str) -> list[dict[str, str]]:

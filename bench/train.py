@@ -124,7 +124,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--batch", nargs="+", type=int, default=[8, 32])
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--hidden", type=int, default=384)
-    parser.add_argument("--steps", type=int, default=24, help="of each turn")
+    parser.add_argument("--steps", type=int, default=8, help="of each turn")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--threads", type=int, default=2)

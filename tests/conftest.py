@@ -17,7 +17,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 import jiantx as jx
-from jiantx import sources
+from jiantx import sources, synthetic
 from jiantx.batching import Batch, collate
 from jiantx.features import load_features
 from jiantx.metrics import micro_f1, squad_v2_exact, squad_v2_f1
@@ -58,6 +58,16 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def _own_data_root() -> Iterator[None]:
     yield
     sources._root = sources._UNSET
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The default root and encoder, made small: both are made once a file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JIANTX_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(synthetic, "SIZES", {"train_examples": 24, "eval_examples": 12, "text_lines": 3000})
+        patch.setattr(synthetic, "PRETRAINING", {**synthetic.PRETRAINING, "max_steps": 2})
+        yield
 
 
 # --- tokenizers ------------------------------------------------------------------------------------------------------

@@ -17,17 +17,6 @@ RECIPE = str(ROOT / "examples" / "intermediate_then_target.py")
 SHARED = ROOT.parent / "shared"
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """The default root and encoder, made small: both are made once for this file."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("JIANTX_CACHE", str(tmp_path_factory.mktemp("cache")))
-    patch.setattr(synthetic, "SIZES", {"train_examples": 24, "eval_examples": 12, "text_lines": 3000})
-    patch.setattr(synthetic, "PRETRAINING", {**synthetic.PRETRAINING, "max_steps": 2})
-    yield
-    patch.undo()
-
-
 def run(monkeypatch, program, *arguments):
     monkeypatch.setattr(sys, "argv", [program, *map(str, arguments)])
     runpy.run_path(program, run_name="__main__")

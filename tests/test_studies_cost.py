@@ -11,21 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from jiantx import synthetic
-
 STUDIES = Path(__file__).parents[1] / "examples" / "studies"
 NAMES = ("linguistic_distance", "batch_size", "cost")
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """The default root and encoder, made small: both are made once for this file."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("JIANTX_CACHE", str(tmp_path_factory.mktemp("cache")))
-    patch.setattr(synthetic, "SIZES", {"train_examples": 24, "eval_examples": 12, "text_lines": 3000})
-    patch.setattr(synthetic, "PRETRAINING", {**synthetic.PRETRAINING, "max_steps": 2})
-    yield
-    patch.undo()
 
 
 def run(monkeypatch, capsys, name, *arguments):

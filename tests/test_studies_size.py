@@ -8,21 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from jiantx import synthetic
-
 STUDIES = Path(__file__).parents[1] / "examples" / "studies"
 PNG = b"\x89PNG"
 BRIEFLY = ("--pretraining-steps", 2, "--steps", 2, 2, "--batch-size", 4, "--targets", "udpos", "tatoeba")
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """The default root, made small."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("JIANTX_CACHE", str(tmp_path_factory.mktemp("cache")))
-    patch.setattr(synthetic, "SIZES", {"train_examples": 24, "eval_examples": 12, "text_lines": 3000})
-    yield
-    patch.undo()
 
 
 @pytest.fixture(scope="module")
