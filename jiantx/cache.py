@@ -6,17 +6,19 @@ that runs can share it and a killed one leaves nothing that another trusts.
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect
 import itertools
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import datasets
     import pyarrow as pa
 
 
@@ -25,8 +27,33 @@ def cache_dir() -> Path:
     return Path(os.environ.get("JIANTX_CACHE") or Path.home() / ".cache" / "jiantx")
 
 
+_END = b"\xff\xff\xff\xff\0\0\0\0"  # of an Arrow stream; one that was cut short opens as if it had fewer rows
+
+
+def kept(path: Path, make: Callable[[], Iterable[pa.Table]]) -> datasets.Dataset:
+    """The rows kept at a path, mapped; made and written first where they are not there, or not to their end."""
+    import datasets
+
+    if not _whole(path):
+        write_arrow(path, make())
+    return datasets.Dataset.from_file(str(path))
+
+
+def _whole(path: Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            file.seek(-len(_END), os.SEEK_END)
+            return file.read() == _END
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # shorter than that
+            raise
+        return False
+
+
 def write_arrow(path: Path, tables: Iterable[pa.Table]) -> None:
-    """Write tables of one schema, whole or not at all, for `datasets.Dataset.from_file` to map."""
+    """Write tables of one schema, whole or not at all, for `kept` to map."""
     import pyarrow as pa
 
     tables = iter(tables)
@@ -37,6 +64,8 @@ def write_arrow(path: Path, tables: Iterable[pa.Table]) -> None:
         with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_stream(file, first.schema) as writer:
             for table in itertools.chain([first], tables):
                 writer.write_table(table)
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

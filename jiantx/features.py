@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from jiantx.cache import cache_dir, source_text, write_arrow
+from jiantx.cache import cache_dir, kept, source_text
 from jiantx.sampling import subset
 from jiantx.sources import DataError, in_memory
 from jiantx.task import Task
@@ -87,7 +87,6 @@ def load_features(
     max_length: the task's own if None, and never more than the tokenizer's `model_max_length`. max_examples: so many
     rows, chosen at random by `seed`. labelled: refuse rows without gold. Errors: DataError with task, split, row.
     """
-    import datasets
     from tqdm.auto import tqdm
 
     rows = task.rows(split, language)
@@ -97,11 +96,13 @@ def load_features(
         raise DataError(f"Task {task.name}, split {split!r}, language {language!r}: there are no rows.")
     length = min(max_length or task.max_length, tokenizer.model_max_length)
     path = cache_dir() / "features" / f"{_key(task, rows, language, tokenizer, length, labelled)}.arrow"
-    if not path.exists():
+
+    def make() -> Iterator[pa.Table]:
         examples = task.examples(split, language, rows=rows, labelled=labelled)
         bar = tqdm(examples, f"features of {task.name} {split} {language}", len(rows), leave=False, delay=1)
-        write_arrow(path, _tables(task, bar, tokenizer, length))
-    return Features(task, split, language, rows, datasets.Dataset.from_file(str(path)), length)
+        return _tables(task, bar, tokenizer, length)
+
+    return Features(task, split, language, rows, kept(path, make), length)
 
 
 def encode_examples(

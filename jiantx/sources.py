@@ -20,7 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jiantx.cache import cache_dir, source_text, write_arrow
+from jiantx.cache import cache_dir, kept, source_text
 
 if TYPE_CHECKING:
     import datasets
@@ -269,8 +269,6 @@ class Files(Source):
         return found
 
     def rows(self, split: str, language: str) -> datasets.Dataset:
-        import datasets
-
         paths = self._paths(split, language)
         if not paths:
             theirs = next(iter(_names(self.splits, split)), split)
@@ -282,10 +280,7 @@ class Files(Source):
         beside = sorted({file for path in paths for file in path.parent.iterdir() if file.is_file()})
         made_by = (self.read, self.where, language if self.where else None, list(map(str, paths)), _state(beside))
         key = hashlib.blake2b(source_text(made_by).encode(), digest_size=16).hexdigest()
-        kept = cache_dir() / "files" / f"{key}.arrow"
-        if not kept.exists():
-            write_arrow(kept, [self._read(paths, language)])
-        return datasets.Dataset.from_file(str(kept))
+        return kept(cache_dir() / "files" / f"{key}.arrow", lambda: [self._read(paths, language)])
 
     def _read(self, paths: Sequence[Path], language: str) -> pa.Table:
         import pyarrow as pa

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from datasets import Dataset
 
-from jiantx.cache import cache_dir, source_text, write_arrow
+from jiantx.cache import cache_dir, kept, source_text, write_arrow
 
 
 def test_where_it_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -38,6 +38,16 @@ def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:
     assert os.listdir(path.parent) == []
     write_arrow(path, tables(False))
     assert Dataset.from_file(str(path))["x"][:] == [1, 2, 3] and os.listdir(path.parent) == ["rows.arrow"]
+
+
+@pytest.mark.parametrize("left", [0, 3, -1, -8])
+def test_a_file_that_was_cut_short_is_made_again(left: int, tmp_path: Path) -> None:
+    """Arrow would open most of these, and lack rows."""
+    path, table = tmp_path / "rows.arrow", pa.table({"x": [1, 2]})
+    kept(path, lambda: [table])
+    path.write_bytes(path.read_bytes()[:left])
+    assert kept(path, lambda: [table])["x"][:] == [1, 2]
+    assert kept(path, lambda: pytest.fail("it is there"))["x"][:] == [1, 2]
 
 
 CONSTANT = ("a", "b")
