@@ -155,6 +155,8 @@ def _tested(config_json: str) -> int | None:
 def encoder_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
     """The class that a config's encoder has: the text encoder where there is one (T5), else the base model."""
     auto = AutoModelForTextEncoding if type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING else AutoModel
+    if type(config) not in auto._model_mapping:
+        raise ValueError(f"{type(config).__name__} is the config of no encoder that transformers knows.")
     found: type[PreTrainedModel] = auto._model_mapping[type(config)]
     return found
 

@@ -8,12 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
 from huggingface_hub import HfApi
+from safetensors import SafetensorError
 from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from transformers import (
     AutoConfig,
     AutoModelForMaskedLM,
@@ -22,6 +25,7 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     AutoTokenizer,
+    DistributedConfig,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -34,7 +38,7 @@ from jiantx.card import model_card
 from jiantx.heads import EXPORT_KEYS, HEADS, MASKED_LM_KEYS, Head, HeadOutput, owners, rows_of
 from jiantx.report import Report
 from jiantx.sources import DataError
-from jiantx.task import Task
+from jiantx.task import Task, check_name
 
 if TYPE_CHECKING:
     from peft import LoraConfig
@@ -68,7 +72,21 @@ class MultitaskConfig(PreTrainedConfig):
         **kwargs: Any,
     ) -> None:
         if isinstance(encoder, Mapping):
+            if not isinstance(kind := encoder.get("model_type"), str):
+                raise ValueError(f"The config's encoder has the model_type {kind!r}; expected a name.")
             encoder = AutoConfig.for_model(**encoder)
+        elif not isinstance(encoder, PreTrainedConfig | None):
+            raise ValueError(f"The config's encoder is {encoder!r}; expected a config.")
+        for part, values in {"heads": heads or {}, "tasks": tasks or {}}.items():
+            if not isinstance(values, Mapping) or not all(isinstance(v, Mapping) for v in values.values()):
+                raise ValueError(f"The config's {part} are {values!r}; expected a dictionary of dictionaries by name.")
+        for name, head in (heads or {}).items():
+            check_name(name)
+            if not isinstance(head.get("type"), str):
+                raise ValueError(f"The config's head {name!r} is {dict(head)}; expected a task type under 'type'.")
+        for name, task in (tasks or {}).items():
+            if not isinstance(task.get("head"), str) or not isinstance(task.get("languages"), list | tuple):
+                raise ValueError(f"The config's task {name!r} is {dict(task)}; expected its 'head' and 'languages'.")
         # tokens: or Trainer aligns them, and says so each time; the range: heads start with the encoder's spread
         for name in ("pad_token_id", "bos_token_id", "eos_token_id", "initializer_range"):
             kwargs.setdefault(name, getattr(encoder, name, None))
@@ -102,7 +120,7 @@ class MultitaskModel(PreTrainedModel):
             encoder = kind._from_config(config.encoder, **without_pooler(kind))
         self.encoder = encoder
         self.heads: Any = nn.ModuleDict(  # name -> Head; of a ModuleDict mypy knows no more than Module
-            {name: HEADS[head["type"]](self.encoder.config, head) for name, head in config.heads.items()}
+            {name: _head_of(self.encoder.config, name, head) for name, head in config.heads.items()}
         )
         self.tokenizer: PreTrainedTokenizerBase | None = None
         self._offset: int | None = None  # first position of a flat sequence; None: run padded
@@ -126,17 +144,21 @@ class MultitaskModel(PreTrainedModel):
         heads: "keep" takes the saved heads that fit the tasks, "new" only the encoder. Without `tasks`, the saved heads
         as they are. padding_free: "auto" tests the encoder; False pads (and drops attention probabilities out as the
         encoder's config says); True is an error where the test fails. kwargs go to transformers (dtype, revision, …);
-        weights are float32 unless a dtype is given. ValueError if encoder weights are missing.
+        weights are float32 unless a dtype is given. distributed_config: `transformers.DistributedConfig(fsdp_size=…)`
+        shards the whole model over the ranks. ValueError if encoder weights are missing.
         """
-        dtype = kwargs.pop("dtype", torch.float32)
+        dtype, distributed = kwargs.pop("dtype", torch.float32), kwargs.pop("distributed_config", None)
         _check_folder(path)
         hub: dict[str, Any] = {
             k: kwargs[k] for k in ("revision", "cache_dir", "token", "local_files_only", "subfolder") if k in kwargs
         }
+        # False and not None: transformers would ask at the terminal whether to run what the folder holds
+        hub["trust_remote_code"] = kwargs.pop("trust_remote_code", False)
         config = AutoConfig.from_pretrained(path, **hub)
+        _check_config(path, config)
         wanted = _head_configs(tasks) if tasks is not None else None
         if isinstance(config, MultitaskConfig):
-            with _quietly():
+            with _quietly(), _reading(path):
                 model, info = super().from_pretrained(path, config=config, dtype=dtype, **_TELLING, **kwargs)
             _check_weights(path, config, model, info)
             if wanted is not None:
@@ -160,7 +182,21 @@ class MultitaskModel(PreTrainedModel):
         model._set_tokenizer(_load_tokenizer(path, hub))
         model._choose_path(padding_free)
         found: Self = model.eval()
+        found._shard(distributed)
         return found
+
+    def _shard(self, how: DistributedConfig | None) -> None:
+        """Spread the parameters over the ranks (FSDP2): layers one by one, heads and embeddings together."""
+        how, _, mesh = self.prepare_distribute_model(how)
+        if mesh is None:
+            return
+        whole = self.state_dict()
+        names = {module: name for name, module in self.named_modules()}
+        layers = layers_of(self.encoder)
+        self.fsdp_plan = {f"{names[layers]}.*": "free_full_weight"} if layers else {"encoder": "keep_full_weight"}
+        self.maybe_distribute_model(self, how, mesh)
+        # rank 0's values, as with DDP: a new head may be another on each rank
+        set_model_state_dict(self, whole, options=StateDictOptions(full_state_dict=True, broadcast_from_rank0=True))
 
     def _set_heads(self, wanted: Mapping[str, dict[str, Any]], *, keep: bool) -> None:
         """Keep the heads that fit, make the others new."""
@@ -172,7 +208,7 @@ class MultitaskModel(PreTrainedModel):
                     f"The saved head {name!r} is {saved}, the task's is {wanted[name]}. "
                     'Use heads="new", or give the task another `head` name.'
                 )
-        new = {n: HEADS[h["type"]](self.encoder.config, h) for n, h in wanted.items() if n not in kept}
+        new = {n: _head_of(self.encoder.config, n, h) for n, h in wanted.items() if n not in kept}
         for module in new.values():
             module.apply(self._init_weights).to(device=self.device, dtype=self.dtype)
         dropped = [name for name in self.heads if name not in wanted]
@@ -234,7 +270,7 @@ class MultitaskModel(PreTrainedModel):
     def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
         """Save encoder, heads, tokenizer and a model card; `from_pretrained(folder)` gives the same model."""
         super().save_pretrained(save_directory, **kwargs)
-        if kwargs.get("is_main_process", True):
+        if self.should_save_on_this_rank(kwargs.get("is_main_process", True)):
             if self.tokenizer is not None:
                 self.tokenizer.save_pretrained(save_directory)
             card = model_card(self.encoder.config.model_type, self.config.tasks, self.config.heads, self.report)
@@ -415,13 +451,22 @@ def _read_before(layers: Mapping[int, nn.Module], found: dict[int, Tensor], stop
         if stop and number == max(layers):
             raise _Stopped
 
-    handles = [layer.register_forward_pre_hook(partial(keep, n), with_kwargs=True) for n, layer in layers.items()]
+    # before FSDP's own hooks: a layer that is not run need not be gathered
+    hook: Any = {"with_kwargs": True, "prepend": True}
+    handles = [layer.register_forward_pre_hook(partial(keep, number), **hook) for number, layer in layers.items()]
     try:
         with suppress(_Stopped):
             yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _head_of(encoder: PreTrainedConfig, name: str, config: Mapping[str, Any]) -> Head:
+    try:
+        return HEADS[config["type"]](encoder, config)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"The head {name!r} cannot be made from its config, {dict(config)}: {error!r}.") from error
 
 
 def _head_configs(tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:
@@ -450,7 +495,7 @@ def _load_encoder(
     mlm: dict[str, Tensor] = {}
     keys = MASKED_LM_KEYS.get(config.model_type)
     saved_as = (config.architectures or [""])[0]
-    with _quietly():
+    with _quietly(), _reading(path):
         if with_mlm and keys and saved_as.endswith(("ForMaskedLM", "ForPreTraining")):
             whole, info = AutoModelForMaskedLM.from_pretrained(path, dtype=dtype, **_TELLING, **kwargs)
             state = whole.state_dict()
@@ -480,6 +525,29 @@ def _check_folder(path: str | os.PathLike[str]) -> None:
         raise ValueError(f"The folder {folder} holds no config.json, and so no encoder and no saved model.")
     if not folder.exists() and (folder.is_absolute() or os.fspath(path).startswith(".") or len(folder.parts) > 2):
         raise ValueError(f"There is no folder {folder}, and a Hub id has the form name or organisation/name.")
+
+
+def _check_config(path: str | os.PathLike[str], config: PreTrainedConfig) -> None:
+    """ValueError for a config that names code of the Hub: transformers would fetch such a kernel and run it."""
+    for part in (config, *(getattr(config, name, None) for name in config.sub_configs)):
+        for name in ("_attn_implementation", "_experts_implementation"):
+            if "/" in str(getattr(part, name, None)):
+                raise ValueError(
+                    f"The config of {os.fspath(path)} asks for {getattr(part, name)!r}, a kernel from the Hub, and "
+                    f"would run its code. Take {name.removeprefix('_')!r} out of config.json."
+                )
+
+
+@contextmanager
+def _reading(path: str | os.PathLike[str]) -> Iterator[None]:
+    """ValueError where a file of weights is no such file, or a pickle of more than tensors: no other is loaded."""
+    try:
+        yield
+    except (SafetensorError, UnpicklingError) as error:
+        raise ValueError(
+            f"The weights of {os.fspath(path)} cannot be read ({type(error).__name__}). Expected safetensors, or a "
+            "pytorch_model.bin that holds tensors only; no other pickle is loaded."
+        ) from None
 
 
 # What does not fit is read from the loading info, and is an error that says what.
@@ -520,8 +588,8 @@ def _load_tokenizer(path: str | os.PathLike[str], hub: Mapping[str, Any]) -> Pre
         try:
             found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path, **hub)
             return found
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            why = str(error).splitlines()[0]
+        except Exception as error:  # tokenizers raises no narrower type for a file that it cannot read
+            why = str(error).partition("\n")[0]
     raise DataError(
         f"{os.fspath(path)} has no tokenizer that can be loaded ({why}). Save the encoder's tokenizer into the same "
         "folder: tokenizer.save_pretrained(folder)."

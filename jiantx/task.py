@@ -139,10 +139,7 @@ class Task(ABC):
 
     def __post_init__(self) -> None:
         for name in (self.name,) if self.head is None else (self.name, self.head):
-            if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-                raise ValueError(f"{name!r} cannot be a name: use small letters, digits and _, a letter first.")
-            if name in RESERVED:
-                raise ValueError(f"{name!r} cannot be a name: torch's ModuleDict has an attribute of that name.")
+            check_name(name)
         labels = getattr(self, "labels", None)
         if labels is not None and not callable(labels):
             _check_labels(self.name, labels)
@@ -299,6 +296,14 @@ class Task(ABC):
                 f"the task's are {list(self.label_names)}. Declare the task with the data set's names, or give a "
                 f"`{self.gold}` function of the row that maps them."
             )
+
+
+def check_name(name: str) -> None:
+    """ValueError for what cannot name a task or a head; names become parts of files' names, so paths are none."""
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ValueError(f"{name!r} cannot be a name: use small letters, digits and _, a letter first.")
+    if name in RESERVED:
+        raise ValueError(f"{name!r} cannot be a name: torch's ModuleDict has an attribute of that name.")
 
 
 @lru_cache(maxsize=64)
