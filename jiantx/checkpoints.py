@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from filelock import FileLock, Timeout
+
 MANIFEST = "manifest.json"
+_PATIENCE = 10  # seconds; workers that read for a killed process hold its locks until they notice
 _HASHED = 64 << 20  # files up to this size are hashed; of larger ones the size is compared, unless verify="full"
 
 
@@ -24,8 +30,18 @@ def write_json(path: Path, value: Any) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Or the names in it may be lost with the power, though their files are there."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_manifest(folder: Path) -> None:
@@ -34,7 +50,24 @@ def write_manifest(folder: Path) -> None:
     for _, path in _files(folder):
         with open(path, "rb") as file:
             os.fsync(file.fileno())
-    write_json(folder / MANIFEST, {"files": files})
+    write_json(folder / MANIFEST, {"files": files, "written": time.time()})
+
+
+@contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Hold a folder; RuntimeError where another process holds it. A process that dies holds nothing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "_writer.lock", timeout=_PATIENCE)  # transformers does not push names with a "_"
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RuntimeError(
+            f"Another process is writing to {folder}. Give this one a folder of its own, or wait until that has ended."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def why_broken(folder: Path, verify: Literal["quick", "full"] = "quick") -> str | None:
@@ -51,8 +84,10 @@ def why_broken(folder: Path, verify: Literal["quick", "full"] = "quick") -> str 
                 return f"{name} has changed"
     except FileNotFoundError:
         return "it was not finished (no manifest)"
+    except OSError as error:
+        return f"it cannot be read ({error})"
     except (ValueError, KeyError, TypeError, AttributeError):
-        return "its manifest cannot be read"
+        return "its manifest is no manifest"
     return None
 
 
@@ -67,9 +102,20 @@ def newest(folder: Path) -> tuple[Path | None, list[tuple[Path, str]]]:
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """The checkpoint folders of a run, whole or not, oldest first."""
-    found = {path.name.removeprefix("checkpoint-"): path for path in folder.glob("checkpoint-*")}
-    return [found[step] for step in sorted(filter(str.isdecimal, found), key=int)]
+    """The checkpoint folders of a run, whole or not, oldest first: as written, since a folder may hold two runs'.
+
+    One that has no manifest that can be read counts as the last.
+    """
+    found = {path: path.name.removeprefix("checkpoint-") for path in folder.glob("checkpoint-*")}
+    steps = {path: int(step) for path, step in found.items() if step.isdecimal()}
+    return sorted(steps, key=lambda path: (_written(path), steps[path]))
+
+
+def _written(folder: Path) -> float:
+    try:
+        return float(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["written"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return math.inf
 
 
 def rotate(folder: Path, keep: int | None, best: str | None) -> None:

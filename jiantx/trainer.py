@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from transformers.trainer_utils import TrainOutput
 from transformers.utils import logging
 
 from jiantx.batching import TrainingFeatures, TrainingLoader
-from jiantx.checkpoints import newest, rotate, why_broken, write_manifest
+from jiantx.checkpoints import MANIFEST, newest, rotate, sole_writer, why_broken, write_manifest
 from jiantx.evaluation import evaluate
 from jiantx.features import Features, load_features
 from jiantx.model import MultitaskModel
@@ -62,6 +63,7 @@ class Trainer(transformers.Trainer):
         if args.load_best_model_at_end and args.metric_for_best_model in (None, "loss"):  # the default; ours is a score
             args.metric_for_best_model, args.greater_is_better = "eval_score", True
         args.logging_nan_inf_filter = False  # it hides NaN, and waits for the device at every step
+        args.restore_callback_states_from_checkpoint = True  # or the patience of early stopping starts anew
         if len(getattr(model, "heads", ())) > 1 and args.ddp_find_unused_parameters is None:
             args.ddp_find_unused_parameters = True  # heads sit out the steps of other tasks
         self.tasks = {task.name: task for task in tasks}
@@ -165,31 +167,31 @@ class Trainer(transformers.Trainer):
         """Train; with `resume_from_checkpoint=True` from the newest whole checkpoint of the output folder, or afresh.
 
         Straight run and resumed run end with the same parameters; the logged history is the same if `save_steps` is a
-        multiple of `logging_steps`. ValueError if a checkpoint given by name is not whole.
+        multiple of `logging_steps`. ValueError if a checkpoint given by name is not whole; RuntimeError if another
+        process trains in this folder.
         """
+        folder = Path(self.args.output_dir)
         known = self.accelerator.unwrap_model(self.model).config.tasks  # for the model card
         for task in self.tasks.values():
             known[task.name] = {"head": task.head_name, "languages": list(task.train_languages)}
-        if resume_from_checkpoint is True:
-            folder = Path(self.args.output_dir)
-            path, passed = newest(folder)
-            for broken, why in passed:
-                logger.warning(f"Passed over {broken}: {why}.")
-            logger.warning(f"Resuming from {path}." if path else f"No checkpoint in {folder}: a fresh start.")
-            resume_from_checkpoint = str(path) if path else None
-        elif resume_from_checkpoint and (reason := why_broken(Path(resume_from_checkpoint))):
-            raise ValueError(f"The checkpoint {resume_from_checkpoint} is not whole: {reason}.")
-        if resume_from_checkpoint:
-            state = TrainerState.load_from_json(str(Path(resume_from_checkpoint) / TRAINER_STATE_NAME))
-            *_, last_step = self.set_initial_training_values(self.args, self.get_train_dataloader())
-            if state.global_step >= last_step:  # transformers would train one step more
-                logger.warning(f"The run had ended: {state.global_step} of {last_step} steps are done.")
-                # private, but it knows every form that a checkpoint's weights may have
-                best = state.best_model_checkpoint if self.args.load_best_model_at_end else None
-                self._load_from_checkpoint(best or resume_from_checkpoint)
-                self.state = state
-                return TrainOutput(state.global_step, math.nan, {})
-        return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+        with sole_writer(folder) if self.args.process_index == 0 else nullcontext():
+            path = self._start(folder, resume_from_checkpoint)
+            if path and (ended := self._ended(path)):
+                return ended
+            try:
+                return super().train(resume_from_checkpoint=path, **kwargs)
+            except Exception as error:
+                error.add_note(
+                    f"Training stopped at step {self.state.global_step}. Last whole checkpoint: "
+                    f"{newest(folder)[0] or 'none'}. `train(resume_from_checkpoint=True)` goes on from there."
+                )
+                raise
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """As in transformers; a folder that is overwritten is no longer whole."""
+        if self.args.process_index == 0:
+            (Path(output_dir or self.args.output_dir) / MANIFEST).unlink(missing_ok=True)
+        super().save_model(output_dir, _internal_call)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add each task's mean loss per item; stop where a loss was not finite."""
@@ -211,6 +213,34 @@ class Trainer(transformers.Trainer):
         return int(self.accelerator.unwrap_model(self.model).num_parameters(exclude_embeddings=True))
 
     # --- ours ---
+
+    def _start(self, folder: Path, wanted: str | bool | None) -> str | None:
+        """The checkpoint to start from, and what is said of it."""
+        if wanted is True:
+            path, passed = newest(folder)
+            for broken, why in passed:
+                logger.warning(f"Passed over {broken}: {why}.")
+            logger.warning(f"Resuming from {path}." if path else f"No checkpoint in {folder}: a fresh start.")
+            return str(path) if path else None
+        if wanted and (reason := why_broken(Path(wanted))):
+            raise ValueError(f"The checkpoint {wanted} is not whole: {reason}.")
+        if not wanted and self.args.save_strategy != "no" and (path := newest(folder)[0]):
+            logger.warning(f"A fresh start, in a folder that has another run's checkpoints, such as {path.name}.")
+        return wanted or None
+
+    def _ended(self, path: str) -> TrainOutput | None:
+        """The result of a run that had come to its end, or had been stopped: transformers would train on."""
+        state = TrainerState.load_from_json(str(Path(path) / TRAINER_STATE_NAME))
+        *_, last_step = self.set_initial_training_values(self.args, self.get_train_dataloader())
+        control: Any = state.stateful_callbacks.get("TrainerControl", {})
+        if state.global_step < last_step and not control.get("args", {}).get("should_training_stop"):
+            return None
+        logger.warning(f"The run had ended: {state.global_step} of {last_step} steps are done.")
+        # private, but it knows every form that a checkpoint's weights may have
+        best = state.best_model_checkpoint if self.args.load_best_model_at_end else None
+        self._load_from_checkpoint(best or path)
+        self.state = state
+        return TrainOutput(state.global_step, math.nan, {})
 
     def _training_features(self, seed: int) -> Mapping[tuple[str, str], Features]:
         if self._features:

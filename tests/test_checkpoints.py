@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jiantx import checkpoints
-from jiantx.checkpoints import MANIFEST, newest, rotate, why_broken, write_json, write_manifest
+from jiantx.checkpoints import MANIFEST, newest, rotate, sole_writer, why_broken, write_json, write_manifest
 
 
 def folder_of(path: Path, **files: str) -> Path:
@@ -36,12 +36,14 @@ def test_what_is_wrong(tmp_path: Path) -> None:
     (folder / "a.txt").unlink()
     assert why_broken(folder) == "a.txt is missing"
     (folder / MANIFEST).write_text("{")
-    assert why_broken(folder) == "its manifest cannot be read"
+    assert why_broken(folder) == "its manifest is no manifest"
     (folder / MANIFEST).write_text('{"files": {"a.txt": {}}}')
     (folder / "a.txt").write_text("first")
-    assert why_broken(folder) == "its manifest cannot be read"
+    assert why_broken(folder) == "its manifest is no manifest"
     (folder / MANIFEST).unlink()
     assert why_broken(folder) == "it was not finished (no manifest)"
+    (folder / MANIFEST).mkdir()
+    assert "it cannot be read ([Errno 21] Is a directory" in str(why_broken(folder))
     assert why_broken(tmp_path / "nothing") == "it was not finished (no manifest)"
 
 
@@ -62,7 +64,7 @@ def test_leftovers_are_no_part(tmp_path: Path) -> None:
 
 def test_newest(tmp_path: Path) -> None:
     assert newest(tmp_path) == (None, [])
-    for step in (2, 10, 9):
+    for step in (2, 9, 10):
         folder_of(tmp_path / f"checkpoint-{step}")
     (tmp_path / "checkpoint-final").mkdir()
     (tmp_path / "checkpoint-11").mkdir()
@@ -73,6 +75,27 @@ def test_newest(tmp_path: Path) -> None:
     assert path == tmp_path / "checkpoint-9"
     assert passed == [unfinished, (tmp_path / "checkpoint-10", "a.txt has 0 bytes instead of 5")]
     assert [p.name for p in checkpoints.checkpoints(tmp_path)] == [f"checkpoint-{i}" for i in (2, 9, 10, 11)]
+
+
+def test_a_second_run_s_checkpoints_are_the_newer_ones(tmp_path: Path) -> None:
+    """However few its steps: or it would be resumed from the first run's, and its own would be deleted."""
+    for step in (4, 8, 2):
+        folder_of(tmp_path / f"checkpoint-{step}")
+    assert newest(tmp_path) == (tmp_path / "checkpoint-2", [])
+    rotate(tmp_path, 1, None)
+    assert checkpoints.checkpoints(tmp_path) == [tmp_path / "checkpoint-2"]
+
+
+def test_a_folder_has_one_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "_PATIENCE", 0)
+    with sole_writer(tmp_path / "run"):
+        with pytest.raises(RuntimeError, match=r"Another process is writing to .*run\. Give this one"):
+            with sole_writer(tmp_path / "run"):
+                pytest.fail("there are two")
+        with sole_writer(tmp_path / "other"):
+            pass
+    with sole_writer(tmp_path / "run"):
+        pass
 
 
 @pytest.mark.parametrize(
