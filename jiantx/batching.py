@@ -138,9 +138,14 @@ def _same(batch: Any) -> Any:
 
 
 def sorted_batches(lengths: np.ndarray, batch_size: int, *, rank: int = 0, ranks: int = 1) -> list[np.ndarray]:
-    """Rows in batches of like length, the longest first, this rank's share of them; each row is in exactly one."""
+    """Rows in batches of like length, the longest first, this rank's share of them.
+
+    Each row is in exactly one batch, but all ranks get as many: the last batch is given out again where one is lacking.
+    """
     order = np.argsort(-lengths, kind="stable")
-    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)][rank::ranks]
+    batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    batches += batches[-1:] * (-len(batches) % ranks)  # sharded parameters are gathered by all ranks at each batch
+    return batches[rank::ranks]
 
 
 def evaluation_batches(

@@ -245,7 +245,7 @@ def _ids(rows: datasets.Dataset) -> np.ndarray:
     return np.array([str(id) for id in ids], dtype=object)
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: parameters that FSDP gathers in it cannot be trained afterwards
 def _run(
     model: MultitaskModel,
     task: Task,

@@ -213,7 +213,8 @@ class RetrievalHead(Head):
         self.layer = round(config["depth"] * depth) if config["layer"] is None else config["layer"]
         if not 0 <= self.layer <= depth:
             raise ValueError(f"Layer {self.layer} of an encoder with {depth}: choose 0 (embeddings) to {depth}.")
-        self.log_scale = nn.Parameter(torch.tensor(math.log(100.0)))  # XTREME's start, third_party/bert.py
+        # XTREME's start, third_party/bert.py; one number in a vector, since FSDP shards no scalars
+        self.log_scale = nn.Parameter(torch.tensor([math.log(100.0)]))
         if config["pooling"] == "pooler":
             self.dense = nn.Linear(encoder.hidden_size, encoder.hidden_size)
 

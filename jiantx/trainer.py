@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import transformers
+from accelerate import PartialState
 from accelerate.utils import send_to_device
 from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerState, TrainingArguments
@@ -64,8 +65,10 @@ class Trainer(transformers.Trainer):
             args.metric_for_best_model, args.greater_is_better = "eval_score", True
         args.logging_nan_inf_filter = False  # it hides NaN, and waits for the device at every step
         args.restore_callback_states_from_checkpoint = True  # or the patience of early stopping starts anew
-        if len(getattr(model, "heads", ())) > 1 and args.ddp_find_unused_parameters is None:
-            args.ddp_find_unused_parameters = True  # heads sit out the steps of other tasks
+        heads = getattr(model, "heads", {}).values()
+        idle = len(heads) > 1 or any(head.layer is not None for head in heads)  # other tasks' heads, layers not reached
+        if args.ddp_find_unused_parameters is None and idle:
+            args.ddp_find_unused_parameters = True
         self.tasks = {task.name: task for task in tasks}
         if len(self.tasks) < len(tasks):
             raise ValueError(f"Two tasks have one name: {[task.name for task in tasks]}.")
@@ -87,6 +90,12 @@ class Trainer(transformers.Trainer):
         kwargs.setdefault("processing_class", getattr(model, "tokenizer", None))
         callbacks = [_Whole(self._keep, self._stop_if_bad), *(kwargs.pop("callbacks", None) or [])]
         super().__init__(model, args, callbacks=callbacks, **kwargs)
+        if self.args.fsdp and not (self.is_fsdp_enabled or self.is_fsdp_xla_enabled):
+            raise ValueError(
+                "On this device accelerate ignores `fsdp` and would train with DDP. Shard the model as it is loaded: "
+                "MultitaskModel.from_pretrained(path, tasks, distributed_config=transformers.DistributedConfig("
+                f"fsdp_size={self.args.world_size}))."
+            )
 
     # --- hooks of transformers.Trainer ---
 
@@ -197,10 +206,11 @@ class Trainer(transformers.Trainer):
         """Add each task's mean loss per item; stop where a loss was not finite."""
         if "loss" in logs:
             self._stop_if_bad()
-            if len(self.tasks) > 1:
-                for task, sums in sorted(self._sums.items()):
-                    loss, items = sums.tolist()
-                    logs[f"loss_{task}"] = loss / max(items, 1)
+            if len(self.tasks) > 1 and self._sums:
+                names = sorted(self._sums)  # the same on all ranks
+                sums = self.accelerator.reduce(torch.stack([self._sums[name] for name in names]))
+                for name, (loss, items) in zip(names, sums.tolist(), strict=True):
+                    logs[f"loss_{name}"] = loss / max(items, 1)
             self._sums.clear()
         super().log(logs, start_time)
 
@@ -269,7 +279,9 @@ class Trainer(transformers.Trainer):
         self._first_bad = torch.where((bad < 0) & ~loss.isfinite(), self.state.global_step, bad)
 
     def _stop_if_bad(self) -> None:
-        step = int(self._first_bad)
+        # on all ranks, at the same places: one that stopped alone would leave the others waiting
+        steps = self.accelerator.gather(self._first_bad.to(self.args.device).reshape(1))
+        step = int(min(steps[steps >= 0], default=-1))
         if step < 0 or self._sampler is None:
             return
         rows: dict[str, set[int]] = {}
@@ -306,6 +318,7 @@ class _Whole(TrainerCallback):
         self.check()
 
     def on_save(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+        PartialState().wait_for_everyone()  # each rank writes its own random state
         if state.is_world_process_zero:
             folder = Path(args.output_dir)
             write_manifest(folder / f"checkpoint-{state.global_step}")
