@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import csv
 import glob
+import gzip
 import hashlib
 import itertools
 import json
 import os
 import re
 import secrets
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -167,9 +170,36 @@ def _loaded(path: str, config: str | None, split: str, revision: str | None, cac
         return datasets.load_dataset(path, config, split=split, revision=revision, cache_dir=cache)
     except FileNotFoundError as error:  # a card that lists more files than the copy has
         raise DataError(f"The copy of {path} is not whole: {error}.") from None
+    except Exception as error:  # of many types, by the format
+        if cache is None:
+            raise
+        raise _not_read(path, error) from error
     finally:
         if quiet:
             datasets.enable_progress_bars()
+
+
+def _not_read(path: str, error: Exception) -> DataError:
+    """What is wrong with a local copy: the files that do not open, or else all of which one may be it."""
+    files = sorted(file for file in Path(path).rglob("*") if file.is_file())
+    broken = [why for file in files if (why := _why_unopened(file))]
+    said = "; ".join(broken[:3]) or f"{error.__cause__ or error}, in one of {', '.join(f.name for f in files[:5])}"
+    return DataError(f"The copy of {path} cannot be read: {said}. Fetch it again.")
+
+
+def _why_unopened(file: Path) -> str:
+    import pyarrow.parquet as pq
+
+    try:
+        if file.suffix == ".parquet":
+            pq.ParquetFile(file).close()
+        elif file.suffix == ".gz":
+            with gzip.open(file) as text:
+                while text.read(1 << 20):
+                    pass
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        return f"{file.name}: {error}"
+    return ""
 
 
 class _RowView(Mapping[str, Any]):
@@ -223,22 +253,30 @@ def _state(files: Iterable[Path]) -> list[tuple[str, int, int]]:
 def _configs(path: str, revision: str | None) -> Mapping[str, tuple[str, ...]]:
     """Configuration -> split names of a repository or of its local copy: from its card where that lists them."""
     import datasets
+    import yaml
     from huggingface_hub import hf_hub_download, metadata_load
     from huggingface_hub.errors import EntryNotFoundError
 
     if os.path.isdir(path):
-        card = os.path.join(path, "README.md")
-        listed = (metadata_load(card) or {}).get("configs", []) if os.path.isfile(card) else []
+        card: str | None = os.path.join(path, "README.md")
     else:
         try:
             card = hf_hub_download(path, "README.md", repo_type="dataset", revision=revision)
-            listed = (metadata_load(card) or {}).get("configs", [])
         except EntryNotFoundError:  # a parquet conversion has none
-            listed = []
-    if listed and all(isinstance(c.get("data_files"), list) for c in listed):
-        return {c["config_name"]: tuple(f["split"] for f in c["data_files"] if "split" in f) for c in listed}
-    names = datasets.get_dataset_config_names(path, revision=revision)
-    return {name: tuple(datasets.get_dataset_split_names(path, name, revision=revision)) for name in names}
+            card = None
+    try:
+        listed = (metadata_load(card) or {}).get("configs", []) if card and os.path.isfile(card) else []
+        if listed and all(isinstance(c.get("data_files"), list) for c in listed):
+            return {c["config_name"]: tuple(f["split"] for f in c["data_files"] if "split" in f) for c in listed}
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
+        raise DataError(f"{card}: expected a dataset card, with `configs` as the Hub has them ({error!r}).") from None
+    try:
+        names = datasets.get_dataset_config_names(path, revision=revision)
+        return {name: tuple(datasets.get_dataset_split_names(path, name, revision=revision)) for name in names}
+    except Exception as error:  # of many types, by the format
+        if not os.path.isdir(path):
+            raise
+        raise _not_read(path, error) from error
 
 
 @dataclass(frozen=True)
@@ -286,11 +324,9 @@ class Files(Source):
         import pyarrow as pa
 
         rows = (row for path in paths for row in self.read(path) if self.where is None or self.where(row, language))
-        try:
-            parts = [pa.Table.from_pylist(part) for part in iter(lambda: list(itertools.islice(rows, 10_000)), [])]
+        with _storing(f"The rows of {paths[0]}"):
+            parts = [pa.table(_columns(part)) for part in iter(lambda: list(itertools.islice(rows, 10_000)), [])]
             return pa.concat_tables(parts or [pa.table({})], promote_options="permissive")
-        except pa.ArrowInvalid as error:
-            raise DataError(f"The rows of {paths[0]} have a column of several types: {error}.") from None
 
     def available(self, split: str) -> tuple[str, ...]:
         paths = {code: self._paths(split, code) for code in _codes(self.languages)}
@@ -328,7 +364,10 @@ class Rows(Source):
         if language not in rows:
             raise DataError(f"There is no language {language!r}. There are: {', '.join(rows)}.")
         found = rows[language]
-        return found if isinstance(found, datasets.Dataset) else datasets.Dataset.from_list(list(found))
+        if isinstance(found, datasets.Dataset):
+            return found
+        with _storing("The rows"):
+            return datasets.Dataset.from_dict(_columns(list(found)))
 
     def available(self, split: str) -> tuple[str, ...]:
         return tuple(self._by_language(split))
@@ -363,6 +402,22 @@ class Concat(Source):
     def languages(self) -> tuple[str, ...]:
         """The languages that any of the sources declares."""
         return tuple(dict.fromkeys(code for s in self.sources for code in getattr(s, "languages", ("en",))))
+
+
+@contextmanager
+def _storing(what: str) -> Iterator[None]:
+    """DataError where Arrow cannot: several types in a column, numbers over 64 bits, half a surrogate pair."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OverflowError, UnicodeError, RecursionError) as error:
+        raise DataError(f"{what} have a column of several types, or of what no column can hold: {error}.") from None
+
+
+def _columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
+    """Rows as columns, None where a row lacks one: Arrow's own way takes the first row's columns for all."""
+    return {name: [row.get(name) for row in rows] for name in dict.fromkeys(itertools.chain.from_iterable(rows))}
 
 
 def in_memory(table: pa.Table) -> datasets.Dataset:
@@ -419,12 +474,29 @@ def _decoded(column: pa.ChunkedArray, names: Sequence[str]) -> pa.ChunkedArray:
 
 
 def _lines(path: Path) -> Iterator[str]:
+    """The lines of a UTF-8 file, without their ends and without a byte order mark."""
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
             try:
-                yield line.decode("utf-8").rstrip("\r\n")
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
             except UnicodeDecodeError as error:
                 raise DataError(f"{path}, line {number}: not UTF-8 text ({error.reason}). Convert the file.") from None
+
+
+def _json(path: Path, text: str, line: int | None = None) -> Any:
+    """What JSON says; DataError where it is none, or holds what is no text."""
+    try:
+        value = json.loads(text)
+        if "\\u" in text:  # only an escape can write half of a surrogate pair, which no UTF-8 can hold
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        where = f"{path}, line {line}" if line else str(path)
+        raise DataError(f"{where}: not JSON ({error}).") from None
+    return value
+
+
+def _text(path: Path) -> str:
+    return "\n".join(_lines(path))
 
 
 def read_lines(path: Path) -> Iterator[Row]:
@@ -436,10 +508,7 @@ def read_jsonl(path: Path) -> Iterator[Row]:
     """One JSON object a line."""
     for number, line in enumerate(_lines(path), 1):
         if line.strip():
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise DataError(f"{path}, line {number}: not JSON ({error}).") from None
+            row = _json(path, line, number)
             if not isinstance(row, dict):
                 raise DataError(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}.")
             yield row
@@ -466,7 +535,7 @@ def read_xtreme_tsv(path: Path) -> Iterator[Row]:
 def _table(path: Path, delimiter: str, columns: Sequence[str] = (), **dialect: Any) -> Iterator[Row]:
     lines = csv.reader((f"{line}\n" for line in _lines(path)), delimiter=delimiter, strict=True, **dialect)
     try:
-        columns = columns or [name.removeprefix("\ufeff") for name in next(lines, [])]
+        columns = columns or next(lines, [])
         if not columns or len(set(columns)) < len(columns):
             raise DataError(f"{path}, line 1: expected a header of different names, found {list(columns)}.")
         for fields in filter(None, lines):
@@ -490,7 +559,8 @@ def read_conll(path: Path, *, token: int = 0, tag: int = -1, prefixed: bool = Fa
     tags: list[str] = []
     for number, line in enumerate(itertools.chain(_lines(path), [""]), 1):
         if line.strip():
-            fields = line.split("\t") if "\t" in line else line.split()
+            # by spaces alone: other scripts' blanks belong to words
+            fields = line.split("\t") if "\t" in line else re.split(" +", line.strip(" "))
             if line.startswith("# ") and not fields[0].isdecimal():
                 continue
             if len(fields) < max(token + 1, tag + 1, 2):
@@ -551,6 +621,8 @@ def read_bucc(path: Path) -> Iterator[Row]:
 def read_laser(path: Path) -> Iterator[Row]:
     """Parallel lines, the English ones in the file beside: rows `{"source_sentence", "target_sentence"}`."""
     english = path.with_suffix(".eng")
+    if not english.is_file():
+        raise DataError(f"{english} is missing: the English lines of {path}.")
     sides = [list(_lines(path)), list(_lines(english))]
     if len(sides[0]) != len(sides[1]):
         raise DataError(f"{path} has {len(sides[0])} lines, {english} has {len(sides[1])}; expected as many.")
@@ -559,19 +631,23 @@ def read_laser(path: Path) -> Iterator[Row]:
 
 def read_squad(path: Path) -> Iterator[Row]:
     """SQuAD's JSON (v1.1 and v2): one row a question, in the Hub's columns id, title, context, question, answers."""
+    whole = _json(path, _text(path))
     try:
-        for article in json.loads(path.read_text(encoding="utf-8"))["data"]:
+        for article in whole["data"]:
             for paragraph in article["paragraphs"]:
                 for qa in paragraph["qas"]:
                     answers = qa.get("answers") or []
-                    yield {
+                    row = {
                         "id": qa["id"],
                         "title": article.get("title", ""),
                         "context": paragraph["context"],
                         "question": qa["question"],
                         "answers": {k: [a[k] for a in answers] for k in ("text", "answer_start")},
                     }
-    except (ValueError, KeyError, TypeError) as error:
+                    if other := [name for name in ("id", "title", "context", "question") if type(row[name]) is not str]:
+                        raise TypeError(f"{other[0]} is {row[other[0]]!r}")
+                    yield row
+    except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: expected SQuAD's JSON: data, paragraphs, qas, answers ({error!r}).") from None
 
 
@@ -594,16 +670,16 @@ def read_xquad_r_sentences(path: Path) -> Iterator[Row]:
 def _answer_sentences(path: Path) -> tuple[list[Row], dict[str, str]]:
     """The sentences of an XQuAD-R file, and each question's."""
     sentences, found = [], {}
+    whole = _json(path, _text(path))
     try:
-        articles = json.loads(path.read_text(encoding="utf-8"))["data"]
-        for number, paragraph in enumerate(p for article in articles for p in article["paragraphs"]):
+        for number, paragraph in enumerate(p for article in whole["data"] for p in article["paragraphs"]):
             context, breaks = paragraph["context"], paragraph["sentence_breaks"]
             for place, (start, end) in enumerate(breaks):
                 id = f"{path.stem}_{number}_{place}"
                 sentences.append({"id": id, "candidate": (context[start:end] + context).replace("\n", "")})
                 own = [qa["id"] for qa in paragraph["qas"] if start <= qa["answers"][0]["answer_start"] < end]
                 found.update(dict.fromkeys(own, id))
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise DataError(f"{path}: expected XQuAD-R's JSON: SQuAD's with sentence_breaks ({error!r}).") from None
     return sentences, found
 
@@ -623,7 +699,7 @@ def read_mewslix(path: Path) -> Iterator[Row]:
                 yield from _mentions(line)
             else:
                 yield _entity(line)
-        except (KeyError, TypeError, StopIteration) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
             raise DataError(f"{path}, line {number}: expected Mewsli-X's mention or entity ({error!r}).") from None
 
 
@@ -690,18 +766,33 @@ def read_conllu(path: Path) -> Iterator[Row]:
 def _surface(
     path: Path, lines: Sequence[tuple[int, list[str]]], precedence: Sequence[str]
 ) -> tuple[list[str], list[str]]:
-    heads, tags, order, fused = {}, {}, [], {}
+    heads: dict[int, int] = {}
+    tags: dict[int, str] = {}
+    fused: dict[int, tuple[int, str]] = {}
+    order: list[tuple[int, str]] = []
+    covered = 0  # up to this word, by a multiword token
     for number, fields in lines:
         id, form, tag, head = fields[0], fields[1].replace("\u200c", "").replace(" ", ""), fields[3], fields[6]
+        if "." in id:
+            continue
+        word = len(order) + 1
         try:
-            if "-" in id:
-                first, last = map(int, id.split("-"))
-                fused[first] = (last, form)
-            elif "." not in id:
-                heads[int(id)], tags[int(id)] = int(head) if head != "_" else 0, tag
-                order.append((int(id), form))
+            first, last = map(int, id.split("-")) if "-" in id else (int(id), word)
+            above = int(head) if "-" not in id and head != "_" else 0
         except ValueError:
             raise DataError(f"{path}, line {number}: {id!r} and {head!r} are no word number and head.") from None
+        # a number that comes twice would lend one tag to two words: the blank line between two sentences is missing
+        if first != word or last < word or ("-" in id and covered >= word):
+            raise DataError(f"{path}, line {number}: found the word number {id!r}, expected {word}.")
+        if "-" in id:
+            fused[word], covered = (last, form), last
+        else:
+            heads[word], tags[word] = above, tag
+            order.append((word, form))
+    if covered > len(order):
+        raise DataError(
+            f"{path}, line {number}: a multiword token ends at word {covered}, the sentence at {len(order)}."
+        )
 
     def height(word: int) -> int:
         steps = 0
@@ -718,7 +809,7 @@ def _surface(
         if word in fused:
             until, form = fused[word]
             out_tokens.append(form)
-            out_tags.append(tags[min((w for w in range(word, until + 1) if w in tags), key=rank)])
+            out_tags.append(tags[min(range(word, until + 1), key=rank)])
         elif word > until:
             out_tokens.append(form)
             out_tags.append(tags[word])

@@ -88,6 +88,16 @@ def text_of(row: Row, column: Column) -> str:
         raise DataError(f"Column {name!r} holds {text!r}; expected text.")
     if not text.strip():
         raise DataError(f"Column {name!r} is an empty text. Drop such rows with the source's `where`, or fill them in.")
+    return encodable(text)
+
+
+def encodable(text: str) -> str:
+    """A text that UTF-8 can hold, as tokenizers need it."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(f"The text {text!r} holds half of a surrogate pair, at {error.start}. Drop it.") from None
     return text
 
 
@@ -242,6 +252,9 @@ class Task(ABC):
 
     def rows(self, split: str, language: str = "en") -> datasets.Dataset:
         """The rows as stored; DataError names the task where there are none."""
+        for name in (split, language):  # they become parts of files' names
+            if any(letter in name for letter in "/\\\0"):
+                raise DataError(f"Task {self.name}: {name!r} cannot name a split or a language, since it holds a path.")
         try:
             return self.source.rows(split, language)
         except DataError as error:

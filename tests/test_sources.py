@@ -458,7 +458,7 @@ def test_read_squad(tmp_path: Path) -> None:
 def test_file_that_is_not_squad(text: str, tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text(text)
-    with pytest.raises(DataError, match=r"x\.json: expected SQuAD's JSON"):
+    with pytest.raises(DataError, match=r"x\.json: (expected SQuAD's|not) JSON"):
         list(read_squad(path))
 
 
@@ -477,7 +477,7 @@ def conllu(path: Path, *sentences: list[tuple[str, str, str, str]]) -> list[dict
 def test_conllu_plain_sentences(tmp_path: Path) -> None:
     rows = [("1", "Dogs", "NOUN", "2"), ("2", "bark", "VERB", "0")]
     path = tmp_path / "en_x-ud-dev.conllu"
-    assert conllu(path, rows, rows[1:]) == [
+    assert conllu(path, rows, [("1", "bark", "VERB", "0")]) == [
         {"tokens": ["Dogs", "bark"], "tags": ["NOUN", "VERB"]},
         {"tokens": ["bark"], "tags": ["VERB"]},
     ]

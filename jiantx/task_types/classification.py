@@ -177,7 +177,7 @@ def _number(row: Row, column: Column) -> float | None:
         return None
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise DataError(f"The label is {value!r}; expected a number.") from None
     if not math.isfinite(number):
         raise DataError(f"The label is {value!r}; expected a finite number.")

@@ -12,7 +12,7 @@ import numpy as np
 from jiantx.encoding import encode, has_segments
 from jiantx.metrics import Metric, accuracy
 from jiantx.sources import DataError, Row
-from jiantx.task import Column, Example, Prediction, Task, gold_of, text_of, value_of
+from jiantx.task import Column, Example, Prediction, Task, encodable, gold_of, text_of, value_of
 
 if TYPE_CHECKING:
     import datasets
@@ -65,7 +65,7 @@ class MultipleChoice(Task):
             id=id,
             language=language,
             prompt=text_of(row, self.prompt),
-            choices=tuple(choices),
+            choices=tuple(map(encodable, choices)),
             label=_number(gold_of(row, self.label), len(choices)),
         )
 
@@ -116,7 +116,8 @@ def _number(label: Any, choices: int) -> int | None:
     if label is None:
         return None
     text = str(label).strip().upper()
-    number = int(text) if text.isdecimal() else ord(text) - ord("A") if len(text) == 1 else -1
+    digits = text.isdecimal() and len(text) < 9
+    number = int(text) if digits else ord(text) - ord("A") if len(text) == 1 else -1
     if isinstance(label, bool | float) or not 0 <= number < choices:
         raise DataError(
             f"The label is {label!r}; expected a choice's number, 0 to {choices - 1}, or its letter, A to "

@@ -81,9 +81,13 @@ class QuestionAnswering(Task):
         if given is None:
             return QuestionExample(id=id, language=language, question=question, context=context)
         try:
-            texts, offsets = list(given["text"]), list(given["answer_start"])
+            texts, offsets = given["text"], given["answer_start"]
         except (KeyError, TypeError):
-            raise DataError(f"The answers are {given!r}; expected lists under 'text' and 'answer_start'.") from None
+            texts = offsets = None
+        if not isinstance(texts, list | tuple) or not isinstance(offsets, list | tuple):
+            raise DataError(f"The answers are {given!r}; expected lists under 'text' and 'answer_start'.")
+        if wrong := [*(t for t in texts if type(t) is not str), *(o for o in offsets if type(o) is not int)]:
+            raise DataError(f"The answers are {given!r}; expected texts and whole numbers, found {wrong[0]!r}.")
         if not texts and not self.unanswerable:
             return QuestionExample(id=id, language=language, question=question, context=context)
         if len(texts) != len(offsets):

@@ -97,7 +97,10 @@ class Retrieval(Task):
             return PairExample(id=id, language=language, query=query, candidate=candidate, relevant=(id,))
         relevant = gold_of(row, self.relevant)
         if relevant is not None:
-            relevant = (relevant,) if isinstance(relevant, str) else tuple(relevant)
+            relevant = (relevant,) if isinstance(relevant, str) else relevant
+            if not isinstance(relevant, list | tuple) or not all(isinstance(r, str) for r in relevant):
+                raise DataError(f"The relevant ids are {relevant!r}; expected a list of text.")
+            relevant = tuple(relevant)
         return PairExample(id=id, language=language, query=query, relevant=relevant)
 
     def features(

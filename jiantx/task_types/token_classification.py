@@ -11,7 +11,7 @@ import numpy as np
 from jiantx.encoding import frame, has_segments, word_pieces
 from jiantx.metrics import Metric, chunk_f1, token_accuracy
 from jiantx.sources import DataError, Row
-from jiantx.task import Column, Example, Labels, Prediction, Task, gold_of, label_of, value_of
+from jiantx.task import Column, Example, Labels, Prediction, Task, encodable, gold_of, label_of, value_of
 
 if TYPE_CHECKING:
     import datasets
@@ -65,7 +65,11 @@ class TokenClassification(Task):
             raise DataError(f"Expected a list of words, found {words!r}.")
         if not words:
             raise DataError("The sentence has no words. Drop such rows with the source's `where`.")
+        for word in words:
+            encodable(word)
         tags = gold_of(row, self.tags)
+        if not isinstance(tags, list | tuple | None):
+            raise DataError(f"Expected a list of tags, found {tags!r}.")
         if tags is not None and any(tag is None for tag in tags):
             tags = None
         if tags is not None:
