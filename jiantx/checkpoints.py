@@ -74,20 +74,28 @@ def why_broken(folder: Path, verify: Literal["quick", "full"] = "quick") -> str 
     """What is wrong with a folder, in a few words; None if its manifest holds."""
     try:
         listed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-        for name, facts in listed.items():
-            path = folder / name
-            if not path.is_file():
-                return f"{name} is missing"
-            if path.stat().st_size != facts["size"]:
-                return f"{name} has {path.stat().st_size} bytes instead of {facts['size']}"
-            if (verify == "full" or facts["size"] <= _HASHED) and _hash(path) != facts["blake2b"]:
-                return f"{name} has changed"
+        if not listed:
+            return "its manifest lists no file"
+        return next(filter(None, (_why_other(folder, name, facts, verify) for name, facts in listed.items())), None)
     except FileNotFoundError:
         return "it was not finished (no manifest)"
     except OSError as error:
         return f"it cannot be read ({error})"
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return "its manifest is no manifest"
+
+
+def _why_other(folder: Path, name: str, facts: dict[str, Any], verify: str) -> str | None:
+    """In what a file differs from what the manifest says of it."""
+    path = folder / name
+    if ".." in path.parts or not path.is_relative_to(folder):
+        return f"its manifest lists {name!r}, which is outside"
+    if not path.is_file():
+        return f"{name} is missing"
+    if path.stat().st_size != facts["size"]:
+        return f"{name} has {path.stat().st_size} bytes instead of {facts['size']}"
+    if (verify == "full" or facts["size"] <= _HASHED) and _hash(path) != facts["blake2b"]:
+        return f"{name} has changed"
     return None
 
 

@@ -59,7 +59,8 @@ class Page:
 
 def _picture(path: Path) -> str:
     data = base64.b64encode(path.read_bytes()).decode()
-    return f'<p><img alt="{html.escape(path.stem)}" src="data:image/{path.suffix[1:]};base64,{data}"></p>'
+    kind = html.escape(path.suffix[1:])
+    return f'<p><img alt="{html.escape(path.stem)}" src="data:image/{kind};base64,{data}"></p>'
 
 
 def _blocks(text: str) -> str:

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -209,7 +210,7 @@ class Report:
         """Read what `to_json` wrote; a `ValueError` names the file, the number of the score, and what is wrong."""
         try:
             return cls(_from_rows(json.loads(Path(path).read_text(encoding="utf-8"))))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"{path}: {error}") from None
 
     def plot(self, path: str | os.PathLike[str], *, title: str | None = None) -> None:
@@ -524,6 +525,9 @@ def _grouped(pairs: Iterable[tuple[_T, _U]]) -> dict[_T, list[_U]]:
     return groups
 
 
+_LARGEST = sys.float_info.max
+
+
 def _from_rows(rows: Any) -> Iterator[Score]:
     if not isinstance(rows, list):
         raise TypeError(f"expected a list of scores, found {type(rows).__name__}.")
@@ -535,6 +539,9 @@ def _from_rows(rows: Any) -> Iterator[Score]:
             if not isinstance(row[name], kinds.get(name, (str,))) or isinstance(row[name], bool):
                 raise TypeError(f"score {index}: its {name!r} is {row[name]!r}.")
         value = math.nan if row["value"] is None else row["value"]
+        if row["value"] is not None and not abs(value) <= _LARGEST:
+            raise ValueError(f"score {index}: its 'value' is {row['value']!r}; expected a finite number, or null.")
+        json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is no text, and could not be written again
         tags = {name: tag for name, tag in row.items() if name not in _FIELDS}
         yield Score(**{name: row[name] for name in _FIELDS} | {"value": value, "tags": tags})
 

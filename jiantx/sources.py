@@ -495,8 +495,14 @@ def _json(path: Path, text: str, line: int | None = None) -> Any:
     return value
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A whole UTF-8 file."""
     return "\n".join(_lines(path))
+
+
+def read_json(path: Path) -> Any:
+    """A whole file of JSON."""
+    return _json(path, read_text(path))
 
 
 def read_lines(path: Path) -> Iterator[Row]:
@@ -631,7 +637,7 @@ def read_laser(path: Path) -> Iterator[Row]:
 
 def read_squad(path: Path) -> Iterator[Row]:
     """SQuAD's JSON (v1.1 and v2): one row a question, in the Hub's columns id, title, context, question, answers."""
-    whole = _json(path, _text(path))
+    whole = read_json(path)
     try:
         for article in whole["data"]:
             for paragraph in article["paragraphs"]:
@@ -670,7 +676,7 @@ def read_xquad_r_sentences(path: Path) -> Iterator[Row]:
 def _answer_sentences(path: Path) -> tuple[list[Row], dict[str, str]]:
     """The sentences of an XQuAD-R file, and each question's."""
     sentences, found = [], {}
-    whole = _json(path, _text(path))
+    whole = read_json(path)
     try:
         for number, paragraph in enumerate(p for article in whole["data"] for p in article["paragraphs"]):
             context, breaks = paragraph["context"], paragraph["sentence_breaks"]

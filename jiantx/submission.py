@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from jiantx import metrics
 from jiantx.metrics import Answer, Answers, Metric, metric_name
 from jiantx.report import Benchmark
-from jiantx.sources import DataError, read_jsonl, read_lines, read_squad
+from jiantx.sources import DataError, read_json, read_jsonl, read_lines, read_squad, read_text
 from jiantx.task import Task, get_task
 from jiantx.tasks.benchmarks import XTREME, XTREME_R
 
@@ -143,17 +143,17 @@ def _items(path: Path, form: str) -> list[Any] | dict[str, Any]:
     if not path.is_file():
         raise DataError(f"{path} is missing.")
     if form in ("question_answering", "rankings"):
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise DataError(f"{path}: not JSON ({error}).") from None
+        found, kind = read_json(path), str if form == "question_answering" else list
         if not isinstance(found, dict):
             raise DataError(f"{path}: expected a JSON object of ids, found {type(found).__name__}.")
+        for id, value in found.items():
+            if not isinstance(value, kind):
+                raise DataError(f"{path}: {id!r} has {value!r}; expected a {'text' if kind is str else 'list of ids'}.")
         return found
     if form == "multiple_choice":
         return [row.get("label") for row in read_jsonl(path)]
     if form == "token_classification":
-        sentences = path.read_text(encoding="utf-8").replace("\r", "").split("\n\n")
+        sentences = read_text(path).replace("\r", "").split("\n\n")
         return [sentence.split() for sentence in sentences if sentence.strip()]
     return [row["text"].strip() for row in read_lines(path)]
 
@@ -208,7 +208,7 @@ def _scores(task: Task, predictions_dir: str | Path, labels_dir: str | Path, lan
     says: Any = _items(own, form)
     labels: Any = _answers(gold, language) if form == "question_answering" else _items(gold, form)
     if form == "pairs":
-        pairs, right = ({tuple(line.split("\t")) for line in lines} for lines in (says, labels))
+        pairs, right = (_pairs(path, lines) for path, lines in ((own, says), (gold, labels)))
         everyone = sorted({pair[0] for pair in pairs | right})
         says, labels = (_by_first(some, everyone) for some in (pairs, right))
     elif isinstance(labels, dict):
@@ -232,6 +232,13 @@ _METRICS: dict[str, tuple[Metric, ...]] = {
     "retrieval": (metrics.accuracy,),  # of line numbers
     "rankings": (metrics.mean_average_precision,),
 }
+
+
+def _pairs(path: Path, lines: Sequence[str]) -> set[tuple[str, ...]]:
+    found = {tuple(line.split("\t")) for line in lines}
+    if wrong := [pair for pair in found if len(pair) != 2]:
+        raise DataError(f"{path}: expected two ids and a tab between them, found {wrong[0]}.")
+    return found
 
 
 def _by_first(pairs: set[tuple[str, ...]], firsts: Sequence[str]) -> list[tuple[str, ...]]:
