@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,11 +18,11 @@ import pytest
 import torch
 from conftest import ModelOf
 from torch import Tensor
-from transformers import TrainerCallback, TrainingArguments
+from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArguments
 from transformers.utils import logging
 
 import jiantx as jx
-from jiantx.checkpoints import checkpoints, why_broken
+from jiantx.checkpoints import checkpoints, newest, sole_writer, why_broken
 
 TYPES = ("classification", "pair", "multi_label", "regression", "tagging", "qa", "choice", "retrieval", "mlm")
 RANKS = ("classification", "tagging", "mlm")
@@ -118,24 +120,37 @@ class Stop(TrainerCallback):
         if state.global_step == self.step:
             raise KeyboardInterrupt
 
+    on_train_end = on_step_begin  # a run that has come to its end can still be killed
+
 
 def history(trainer: jx.Trainer) -> list[dict[str, float]]:
-    """What was logged, without how long it took."""
-    timed = ("runtime", "per_second", "train_loss", "total_flos")
-    return [{k: v for k, v in e.items() if not any(t in k for t in timed)} for e in trainer.state.log_history]
+    """What was logged, without how long it took; the last entry of a run is of nothing else."""
+    return [entry for entry in trainer.state.log_history if "train_runtime" not in entry]
+
+
+MIXED = ("classification", "tagging", "mlm")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("stopped", "rows", "mix"),
-    # epochs of 6 steps, and of 3: inside one, at its end, beyond; and with two draws a step
-    [(4, 16, 1), (6, 16, 1), (4, 8, 1), (4, 16, 2)],
+    ("stopped", "kinds", "rows", "mix", "bf16"),
+    # epochs of 6 steps, and of 3: inside one, at its end, beyond; two draws a step; nine tasks; one; bf16
+    [
+        (4, MIXED, 16, 1, False),
+        (6, MIXED, 16, 1, False),
+        (4, MIXED, 8, 1, False),
+        (4, MIXED, 16, 2, False),
+        (4, TYPES, 8, 1, False),
+        (4, ("mlm",), 16, 1, False),
+        (4, MIXED, 16, 1, True),
+    ],
 )
 def test_a_resumed_run_is_the_straight_run(
-    stopped: int, rows: int, mix: int, model_of: ModelOf, tiny_tasks, tmp_path: Path, said: Callable[[], str]
-) -> None:
+    stopped: int, kinds: tuple[str, ...], rows: int, mix: int, bf16: bool,
+    model_of: ModelOf, tiny_tasks, tmp_path: Path, said: Callable[[], str],
+) -> None:  # fmt: skip
     tasks = []
-    for kind in ("classification", "tagging", "mlm"):
+    for kind in kinds:
         source = jx.Rows({"train": tiny_tasks[kind].rows("train").select(range(rows))})
         tasks.append(tiny_tasks[kind].replace(source=source))
 
@@ -150,6 +165,7 @@ def test_a_resumed_run_is_the_straight_run(
             save_strategy="steps",
             save_steps=2,
             warmup_steps=3,
+            bf16=bf16,
         )
         return jx.Trainer(
             model, args, tasks=tasks, sampling=jx.Sampling(exponent=0.5, mix=mix), callbacks=list(callbacks)
@@ -157,7 +173,8 @@ def test_a_resumed_run_is_the_straight_run(
 
     straight = trainer("straight")
     straight.train()
-    assert len({name for entry in history(straight) for name in entry if name.startswith("loss_")}) == 3
+    trained_on = {name for entry in history(straight) for name in entry if name.startswith("loss_")}
+    assert len(trained_on) >= 3 or len(tasks) == 1  # the loss of the only task is the loss
     with pytest.raises(KeyboardInterrupt):
         trainer("resumed", Stop(stopped)).train()
     torch.manual_seed(99)  # nothing of the old process is left
@@ -165,10 +182,92 @@ def test_a_resumed_run_is_the_straight_run(
     resumed.train(resume_from_checkpoint=True)
     assert f"Resuming from {tmp_path / 'resumed' / f'checkpoint-{stopped}'}." in said()
     assert resumed.state.global_step == 10
-    expected = straight.model.state_dict()
-    for name, value in resumed.model.state_dict().items():
+    same(resumed, straight)
+
+
+def same(one: jx.Trainer, other: jx.Trainer) -> None:
+    """The same parameters, bit for bit, and the same logged history."""
+    expected = other.model.state_dict()
+    for name, value in one.model.state_dict().items():
         assert torch.equal(value, expected[name]), name
-    assert history(resumed) == history(straight)
+    assert history(one) == history(other)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stopped", [6, 8])
+def test_patience_goes_on_where_it_was(stopped: int, model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    """A run that early stopping ends, killed before that, and after it but before it returned."""
+    task = tiny_tasks["classification"]
+
+    def trainer(folder: str, *callbacks: Any) -> jx.Trainer:
+        args = arguments(
+            tmp_path / folder, max_steps=20, learning_rate=1e-9, logging_steps=2, load_best_model_at_end=True,
+            eval_strategy="steps", eval_steps=2, save_strategy="steps", save_steps=2, save_total_limit=1,
+        )  # fmt: skip
+        callbacks = (EarlyStoppingCallback(3), *callbacks)
+        return jx.Trainer(model_of([task]), args, tasks=[task], callbacks=list(callbacks))
+
+    straight = trainer("straight")
+    straight.train()
+    assert straight.state.global_step == 8, "the first evaluation is the best, and three more are not better"
+    with pytest.raises(KeyboardInterrupt):
+        trainer("resumed", Stop(stopped)).train()
+    resumed = trainer("resumed")
+    resumed.train(resume_from_checkpoint=True)
+    assert resumed.state.global_step == 8 and resumed.state.best_global_step == straight.state.best_global_step == 2
+    same(resumed, straight)
+
+
+def test_a_fresh_start_among_older_checkpoints(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path, said: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said, its own checkpoints are the newer ones, and one it overwrites is not whole until it is written."""
+    task = tiny_tasks["classification"]
+
+    def trainer(steps: int) -> jx.Trainer:
+        args = arguments(tmp_path, max_steps=steps, save_strategy="steps", save_steps=2)
+        return jx.Trainer(model_of([task]), args, tasks=[task])
+
+    trainer(4).train()
+    second = trainer(2)
+    monkeypatch.setattr(second, "_save_optimizer_and_scheduler", lambda folder: seen.append(why_broken(Path(folder))))
+    seen: list[str | None] = []
+    second.train()
+    assert "A fresh start, in a folder that has another run's checkpoints, such as checkpoint-4." in said()
+    assert seen == ["it was not finished (no manifest)"]
+    assert newest(tmp_path) == (tmp_path / "checkpoint-2", [])
+
+
+def test_two_runs_in_one_folder(model_of: ModelOf, tiny_tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jiantx.checkpoints._PATIENCE", 0)
+    task = tiny_tasks["classification"]
+    with sole_writer(tmp_path), pytest.raises(RuntimeError, match="Another process is writing to"):
+        jx.Trainer(model_of([task]), arguments(tmp_path), tasks=[task]).train()
+
+
+def test_a_full_disk_stops_the_run(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    """With what is there still to go on from; a real error of the system, by the limit on a file's size."""
+    task = tiny_tasks["classification"]
+    args = arguments(tmp_path, max_steps=6, save_strategy="steps", save_steps=2)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    class Full(TrainerCallback):
+        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step == 2:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 10, hard))
+
+    try:
+        with pytest.raises(Exception, match="File too large|os error 27") as raised:
+            jx.Trainer(model_of([task]), args, tasks=[task], callbacks=[Full()]).train()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    (note,) = raised.value.__notes__
+    assert note.startswith(f"Training stopped at step 4. Last whole checkpoint: {tmp_path / 'checkpoint-2'}.")
+    again = jx.Trainer(model_of([task]), args, tasks=[task])
+    assert again.train(resume_from_checkpoint=True).global_step == 6
+    assert [why_broken(path) for path in checkpoints(tmp_path)] == [None] * 3
 
 
 def test_resuming_without_a_checkpoint_is_a_fresh_start(
