@@ -1,0 +1,202 @@
+"""What training an encoder needs: parameters, memory of a GPU, hours. Computed: no weights, no network, no GPU.
+
+    python examples/plan_memory.py
+    python examples/plan_memory.py --encoders xlm-roberta-xxl microsoft/mdeberta-v3-base runs/encoder --length 512
+
+Each model is made on torch's meta device and its parameters are counted. One forward pass of it is run on fake tensors,
+which have shapes and no data, under `saved_tensors_hooks`, which see each tensor that is kept for the backward pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from transformers import AutoConfig, PreTrainedConfig
+from transformers.utils import logging
+
+import jiantx as jx
+
+
+def _roberta(kind: str, vocabulary: int, hidden: int, layers: int, heads: int) -> dict[str, Any]:
+    sizes = {"hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads}
+    more = {"intermediate_size": 4 * hidden, "max_position_embeddings": 514, "type_vocab_size": 1, "pad_token_id": 1}
+    return {"model_type": kind, "vocab_size": vocabulary, **sizes, **more}
+
+
+def _mt5(hidden: int, layers: int, heads: int, inner: int) -> dict[str, Any]:
+    sizes = {"d_model": hidden, "num_layers": layers, "num_heads": heads, "d_ff": inner, "d_kv": 64}
+    return {"model_type": "mt5", "vocab_size": 250_112, "feed_forward_proj": "gated-gelu", **sizes}
+
+
+# What the models' config.json on the Hub says: FacebookAI/xlm-roberta-{base,large}, facebook/xlm-roberta-{xl,xxl},
+# google/mt5-{large,xl,xxl}.
+ENCODERS = {
+    "xlm-roberta-base": _roberta("xlm-roberta", 250_002, 768, 12, 12),
+    "xlm-roberta-large": _roberta("xlm-roberta", 250_002, 1024, 24, 16),
+    "xlm-roberta-xl": _roberta("xlm-roberta-xl", 250_880, 2560, 36, 32),
+    "xlm-roberta-xxl": _roberta("xlm-roberta-xl", 250_880, 4096, 48, 32),
+    "mt5-large": _mt5(1024, 24, 16, 2816),
+    "mt5-xl": _mt5(2048, 24, 32, 5120),
+    "mt5-xxl": _mt5(4096, 24, 64, 10240),
+}
+HEADS: dict[str, dict[str, Any]] = {
+    "mlm": {"type": "masked_lm"},
+    "labels": {"type": "classification", "labels": ["a", "b", "c"], "multi_label": False},
+}
+MASKED = 0.15  # share of the tokens that masked LM predicts
+WAYS = ("float32", "bf16", "bf16, checkpointing", "LoRA, checkpointing")
+SIZES = "Parameters in millions; MiB of activations that a token keeps for the backward pass"
+MEMORY = "GiB on a GPU that trains on {tokens:,} tokens at once; the smallest GPU that holds it with a tenth to spare"
+TIME = "Hours for {train_tokens:,.0f} tokens at an assumed {tflops:g} TFLOP/s a GPU"
+GPUS = (24, 40, 80)  # GiB
+USABLE = 0.9  # of a GPU; the rest is for what a step needs for a moment, for kernels and for fragments
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes that one way of training needs. copies: in bf16, kept by autocast; activations: of a token."""
+
+    weights: int
+    gradients: int
+    optimizer: int
+    copies: float
+    activations: float
+    adapters: int  # LoRA's parameters
+
+
+def make(config: PreTrainedConfig, *, lora: bool = False, device: str = "meta") -> Any:
+    """The model as jiantx trains it: without dropout of attention probabilities; for LoRA, its encoder in bf16."""
+    changes = {name: 0.0 for name in ("attention_probs_dropout_prob", "attention_dropout") if hasattr(config, name)}
+    dtype = torch.bfloat16 if lora else torch.float32
+    config = AutoConfig.for_model(**{**config.to_dict(), **changes, "dtype": dtype})
+    with torch.device(device):
+        model = jx.MultitaskModel(jx.MultitaskConfig(encoder=config, heads=HEADS)).train()
+        if lora:
+            from peft import get_peft_model
+
+            get_peft_model(model, model.lora_config())  # in place
+    return model
+
+
+def step(model: jx.MultitaskModel, head: str, sequences: int, length: int) -> Tensor:
+    """The loss of a training step. All sequences have one length, so that no token is padding."""
+    states = model.encoder(input_ids=torch.full((sequences, length), 5)).last_hidden_state.flatten(0, 1)
+    if head == "mlm":
+        places = torch.arange(int(MASKED * sequences * length))
+        batch = {"masked_positions": places, "embedding": model.get_input_embeddings().weight}
+    else:
+        places = torch.arange(sequences) * length
+        batch = {"starts": places}
+    loss: Tensor = model.heads[head](states, {**batch, "labels": torch.zeros_like(places)}).loss
+    return loss
+
+
+def kept_bytes(model: jx.MultitaskModel, run: Callable[[], Tensor], *, bf16: bool) -> int:
+    """Bytes of the tensors that a forward pass keeps for the backward pass, the model's own parameters apart."""
+    own = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
+    kept: dict[int, torch.UntypedStorage] = {}  # holds each: a freed one's address would come again
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in own:
+            kept[storage._cdata] = storage
+        return tensor
+
+    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+    with hooks, torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        run()
+    return sum(storage.nbytes() for storage in kept.values())
+
+
+def activations(model: jx.MultitaskModel, head: str, length: int, *, bf16: bool) -> tuple[float, float]:
+    """Bytes that are kept for each token, and bytes that do not grow with the tokens: copies of weights."""
+    few, many = (kept_bytes(model, partial(step, model, head, n, length), bf16=bf16) for n in (20, 40))
+    return (many - few) / (20 * length), 2 * few - many
+
+
+def need(model: jx.MultitaskModel, way: str, length: int) -> Need:
+    """What a model on the meta device would need. AdamW keeps two numbers for each one that is trained."""
+    every = list(model.parameters())
+    weights, gradients = sum(p.nbytes for p in every), sum(p.nbytes for p in every if p.requires_grad)
+    adapters = sum(p.numel() for name, p in model.named_parameters() if "lora_" in name)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        model.to_empty(device="cpu")
+        token, copies = activations(model, "labels", length, bf16=way != "float32")
+        if "checkpointing" in way:  # every layer's input is kept; a layer at a time is run again
+            model.activation_checkpointing_enable()
+            inputs, _ = activations(model, "labels", length, bf16=True)
+            token = inputs + (token - inputs) / model.encoder.config.num_hidden_layers
+    return Need(weights, gradients, 2 * gradients, copies, token, adapters)
+
+
+def smallest(size: float) -> str:
+    """The smallest GPU that holds so many bytes."""
+    return next((f"{gpu} GB" for gpu in GPUS if size <= USABLE * gpu * 2**30), "none")
+
+
+def plan(name: str, options: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
+    """An encoder's lines: (table, cells)."""
+    config = AutoConfig.for_model(**ENCODERS[name]) if name in ENCODERS else AutoConfig.from_pretrained(name)
+    model = make(config)
+    whole, inner = model.encoder.num_parameters(), jx.parameter_count(config)
+    layer, embeddings = inner / config.num_hidden_layers, whole - inner
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        model.to_empty(device="cpu")
+        mlm, labels = (activations(model, head, options.length, bf16=True)[0] for head in HEADS)
+    found = {way: need(make(config, lora="LoRA" in way), way, options.length) for way in WAYS}
+    counts = [f"{n / 1e6:,.1f}" for n in (whole, inner, found[WAYS[-1]].adapters)]
+    tokens = [*(each.activations for each in found.values()), mlm - labels]
+    yield SIZES, [name, *counts, *(f"{size / 2**20:,.2f}" for size in tokens)]
+    for way, each in found.items():
+        stored, kept = [each.weights, each.gradients, each.optimizer], each.activations * options.tokens
+        # FSDP shares out what is stored, and gathers the embeddings or a layer, and the layer after it: weights and
+        # gradients. Parameters frozen in bf16 beside trained ones in float32 are no case of it.
+        gathered = (max(embeddings, layer) + layer) * (8 if way == "float32" else 4)
+        totals = [sum(stored) + each.copies + kept, sum(stored) / options.gpus + gathered + kept]
+        parts = [f"{size / 2**30:,.1f}" for size in (*stored, each.copies, kept)]
+        fits = [cell for size in totals for cell in (f"{size / 2**30:,.1f}", smallest(size))]
+        yield MEMORY, [f"{name}, {way}", *parts, *(fits if each.adapters == 0 else [*fits[:2], "", ""])]
+    hours = [n * inner * options.train_tokens / (options.tflops * 1e12) / 3600 for n in (6, 8)]
+    yield TIME, [name, *(f"{hour / gpus:,.2f}" for gpus in (1, options.gpus) for hour in hours)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = [name for name in ENCODERS if name not in ("mt5-large", "mt5-xl")]
+    parser.add_argument("--encoders", nargs="+", default=names, help=f"Hub ids, folders, or of {', '.join(ENCODERS)}")
+    parser.add_argument("--tokens", type=int, default=4096, help="on a GPU at once (default: 4096)")
+    parser.add_argument("--length", type=int, default=128, help="tokens of a sequence (default: 128)")
+    parser.add_argument("--gpus", type=int, default=8, help="under FSDP (default: 8)")
+    parser.add_argument("--train-tokens", type=float, default=1e8, help="to train on (default: 100 million)")
+    tflops = "a GPU's (default: 125, an assumption: 40 %% of the 312 in bf16 of an A100's data sheet)"
+    parser.add_argument("--tflops", type=float, default=125, help=tflops)
+    options = parser.parse_args()
+    logging.set_verbosity_error()  # checkpointing rules out a cache that no encoder has
+    warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers by a name that it renames
+    tables: dict[str, list[list[str]]] = {SIZES: [], MEMORY: [], TIME: []}
+    for name in options.encoders:
+        for table, cells in plan(name, options):
+            tables[table].append(cells)
+
+    one, many = "one GPU", f"each of {options.gpus}, FSDP"
+    parts = ["weights", "gradients", "AdamW", "bf16 copies", "activations"]
+    headers = {
+        SIZES: ["encoder", "parameters", "without embeddings", "LoRA", *WAYS, "masked LM adds"],
+        MEMORY: ["encoder, way", *parts, one, "fits", many, "fits"],
+        TIME: ["encoder", *(f"{c}{w}" for c in (one, f"{options.gpus} GPUs") for w in ("", ", checkpointing"))],
+    }
+    for table, lines in tables.items():
+        print(table.format(**vars(options)) + "\n")
+        print(jx.markdown_table(headers[table], lines))
+
+
+if __name__ == "__main__":
+    main()
