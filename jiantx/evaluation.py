@@ -255,7 +255,8 @@ def _run(
     title: str,
 ) -> tuple[np.ndarray, _Outputs]:
     """(rows,) how many outputs each row has, and the outputs of all rows in their order, on the CPU."""
-    state, table = PartialState(), datasets.concatenate_datasets([table for _, table in tables])
+    state = PartialState(cpu=model.device.type == "cpu")  # without `cpu`, accelerate sees no ranks where no GPU is
+    table = datasets.concatenate_datasets([table for _, table in tables])
     tokens = entry_counts(table, "input_ids")
     # how many outputs a row has at most: masking alone decides that when the batch is made
     room = entry_counts(table, task.outputs_along) if task.outputs_along in table.column_names else tokens

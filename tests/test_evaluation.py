@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -248,44 +245,6 @@ def test_in_order_puts_ragged_outputs_back() -> None:
     kept.put(np.array([1]), np.array([2]), {"x": torch.tensor([10, 11])})
     counts, outputs = kept.all()
     assert counts.tolist() == [3, 2, 1] and outputs["x"].tolist() == [0, 1, 2, 10, 11, 20]
-
-
-_ON_RANKS = """
-import json, sys, torch, jiantx as jx
-from accelerate import PartialState
-torch.set_num_threads(1)
-sys.path.insert(0, "tests")
-from conftest import _tiny_tasks
-tasks = _tiny_tasks()
-model = jx.MultitaskModel.from_pretrained(sys.argv[1])
-records = jx.evaluate(model, list(tasks.values()), batch_size=4).records
-found = [[s.task, s.language, s.metric, s.examples, s.value] for s in records]
-if PartialState().is_main_process:
-    print("FOUND" + json.dumps(found))
-torch.distributed.barrier()
-torch.distributed.destroy_process_group()
-"""
-
-
-@pytest.mark.slow
-def test_two_ranks_give_the_scores_of_one(model, tasks, tmp_path: Path) -> None:
-    """H2: no row is scored twice to fill up a rank."""
-    model.save_pretrained(tmp_path / "model")
-    (tmp_path / "run.py").write_text(_ON_RANKS)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    ran = subprocess.run(
-        [*command, str(tmp_path / "run.py"), str(tmp_path / "model")],
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[1],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "PYTHONPATH": "."},
-    )
-    assert ran.returncode == 0, ran.stderr[-3000:]
-    found = json.loads(ran.stdout.split("FOUND")[1])
-    expected = jx.evaluate(model, list(tasks.values())).records
-    assert [row[:4] for row in found] == [[s.task, s.language, s.metric, s.examples] for s in expected]
-    assert [row[4] for row in found] == pytest.approx([s.value for s in expected], abs=1e-3)
 
 
 def test_predict_asks_no_gold_of_a_label_function(model_of: ModelOf, tiny_tasks) -> None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import resource
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +21,6 @@ import jiantx as jx
 from jiantx.checkpoints import checkpoints, newest, sole_writer, why_broken
 
 TYPES = ("classification", "pair", "multi_label", "regression", "tagging", "qa", "choice", "retrieval", "mlm")
-RANKS = ("classification", "tagging", "mlm")
 
 
 def arguments(folder: str | Path, **changes: Any) -> TrainingArguments:
@@ -586,54 +581,6 @@ def test_workers(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
         for n in (0, 2)
     ]
     assert found[0] == found[1]
-
-
-_ON_RANKS = """
-import sys, torch, jiantx as jx
-torch.set_num_threads(1)
-sys.path.insert(0, "tests")
-from conftest import _tiny_tasks
-from test_trainer import RANKS, arguments
-tasks = [_tiny_tasks()[kind] for kind in RANKS]
-model = jx.MultitaskModel.from_pretrained(sys.argv[1], tasks)
-changes = {"per_device_train_batch_size": 4, "logging_steps": 1, "eval_strategy": "steps", "eval_steps": 4}
-args = arguments(sys.argv[2], optim="sgd", **changes)
-trainer = jx.Trainer(model, args, tasks=tasks)
-trainer.train()
-trainer.save_model(sys.argv[2] + "/trained")
-if trainer.is_world_process_zero():
-    trainer.save_state()
-torch.distributed.barrier()  # a rank that ends alone may abort the other, whose threads still wait for it
-torch.distributed.destroy_process_group()
-"""
-
-
-@pytest.mark.slow
-def test_two_ranks_are_one_batch(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
-    tasks = [tiny_tasks[kind] for kind in RANKS]
-    model = model_of(tasks)
-    model.save_pretrained(tmp_path / "model")
-    args = arguments(tmp_path / "one", optim="sgd", logging_steps=1, eval_strategy="steps", eval_steps=4)
-    trainer = jx.Trainer(model, args, tasks=tasks)
-    trainer.train()
-    (tmp_path / "run.py").write_text(_ON_RANKS)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", tmp_path / "run.py"]
-    ran = subprocess.run(
-        [*map(str, command), str(tmp_path / "model"), str(tmp_path / "two")],
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[1],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "PYTHONPATH": "."},
-    )
-    assert ran.returncode == 0, ran.stderr[-3000:]
-    trained = jx.MultitaskModel.from_pretrained(tmp_path / "two" / "trained", tasks)
-    for name, value in model.state_dict().items():
-        torch.testing.assert_close(trained.state_dict()[name], value, atol=1e-5, rtol=1e-4)
-    logged = json.loads((tmp_path / "two" / "trainer_state.json").read_text())["log_history"]
-    for one, two in zip(history(trainer), logged, strict=True):
-        for name in ("loss", "eval_score"):
-            assert one.get(name) == pytest.approx(two.get(name), abs=1e-4)
 
 
 def test_a_run_that_ended_is_not_trained_on(model_of: ModelOf, tiny_tasks, tmp_path: Path, caplog) -> None:
