@@ -89,9 +89,9 @@ def test_a_second_run_s_checkpoints_are_the_newer_ones(tmp_path: Path) -> None:
 def test_a_folder_has_one_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints, "_PATIENCE", 0)
     with sole_writer(tmp_path / "run"):
-        with pytest.raises(RuntimeError, match=r"Another process is writing to .*run\. Give this one"):
-            with sole_writer(tmp_path / "run"):
-                pytest.fail("there are two")
+        second = sole_writer(tmp_path / "run")
+        with pytest.raises(RuntimeError, match=r"Another process is writing to .*run\. Give this one"), second:
+            pytest.fail("there are two")
         with sole_writer(tmp_path / "other"):
             pass
     with sole_writer(tmp_path / "run"):

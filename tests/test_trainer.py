@@ -253,7 +253,7 @@ def test_a_full_disk_stops_the_run(model_of: ModelOf, tiny_tasks, tmp_path: Path
                 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 10, hard))
 
     try:
-        with pytest.raises(Exception, match="File too large|os error 27") as raised:
+        with pytest.raises(Exception, match=r"File too large|os error 27") as raised:
             jx.Trainer(model_of([task]), args, tasks=[task], callbacks=[Full()]).train()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
