@@ -129,6 +129,13 @@ def show(report: jx.Report, targets: Sequence[jx.Task], stages: jx.Stages, optio
         tables(page, scores.where(split=split), names, split, output)
     if {"validation", "test"} == set(options.split) and (chosen := jx.best_rows(report, targets)):
         page.add("## The best intermediate task for each target", best_table(scores, chosen))
+    cut = {
+        (r.task, r.split, r.language): f"{r.value:.0f} of {r.examples} inputs"
+        for r in scores
+        if r.metric == "truncated"
+    }
+    if cut:
+        page.add("## Text that was cut off", "\n".join(f"- {' '.join(of)}: {inputs}" for of, inputs in cut.items()))
     if failed:
         which = [f"- {words}, seed {seed}: {', '.join(trained)}" for (words, seed), trained in failed.items()]
         page.add("## Runs that failed", FAILED, "\n".join(which))

@@ -29,6 +29,8 @@ from jiantx.task import Task
 
 logger = logging.get_logger("jiantx.evaluation")
 
+TRUNCATED = "truncated"  # a metric beside the others: how many inputs had text cut off, where any had
+
 
 def evaluate(
     model: MultitaskModel,
@@ -169,6 +171,7 @@ def _scores(found: Predicted) -> list[Score]:
     says = [prediction.value for prediction in found.predictions]
     values = {metric_name(metric): float(metric(says, found.references)) for metric in task.metrics}
     values[MAIN] = task.main_score(values)
+    values[TRUNCATED] = part.count("truncated") or math.nan
     tags = {} if found.layer is None else {"layer": found.layer}
     return [
         Score(task.name, part.split, part.language, name, value, len(says), tags)

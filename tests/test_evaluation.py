@@ -190,10 +190,13 @@ def test_model_is_left_as_it_was(model_of: ModelOf, tasks) -> None:
 def test_max_length_and_what_was_cut(model, tasks, caplog: pytest.LogCaptureFixture) -> None:
     logging.enable_propagation()
     try:
-        jx.evaluate(model, [tasks["classification"]], languages=["en"], max_length=8)
+        found, whole = (jx.evaluate(model, [tasks["classification"]], languages=["en"], max_length=n) for n in (8, 128))
     finally:
         logging.disable_propagation()
-    assert "mood validation en: " in caplog.text and "of 12 inputs had text cut off (max_length 8)" in caplog.text
+    (record,) = found.where(metric="truncated")
+    said = f"mood validation en: {record.value:.0f} of 12 inputs had text cut off (max_length 8)"
+    assert 0 < record.value < 12 and said in caplog.text
+    assert not whole.where(metric="truncated")
 
 
 # --- what cannot be scored -------------------------------------------------------------------------------------------
