@@ -157,9 +157,9 @@ def plan(name: str, options: argparse.Namespace) -> Iterator[tuple[str, list[str
     yield SIZES, [name, *counts, *(f"{size / 2**20:,.2f}" for size in tokens)]
     for way, each in found.items():
         stored, kept = [each.weights, each.gradients, each.optimizer], each.activations * options.tokens
-        # FSDP shares out what is stored, and gathers the embeddings or a layer, and the layer after it: weights and
-        # gradients. Parameters frozen in bf16 beside trained ones in float32 are no case of it.
-        gathered = (max(embeddings, layer) + layer) * (8 if way == "float32" else 4)
+        # FSDP shares out what is stored, and gathers the embeddings, a layer and the next one: weights, gradients, and
+        # the gradients again, in float32, as they are summed. Frozen bf16 beside trained float32 is no case of it.
+        gathered = (embeddings + 2 * layer) * (12 if way == "float32" else 8)
         totals = [sum(stored) + each.copies + kept, sum(stored) / options.gpus + gathered + kept]
         parts = [f"{size / 2**30:,.1f}" for size in (*stored, each.copies, kept)]
         fits = [cell for size in totals for cell in (f"{size / 2**30:,.1f}", smallest(size))]

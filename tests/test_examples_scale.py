@@ -119,6 +119,15 @@ def test_the_program_plans_a_folder(monkeypatch, capsys, encoder_folder):
     assert f"| {folder} | {hours:,.2f} | {hours * 8 / 6:,.2f} | {hours / 8:,.2f} |" in printed
 
 
+@pytest.mark.slow
+def test_the_page_shows_what_the_program_prints(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["plan_memory.py", "--encoders", "xlm-roberta-base"])
+    runpy.run_path(str(EXAMPLES / "plan_memory.py"), run_name="__main__")
+    page = (EXAMPLES.parent / "docs" / "distributed.md").read_text(encoding="utf-8")
+    printed = [line for line in capsys.readouterr().out.splitlines() if line]
+    assert len(printed) > 10 and [line for line in printed if line not in page] == []
+
+
 def test_what_fits(program):
     gib = 2**30
     assert [program["smallest"](size * gib) for size in (1, 21.5, 22, 71, 73)] == [
@@ -137,3 +146,18 @@ def test_adapters_come_back(world, monkeypatch, tmp_path, capsys):
     assert 0 < 5 * small.stat().st_size < whole.stat().st_size
     merged = jx.MultitaskModel.from_pretrained(tmp_path / "merged")
     assert not any("lora" in name for name in merged.state_dict()) and set(merged.heads) == {"udpos", "pawsx"}
+
+
+def test_checkpointed_layers_draw_the_same_dropout(program, tokenizer_of):
+    """accelerate's own checkpointing, `fsdp_config={"activation_checkpointing": True}`, does not."""
+    gradients = []
+    for checkpointing in (False, True):
+        torch.manual_seed(0)
+        model = program["make"](tiny("xlm-r", tokenizer_of), device="cpu")
+        if checkpointing:
+            model.activation_checkpointing_enable()
+        torch.manual_seed(1)
+        program["step"](model, "labels", 4, 16).backward()
+        gradients.append({name: p.grad for name, p in model.named_parameters() if p.grad is not None})
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, atol=0, rtol=0)
