@@ -80,11 +80,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=100_000, help="inputs of each kind for each target")
     parser.add_argument("--only", nargs="*", help="names of targets")
+    engines = ["hypothesis", "atheris"]
+    parser.add_argument("--engines", nargs="+", choices=engines, default=engines)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=Path("runs/fuzz"), help="where failing inputs are kept")
     parser.add_argument("--replay", nargs=2, metavar=("NAME", "FILE"), help="run one target on one file")
     args = parser.parse_args()
-    atheris = not args.replay and instrument()
+    atheris = not args.replay and "atheris" in args.engines and instrument()
     from fuzz import targets
 
     if args.replay:
@@ -94,7 +96,7 @@ def main() -> int:
     print("| --- | ---: | ---: | --- | ---: | ---: | --- |", flush=True)
     failed = 0
     for name in args.only or targets.TARGETS:
-        parts = [by_hypothesis(name, args.runs, args.seed)]
+        parts = [by_hypothesis(name, args.runs, args.seed) if "hypothesis" in args.engines else "– | – | "]
         parts.append(by_atheris(name, args.runs, args.seed, args.folder) if atheris else "– | – | ")
         failed += not all(part.endswith("| ") for part in parts)
         print(f"| {name} | {' | '.join(parts)} |", flush=True)

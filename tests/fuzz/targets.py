@@ -598,6 +598,11 @@ def scores(data: bytes, *shape: int) -> np.ndarray:
     return (values * wide).reshape(shape)
 
 
+def numbers(data: bytes, below: int, size: int) -> np.ndarray:
+    """Whole numbers, drawn the same way."""
+    return np.resize(np.frombuffer(data or b"\0", dtype=np.uint8), size).astype(np.int64) % below
+
+
 @target
 def decode_classification(data: bytes) -> None:
     for kind in ("classification", "multi_label"):
@@ -619,7 +624,7 @@ def decode_regression(data: bytes) -> None:
 def decode_tagging(data: bytes) -> None:
     examples, table = encoded("tagging")
     words = sum(len(e.words) for e in examples)
-    tags = np.abs(scores(data, words)).astype(np.float64).astype(np.int64) % 2
+    tags = numbers(data, 2, words)
     found = TASKS["tagging"].decode({"tags": tags, "probabilities": scores(data, words)}, table, examples)
     assert [p.words for p in found] == [e.words for e in examples]
     assert all(len(p.tags) == len(p.words) and {"O", "B-X"}.issuperset(p.tags) for p in found)
@@ -651,7 +656,7 @@ def decode_choice(data: bytes) -> None:
 def decode_retrieval(data: bytes) -> None:
     examples, table = encoded("retrieval")
     mining = TASKS["retrieval"].replace(mining=True)
-    ranking = scores(data, len(examples), 3).astype(np.float64).astype(np.int64) % (len(examples) + 1) - 1
+    ranking = numbers(data, len(examples) + 1, 3 * len(examples)).reshape(-1, 3) - 1
     values = {"ranking": ranking, "scores": scores(data, len(examples), 3)}
     ids = {e.id for e in examples}
     for task in (TASKS["retrieval"], mining):
@@ -664,7 +669,7 @@ def decode_retrieval(data: bytes) -> None:
 @target
 def decode_mlm(data: bytes) -> None:
     examples, table = encoded("mlm")
-    counts = np.abs(scores(data, len(examples)).astype(np.float64)).astype(np.int64) % 5
+    counts = numbers(data, 5, len(examples))
     total = int(counts.sum())
     values = {"counts": counts, "token_ids": np.arange(total), "correct": scores(data, total) > 0}
     found = TASKS["mlm"].decode(values, table, examples)
