@@ -74,7 +74,10 @@ class MultitaskConfig(PreTrainedConfig):
         if isinstance(encoder, Mapping):
             if not isinstance(kind := encoder.get("model_type"), str):
                 raise ValueError(f"The config's encoder has the model_type {kind!r}; expected a name.")
-            encoder = AutoConfig.for_model(**encoder)
+            try:
+                encoder = AutoConfig.for_model(**encoder)
+            except Exception as error:  # a value that a family refuses is of whatever type it says
+                raise ValueError(f"The config's encoder, a {kind!r}, cannot be made: {error}") from error
         elif not isinstance(encoder, PreTrainedConfig | None):
             raise ValueError(f"The config's encoder is {encoder!r}; expected a config.")
         for part, values in {"heads": heads or {}, "tasks": tasks or {}}.items():
@@ -252,6 +255,12 @@ class MultitaskModel(PreTrainedModel):
                 "setting), so its batches are padded."
             )
 
+    def _check_whole(self) -> None:
+        if self.is_distributed_loading_by_transformers:
+            raise ValueError(
+                "The model is sharded over ranks: save_pretrained on all of them, then load the folder in one process."
+            )
+
     def head_of(self, task: Task) -> Head:
         """The head of a task; LookupError if the model has none."""
         if task.head_name not in self.heads:
@@ -296,7 +305,8 @@ class MultitaskModel(PreTrainedModel):
             return str(api.upload_folder(repo_id=repo_id, folder_path=folder, **how))
 
     def save_encoder(self, path: str | os.PathLike[str]) -> None:
-        """Save the encoder and its tokenizer as a plain transformers folder."""
+        """Save the encoder and its tokenizer as a plain transformers folder; ValueError for a sharded model."""
+        self._check_whole()
         self.encoder.save_pretrained(path)
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(path)
@@ -304,8 +314,9 @@ class MultitaskModel(PreTrainedModel):
     def export(self, task: Task, path: str | os.PathLike[str]) -> PreTrainedModel:
         """Write a plain `AutoModelFor…` folder for one task, with label names and tokenizer, and return the model.
 
-        For XLM-R, RoBERTa, CamemBERT and BERT; ValueError for other families and for retrieval.
+        For XLM-R, RoBERTa, CamemBERT and BERT; ValueError for other families, for retrieval and for a sharded model.
         """
+        self._check_whole()
         kind, family = task.task_type, self.encoder.config.model_type
         keys = EXPORT_KEYS.get(family, {}).get(kind)
         if keys is None:

@@ -32,6 +32,11 @@ from jiantx.task import Task
 
 logger = logging.get_logger("jiantx.trainer")
 
+_SHARDED = (
+    "transformers loads no checkpoint into a model that was sharded as it was loaded (`distributed_config`). Without "
+    "that, DDP does it, where the model fits; on GPUs, TrainingArguments(fsdp=True)."
+)
+
 
 class Trainer(transformers.Trainer):
     """Train a model on one or several tasks. Everything that `transformers.Trainer` takes works here too.
@@ -96,6 +101,8 @@ class Trainer(transformers.Trainer):
                 "MultitaskModel.from_pretrained(path, tasks, distributed_config=transformers.DistributedConfig("
                 f"fsdp_size={self.args.world_size}))."
             )
+        if self.is_distributed_loading_by_transformers and self.args.load_best_model_at_end:
+            raise ValueError(f"load_best_model_at_end: {_SHARDED}")
 
     # --- hooks of transformers.Trainer ---
 
@@ -185,6 +192,8 @@ class Trainer(transformers.Trainer):
             known[task.name] = {"head": task.head_name, "languages": list(task.train_languages)}
         with sole_writer(folder) if self.args.process_index == 0 else nullcontext():
             path = self._start(folder, resume_from_checkpoint)
+            if path and self.is_distributed_loading_by_transformers:
+                raise ValueError(f"Resuming from {path}: {_SHARDED}")
             if path and (ended := self._ended(path)):
                 return ended
             try:

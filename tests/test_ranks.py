@@ -124,6 +124,14 @@ def fully_sharded(folder: Path) -> None:
     assert all(isinstance(parameter, DTensor) for parameter in parameters)
     here, whole = (sum(p.numel() for p in some) for some in ([p.to_local() for p in parameters], parameters))
     assert 0.4 < here / whole < 0.6
+    for export in (model.save_encoder, lambda path: model.export(tasks_of()["tagging"], path)):
+        with pytest.raises(ValueError, match="sharded over ranks: save_pretrained on all of them"):
+            export(folder / "exported")
+    best = {"load_best_model_at_end": True, "eval_strategy": "steps", "save_strategy": "steps", "save_only_model": True}
+    with pytest.raises(ValueError, match="load_best_model_at_end: transformers loads no checkpoint into"):
+        jx.Trainer(model, arguments(folder, **best), tasks=trained_of())
+    with pytest.raises(ValueError, match=r"Resuming from .*checkpoint-8: transformers loads no checkpoint into"):
+        jx.Trainer(model, arguments(folder / "killed"), tasks=trained_of()).train(resume_from_checkpoint=True)
     found: dict[str, Any] = {
         "scores": scores(folder, "sharded-scores", **how),
         "plain": curve(folder, "sharded-plain", **how),
