@@ -27,6 +27,36 @@ def cache_dir() -> Path:
     return Path(os.environ.get("JIANTX_CACHE") or Path.home() / ".cache" / "jiantx")
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a file of text, whole or not at all: under a temporary name, synced, renamed."""
+    temporary = _beside(path)
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+        _replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Give a written file its name; synced first, or the name may outlive a power cut, and the bytes not."""
+    sync(temporary)
+    os.replace(temporary, path)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 _END = b"\xff\xff\xff\xff\0\0\0\0"  # of an Arrow stream; one that was cut short opens as if it had fewer rows
 
 
@@ -58,15 +88,13 @@ def write_arrow(path: Path, tables: Iterable[pa.Table]) -> None:
 
     tables = iter(tables)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary = _beside(path)
     try:
         first = next(tables)
         with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_stream(file, first.schema) as writer:
             for table in itertools.chain([first], tables):
                 writer.write_table(table)
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
+        _replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -15,42 +14,26 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
+from jiantx.cache import sync, write_text
+
 MANIFEST = "manifest.json"
 _PATIENCE = 10  # seconds; workers that read for a killed process hold its locks until they notice
 _HASHED = 64 << 20  # files up to this size are hashed; of larger ones the size is compared, unless verify="full"
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON whole or not at all: under a temporary name, synced, renamed. The same value gives the same bytes."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            json.dump(value, file, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Or the names in it may be lost with the power, though their files are there."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Write JSON whole or not at all. The same value gives the same bytes."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_manifest(folder: Path) -> None:
     """Declare a folder whole. Everything else in it must be written before."""
     files = {name: {"size": path.stat().st_size, "blake2b": _hash(path)} for name, path in _files(folder)}
     for _, path in _files(folder):
-        with open(path, "rb") as file:
-            os.fsync(file.fileno())
+        sync(path)
     write_json(folder / MANIFEST, {"files": files, "written": time.time()})
+    for place in (folder, folder.parent):
+        sync(place)
 
 
 @contextmanager

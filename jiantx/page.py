@@ -9,6 +9,8 @@ import re
 from itertools import groupby
 from pathlib import Path
 
+from jiantx.cache import write_text
+
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; max-width: 75em; margin: 2em auto; padding: 0 1em }
 table { border-collapse: collapse; margin: 1em 0; font-variant-numeric: tabular-nums }
@@ -53,7 +55,7 @@ class Page:
         """Write `<name>.html` and `<name>.md` into a folder."""
         found = [Path(folder) / f"{name}.html", Path(folder) / f"{name}.md"]
         for path, text in zip(found, (self.to_html(), self.to_markdown()), strict=True):
-            path.write_text(text, encoding="utf-8")
+            write_text(path, text)
         return found
 
 

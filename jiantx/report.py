@@ -10,6 +10,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, TypeVar, overload
 
+from jiantx.cache import write_text
+
 MAIN = "main_score"  # the metric under which each task's one main score stands: 0–100, higher is better
 _APART = ("encoder", "version")  # tags that are never averaged over: such scores measure different things
 
@@ -197,13 +199,7 @@ class Report:
         for record in sorted(self, key=lambda r: (*_coordinates(r)[:4], json.dumps(r.tags, sort_keys=True))):
             row = {**_flat(record), "value": None if math.isnan(record.value) else record.value}
             rows.append(json.dumps(row, sort_keys=True, ensure_ascii=False, allow_nan=False))
-        path = Path(path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            temporary.write_text("[\n" + ",\n".join(rows) + "\n]\n", encoding="utf-8")
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_text(Path(path), "[\n" + ",\n".join(rows) + "\n]\n")
 
     @classmethod
     def from_json(cls, path: str | os.PathLike[str]) -> "Report":

@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
 from jiantx import metrics
+from jiantx.cache import write_text
 from jiantx.metrics import Answer, Answers, Metric, metric_name
 from jiantx.report import Benchmark
 from jiantx.sources import DataError, read_json, read_jsonl, read_lines, read_squad, read_text
@@ -110,7 +111,7 @@ def write_xtreme_predictions(
         for part in predicted(model, task, "test", chosen[task.name], batch_size=batch_size, labelled=False):
             path = _path(folder, task, part.features.language)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("".join(_WRITE[_form(task)](part)), encoding="utf-8")
+            write_text(path, "".join(_WRITE[_form(task)](part)))
             written.append(path)
     return written
 
