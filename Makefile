@@ -6,13 +6,18 @@ BIN := .venv/bin
 READY := .venv/.ready
 DEMO := --intermediate none mnli squad_v1 --targets xnli pawsx udpos panx xquad tatoeba --intermediate.max_steps 400 --target.max_steps 100
 
-.PHONY: demo test check docs bench clean
+.PHONY: demo test check docs bench soak clean
 
 demo: $(READY)
 	$(BIN)/python examples/intermediate_then_target.py $(DEMO) --seeds $(SEEDS) --output $(OUTPUT)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+# kills and failing disks by the hundred, damaged inputs by the hundred thousand: an hour; needs atheris for half of it
+soak: $(READY)
+	SOAK=1 $(BIN)/python -m pytest -s tests/test_reliability.py
+	$(BIN)/python tests/fuzz/soak.py
 
 check: $(READY)
 	$(BIN)/ruff check .
