@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import multiprocessing
 import random
 from collections import Counter
 from pathlib import Path
@@ -55,6 +56,17 @@ def test_killed_run_leaves_nothing_that_looks_finished(tmp_path: Path, monkeypat
     with pytest.raises(KeyboardInterrupt):
         write_root(tmp_path / "root", **SIZES)
     assert not (tmp_path / "root").exists()
+
+
+def test_several_write_one_root(root: Path, tmp_path: Path) -> None:
+    fork = multiprocessing.get_context("fork")
+    workers = [fork.Process(target=write_root, args=(tmp_path / "root",), kwargs=SIZES) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    assert contents(tmp_path / "root") == contents(root) and [p.name for p in tmp_path.iterdir()] == ["root"]
 
 
 def test_distances_rise_in_the_order_of_the_languages() -> None:
