@@ -58,19 +58,24 @@ class Costs:
         """A line a stage, and the sum of what is not done."""
         left = [cost for cost in self.stages if not cost.done]
         width = max([len("still to run"), *(len(cost.stage) for cost in self.stages)])
-        lines = [f"{'stage':{width}}  {'trained tokens':>15} {'scored tokens':>15} {'FLOPs':>9} {'hours':>7}"]
+        lines = [f"{'stage':{width}}  {'trained tokens':>15} {'scored tokens':>15} {'FLOPs':>9} {'h:mm:ss':>9}"]
         for cost in self.stages:
-            numbers = f"{cost.trained:>15,} {cost.scored:>15,} {self.flops(cost):>9.1e} {self.hours(cost):>7.2f}"
+            numbers = f"{cost.trained:>15,} {cost.scored:>15,} {self.flops(cost):>9.1e} {_clock(self.hours(cost)):>9}"
             lines.append(f"{cost.stage:{width}}  {'done' if cost.done else numbers}")
         whole = (sum(c.trained for c in left), sum(c.scored for c in left), sum(map(self.flops, left)))
         hours = sum(map(self.hours, left))
-        lines.append(f"{'still to run':{width}}  {whole[0]:>15,} {whole[1]:>15,} {whole[2]:>9.1e} {hours:>7.2f}")
+        lines.append(f"{'still to run':{width}}  {whole[0]:>15,} {whole[1]:>15,} {whole[2]:>9.1e} {_clock(hours):>9}")
         rates = " and ".join(f"{1 / each:,.0f}" for each in self.seconds)
         return "\n".join(lines) + (
             f"\n\n{self.parameters:,} parameters without embeddings; {rates} tokens a second trained and scored, as "
-            f"measured on this machine's {self.device}: the hours are of one process, without loading, reading, "
+            f"measured on this machine's {self.device}: times are of one process, without loading, reading, "
             f"optimizer and checkpoints. Tokens are estimated from {_SAMPLE} rows of each split.\n"
         )
+
+
+def _clock(hours: float) -> str:
+    seconds = round(3600 * hours)
+    return f"{seconds // 3600:,}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
 def estimate_costs(recipe: Recipe, plan: Mapping[Place, Stage]) -> Costs:
