@@ -9,7 +9,8 @@ languages. All flags that are not listed below are `transformers.TrainingArgumen
 stage; `--intermediate.learning_rate 1e-5` or `--target.num_train_epochs 5` hold for one of the two.
 
 --plan says what would be run and what it would cost. Several processes may share an --output: each takes its part of
-the rows with --shard, and whoever ends last writes the whole result.
+the rows with --shard, and whoever ends last writes the whole result. `torchrun --nproc-per-node 8` trains each stage
+on eight GPUs.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+from accelerate import PartialState
 from transformers import HfArgumentParser, TrainingArguments
 from transformers.utils import logging
 
@@ -71,6 +74,7 @@ ROWS["xtreme"] = ROWS["paper"]
 
 def main() -> None:
     options, given = parse(sys.argv[1:])
+    ranks = PartialState(cpu=not torch.cuda.is_available())  # under torchrun; else one
     logging.disable_progress_bar()  # the bars of loading weights; training and scoring keep theirs
     root = options.data_root or jx.default_root()
     jx.data_root(None if root == "hub" else root)
@@ -82,12 +86,15 @@ def main() -> None:
     own = {place: stage for place, stage in plan.items() if place.row in options.own_rows}
     stages = recipe.stages(own)
     done = sum(map(stages.done, stages))
-    print(f"{len(own)} cells, {len(stages.stages)} stages, {done} of them done already, in {options.output}")
+    ranks.print(f"{len(own)} cells, {len(stages.stages)} stages, {done} of them done already, in {options.output}")
     if options.plan:
-        print(jx.estimate_costs(recipe, own).to_text())
+        ranks.print(jx.estimate_costs(recipe, own).to_text())
         return
     stages.run()
-    show(recipe.report(plan), targets, recipe.stages(plan), options)
+    if ranks.is_main_process:
+        show(recipe.report(plan), targets, recipe.stages(plan), options)
+    ranks.wait_for_everyone()
+    ranks.destroy_process_group()
 
 
 def recipe_of(options: argparse.Namespace, given: Mapping[str, Mapping[str, Any]]) -> jx.Recipe:

@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
+from accelerate import PartialState
 from transformers import AutoConfig, EarlyStoppingCallback, ProgressCallback, TrainingArguments, set_seed
 
 import jiantx
@@ -140,12 +141,13 @@ class Recipe:
         return Stages(Path(self.output), plan.values())
 
     def report(self, plan: Mapping[Place, Stage]) -> Report:
-        """The scores of the places that are done."""
+        """The scores of the places that are done; tags: intermediate, seed, encoder, version."""
         stages, found = self.stages(plan), Report()
+        own = {"encoder": self._fingerprint, "version": jiantx.__version__}  # never averaged with another's
         for place, stage in plan.items():
             if stages.done(stage):
                 scores = Report.from_json(stages.folder_of(stage) / "report.json")
-                found += scores.with_tags(intermediate=place.row, seed=place.seed)
+                found += scores.with_tags(intermediate=place.row, seed=place.seed, **own)
         return found
 
     def course(self, target: Task) -> list[tuple[Task, int | None]]:
@@ -167,7 +169,8 @@ class Recipe:
             set_seed(seed)
             model = MultitaskModel.from_pretrained(self.encoder, tasks)
             self._train(model, tasks, folder, self.intermediate, seed, None)
-            model.save_encoder(folder / "encoder")
+            if PartialState().is_main_process:
+                model.save_encoder(folder / "encoder")
 
         facts = self._facts(seed) | {"trained": _named(tasks), "arguments": dict(self.intermediate)}
         return Stage(f"{words}, seed {seed}", facts, run)
@@ -196,7 +199,8 @@ class Recipe:
             for target in targets:
                 for split, languages in scored[target.name].items():
                     report += evaluate(model, [target], split=split, languages=languages)
-            report.to_json(folder / "report.json")
+            if PartialState().is_main_process:
+                report.to_json(folder / "report.json")
 
         facts = self._facts(seed) | {"trained": _named([task for task, _ in course]), "arguments": arguments}
         facts |= {"targets": _named(targets), "scored": scored}

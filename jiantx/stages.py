@@ -12,11 +12,15 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from filelock import FileLock
 from tqdm.auto import tqdm
 
@@ -65,25 +69,29 @@ class Stages:
         return why_broken(self.folder_of(stage)) is None
 
     def run(self) -> None:
-        """Run what is not done, with a progress bar over stages."""
-        bar = tqdm(self.stages, "stages", unit="stage")
+        """Run what is not done, with a progress bar over stages; the ranks of one job run each stage together."""
+        ranks = PartialState(cpu=not torch.cuda.is_available())
+        bar = tqdm(self.stages, "stages", unit="stage", disable=not ranks.is_main_process)
         for stage in bar:
             bar.set_postfix_str(stage.name)
-            if not self.done(stage):
-                self._run(stage)
+            folder = self.folder_of(stage)
+            folder.mkdir(parents=True, exist_ok=True)
+            # another job may be at it, and then has done it
+            with FileLock(f"{folder}.lock") if ranks.is_main_process else nullcontext():
+                (done,) = broadcast_object_list([self.done(stage)])
+                if not done:
+                    self._run(stage, folder, ranks)
 
-    def _run(self, stage: Stage) -> None:
-        folder = self.folder_of(stage)
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(str(folder) + ".lock"):  # another process may be at it, and then has done it
-            if self.done(stage):
-                return
-            start = time.perf_counter()
-            stage.run(folder, [self.folder_of(before) for before in stage.after])
-            gc.collect()  # a trainer and its model hold each other: two models might not fit
+    def _run(self, stage: Stage, folder: Path, ranks: PartialState) -> None:
+        start = time.perf_counter()
+        stage.run(folder, [self.folder_of(before) for before in stage.after])
+        gc.collect()  # a trainer and its model hold each other: two models might not fit
+        ranks.wait_for_everyone()
+        if ranks.is_main_process:
             seconds = round(time.perf_counter() - start, 3)
             write_json(folder / _FACTS, {"name": stage.name, "inputs": dict(stage.inputs), "seconds": seconds})
             write_manifest(folder)
+        ranks.wait_for_everyone()
 
     def timings(self) -> list[dict[str, Any]]:
         """Name and seconds of each stage that is done, in order."""

@@ -18,6 +18,7 @@ import hashlib
 import io
 import itertools
 import json
+import os
 import random
 import re
 import shutil
@@ -1201,6 +1202,8 @@ def default_encoder(
     pretraining = PRETRAINING if max_steps is None else {**PRETRAINING, "max_steps": max_steps}
     other = [] if (hidden, layers, spoken) == (160, 4, tuple(LANGUAGES)) else [hidden, layers, spoken]
     path = _cached("synthetic-encoder", pretraining, MASK_SHARE, root.name, *other)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and why_broken(path):
+        raise RuntimeError("The default encoder is made in one process. Call jiantx.default_encoder() in one first.")
     with FileLock(f"{path}.lock"):
         if why_broken(path) is None:
             return path

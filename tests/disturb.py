@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 import safetensors
 import safetensors.torch
 import torch
@@ -41,9 +42,14 @@ SAVED = {"save_strategy": "steps", "save_steps": 2, "logging_steps": 2, "per_dev
 
 def run(folder: Path, encoder: str) -> None:
     """Both stages and the report, with everything that is kept below the folder."""
-    os.environ["JIANTX_CACHE"] = str(folder / "cache")
     known = {task.name: task for task in _tiny_tasks().values()}
-    recipe_module.get_task = known.__getitem__  # type: ignore[attr-defined]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JIANTX_CACHE", str(folder / "cache"))
+        patch.setattr(recipe_module, "get_task", known.__getitem__)
+        _run(folder, encoder, known)
+
+
+def _run(folder: Path, encoder: str, known: dict[str, jx.Task]) -> None:
     stages: dict[str, Any] = {
         kind: {**SAVED, "max_steps": steps, "disable_tqdm": True, "save_total_limit": 2}
         for kind, steps in STEPS.items()

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import disturb
 import pytest
 import torch
 from accelerate import PartialState
@@ -141,6 +142,14 @@ def fully_sharded(folder: Path) -> None:
     tell(folder / "fully_sharded2.json", found)
 
 
+def a_table(folder: Path) -> None:
+    """A recipe, twice: what its stages leave is there once, and all ranks read it."""
+    for _ in range(2):
+        disturb.run(folder / "table", str(folder / "encoder"))
+    report = jx.Report.from_json(folder / "table" / "out" / "report.json")
+    tell(folder / "a_table2.json", sorted((s.task, s.language, s.metric) for s in report))
+
+
 class At(TrainerCallback):
     """Does something at the end of a step."""
 
@@ -195,7 +204,7 @@ def poisoned(folder: Path) -> str:
     return str(error.value)
 
 
-def tell(path: Path, found: dict[str, Any]) -> None:
+def tell(path: Path, found: Any) -> None:
     """Write what rank 0 found; every rank found the same."""
     text = json.dumps(found)
     assert set(gather_object([text])) == {text}
@@ -218,7 +227,7 @@ def on_ranks(number: int, folder: Path, *does: Callable[[Path], None]) -> subpro
     )
 
 
-def told(number: int, folder: Path, *does: Callable[[Path], None]) -> list[dict[str, Any]]:
+def told(number: int, folder: Path, *does: Callable[[Path], None]) -> list[Any]:
     """What each function told; one start for them all."""
     ran = on_ranks(number, folder, *does)
     assert ran.returncode == 0, ran.stderr[-5000:]
@@ -228,7 +237,9 @@ def told(number: int, folder: Path, *does: Callable[[Path], None]) -> list[dict[
 @pytest.fixture(scope="module")
 def folder(model_of: ModelOf, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("ranks")
-    model_of(list(tasks_of().values())).save_pretrained(path / "model")
+    model = model_of(list(tasks_of().values()))
+    model.save_pretrained(path / "model")
+    model.save_encoder(path / "encoder")
     model_of(list(tasks_of().values()), hidden_dropout_prob=0.1).save_pretrained(path / "dropout")
     return path
 
@@ -252,17 +263,17 @@ def killed(folder: Path) -> tuple[int, float]:
 
 
 @pytest.fixture(scope="module")
-def on_two(folder: Path, killed: tuple[int, float]) -> list[dict[str, Any]]:
-    return told(2, folder, distributed_data_parallel, fully_sharded)
+def on_two(folder: Path, killed: tuple[int, float]) -> list[Any]:
+    return told(2, folder, distributed_data_parallel, fully_sharded, a_table)
 
 
 @pytest.fixture(scope="module")
-def two(on_two: list[dict[str, Any]]) -> dict[str, Any]:
+def two(on_two: list[Any]) -> Any:
     return on_two[0]
 
 
 @pytest.fixture(scope="module")
-def sharded(on_two: list[dict[str, Any]]) -> dict[str, Any]:
+def sharded(on_two: list[Any]) -> Any:
     return on_two[1]
 
 
@@ -331,6 +342,12 @@ def test_a_rank_that_dies_ends_the_job(killed: tuple[int, float]) -> None:
 def test_killed_ranks_resume_exactly(two) -> None:
     found = two["lasting"]
     assert found["equal"] and found["resumed"] == found["straight"]
+
+
+def test_ranks_run_stages_together(on_two: list[Any], folder: Path, tmp_path: Path) -> None:
+    disturb.run(tmp_path / "table", str(folder / "encoder"))
+    report = jx.Report.from_json(tmp_path / "table" / "out" / "report.json")
+    assert on_two[2] == sorted([s.task, s.language, s.metric] for s in report)
 
 
 if __name__ == "__main__":
