@@ -33,7 +33,10 @@ def test_recipe_on_the_default_world(world, monkeypatch, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "none" in printed and "mnli+squad_v1+hellaswag" in printed and "average" in printed
     records = json.loads((tmp_path / "a" / "report.json").read_text())
-    assert set(records[0]) == {"intermediate", "task", "split", "language", "seed", "metric", "value", "examples"}
+    assert set(records[0]) == {
+        *("task", "split", "language", "metric", "value", "examples"),
+        *("intermediate", "seed", "encoder", "version"),
+    }
     assert {r["intermediate"] for r in records} == {"none", *words}
     assert {r["language"] for r in records if r["task"] == "udpos"} == set(synthetic.LANGUAGES)
     pictures = [f"validation-{name}.png" for name in ("targets", "languages", "gaps")]
