@@ -6,13 +6,21 @@ BIN := .venv/bin
 READY := .venv/.ready
 DEMO := --intermediate none mnli squad_v1 --targets xnli pawsx udpos panx xquad tatoeba --intermediate.max_steps 400 --target.max_steps 100
 
-.PHONY: demo test check docs bench soak clean
+.PHONY: demo test oldest newest check docs bench soak clean
 
 demo: $(READY)
 	$(BIN)/python examples/intermediate_then_target.py $(DEMO) --seeds $(SEEDS) --output $(OUTPUT)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+# the suite with the lowest versions that setup.cfg admits, or with the newest there are, in a fresh environment
+oldest: LOWEST = $(shell sed -n '/^install_requires/,/^$$/s/^ *\(.*\)>=/\1==/p' setup.cfg)
+oldest newest:
+	$(PYTHON) -m venv --clear .venv-$@
+	.venv-$@/bin/pip install --quiet --disable-pip-version-check $$(grep '^torch==' constraints.txt)
+	.venv-$@/bin/pip install --quiet --disable-pip-version-check $(LOWEST) --editable '.[test]'
+	.venv-$@/bin/python -m pytest
 
 # kills and failing disks by the hundred, damaged inputs by the hundred thousand: an hour; needs atheris for half of it
 soak: $(READY)
@@ -38,4 +46,4 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf .venv runs
+	rm -rf .venv .venv-* runs
