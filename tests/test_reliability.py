@@ -51,7 +51,7 @@ def test_killed_at_random(encoder: str, undisturbed: str, tmp_path: Path, capsys
         rounds += 1
         if SOAK or fell.total() >= KILLS:
             with capsys.disabled():
-                print(f"\n{fell.total()} kills over {rounds} runs {dict(fell)}: all results equal the undisturbed one's")
+                print(f"\n{fell.total()} kills over {rounds} runs {dict(fell)}: all ended as the undisturbed one")
     assert not SOAK or min(fell.values()) >= 10, "kills at every moment"
 
 
