@@ -140,6 +140,8 @@ def plot_points(
 ) -> None:
     """Draw series of points with their errors. x, y: what the axes show, with units. lines: thin ones, such as fits."""
 
+    from matplotlib.ticker import EngFormatter, LogLocator
+
     def draw(axes: "Axes") -> None:
         for number, (name, found) in enumerate(series.items()):
             errors = [point.error or 0.0 for point in found]
@@ -153,8 +155,10 @@ def plot_points(
             axes.plot(*line, color="0.35", linewidth=1, linestyle=("--", ":", "-.")[number % 3], label=name)
         if any(point.y - (point.error or 0) < 0 for found in series.values() for point in found):
             axes.axhline(0, color="0.7", linewidth=1, zorder=0)
-        if log_x:
-            axes.set_xscale("log")
+        if log_x:  # 200 k instead of 2 x 10^5, and few enough not to touch
+            axes.set_xscale("log", subs=[])
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter(EngFormatter())
         axes.set_xlabel(x)
         axes.set_ylabel(y)
         if len(series) + len(lines or {}) > 1:

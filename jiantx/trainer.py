@@ -190,7 +190,8 @@ class Trainer(transformers.Trainer):
         known = self.accelerator.unwrap_model(self.model).config.tasks  # for the model card
         for task in self.tasks.values():
             known[task.name] = {"head": task.head_name, "languages": list(task.train_languages)}
-        with sole_writer(folder) if self.args.process_index == 0 else nullcontext():
+        writes = self.args.process_index == 0 and self.args.save_strategy != "no"
+        with sole_writer(folder) if writes else nullcontext():
             path = self._start(folder, resume_from_checkpoint)
             if path and self.is_distributed_loading_by_transformers:
                 raise ValueError(f"Resuming from {path}: {_SHARDED}")

@@ -237,7 +237,7 @@ def test_two_runs_in_one_folder(model_of: ModelOf, tiny_tasks, tmp_path: Path, m
     monkeypatch.setattr("jiantx.checkpoints._PATIENCE", 0)
     task = tiny_tasks["classification"]
     with sole_writer(tmp_path), pytest.raises(RuntimeError, match="Another process is writing to"):
-        jx.Trainer(model_of([task]), arguments(tmp_path), tasks=[task]).train()
+        jx.Trainer(model_of([task]), arguments(tmp_path, save_strategy="epoch"), tasks=[task]).train()
 
 
 def test_a_full_disk_stops_the_run(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
