@@ -74,13 +74,18 @@ class Stages:
         bar = tqdm(self.stages, "stages", unit="stage", disable=not ranks.is_main_process)
         for stage in bar:
             bar.set_postfix_str(stage.name)
+            if self._all_see_done(stage):
+                continue
             folder = self.folder_of(stage)
             folder.mkdir(parents=True, exist_ok=True)
-            # another job may be at it, and then has done it
             with FileLock(f"{folder}.lock") if ranks.is_main_process else nullcontext():
-                (done,) = broadcast_object_list([self.done(stage)])
-                if not done:
+                if not self._all_see_done(stage):  # another job was at it, and has done it
                     self._run(stage, folder, ranks)
+
+    def _all_see_done(self, stage: Stage) -> bool:
+        """What the first rank sees: others may look a moment later."""
+        (done,) = broadcast_object_list([self.done(stage)])
+        return bool(done)
 
     def _run(self, stage: Stage, folder: Path, ranks: PartialState) -> None:
         start = time.perf_counter()
