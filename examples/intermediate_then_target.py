@@ -31,7 +31,8 @@ import jiantx as jx
 
 TRAINING = {"per_device_train_batch_size": 32, "warmup_steps": 0.1, "weight_decay": 0.01, "save_total_limit": 1}
 BEST = {"eval_strategy": "steps", "save_strategy": "steps", "load_best_model_at_end": True}  # of all evaluations
-SHORT = {"intermediate": {"max_steps": 200}, "target": {"max_steps": 60}}
+SMALL = {"per_device_train_batch_size": 16}
+SHORT = {"intermediate": {"max_steps": 150, **SMALL}, "target": {"max_steps": 40, **SMALL}}
 # jiant's own scripts (guides/projects/xstilts.md and what it calls). Not known: the batch size of intermediate
 # training (its guide has 4 a GPU), its epochs a task, the share of MLM and its languages.
 PAPER = {

@@ -120,9 +120,8 @@ def _own_and_parts(value: Any) -> tuple[str, Iterable[Any]]:
             cells = [cell.cell_contents for cell in value.__closure__ or ()]
             parts = [value.__code__, value.__defaults__, value.__kwdefaults__, *cells, *used]
         case CodeType():
-            try:
-                own = inspect.getsource(value)
-            except OSError:  # typed into an interpreter: its instructions will do
+            own = _source(value)
+            if not own:  # typed into an interpreter: its instructions will do
                 own, parts = f"{value.co_code!r}{value.co_names}", value.co_consts
         case type():  # and its methods
             found = (getattr(method, "__func__", method) for method in vars(value).values())
@@ -142,6 +141,15 @@ def _own_and_parts(value: Any) -> tuple[str, Iterable[Any]]:
             if " at 0x" in own:
                 own, parts = "", [type(value), getattr(value, "__dict__", {}), *parts]
     return own, parts
+
+
+@functools.lru_cache(maxsize=4096)  # to find it takes milliseconds
+def _source(code: CodeType) -> str:
+    """The text that code was made from; empty where it is not in a file."""
+    try:
+        return inspect.getsource(code)
+    except OSError:
+        return ""
 
 
 def _names(code: CodeType) -> Iterator[str]:

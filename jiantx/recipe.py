@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import os
 import re
@@ -82,6 +83,17 @@ class Place:
     targets: tuple[Task, ...] = field(compare=False, repr=False)
 
 
+@dataclass(frozen=True)
+class _Group:
+    """Targets that are trained alike: on what, how, which languages are scored, and what a stage depends on of it."""
+
+    targets: tuple[Task, ...]
+    course: list[tuple[Task, int | None]]
+    arguments: list[dict[str, Any]]
+    scored: dict[str, dict[str, list[str]]]  # target -> split -> languages
+    facts: dict[str, Any]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """What all rows of a table share: the encoder, how it is trained, what is scored, where results are kept.
@@ -122,19 +134,20 @@ class Recipe:
 
     def plan(self, rows: Sequence[str], targets: Sequence[str | Task], *, seeds: int = 1) -> dict[Place, Stage]:
         """The stage of each place, those before it inside; targets that are trained alike share one."""
-        groups: dict[tuple[Any, ...], list[Task]] = {}
+        alike: dict[tuple[Any, ...], list[Task]] = {}
         for target in targets:
             task = get_task(target) if isinstance(target, str) else target
             course = self.course(task)
             if course:
                 task = task.replace(max_length=self.max_length.get(course[-1][0].name, task.max_length))
-            groups.setdefault(tuple(_named(task for task, _ in course)) or (task.name,), []).append(task)
-        return {
-            Place(words, seed, tuple(t.name for t in group), tuple(group)): self._target_stage(words, seed, group)
-            for seed in range(1, seeds + 1)
-            for words in dict.fromkeys([BASELINE, *rows])
-            for group in groups.values()
-        }
+            alike.setdefault(tuple(_named(task for task, _ in course)) or (task.name,), []).append(task)
+        groups, found = [self._group(tasks) for tasks in alike.values()], {}
+        for seed, words in itertools.product(range(1, seeds + 1), dict.fromkeys([BASELINE, *rows])):
+            after = () if words == BASELINE else (self._intermediate_stage(words, seed),)
+            for group in groups:
+                place = Place(words, seed, tuple(group.scored), group.targets)
+                found[place] = self._target_stage(words, seed, group, after)
+        return found
 
     def stages(self, plan: Mapping[Place, Stage]) -> Stages:
         """The stages of a plan in their order, each once."""
@@ -175,37 +188,40 @@ class Recipe:
         facts = self._facts(seed) | {"trained": _named(tasks), "arguments": dict(self.intermediate)}
         return Stage(f"{words}, seed {seed}", facts, run)
 
-    def _target_stage(self, words: str, seed: int, targets: Sequence[Task]) -> Stage:
+    def _group(self, targets: Sequence[Task]) -> _Group:
+        course = self.course(targets[0])
+        arguments = [{**self.target, **self.by_task.get(task.name, {})} for task, _ in course]
+        scored = {
+            task.name: {split: codes for split in self.splits if (codes := self.scored(task, split))}
+            for task in targets
+        }
+        facts = {"trained": _named([task for task, _ in course]), "arguments": arguments}
+        facts |= {"targets": _named(targets), "scored": scored}
+        facts |= {"shots": self.shots, "adapt": self.adapt} if course else {}
+        return _Group(tuple(targets), course, arguments, scored, facts)
+
+    def _target_stage(self, words: str, seed: int, group: _Group, after: tuple[Stage, ...]) -> Stage:
         """Train a fresh copy of the intermediate encoder, with new heads, as its targets are trained; score them.
 
         What has nothing to train on, such as sentence retrieval, is scored on the intermediate encoder as it is.
         """
-        after = () if words == BASELINE else (self._intermediate_stage(words, seed),)
-        course = self.course(targets[0])
-        scored = {
-            task.name: {split: self.scored(task, split) for split in self.splits if self.scored(task, split)}
-            for task in targets
-        }
-        arguments = [{**self.target, **self.by_task.get(task.name, {})} for task, _ in course]
 
         def run(folder: Path, before: Sequence[Path]) -> None:
             set_seed(seed)
             start = before[0] / "encoder" if before else self.encoder
-            known = {task.name: task for task in (*(task for task, _ in course), *targets)}
+            known = {task.name: task for task in (*(task for task, _ in group.course), *group.targets)}
             model = MultitaskModel.from_pretrained(start, list(known.values()), heads="new")
-            for number, (task, most) in enumerate(course):
-                model = self._fine_tune(model, task, folder / f"{number}-{task.name}", arguments[number], seed, most)
-            report = Report(self._development(model, course[-1][0], seed) if course else ())
-            for target in targets:
-                for split, languages in scored[target.name].items():
+            for number, (task, most) in enumerate(group.course):
+                place = folder / f"{number}-{task.name}"
+                model = self._fine_tune(model, task, place, group.arguments[number], seed, most)
+            report = Report(self._development(model, group.course[-1][0], seed) if group.course else ())
+            for target in group.targets:
+                for split, languages in group.scored[target.name].items():
                     report += evaluate(model, [target], split=split, languages=languages)
             if PartialState().is_main_process:
                 report.to_json(folder / "report.json")
 
-        facts = self._facts(seed) | {"trained": _named([task for task, _ in course]), "arguments": arguments}
-        facts |= {"targets": _named(targets), "scored": scored}
-        facts |= {"shots": self.shots, "adapt": self.adapt} if course else {}
-        return Stage(f"{words} -> {'+'.join(scored)}, seed {seed}", facts, run, after)
+        return Stage(f"{words} -> {'+'.join(group.scored)}, seed {seed}", self._facts(seed) | group.facts, run, after)
 
     def scored(self, task: Task, split: str) -> list[str]:
         """The languages of a split that are scored."""

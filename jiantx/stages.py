@@ -71,16 +71,21 @@ class Stages:
     def run(self) -> None:
         """Run what is not done, with a progress bar over stages; the ranks of one job run each stage together."""
         ranks = PartialState(cpu=not torch.cuda.is_available())
-        bar = tqdm(self.stages, "stages", unit="stage", disable=not ranks.is_main_process)
-        for stage in bar:
-            bar.set_postfix_str(stage.name)
-            if self._all_see_done(stage):
-                continue
-            folder = self.folder_of(stage)
-            folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{folder}.lock") if ranks.is_main_process else nullcontext():
-                if not self._all_see_done(stage):  # another job was at it, and has done it
-                    self._run(stage, folder, ranks)
+        gc.collect()
+        gc.freeze()  # or each collection after a stage looks through all libraries, a third of a second long
+        try:
+            bar = tqdm(self.stages, "stages", unit="stage", disable=not ranks.is_main_process)
+            for stage in bar:
+                bar.set_postfix_str(stage.name)
+                if self._all_see_done(stage):
+                    continue
+                folder = self.folder_of(stage)
+                folder.mkdir(parents=True, exist_ok=True)
+                with FileLock(f"{folder}.lock") if ranks.is_main_process else nullcontext():
+                    if not self._all_see_done(stage):  # another job was at it, and has done it
+                        self._run(stage, folder, ranks)
+        finally:
+            gc.unfreeze()
 
     def _all_see_done(self, stage: Stage) -> bool:
         """What the first rank sees: others may look a moment later."""
