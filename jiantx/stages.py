@@ -6,13 +6,15 @@ written. So a stopped plan goes on where it was, rows of a table share stages, a
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import hashlib
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -95,7 +97,7 @@ class Stages:
     def _run(self, stage: Stage, folder: Path, ranks: PartialState) -> None:
         start = time.perf_counter()
         stage.run(folder, [self.folder_of(before) for before in stage.after])
-        gc.collect()  # a trainer and its model hold each other: two models might not fit
+        _give_back()  # a trainer and its model hold each other: two models might not fit
         ranks.wait_for_everyone()
         if ranks.is_main_process:
             seconds = round(time.perf_counter() - start, 3)
@@ -111,6 +113,14 @@ class Stages:
                 facts = json.loads((self.folder_of(stage) / _FACTS).read_text(encoding="utf-8"))
                 found.append({"stage": stage.name, "seconds": facts["seconds"]})
         return found
+
+
+def _give_back() -> None:
+    """Free what a stage left, and return it to the system: glibc keeps such pieces, which became gigabytes."""
+    gc.collect()
+    if sys.platform == "linux":
+        with suppress(AttributeError):  # another C library
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def _with_those_before(stage: Stage) -> Iterator[Stage]:

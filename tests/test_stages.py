@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -150,3 +152,21 @@ def test_fingerprint(tmp_path: Path) -> None:
         (folder / name).write_text("changed")
         seen.append(fingerprint(folder))
     assert len(set(seen)) == 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_what_a_stage_took_is_given_back(tmp_path):
+    """Many pieces, of which the last is kept: without a word the C library would keep all below it."""
+    kept = []
+
+    def run(folder, before):
+        pieces = [bytearray(4000) for _ in range(50_000)]
+        kept.append(pieces[-1])
+        (folder / "x").write_text("")
+
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    before = resident()
+    jx.Stages(tmp_path, [jx.Stage("pieces", {}, run)]).run()
+    assert kept and resident() - before < 100e6
