@@ -141,12 +141,18 @@ def test_what_is_not_there_is_said_at_once(monkeypatch, capsys, tmp_path, name):
         ("batch_size", ["--batch-sizes", 8, 20], "each must divide the next"),
         ("cost", ["--steps", 2], "--steps takes two numbers"),
         ("cost", ["--stepz", 2], "unrecognized arguments: --stepz"),
+        ("model_size", ["--targets", "xnil"], "Did you mean 'xnli'?"),
     ],
 )
 def test_wrong_arguments_are_a_sentence(monkeypatch, capsys, name, arguments, message):
     with pytest.raises(SystemExit):
         run(monkeypatch, capsys, name, *arguments)
     assert message in capsys.readouterr().err
+
+
+def test_a_row_that_is_none_is_a_sentence(world, monkeypatch, capsys, tmp_path):
+    with pytest.raises(SystemExit, match="Did you mean 'mnli'"):
+        run(monkeypatch, capsys, "linguistic_distance", "--rows", "mnil", "--output", tmp_path / "out")
 
 
 # --- what they compute -----------------------------------------------------------------------------------------------

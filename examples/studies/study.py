@@ -53,6 +53,8 @@ class Training(Options):
         self.steps = self.steps or ([-1, -1] if self.data_root else self.in_the_world)
         if len(self.steps) != 2:
             raise ValueError("--steps takes two numbers: of intermediate and of target training")
+        for name in self.targets:
+            jx.get_task(name)
 
     def recipe(self, encoder: str) -> jx.Recipe:
         """The paper's rate, 1e-5, is XLM-R large's; smaller encoders take larger steps, and above 1e-3 they broke."""
@@ -71,7 +73,11 @@ class Training(Options):
 
 def check_rows(rows: Iterable[str], absent: Iterable[str] = ()) -> None:
     """Stop now, not in an hour, where the data root lacks rows to train on; absent: the targets that it lacks."""
-    if lacks := [*(row for row in rows if not _trains(jx.row_tasks(row))), *absent]:
+    try:
+        lacks = [*(row for row in rows if not _trains(jx.row_tasks(row))), *absent]
+    except (LookupError, ValueError) as error:
+        sys.exit(f"error: {error.args[0]}")
+    if lacks:
         sys.exit(f"{jx.data_root() or 'The Hugging Face Hub'} lacks rows of {', '.join(lacks)}.")
 
 
@@ -94,8 +100,8 @@ def run(study: Callable[[O], None], kind: type[O]) -> None:
     parser.set_defaults(output=Path("runs") / Path(str(program.__file__)).stem)
     try:
         options = kind(**vars(parser.parse_args()))
-    except ValueError as error:
-        parser.error(str(error))
+    except (LookupError, ValueError) as error:
+        parser.error(str(error.args[0]))
     logging.disable_progress_bar()  # of loading weights
     try:
         jx.data_root(None if options.data_root == "hub" else options.data_root or jx.default_root())
