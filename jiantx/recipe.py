@@ -214,10 +214,12 @@ class Recipe:
             for number, (task, most) in enumerate(group.course):
                 place = folder / f"{number}-{task.name}"
                 model = self._fine_tune(model, task, place, group.arguments[number], seed, most)
-            report = Report(self._development(model, group.course[-1][0], seed) if group.course else ())
+            report = Report()
             for target in group.targets:
                 for split, languages in group.scored[target.name].items():
                     report += evaluate(model, [target], split=split, languages=languages)
+            if group.course:
+                report += Report(self._development(model, group.course[-1][0], seed, report))
             if PartialState().is_main_process:
                 report.to_json(folder / "report.json")
 
@@ -283,20 +285,27 @@ class Recipe:
             trainer.add_callback(_Bar)
         trainer.train(resume_from_checkpoint=args.save_strategy != "no")
 
-    def _development(self, model: MultitaskModel, task: Task, seed: int) -> Iterator[Score]:
+    def _development(self, model: MultitaskModel, task: Task, seed: int, scored: Report) -> Iterator[Score]:
         """The main score on English development rows and, where it is an accuracy, what guessing the commonest has."""
         if task.candidates is not None or "en" not in task.languages("validation"):
             return  # a corpus would be encoded for this alone
         task = _some(task, self.eval_examples or _PAPER_ROWS, seed, ["en"])
+        rows = len(task.rows("validation", "en"))
+        found = [r for r in _english(scored, task) if r.examples == rows]  # the same rows: nothing is computed twice
         try:
-            report = evaluate(model, [task], languages=["en"])
+            (record,) = found or _english(evaluate(model, [task], languages=["en"]), task)
         except DataError:  # no labels there
             return
-        (record,) = [record for record in report if record.metric == MAIN]
         yield replace(record, metric=DEVELOPMENT)
         if [metric.__name__ for metric in task.metrics] == ["accuracy"]:
             gold = Counter(task.reference(example) for example in task.examples("validation", "en"))
             yield replace(record, metric=CHANCE, value=100 * max(gold.values()) / gold.total())
+
+
+def _english(report: Report, task: Task) -> list[Score]:
+    """The main score of a task's English development rows, if it is there."""
+    place = (task.name, "validation", "en", MAIN)
+    return [record for record in report if (record.task, record.split, record.language, record.metric) == place]
 
 
 def _named(tasks: Iterable[Task]) -> list[tuple[Any, ...]]:

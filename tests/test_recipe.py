@@ -97,6 +97,22 @@ def test_a_table_runs_once(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
     assert list(recipe.run(["stars"], targets, seeds=2)) == list(report) and stages.timings() == before
 
 
+@pytest.mark.parametrize(("changes", "passes"), [({}, 1), ({"eval_examples": 2}, 2), ({"languages": ("de",)}, 2)])
+def test_development_rows_that_are_scored_are_not_scored_again(
+    recipe: jx.Recipe, tiny: dict[str, jx.Task], monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], passes: int
+) -> None:
+    import dataclasses
+
+    scored = []
+    monkeypatch.setattr(module, "evaluate", lambda *a, **k: scored.append(k) or jx.evaluate(*a, **k))
+    report = dataclasses.replace(recipe, **changes).run([], [tiny["mood"]])
+    assert len(scored) == passes
+    (found,) = report.where(metric=DEVELOPMENT)
+    assert found.examples == changes.get("eval_examples", len(tiny["mood"].rows("validation")))
+    if passes == 1:
+        assert found.value == report.where(metric=MAIN, language="en").records[0].value
+
+
 def test_inputs_tell_recipes_apart(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
     import dataclasses
 
