@@ -89,6 +89,7 @@ def estimate_costs(recipe: Recipe, plan: Mapping[Place, Stage]) -> Costs:
         scored = sum(
             sizes.scored(task, split, recipe.scored(task, split)) for task in place.targets for split in recipe.splits
         )
+        scored += sizes.development(place, course[-1][0]) if course else 0
         for before in stage.after:
             tokens = sizes.trained(row_tasks(place.row), recipe.intermediate, None)
             found[before.key] = Cost(before.name, stages.done(before), tokens, 0)
@@ -172,6 +173,16 @@ class _Sizes:
             return tokens
         pools = dict.fromkeys(other for code in languages for other in task.candidate_languages(split, code))
         return tokens + sum(self.of(task.candidates, split, other)[1] for other in pools)
+
+    def development(self, place: Place, trained: Task) -> float:
+        """Tokens of the development rows that tell whether a training failed, unless they are scored anyway."""
+        some = self.recipe.development_rows(trained, place.seed)
+        if some is None:
+            return 0
+        rows = len(some.rows("validation", "en"))
+        own = [t for t in place.targets if t.name == trained.name and "validation" in self.recipe.splits]
+        whole = [t for t in own if "en" in self.recipe.scored(t, "validation") and len(t.rows("validation")) == rows]
+        return 0 if whole else self.of(trained, "validation", "en", rows)[1]
 
     def of(self, task: Task, split: str, language: str, most: int | None = None) -> tuple[float, float]:
         """Features and tokens of a split, or of so many rows of it."""

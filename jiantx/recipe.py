@@ -229,6 +229,12 @@ class Recipe:
         """The languages of a split that are scored."""
         return [code for code in task.languages(split) if code in (self.languages or [code])]
 
+    def development_rows(self, task: Task, seed: int) -> Task | None:
+        """What was trained, with the English development rows that tell whether that failed; None if it has none."""
+        if task.candidates is not None or "en" not in task.languages("validation"):
+            return None  # a corpus would be encoded for this alone
+        return _some(task, self.eval_examples or _PAPER_ROWS, seed, ["en"])
+
     def _facts(self, seed: int) -> dict[str, Any]:
         """All that a stage's result depends on, beside what it trains and the stages before it."""
         return {
@@ -287,10 +293,10 @@ class Recipe:
 
     def _development(self, model: MultitaskModel, task: Task, seed: int, scored: Report) -> Iterator[Score]:
         """The main score on English development rows and, where it is an accuracy, what guessing the commonest has."""
-        if task.candidates is not None or "en" not in task.languages("validation"):
-            return  # a corpus would be encoded for this alone
-        task = _some(task, self.eval_examples or _PAPER_ROWS, seed, ["en"])
-        rows = len(task.rows("validation", "en"))
+        some = self.development_rows(task, seed)
+        if some is None:
+            return
+        task, rows = some, len(some.rows("validation", "en"))
         found = [r for r in _english(scored, task) if r.examples == rows]  # the same rows: nothing is computed twice
         try:
             (record,) = found or _english(evaluate(model, [task], languages=["en"]), task)

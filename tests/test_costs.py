@@ -32,6 +32,9 @@ def test_costs_count_tokens(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None
     assert by_stage["none -> mood, seed 1"].scored == pytest.approx(whole, abs=3), (
         "few rows: all of them are the sample"
     )
+    part = dataclasses.replace(recipe, languages=("de", "zh"))  # English development rows are scored all the same
+    (again,) = jx.estimate_costs(part, part.plan([], [tiny["mood"]])).stages
+    assert again.scored == pytest.approx(whole, abs=3)
     longer = dataclasses.replace(recipe, intermediate={**STEPS, "max_steps": 10})
     assert jx.estimate_costs(longer, longer.plan(["stars"], targets)).stages[1:]
     ten = {c.stage: c for c in jx.estimate_costs(longer, longer.plan(["stars"], targets)).stages}["stars, seed 1"]
