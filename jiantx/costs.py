@@ -80,20 +80,17 @@ def _clock(hours: float) -> str:
 
 def estimate_costs(recipe: Recipe, plan: Mapping[Place, Stage]) -> Costs:
     """Estimate what the stages of a plan cost. It reads some rows and runs a few steps of the encoder's shape."""
-    stages, sizes, found = recipe.stages(plan), _Sizes(recipe), {}
+    stages, sizes, found = recipe.stages(plan), _Sizes(recipe), dict[str, Cost]()
+    own: dict[tuple[str, ...], tuple[int, int]] = {}  # targets, which cost the same in every row
+    before: dict[str, int] = {}  # row -> tokens of its intermediate training
     for place, stage in plan.items():
-        course = recipe.course(place.targets[0])
-        trained = sum(
-            sizes.trained([task], {**recipe.target, **recipe.by_task.get(task.name, {})}, most) for task, most in course
-        )
-        scored = sum(
-            sizes.scored(task, split, recipe.scored(task, split)) for task in place.targets for split in recipe.splits
-        )
-        scored += sizes.development(place, course[-1][0]) if course else 0
-        for before in stage.after:
-            tokens = sizes.trained(row_tasks(place.row), recipe.intermediate, None)
-            found[before.key] = Cost(before.name, stages.done(before), tokens, 0)
-        found[stage.key] = Cost(stage.name, stages.done(stage), trained, int(scored))
+        if place.names not in own:
+            own[place.names] = sizes.target(place)
+        for earlier in stage.after:
+            if place.row not in before:
+                before[place.row] = sizes.trained(row_tasks(place.row), recipe.intermediate, None)
+            found[earlier.key] = Cost(earlier.name, stages.done(earlier), before[place.row], 0)
+        found[stage.key] = Cost(stage.name, stages.done(stage), *own[place.names])
     config = AutoConfig.from_pretrained(recipe.encoder)
     bf16 = bool(recipe.target.get("bf16") or recipe.intermediate.get("bf16"))
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -148,6 +145,14 @@ class _Sizes:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe, self.tokenizer = recipe, AutoTokenizer.from_pretrained(recipe.encoder)
         self.seen: dict[tuple[Any, ...], tuple[int, float, float]] = {}  # rows; features and tokens of one
+
+    def target(self, place: Place) -> tuple[int, int]:
+        """Tokens that targets train on, and that are scored."""
+        recipe, course = self.recipe, self.recipe.course(place.targets[0])
+        arguments = [{**recipe.target, **recipe.by_task.get(task.name, {})} for task, _ in course]
+        trained = sum(self.trained([task], own, most) for (task, most), own in zip(course, arguments, strict=True))
+        scored = sum(self.scored(t, split, recipe.scored(t, split)) for t in place.targets for split in recipe.splits)
+        return trained, int(scored + (self.development(place, course[-1][0]) if course else 0))
 
     def trained(self, tasks: Sequence[Task], arguments: Mapping[str, Any], most: int | None) -> int:
         """Tokens of a training."""
