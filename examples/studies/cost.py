@@ -23,10 +23,8 @@ from statistics import fmean
 from typing import ClassVar
 
 import numpy as np
-import torch
-from measure import fertility, training_bytes
+from measure import fertility, step_bytes
 from study import Interval, Training, check_rows, made, option, plus_minus, publish, run, told
-from transformers import TrainingArguments
 
 import jiantx as jx
 
@@ -51,7 +49,7 @@ class Measured:
     flops: float  # trained and scored
     seconds: float  # of all stages, as they ran
     speeds: tuple[float, float]  # tokens a second, trained and inferred
-    memory: int  # bytes of a training step
+    memory: int  # bytes of a training step on the first target
     fertility: dict[str, float]  # language -> tokens a word
     unknown: float  # the largest share of unknown tokens in a language
 
@@ -82,20 +80,12 @@ def measured(encoder: str, options: Options) -> Measured:
         flops=sum(map(estimate.flops, estimate.stages)) / options.seeds,
         seconds=sum(timing["seconds"] for timing in stages.timings()) / options.seeds,
         speeds=(1 / estimate.seconds[0], 1 / estimate.seconds[1]),
-        memory=memory(encoder, options),
+        memory=step_bytes(
+            encoder, jx.get_task(options.targets[0]).training_tasks()[0], options.batch_size, options.bf16
+        ),
         fertility=words,
         unknown=unknown,
     )
-
-
-def memory(encoder: str, options: Options) -> int:
-    """Bytes of a training step on the first target."""
-    task = jx.get_task(options.targets[0]).training_tasks()[0]
-    model = jx.MultitaskModel.from_pretrained(encoder, [task])
-    args = TrainingArguments(str(options.output), per_device_train_batch_size=options.batch_size, report_to="none")
-    batch = next(iter(jx.Trainer(model, args, tasks=[task]).get_train_dataloader()))
-    on = {name: x.to(model.device) if torch.is_tensor(x) else x for name, x in batch.items()}
-    return training_bytes(model, on, options.bf16)
 
 
 # --- the result ------------------------------------------------------------------------------------------------------

@@ -7,11 +7,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, cycle, islice
 from statistics import median
+from tempfile import gettempdir  # a trainer wants a folder, and writes nothing here
 from typing import Any
 
 import torch
 from torch.autograd.graph import saved_tensors_hooks
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, TrainingArguments
 
 import jiantx as jx
 
@@ -31,7 +32,15 @@ def training_bytes(model: torch.nn.Module, batch: Mapping[str, Any], bf16: bool 
     return sum(kept.values()) + 3 * weights
 
 
+def step_bytes(encoder: str, task: jx.Task, batch_size: int, bf16: bool) -> int:
+    """The same of a fresh model's step on a task."""
+    model = jx.MultitaskModel.from_pretrained(encoder, [task])
+    args = TrainingArguments(gettempdir(), per_device_train_batch_size=batch_size, report_to="none")
+    return training_bytes(model, next(batches(jx.Trainer(model, args, tasks=[task]), 1)), bf16)
+
+
 def batches(trainer: jx.Trainer, count: int) -> Iterator[dict[str, Any]]:
+    """So many training batches, on the device."""
     for batch in islice(cycle(trainer.get_train_dataloader()), count):
         yield {name: x.to(trainer.args.device) if torch.is_tensor(x) else x for name, x in batch.items()}
 
