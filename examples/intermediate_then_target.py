@@ -135,7 +135,8 @@ def show(report: jx.Report, targets: Sequence[jx.Task], stages: jx.Stages, optio
     scores = jx.without_failed(report, targets).where(task=names)
     for split in options.split:
         tables(page, scores.where(split=split), names, split, output)
-    if {"validation", "test"} == set(options.split) and (chosen := jx.best_rows(report, targets)):
+    both = {"validation", "test"} == set(options.split) and scores.where(intermediate="none").mean(by="task")
+    if both and (chosen := jx.best_rows(report, targets)):
         page.add("## The best intermediate task for each target", best_table(scores, chosen))
     cut = {
         (r.task, r.split, r.language): f"{r.value:.0f} of {r.examples} inputs"
@@ -153,12 +154,15 @@ def show(report: jx.Report, targets: Sequence[jx.Task], stages: jx.Stages, optio
 
 
 FAILED = """Trained, but in development not above guessing the commonest label (95 %, one-sided); left out of the tables
-where another seed of the row did not fail."""
+where another seed of the row did not fail, and with it its seed from the means that it is a part of."""
 
 
 def tables(page: jx.Page, scores: jx.Report, targets: Sequence[str], split: str, output: Path) -> None:
     """What is said of one split, on the page and in the terminal."""
     baseline = scores.where(intermediate="none")
+    if not baseline.mean(by="task"):
+        page.add(f"## {split}", "No table: the row `none`, to which the others are compared, has no scores here.")
+        return
     by_target = scores.compare(baseline, tasks=[name for name in targets if name in scores.mean(by="task")])
     by_language = scores.compare(baseline, by="language")
     leaderboard = scores.benchmark(jx.XTREME)
@@ -292,14 +296,14 @@ def choose_targets(options: argparse.Namespace, recipe: jx.Recipe) -> list[jx.Ta
     absent: list[str] = []
     for name in options.targets or jx.XTREME:
         target = jx.get_task(name)
-        scored = any(code in (options.languages or [code]) for s in options.split for code in target.languages(s))
+        scored = any(recipe.scored(target, split) for split in options.split)
         missing = [
             task.name for task, _ in recipe.course(target) if set(task.train_languages) - set(task.languages("train"))
         ]
         if scored and not missing:
             found.append(target)
         else:
-            rows = f"{' and '.join(options.split)} rows in these languages"
+            rows = f"labelled {' and '.join(options.split)} rows in these languages"
             lacks = f"training rows of {', '.join(missing)}" if scored else rows
             absent.append(f"{name} ({lacks})")
     place = jx.data_root() or "The Hugging Face Hub"
@@ -307,6 +311,8 @@ def choose_targets(options: argparse.Namespace, recipe: jx.Recipe) -> list[jx.Ta
         sys.exit(f"{place} lacks what these targets need: {'; '.join(absent)}.")
     if absent:
         print(f"Left out, as {place} lacks what they need: {'; '.join(absent)}.")
+    if bare := [f"{t.name} ({split})" for t in found for split in options.split if not recipe.scored(t, split)]:
+        print(f"Not scored, as there are no labelled rows in these languages: {', '.join(bare)}.")
     return found
 
 

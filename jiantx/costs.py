@@ -18,8 +18,8 @@ from jiantx.attention import encoder_class
 from jiantx.batching import entry_counts
 from jiantx.features import encode_examples
 from jiantx.model import MultitaskConfig, MultitaskModel, without_pooler
-from jiantx.recipe import PAPER_CAP, Place, Recipe, row_tasks
-from jiantx.sampling import Sampler, Sampling
+from jiantx.recipe import Place, Recipe, joint_sampling, row_tasks
+from jiantx.sampling import Sampler
 from jiantx.stages import Stage
 from jiantx.task import Task
 
@@ -69,7 +69,8 @@ class Costs:
         return "\n".join(lines) + (
             f"\n\n{self.parameters:,} parameters without embeddings; {rates} tokens a second trained and scored, as "
             f"measured on this machine's {self.device}: times are of one process, without loading, reading, "
-            f"optimizer and checkpoints. Tokens are estimated from {_SAMPLE} rows of each split.\n"
+            "optimizer and checkpoints, and as if no training stopped early. Tokens are estimated from "
+            f"{_SAMPLE} rows of each split.\n"
         )
 
 
@@ -82,14 +83,14 @@ def estimate_costs(recipe: Recipe, plan: Mapping[Place, Stage]) -> Costs:
     """Estimate what the stages of a plan cost. It reads some rows and runs a few steps of the encoder's shape."""
     stages, sizes, found = recipe.stages(plan), _Sizes(recipe), dict[str, Cost]()
     own: dict[tuple[str, ...], tuple[int, int]] = {}  # targets, which cost the same in every row
-    before: dict[str, int] = {}  # row -> tokens of its intermediate training
+    before: dict[str, tuple[int, int]] = {}  # row -> those of its intermediate training
     for place, stage in plan.items():
         if place.names not in own:
             own[place.names] = sizes.target(place)
         for earlier in stage.after:
             if place.row not in before:
-                before[place.row] = sizes.trained(row_tasks(place.row), recipe.intermediate, None)
-            found[earlier.key] = Cost(earlier.name, stages.done(earlier), before[place.row], 0)
+                before[place.row] = sizes.training(row_tasks(place.row), recipe.intermediate, None)
+            found[earlier.key] = Cost(earlier.name, stages.done(earlier), *before[place.row])
         found[stage.key] = Cost(stage.name, stages.done(stage), *own[place.names])
     config = AutoConfig.from_pretrained(recipe.encoder)
     bf16 = bool(recipe.target.get("bf16") or recipe.intermediate.get("bf16"))
@@ -139,6 +140,15 @@ def measured_seconds(config: PreTrainedConfig, bf16: bool, device: str) -> tuple
         return trained, seconds(False)
 
 
+def _evaluations(arguments: Mapping[str, Any], steps: int, epoch: int) -> int:
+    """How often a training of so many steps is evaluated on the way."""
+    strategy = str(getattr(arguments.get("eval_strategy"), "value", arguments.get("eval_strategy", "no")))
+    if strategy == "epoch":
+        return math.ceil(steps / epoch)
+    every: float = arguments.get("eval_steps") or arguments.get("logging_steps", 500)
+    return steps // math.ceil(every * steps if every < 1 else every) if strategy == "steps" else 0
+
+
 class _Sizes:
     """Features and tokens of splits, from a sample of their rows, each sampled once."""
 
@@ -150,12 +160,13 @@ class _Sizes:
         """Tokens that targets train on, and that are scored."""
         recipe, course = self.recipe, self.recipe.course(place.targets[0])
         arguments = [{**recipe.target, **recipe.by_task.get(task.name, {})} for task, _ in course]
-        trained = sum(self.trained([task], own, most) for (task, most), own in zip(course, arguments, strict=True))
+        parts = [self.training([task], own, most) for (task, most), own in zip(course, arguments, strict=True)]
         scored = sum(self.scored(t, split, recipe.scored(t, split)) for t in place.targets for split in recipe.splits)
-        return trained, int(scored + (self.development(place, course[-1][0]) if course else 0))
+        scored += self.development(place, course[-1][0]) if course else 0
+        return sum(trained for trained, _ in parts), int(scored) + sum(on_the_way for _, on_the_way in parts)
 
-    def trained(self, tasks: Sequence[Task], arguments: Mapping[str, Any], most: int | None) -> int:
-        """Tokens of a training."""
+    def training(self, tasks: Sequence[Task], arguments: Mapping[str, Any], most: int | None) -> tuple[int, int]:
+        """Tokens of a training, and of the development rows that are scored on the way."""
         names = ("max_steps", "num_train_epochs", "per_device_train_batch_size", "gradient_accumulation_steps")
         # the fields' defaults: an instance would make its output folder
         told = [arguments.get(name, TrainingArguments.__dataclass_fields__[name].default) for name in names]
@@ -163,13 +174,16 @@ class _Sizes:
         most = most or self.recipe.max_train_examples
         found = {t.name: {c: self.of(t.training_form, "train", c, most) for c in t.train_languages} for t in tasks}
         sizes = {name: {code: max(1, int(size)) for code, (size, _) in by.items()} for name, by in found.items()}
-        sampling = Sampling(cap=PAPER_CAP)
+        sampling = joint_sampling(tasks)
         epoch = Sampler(sampling, sizes, batch_size=batch, seed=0).steps_per_epoch
         steps = max_steps if max_steps > 0 else math.ceil(epochs * epoch)
         totals = {name: sum(by.values()) for name, by in sizes.items()}
         shares = sampling.probabilities(totals)
         tokens = {name: sum(tokens for _, tokens in by.values()) / totals[name] for name, by in found.items()}
-        return int(steps * batch * sum(shares[name] * tokens[name] for name in totals))
+        trained = int(steps * batch * sum(shares[name] * tokens[name] for name in totals))
+        often = _evaluations(arguments, steps, epoch)
+        once = [(t, code) for t in self.recipe.evaluated(tasks) for code in t.train_languages if often]
+        return trained, int(often * sum(self.of(t, "validation", c, self.recipe.eval_examples)[1] for t, c in once))
 
     def scored(self, task: Task, split: str, languages: Sequence[str]) -> float:
         """Tokens of a split, and of the candidates that its queries are compared with."""

@@ -33,7 +33,7 @@ from jiantx.trainer import Trainer
 
 BASELINE = "none"
 _PAPER_ROWS = 500  # of English development, as in the paper's code
-PAPER_CAP = 2**17  # tasks that train jointly are drawn in proportion to their rows, counted up to this
+_PAPER_CAP = 2**17
 QUIET = {"report_to": "none", "save_strategy": "no", "logging_strategy": "no"}
 _ROW = re.compile(r"([a-z0-9_]+)(?:\[([\w\-, ]+)\])?")
 
@@ -71,6 +71,12 @@ def row_tasks(words: str) -> list[Task]:
                 raise ValueError(f"The row {words!r} names {task.name} twice.")
             found[task.name] = task
     return list(found.values())
+
+
+def joint_sampling(tasks: Sequence[Task], most: int | None = None) -> Sampling:
+    """Tasks that train jointly are drawn by their rows, counted up to the paper's cap; one alone is read whole."""
+    most_of = {task.name: most for task in tasks} if most else None
+    return Sampling(cap=_PAPER_CAP if len(tasks) > 1 else None, max_examples=most_of)
 
 
 @dataclass(frozen=True)
@@ -195,6 +201,11 @@ class Recipe:
             task.name: {split: codes for split in self.splits if (codes := self.scored(task, split))}
             for task in targets
         }
+        if bare := [name for name, splits in scored.items() if not splits]:
+            raise DataError(
+                f"Nothing to score of {', '.join(bare)}: no labelled rows of {' or '.join(self.splits)} here"
+                + (f" in {', '.join(self.languages)}." if self.languages else ".")
+            )
         facts = {"trained": _named([task for task, _ in course]), "arguments": arguments}
         facts |= {"targets": _named(targets), "scored": scored}
         facts |= {"shots": self.shots, "adapt": self.adapt} if course else {}
@@ -219,21 +230,34 @@ class Recipe:
                 for split, languages in group.scored[target.name].items():
                     report += evaluate(model, [target], split=split, languages=languages)
             if group.course:
-                report += Report(self._development(model, group.course[-1][0], seed, report))
+                report += Report(self._development(model, group.course, seed, report))
             if PartialState().is_main_process:
                 report.to_json(folder / "report.json")
 
         return Stage(f"{words} -> {'+'.join(group.scored)}, seed {seed}", self._facts(seed) | group.facts, run, after)
 
     def scored(self, task: Task, split: str) -> list[str]:
-        """The languages of a split that are scored."""
-        return [code for code in task.languages(split) if code in (self.languages or [code])]
+        """The languages of a split that are scored; none where its labels are placeholders."""
+        found = [code for code in task.languages(split) if code in (self.languages or [code])]
+        return found if task.is_labelled(split, found) else []
 
     def development_rows(self, task: Task, seed: int) -> Task | None:
         """What was trained, with the English development rows that tell whether that failed; None if it has none."""
         if task.candidates is not None or "en" not in task.languages("validation"):
             return None  # a corpus would be encoded for this alone
         return _some(task, self.eval_examples or _PAPER_ROWS, seed, ["en"])
+
+    def evaluated(self, tasks: Sequence[Task]) -> list[Task]:
+        """The tasks whose development rows score their training on the way.
+
+        In the training languages or, where these have none, as translations, in English.
+        """
+        found = []
+        for task in tasks:
+            have = task.languages("validation") if task.candidates is None else ()  # a corpus takes long to encode
+            if codes := [code for code in task.train_languages if code in have] or [c for c in have if c == "en"]:
+                found.append(task.replace(train_languages=tuple(codes)))
+        return found
 
     def _facts(self, seed: int) -> dict[str, Any]:
         """All that a stage's result depends on, beside what it trains and the stages before it."""
@@ -276,24 +300,28 @@ class Recipe:
         most: int | None,
     ) -> None:
         """Train on tasks in their training languages; a run that was stopped goes on from its last checkpoint."""
-        args = TrainingArguments(output_dir=str(folder), seed=seed, **{**QUIET, **arguments})
+        evaluated = self.evaluated(tasks)
+        never = {} if evaluated else {"eval_strategy": "no", "load_best_model_at_end": False}
+        args = TrainingArguments(output_dir=str(folder), seed=seed, **{**QUIET, **arguments, **never})
         most = most or self.max_train_examples
         trainer = Trainer(
             model,
             args,
             tasks=tasks,
-            sampling=Sampling(cap=PAPER_CAP, max_examples={task.name: most for task in tasks} if most else None),
-            eval_tasks=[_some(task, self.eval_examples, seed, task.train_languages) for task in tasks],
-            callbacks=[EarlyStoppingCallback(self.patience)] if self.patience else None,
+            sampling=joint_sampling(tasks, most),
+            eval_tasks=[_some(task, self.eval_examples, seed, task.train_languages) for task in evaluated],
+            callbacks=[EarlyStoppingCallback(self.patience)] if self.patience and args.load_best_model_at_end else None,
         )
         if not args.disable_tqdm:
             trainer.remove_callback(ProgressCallback)
             trainer.add_callback(_Bar)
         trainer.train(resume_from_checkpoint=args.save_strategy != "no")
 
-    def _development(self, model: MultitaskModel, task: Task, seed: int, scored: Report) -> Iterator[Score]:
+    def _development(
+        self, model: MultitaskModel, course: Sequence[tuple[Task, int | None]], seed: int, scored: Report
+    ) -> Iterator[Score]:
         """The main score on English development rows and, where it is an accuracy, what guessing the commonest has."""
-        some = self.development_rows(task, seed)
+        some = self.development_rows(course[-1][0], seed)
         if some is None:
             return
         task, rows = some, len(some.rows("validation", "en"))
@@ -302,6 +330,7 @@ class Recipe:
             (record,) = found or _english(evaluate(model, [task], languages=["en"]), task)
         except DataError:  # no labels there
             return
+        record = replace(record, task=course_name([task for task, _ in course]))
         yield replace(record, metric=DEVELOPMENT)
         if [metric.__name__ for metric in task.metrics] == ["accuracy"]:
             gold = Counter(task.reference(example) for example in task.examples("validation", "en"))
@@ -319,7 +348,7 @@ def _named(tasks: Iterable[Task]) -> list[tuple[Any, ...]]:
     found = []
     for task in tasks:
         values = {f.name: getattr(task, f.name) for f in fields(task) if f.name not in ("metrics", "main_metrics")}
-        text = source_text((task.task_type, values, [metric_name(metric) for metric in task.metrics]))
+        text = source_text((task.task_type, task.own_types(), values, [metric_name(metric) for metric in task.metrics]))
         declared = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
         found.append((task.name, *task.train_languages, task.max_length, declared))
     return found
@@ -335,7 +364,12 @@ def _some(task: Task, most: int | None, seed: int, languages: Iterable[str]) -> 
     return task.replace(source=Rows({"validation": rows} if rows else {}))
 
 
-DEVELOPMENT, CHANCE = "development", "chance"  # metrics beside the main score: of what a target was trained on
+DEVELOPMENT, CHANCE = "development", "chance"  # metrics beside the main score: of a course, not of a target
+
+
+def course_name(trained: Iterable[Task]) -> str:
+    """What fine-tunes a target, in a word: `siqa+copa`."""
+    return "+".join(dict.fromkeys(task.name for task in trained))
 
 
 def failed_runs(report: Report) -> dict[tuple[str, int], list[str]]:
@@ -353,14 +387,17 @@ def failed_runs(report: Report) -> dict[tuple[str, int], list[str]]:
 
 def without_failed(report: Report, targets: Iterable[Task]) -> Report:
     """The scores without those of runs that failed, where other seeds of the row have not."""
-    trained = {target.name: {task.name for task in target.training_tasks()} for target in targets}
+    course = {target.name: course_name(target.training_tasks()) for target in targets}
     failed = failed_runs(report)
-    seeds = {record.tags["seed"] for record in report}
+    seeds: dict[tuple[str, str], set[int]] = {}  # of a row and a target
+    for record in report:
+        words, seed = _run(record)
+        seeds.setdefault((words, record.task), set()).add(seed)
 
     def lost(record: Score) -> bool:
         words, seed = _run(record)
-        bad = {s for s in seeds if trained.get(record.task, set()) & set(failed.get((words, int(s)), ()))}
-        return seed in bad and bad != seeds
+        bad = {s for s in seeds[words, record.task] if course.get(record.task) in failed.get((words, s), ())}
+        return seed in bad and bad != seeds[words, record.task]
 
     return Report(record for record in report if not lost(record))
 
@@ -368,21 +405,24 @@ def without_failed(report: Report, targets: Iterable[Task]) -> Report:
 def best_rows(report: Report, targets: Sequence[Task]) -> dict[str, str]:
     """Target -> the row that is best in development; a target without such rows takes the one that is best elsewhere.
 
-    A target's development score is its mean over the languages of its validation split, where the report has another
-    split too; else that of what it was trained on, in English.
+    A target's development score is its mean over the languages of its validation split, where that is another set than
+    the test split (its scores differ); else that of what it was trained on, in English, if that is another task.
     """
     rows = list(dict.fromkeys(str(record.tags["intermediate"]) for record in report))
-    own = report.where(split="validation", metric=MAIN)
-    tested = {record.task for record in report if record.split != "validation"}
-    course = {target.name: [task.name for task in target.training_tasks()][-1:] for target in targets}
+    by_split: dict[bool, dict[tuple[Any, ...], tuple[float, int]]] = {True: {}, False: {}}  # in development, or not
+    for r in report.where(metric=MAIN):
+        by_split[r.split == "validation"][r.task, *_run(r), r.language] = r.value, r.examples
+    both = by_split[True].keys() & by_split[False].keys()
+    apart = {key[0] for key in both if by_split[True][key] != by_split[False][key]}
+    course = {target.name: course_name(target.training_tasks()) for target in targets}
     scores: dict[str, dict[str, float]] = {}
     for name, trained in course.items():
-        chosen = [r for r in own if r.task == name and name in tested]
-        chosen = chosen or [r for r in report if r.metric == DEVELOPMENT and r.task in trained]
+        metric, of = (MAIN, name) if name in apart else (DEVELOPMENT, trained if trained != name else "")
+        chosen = list(report.where(task=of, split="validation", metric=metric))
         of_row = {row: [r.value for r in chosen if r.tags["intermediate"] == row] for row in rows}
         if all(of_row.values()):
             scores[name] = {row: fmean(values) for row, values in of_row.items()}
-    if not scores:
+    if not (rows and scores):
         return {}
     everywhere = {row: fmean(by_row[row] for by_row in scores.values()) for row in rows}
     return {name: max(rows, key=scores.get(name, everywhere).__getitem__) for name in course}

@@ -7,7 +7,7 @@ import importlib
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -221,6 +221,14 @@ class Task(ABC):
             return tuple(t if t.task_type == self.task_type else self.replace(source=t.source) for t in named)
         return (self,) if self.languages("train") else ()
 
+    def own_types(self) -> list[type]:
+        """The classes of its type that are not jiantx's: a change of these is a change of the task."""
+        return [
+            kind
+            for kind in type(self).__mro__
+            if kind.__module__.partition(".")[0] not in ("jiantx", "abc", "builtins")
+        ]
+
     def head_config(self) -> dict[str, Any]:
         """What the head must know: plain JSON, saved with the model, equal for tasks that share a head."""
         return {"type": self.task_type, "labels": list(self.label_names)}
@@ -291,12 +299,18 @@ class Task(ABC):
         have = [split for split in ("train", "validation", "test") if self._has_gold(split)]
         return f"The label is a placeholder, so nothing can be scored. Splits with labels: {', '.join(have) or 'none'}."
 
+    def is_labelled(self, split: str, languages: Iterable[str] | None = None) -> bool:
+        """Whether a split has gold (in these languages), by its first row: public test splits may have placeholders."""
+        for language in self.languages(split) if languages is None else languages:
+            rows = self.rows(split, language)
+            for example in self.examples(split, language, rows=rows.select(range(min(1, len(rows))))):
+                return self.reference(example) is not None
+        return False
+
     def _has_gold(self, split: str) -> bool:
         try:
-            language = self.languages(split)[0]
-            row = with_names(self.rows(split, language).select([0]))[0]
-            return self.reference(self.example(row, id="0", language=language)) is not None
-        except (DataError, LookupError):
+            return self.is_labelled(split)
+        except DataError:
             return False
 
     def _check_label_names(self, rows: datasets.Dataset, split: str, language: str) -> None:

@@ -167,8 +167,7 @@ class Trainer(transformers.Trainer):
         model = self.accelerator.unwrap_model(self.model)
         report = Report()
         for task in eval_dataset or self._eval_tasks:
-            languages = [l for l in task.train_languages if l in task.languages("validation")]
-            if languages:
+            if languages := _evaluated(task):
                 size = self.args.per_device_eval_batch_size
                 report += evaluate(model, [task], languages=languages, batch_size=size, max_length=self.max_length)
         model.report = report  # for the model card
@@ -186,6 +185,12 @@ class Trainer(transformers.Trainer):
         multiple of `logging_steps`. ValueError if a checkpoint given by name is not whole; RuntimeError if another
         process trains in this folder.
         """
+        if self.args.load_best_model_at_end and not any(map(_evaluated, self._eval_tasks)):
+            named = "; ".join(f"{task.name} in {', '.join(task.train_languages)}" for task in self._eval_tasks)
+            raise ValueError(
+                f"load_best_model_at_end needs development rows, and there are none of {named or 'any task'}. "
+                "Give `eval_tasks` that have some, or leave it off."
+            )
         folder = Path(self.args.output_dir)
         known = self.accelerator.unwrap_model(self.model).config.tasks  # for the model card
         for task in self.tasks.values():
@@ -305,6 +310,11 @@ class Trainer(transformers.Trainer):
             f"The loss of step {step} is not finite: {said}. Last whole checkpoint: {path or 'none'}. Lower the "
             "learning rate, or look at these rows."
         )
+
+
+def _evaluated(task: Task) -> list[str]:
+    """The training languages that have development rows."""
+    return [language for language in task.train_languages if language in task.languages("validation")]
 
 
 class _Whole(TrainerCallback):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_recipe import STEPS, recipe, tiny  # noqa: F401, the fixtures
@@ -45,6 +46,18 @@ def test_costs_count_tokens(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None
     assert not Path("unused").exists() and not Path(recipe.output).exists(), "an estimate leaves nothing behind"
     recipe.stages(plan).run()
     assert all(cost.done for cost in jx.estimate_costs(recipe, plan).stages)
+
+
+def test_evaluations_on_the_way_are_counted(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
+    def scored(**changes: Any) -> int:
+        mine = dataclasses.replace(recipe, intermediate={**STEPS, "max_steps": 10, **changes})
+        plan = mine.plan(["mood"], [tiny["pairing"]])
+        return {cost.stage: cost.scored for cost in jx.estimate_costs(mine, plan).stages}["mood, seed 1"]
+
+    once = scored(eval_strategy="steps", eval_steps=10)
+    assert once > 0 == scored() == scored(eval_strategy="steps")
+    assert scored(eval_strategy="steps", eval_steps=3) == scored(eval_strategy="epoch") == 3 * once
+    assert scored(eval_strategy="steps", eval_steps=0.5) == 2 * once
 
 
 def test_parameters_are_counted_without_making_them() -> None:

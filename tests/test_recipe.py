@@ -13,6 +13,7 @@ import jiantx as jx
 from jiantx import recipe as module
 from jiantx.recipe import CHANCE, DEVELOPMENT
 from jiantx.report import MAIN
+from jiantx.sources import DataError
 from jiantx.task import get_task
 
 STEPS: dict[str, Any] = {"max_steps": 1, "per_device_train_batch_size": 4, "disable_tqdm": True}
@@ -189,6 +190,66 @@ def test_a_stopped_training_ends_early_and_keeps_the_best(recipe: jx.Recipe, tin
     assert json.loads(states[-1].read_text())["global_step"] == 3, "one evaluation, and two without a gain"
 
 
+def test_one_task_is_read_whole_and_several_up_to_the_cap(
+    recipe: jx.Recipe, tiny: dict[str, jx.Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dataclasses
+
+    monkeypatch.setattr(module, "_PAPER_CAP", 2)
+    epoch = {**STEPS, "max_steps": -1, "num_train_epochs": 1, "per_device_train_batch_size": 1}
+    epoch |= {"save_strategy": "epoch"}
+    mine = dataclasses.replace(recipe, intermediate=epoch)
+
+    def steps(words: str) -> int:
+        stages = mine.stages(mine.plan([words], [tiny["pairing"]]))
+        (trained,) = (stage for stage in stages if stage.name == f"{words}, seed 1")
+        jx.Stages(Path(mine.output), [trained]).run()
+        (state,) = stages.folder_of(trained).rglob("trainer_state.json")
+        return int(json.loads(state.read_text())["global_step"])
+
+    assert steps("mood") == len(tiny["mood"].rows("train", "en")) > 2
+    assert steps("mood+stars") == 4
+
+
+BEST: dict[str, Any] = {
+    **STEPS, "eval_strategy": "steps", "eval_steps": 1, "save_strategy": "steps", "save_steps": 1,
+    "load_best_model_at_end": True,
+}  # fmt: skip
+
+
+def test_translations_are_evaluated_in_english(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
+    """`--preset paper` ended in the row mnli[de,ru,sw], whose translations have no development rows."""
+    import dataclasses
+
+    mood = tiny["mood"]
+    rows = {"train": {"de": mood.rows("train")}, "validation": {"en": mood.rows("validation")}}
+    tiny["translated"] = mood.replace(name="translated", source=jx.Rows(rows), train_languages=("de",))
+    tiny["bare"] = mood.replace(name="bare", source=jx.Rows({"train": mood.rows("train")}))
+    mine = dataclasses.replace(recipe, intermediate=BEST, target=STEPS, patience=2, eval_examples=4)
+    assert [task.train_languages for task in mine.evaluated([tiny["translated"], tiny["bare"]])] == [("en",)]
+    assert mine.evaluated([get_task("lareqa"), get_task("mewslix")]) == []
+    assert len(mine.run(["translated", "bare"], [tiny["pairing"]]).where(metric=MAIN)) == 3
+
+
+def test_splits_without_labels_are_not_scored(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
+    import dataclasses
+
+    blind = [{**row, "label": -1} for row in tiny["mood"].rows("train")]
+    mood = tiny["mood"].replace(source=jx.Rows({**tiny["mood"].source.splits, "test": blind}))
+    mine = dataclasses.replace(recipe, splits=("validation", "test"))
+    assert mine.scored(mood, "validation") == ["en", "de", "zh"] and mine.scored(mood, "test") == []
+    with pytest.raises(DataError, match="Nothing to score of mood: no labelled rows of test here"):
+        dataclasses.replace(recipe, splits=("test",)).plan([], [mood])
+
+
+def test_two_courses_may_end_alike(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
+    """As xcopa, which is trained on siqa and copa, and copa."""
+    tiny["first"] = tiny["mood"].replace(name="first", head="mood")
+    both = [tiny["mood"], tiny["mood"].replace(name="second", train_on=("first", "mood"), head="mood")]
+    found = recipe.run([], both).where(metric=DEVELOPMENT)
+    assert [record.task for record in found] == ["mood", "first+mood"]
+
+
 # --- what is said of a report ----------------------------------------------------------------------------------------
 
 
@@ -210,16 +271,22 @@ def test_failed_runs_are_told_apart() -> None:
     assert [(r.tags["intermediate"], r.tags["seed"]) for r in kept] == [("none", 1), ("mnli", 1), ("mnli", 2)], (
         "a row that failed with every seed is left as it is: there is nothing else to show"
     )
+    done = jx.Report(r for r in report if (r.tags["intermediate"], r.tags["seed"]) != ("mnli", 2))
+    kept = jx.without_failed(done, [get_task("xnli")]).where(metric=MAIN, task="xnli", intermediate="mnli")
+    assert len(kept) == 1, "so is one whose other seeds are not done"
 
 
 def test_best_rows_are_chosen_in_development() -> None:
     records = []
-    for row, dev, test, squad in (("none", 60, 80, 50), ("mnli", 65, 70, 40), ("qqp", 62, 90, 55)):
+    for row, dev, test, squad in (("none", 60, 80, 50), ("mnli", 65, 70, 55), ("qqp", 62, 90, 40)):
         records += [
             score(row, 1, dev),
             score(row, 1, test, split="test"),
             score(row, 1, squad, "squad_v1", DEVELOPMENT),
+            score(row, 1, test, "tydiqa", DEVELOPMENT),
         ]
-        records += [score(row, 1, test, "xquad", split="test"), score(row, 1, test, "tatoeba", split="test")]
+        one_set = ("xquad", "tatoeba", "tydiqa")  # what is called development is what is tested
+        records += [score(row, 1, test, name, split=split) for name in one_set for split in ("validation", "test")]
     targets = [get_task(name) for name in ("xnli", "xquad", "tatoeba")]
-    assert jx.best_rows(jx.Report(records), targets) == {"xnli": "mnli", "xquad": "qqp", "tatoeba": "qqp"}
+    targets.append(get_task("tydiqa").replace(source=jx.Rows({"train": [{}]})))
+    assert jx.best_rows(jx.Report(records), targets) == dict.fromkeys(("xnli", "xquad", "tatoeba", "tydiqa"), "mnli")

@@ -384,6 +384,10 @@ def test_a_task_without_validation_is_not_evaluated(model_of: ModelOf, tiny_task
     trainer = jx.Trainer(model_of([task]), args, tasks=[task])
     trainer.train()
     assert trainer.evaluate() == {}
+    best = {"save_strategy": "steps", "save_steps": 1, "load_best_model_at_end": True}
+    args = arguments(tmp_path / "best", eval_strategy="steps", eval_steps=1, max_steps=1, **best)
+    with pytest.raises(ValueError, match="needs development rows, and there are none of entities in en"):
+        jx.Trainer(model_of([task]), args, tasks=[task]).train()
 
 
 # --- sampling --------------------------------------------------------------------------------------------------------

@@ -54,10 +54,10 @@ def copa_choices(row: Row) -> list[str]:
     return [row["choice1"], row["choice2"]]
 
 
-def copa_label(row: Row) -> int:
-    """A number (XCOPA), or the chosen column's name (COPA's class names)."""
-    label = row["label"]
-    return label if isinstance(label, int) else ("choice1", "choice2").index(label)
+def copa_label(row: Row) -> int | None:
+    """A number (XCOPA), or the chosen column's name (COPA's class names), which is None in its test split."""
+    label: int | str | None = row["label"]
+    return ("choice1", "choice2").index(label) if isinstance(label, str) else label
 
 
 # Zellers et al. 2019 (1905.07830).

@@ -304,6 +304,13 @@ def test_a_user_s_own_translations(tmp_path: Path) -> None:
     assert task.languages("train") == ("sw",) and example.choices == ("b c", "b d") and example.label == 1
 
 
+def test_copa_s_test_split_has_no_labels() -> None:
+    row = {"premise": "It rained.", "choice1": "Is dry.", "choice2": "Is wet.", "question": "effect", "label": None}
+    task = get_task("copa").replace(source=jx.Rows({"validation": [{**row, "label": "choice2"}], "test": [row]}))
+    assert [task.is_labelled(split) for split in ("train", "validation", "test")] == [False, True, False]
+    assert next(task.examples("validation")).label == 1
+
+
 @pytest.mark.usefixtures("over_synthetic")
 def test_lareqa_learns_from_squad_s_rows_as_pairs() -> None:
     (training,) = get_task("lareqa").training_tasks()
