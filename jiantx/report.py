@@ -4,6 +4,7 @@ import json
 import math
 import os
 import sys
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -302,7 +303,8 @@ class Leaderboard:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """The mean and half of its 95 % interval by Student's t, which is NaN for less than two values."""
+    """The mean and half of its 95 % interval by Student's t, NaN for less than two values; NaN are left out."""
+    values = [value for value in values if not math.isnan(value)]
     if len(values) < 2:
         return _mean(values), math.nan
     from scipy.special import stdtrit  # scikit-learn brings SciPy
@@ -389,6 +391,8 @@ class Comparison:
                 "\nDifferences in points, paired by seed: mean ± standard deviation over seeds. "
                 "`*` the 95 % interval (Student's t, cell by cell) excludes zero.\n"
             )
+        if any(len(row.average.values) < max(len(cell.values) for cell in row.cells) for row in self.rows if row.cells):
+            text += "\nMeans are over the seeds that have all their parts.\n"
         if self.missing:
             more = f"; and {len(self.missing) - 5} more" if len(self.missing) > 5 else ""
             text += f"\nOn one side only, and left out: {'; '.join(self.missing[:5])}{more}.\n"
@@ -416,12 +420,16 @@ def _runs(records: list[Score], tasks: Sequence[str] | None) -> dict[TagSet, _Sc
 
 
 def _row(label: str, is_baseline: bool, columns: list[str], side: int, scores: _Scores) -> Row:
-    """Average the other coordinate inside each column, seed by seed, and then the columns."""
+    """Average the other coordinate inside each column, seed by seed, and then the columns.
+
+    A seed that lacks a part of a mean has none: means over different sets cannot be put beside one another.
+    """
     groups = _grouped(((at[side], at[2]), value) for at, value in scores.items())
-    means = {at: fmean(values) for at, values in groups.items()}
+    parts: Counter[Any] = Counter(place[side] for place in {at[:2] for at in scores})
+    means = {at: fmean(values) for at, values in groups.items() if len(values) == parts[at[0]]}
     by_seed = _grouped((seed, value) for (_, seed), value in means.items())
     cells = [Cell(tuple(value for (at, _), value in means.items() if at == column)) for column in columns]
-    average = Cell(tuple(fmean(values) for values in by_seed.values()))
+    average = Cell(tuple(fmean(values) for values in by_seed.values() if len(values) == len(parts)))
     return Row(label, is_baseline, tuple(cells), average)
 
 

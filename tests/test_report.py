@@ -161,14 +161,29 @@ def test_missing_scores_are_left_out_and_named(grid):
     ) + Report([score("new", "en", 10.0, intermediate="mnli", seed=1)])
     comparison = lacking.compare(grid.where(intermediate="none"))
     assert comparison.columns == ("xnli", "xquad", "new")
-    assert [cell.values for cell in comparison.rows[1].cells] == [(5.0, 6.0), (-1.0, -1.0), ()]
-    assert comparison.rows[1].average.values == (2.0, 2.5)
+    assert [cell.values for cell in comparison.rows[1].cells] == [(5.0,), (-1.0, -1.0), ()]
+    assert comparison.rows[1].average.values == (2.0,), "seed 2 lacks a part of it"
+    assert "over the seeds that have all their parts" in comparison.to_markdown()
     assert set(comparison.missing) == {
         "mnli: xnli/sw, seed 2 (not in the row)",
         "mnli: new/en, seed 1 (not in the baseline)",
     }
     assert "| – |" in comparison.to_markdown()
     assert "On one side only, and left out: mnli" in comparison.to_markdown()
+
+
+def test_an_average_takes_no_seed_that_lacks_a_part():
+    seeds = [score("a", "en", 90.0, seed=1), score("a", "en", 90.0, seed=2)]
+    lacking = Report([*seeds, score("b", "en", 50.0, seed=2)])
+    (row,) = lacking.compare(lacking).rows
+    assert [cell.values for cell in row.cells] == [(90.0, 90.0), (50.0,)] and row.average.values == (70.0,)
+    lacking = Report([*seeds, score("a", "de", 10.0, seed=1)])
+    (row,) = lacking.compare(lacking).rows
+    assert row.cells[0].values == row.average.values == (50.0,), "nor does a mean over languages"
+
+
+def test_an_interval_leaves_out_what_is_no_number():
+    assert interval([math.nan, 1.0, 3.0]) == interval([1.0, 3.0]) and interval([math.nan, 1.0])[0] == 1.0
 
 
 def test_seeds_that_do_not_meet_give_no_difference(grid):
