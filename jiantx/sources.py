@@ -249,6 +249,11 @@ def _state(files: Iterable[Path]) -> list[tuple[str, int, int]]:
     return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
 
 
+def _names_splits(files: Any) -> bool:
+    """Whether a card's `data_files` says each file's split; otherwise `datasets` knows what is meant."""
+    return isinstance(files, list) and all(isinstance(file, dict) and "split" in file for file in files)
+
+
 @lru_cache(maxsize=512)
 def _configs(path: str, revision: str | None) -> Mapping[str, tuple[str, ...]]:
     """Configuration -> split names of a repository or of its local copy: from its card where that lists them."""
@@ -266,8 +271,8 @@ def _configs(path: str, revision: str | None) -> Mapping[str, tuple[str, ...]]:
             card = None
     try:
         listed = (metadata_load(card) or {}).get("configs", []) if card and os.path.isfile(card) else []
-        if listed and all(isinstance(c.get("data_files"), list) for c in listed):
-            return {c["config_name"]: tuple(f["split"] for f in c["data_files"] if "split" in f) for c in listed}
+        if listed and all(_names_splits(c.get("data_files")) for c in listed):
+            return {c["config_name"]: tuple(f["split"] for f in c["data_files"]) for c in listed}
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
         raise DataError(f"{card}: expected a dataset card, with `configs` as the Hub has them ({error!r}).") from None
     try:
@@ -385,7 +390,8 @@ class Concat(Source):
     def rows(self, split: str, language: str) -> datasets.Dataset:
         import datasets
 
-        parts = [with_names(s.rows(split, language)) for s in self.sources if language in s.available(split)]
+        having = [s for s in self.sources if _declares(s, split, language) or language in s.available(split)]
+        parts = [with_names(source.rows(split, language)) for source in having]
         if not parts:  # the error of the source that should have them says what is missing, and where it belongs
             for source in (s for s in self.sources if language in getattr(s, "languages", ("en",))):
                 if _names(getattr(source, "splits", None), split):
@@ -396,12 +402,20 @@ class Concat(Source):
         return datasets.concatenate_datasets([part.select_columns(shared) for part in parts])
 
     def available(self, split: str) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(language for source in self.sources for language in source.available(split)))
+        have = [(source, source.available(split)) for source in self.sources]
+        found = dict.fromkeys(language for _, languages in have for language in languages)
+        lacking = {l for l in found for source, there in have if _declares(source, split, l) and l not in there}
+        return tuple(language for language in found if language not in lacking)
 
     @property
     def languages(self) -> tuple[str, ...]:
         """The languages that any of the sources declares."""
         return tuple(dict.fromkeys(code for s in self.sources for code in getattr(s, "languages", ("en",))))
+
+
+def _declares(source: Source, split: str, language: str) -> bool:
+    """Whether a source names this language and split: without its rows there would be fewer than are meant."""
+    return language in getattr(source, "languages", ()) and bool(_names(getattr(source, "splits", None) or {}, split))
 
 
 @contextmanager
@@ -662,20 +676,21 @@ def read_xquad_r(path: Path) -> Iterator[Row]:
 
     An answer's sentence is relevant in every language whose file stands beside.
     """
-    answers = [_answer_sentences(other)[1] for other in sorted(path.parent.glob("*.json"))]
+    answers = [_answer_sentences(*state)[1] for state in _state(sorted(path.parent.glob("*.json")))]
     for row in read_squad(path):
         yield {**row, "relevant": [found[row["id"]] for found in answers if row["id"] in found]}
 
 
 def read_xquad_r_sentences(path: Path) -> Iterator[Row]:
     """The candidates of LAReQA's XQuAD-R: rows `{"id", "candidate"}`, a sentence followed by its paragraph."""
-    yield from _answer_sentences(path)[0]
+    (state,) = _state([path])
+    yield from _answer_sentences(*state)[0]
 
 
 @lru_cache(maxsize=32)
-def _answer_sentences(path: Path) -> tuple[list[Row], dict[str, str]]:
-    """The sentences of an XQuAD-R file, and each question's."""
-    sentences, found = [], {}
+def _answer_sentences(name: str, size: int, written: int) -> tuple[list[Row], dict[str, str]]:
+    """The sentences of an XQuAD-R file in this state, and each question's."""
+    path, sentences, found = Path(name), [], {}
     whole = read_json(path)
     try:
         for number, paragraph in enumerate(p for article in whole["data"] for p in article["paragraphs"]):

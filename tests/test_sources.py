@@ -110,6 +110,18 @@ def test_relative_root_stays_where_it_was_set(root: Path, tmp_path: Path, monkey
 # --- Hub -------------------------------------------------------------------------------------------------------------
 
 
+def test_a_card_that_names_no_splits_is_left_to_datasets(tmp_path: Path) -> None:
+    folder = tmp_path / "org" / "plain"
+    folder.mkdir(parents=True)
+    (folder / "splitted.jsonl").write_text('{"text": "x"}\n')
+    for files in ("[splitted.jsonl]", "splitted.jsonl"):
+        lines = ["---", "configs:", "- config_name: default", f"  data_files: {files}", "---", files]
+        (folder / "README.md").write_text("\n".join(lines))
+        sources._configs.cache_clear()
+        data_root(tmp_path)
+        assert texts(Hub("org/plain").rows("train", "en")) == ["x"], files
+
+
 def test_making_a_source_opens_nothing() -> None:
     Hub("no/such", "{language}", languages=("xx",))
     Files("/no/such/{split}", read_lines)
@@ -333,6 +345,17 @@ def test_concat_takes_what_is_there() -> None:
     assert texts(source.rows("train", "de")) == ["a", "b"] == texts(source.rows("test", "en"))
     with pytest.raises(DataError, match="None of the joined sources has the split 'dev' in 'en'"):
         source.rows("dev", "en")
+
+
+def test_concat_does_without_no_source_that_declares_the_rows(tmp_path: Path) -> None:
+    """Half of ANLI+ vanished where SNLI was not in the data root."""
+    data_root(tmp_path)
+    absent = Hub("org/absent", splits={"train": "train"})
+    source = Concat(Rows({"train": LISTED, "test": LISTED}), absent)
+    assert source.available("train") == () and source.available("test") == ("en",)
+    assert texts(source.rows("test", "en")) == ["a", "b"]
+    with pytest.raises(DataError, match="has no data set 'org/absent'"):
+        source.rows("train", "en")
 
 
 def test_sources_are_values() -> None:
@@ -732,6 +755,10 @@ def test_xquad_r_answers_are_sentences_of_any_language(tmp_path: Path) -> None:
         {"id": "en_0_0", "candidate": "One.One.Two."},
         {"id": "en_0_1", "candidate": "Two.One.Two."},
     ]
+    moved = paragraph("One.\nThree.", [[0, 5], [5, 11]], 0)
+    (tmp_path / "en.json").write_text(json.dumps({"data": [{"paragraphs": [moved]}]}))
+    (row,) = read_xquad_r(tmp_path / "en.json")
+    assert row["relevant"] == ["de_0_0", "en_0_0"], "a file that was written anew is read anew"
     path = tmp_path / "bad" / "en.json"
     path.parent.mkdir()
     del english["sentence_breaks"]

@@ -28,7 +28,12 @@ MNLI_TRANSLATED = Hub(  # by machine, for XNLI: to train on
     splits={"train": "train"},
     revision=XNLI_REVISION,
 )
-SNLI = Hub("stanfordnlp/snli", where=has_label, revision="cdb5c3d5eed6ead6e5a341c8e56e669bb666725b")
+SNLI = Hub(
+    "stanfordnlp/snli",
+    splits={split: split for split in ("train", "validation", "test")},
+    where=has_label,
+    revision="cdb5c3d5eed6ead6e5a341c8e56e669bb666725b",
+)
 ANLI = Hub(
     "facebook/anli",
     splits={

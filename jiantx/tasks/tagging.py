@@ -1,6 +1,7 @@
 """Tags for words: parts of speech, named entities, supertags."""
 
 import json
+from pathlib import Path
 
 from jiantx.metrics import chunk_f1, token_accuracy
 from jiantx.sources import Concat, DataError, Files, Hub, data_root, read_ccgbank, read_conllu, read_supertags
@@ -42,16 +43,15 @@ CCGBANK = Files(
 
 def supertags() -> tuple[str, ...]:
     """CCG's categories: those of jiant's `tags_to_id.json`, or all that CCGbank's files hold."""
-    root = data_root()
-    path = root / "ccg" / "tags_to_id.json" if root else None
-    if path is not None and path.is_file():
+    path = (data_root() or Path.cwd()) / "ccg" / "tags_to_id.json"
+    if path.is_file():
         numbers = json.loads(path.read_text(encoding="utf-8"))
         return tuple(sorted(numbers, key=numbers.__getitem__))
     splits = [split for split in ("train", "validation", "test") if CCGBANK.available(split)]
     if not splits:
         raise DataError(
-            f"CCG's tags are read from {path or 'ccg/tags_to_id.json under a data root'} (a dictionary of tags and "
-            f"numbers), or from the files of CCGbank, and neither is there. They come from {_LDC}."
+            f"CCG's tags are read from {path} (a dictionary of tags and numbers), or from the files of CCGbank, and "
+            f"neither is there. They come from {_LDC}."
         )
     return tuple(sorted({tag for s in splits for tags in CCGBANK.rows(s, "en")["tags"] for tag in tags}))
 
