@@ -12,7 +12,9 @@ import inspect
 import itertools
 import os
 import secrets
+import sysconfig
 from collections.abc import Callable, Iterable, Iterator
+from enum import Enum
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -119,15 +121,15 @@ def _own_and_parts(value: Any) -> tuple[str, Iterable[Any]]:
             used = [value.__globals__[name] for name in _names(value.__code__) if name in value.__globals__]
             cells = [cell.cell_contents for cell in value.__closure__ or ()]
             parts = [value.__code__, value.__defaults__, value.__kwdefaults__, *cells, *used]
-        case CodeType():
-            own = _source(value)
-            if not own:  # typed into an interpreter: its instructions will do
-                own, parts = f"{value.co_code!r}{value.co_names}", value.co_consts
-        case type():  # and its methods
-            found = (getattr(method, "__func__", method) for method in vars(value).values())
-            own, parts = value.__qualname__, [method.__code__ for method in found if isinstance(method, FunctionType)]
-        case ModuleType():
-            own = value.__name__
+        case CodeType():  # its text may lack lines of a lambda, or be newer than what runs: with its instructions
+            own, parts = f"{_source(value)}{value.co_code!r}{value.co_names}", value.co_consts
+        case type():  # and its methods, and constants such as an Enum's
+            found = (getattr(member, "__func__", member) for member in vars(value).values())
+            parts = [member.__code__ for member in found if isinstance(member, FunctionType)]
+            constants = {name: member for name, member in vars(value).items() if _is_constant(name, member)}
+            own, parts = value.__qualname__, [*parts, constants]
+        case ModuleType():  # a script's own: all of its text, since what is used of it is not known
+            own = f"{value.__name__}{_module_text(value)}"
         case MethodType():
             parts = (value.__func__, value.__self__)
         case functools.partial():
@@ -141,6 +143,19 @@ def _own_and_parts(value: Any) -> tuple[str, Iterable[Any]]:
             if " at 0x" in own:
                 own, parts = "", [type(value), getattr(value, "__dict__", {}), *parts]
     return own, parts
+
+
+def _is_constant(name: str, member: Any) -> bool:
+    plain = (bool, int, float, str, bytes, tuple, list, dict, set, frozenset, Enum)
+    return not name.startswith("_") and isinstance(member, plain)
+
+
+def _module_text(module: ModuleType) -> str:
+    """The text of a module that is no library's."""
+    path, libraries = getattr(module, "__file__", None), map(sysconfig.get_path, ("stdlib", "purelib", "platlib"))
+    if not path or any(Path(path).is_relative_to(library) for library in libraries):
+        return ""
+    return Path(path).read_text(encoding="utf-8", errors="replace")
 
 
 @functools.lru_cache(maxsize=4096)  # to find it takes milliseconds

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import datasets
     from transformers import PreTrainedTokenizerBase
 
-VERSION = 3  # of the code that makes features; a new number makes new caches
+VERSION = 4  # of the code that makes features; a new number makes new caches
 _BATCH = 1000  # examples encoded together
 # What a task has that its features do not depend on.
 _APART = set("name source metrics main_metrics head max_length train_on train_languages language_exponent".split())
@@ -162,11 +162,12 @@ def _key(
         values["labels"] = task.label_names
     if "corpus" in values:
         values["corpus"] = values["corpus"] is not None
-    # a column function may read any column; without one, only the columns that are named are read
-    any_column = any(map(callable, values.values()))
+    own = task.own_types()
+    # a column function or a type of one's own may read any column; without one, only those that are named are read
+    any_column = bool(own) or any(map(callable, values.values()))
     columns = [c for c in rows.column_names if any_column or c == "id" or c in values.values()]
     kinds = [(c, str(rows.features[c])) for c in columns]
-    made_by = (VERSION, task.task_type, language, length, labelled, _tokenizer_hash(tokenizer, len(tokenizer)))
+    made_by = (VERSION, task.task_type, own, language, length, labelled, _tokenizer_hash(tokenizer, len(tokenizer)))
     digest = hashlib.blake2b(source_text((*made_by, values, kinds)).encode(), digest_size=16)
     # blocks of one size, whatever the chunks of the table
     for block in rows.select_columns(columns).with_format("arrow").iter(batch_size=50_000):

@@ -232,6 +232,9 @@ BODIES = {
         "        return row['text'] + self.mark\n\ntext = End($).text\n"
     ),
     "helper-in-a-class": f"class A:\n    @staticmethod\n    def f(x):\n        return x + $\n\n{TEXT}A.f(str(row))\n",
+    "lambda-of-lines": "text = dict(\n    text=lambda row: row['text']\n    + $,\n)['text']\n",
+    "enum": f"from enum import Enum\n\nclass A(Enum):\n    END = $\n\n{TEXT}row['text'] + A.END.value\n",
+    "class-constant": f"class A:\n    END = $\n\n{TEXT}row['text'] + A.END\n",
     "helper-object": f"class A:\n    def f(self, x):\n        return x + $\n\na = A()\n\n{TEXT}a.f(row['text'])\n",
 }
 
@@ -248,6 +251,29 @@ def test_unchanged_column_function_hits(which: str, cache: Path, tokenizer: Any,
     """No address in memory, no order of a set is in the key."""
     one, two = (module(tmp_path / name / "mine.py", BODIES[which].replace("$", "'.'")).text for name in "ab")
     assert hits(cache, tokenizer, task(text=one), task(text=two))
+
+
+def test_changed_helper_in_a_module_of_one_s_own_misses(cache: Path, tokenizer: Any, tmp_path: Path) -> None:
+    found = []
+    for mark in ("'!'", "'!'", "'?'"):
+        mine = module(tmp_path / "mine.py", f"{TEXT}helpers.clean(row['text'])\n")
+        mine.helpers = module(tmp_path / "helpers.py", f"def clean(x):\n    return x + {mark}\n")
+        load_features(task(text=mine.text), "train", "en", tokenizer)
+        found.append(len(files(cache)))
+    assert found == [1, 1, 2]
+
+
+def test_changed_task_type_of_one_s_own_misses(cache: Path, tokenizer: Any, tmp_path: Path) -> None:
+    text = "import jiantx as jx\n\nclass Mine(jx.Classification):\n    def example(self, row, **more):\n"
+    text += "        return super().example({**row, 'text': row['note'] + $}, **more)\n"
+    fields = {"name": "mood", "labels": ("no", "yes")}
+    found = []
+    for mark, note in (("'!'", "a"), ("'!'", "a"), ("'?'", "a"), ("'?'", "b")):
+        kind = module(tmp_path / "mine.py", text.replace("$", mark)).Mine
+        mine = kind(**fields, source=jx.Rows({"train": [{**row, "note": note} for row in ROWS]}))
+        load_features(mine, "train", "en", tokenizer)
+        found.append(len(files(cache)))
+    assert found == [1, 1, 2, 3]
 
 
 def test_function_from_an_interpreter(cache: Path, tokenizer: Any) -> None:

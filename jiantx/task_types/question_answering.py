@@ -129,12 +129,12 @@ class QuestionAnswering(Task):
             gold = _tokens(example, offsets)
             windows = [(start, min(start + room, len(ids))) for start in _window_starts(len(ids), room, self.stride)]
             held = gold is None or any(start <= gold[0] and gold[1] < stop for start, stop in windows)
-            for start, stop in windows:
+            for start, stop in windows:  # what is counted is counted in the first alone
                 inside = gold is not None and start <= gold[0] and gold[1] < stop
                 found["example"].append(number)
                 found["input_ids"].append(around.ids(asked, ids[start:stop]))
                 found["lengths"].append([stop - start + len(asked) + around.size])
-                found["truncated"].append(int(len(question.ids) > len(asked)))
+                found["truncated"].append(int(not start and len(question.ids) > len(asked)))
                 found["labels"].append([0 if example.answers is not None else -100])
                 # a window without the answer points to the first token
                 found["start_positions"].append([gold[0] - start + head if gold and inside else 0])
@@ -142,7 +142,7 @@ class QuestionAnswering(Task):
                 found["context_start"].append([head])
                 found["offset_starts"].append(offsets[start:stop, 0])
                 found["offset_ends"].append(offsets[start:stop, 1])
-                found["realigned"].append(0 if start else example.realigned)  # once an example, so that they add up
+                found["realigned"].append(0 if start else example.realigned)
                 found["unheld"].append(int(not held and not start))
                 types.append(around.type_ids(len(asked), stop - start))
         if has_segments(tokenizer):

@@ -186,6 +186,8 @@ def test_long_question_is_cut_and_counted(any_tokenizer: Any) -> None:
     mine = task(max_question_length=10)
     short, long = encoded(mine, any_tokenizer, row(context, "dog"), row(context, "dog", "who " * 100))
     assert (short["truncated"], long["truncated"]) == (0, 1)
+    windows = encoded(mine, any_tokenizer, row(context * 30, None, "who " * 100), max_length=64)
+    assert [window["truncated"] for window in windows] == [1, *[0] * (len(windows) - 1)] and len(windows) > 1
     assert len(long["input_ids"]) < 64 and (span(long, context) or "").strip() == "dog"
     with pytest.raises(DataError, match=r"max_length 12 leaves no room for the passage beside a question of 10 tokens"):
         encoded(mine, any_tokenizer, row(context, "dog", "who " * 100), max_length=12)
