@@ -33,8 +33,9 @@ def main() -> None:
     tasks = [mood, jx.get_task("udpos")]
 
     # 2. One encoder, one head a task.
+    encoder = options.encoder or jx.default_encoder()
     set_seed(1)
-    model = jx.MultitaskModel.from_pretrained(options.encoder or jx.default_encoder(), tasks)
+    model = jx.MultitaskModel.from_pretrained(encoder, tasks)
 
     # 3. Train on both; every second step is ours, although the file is small.
     arguments = TrainingArguments(

@@ -219,8 +219,10 @@ class RetrievalHead(Head):
             self.dense = nn.Linear(encoder.hidden_size, encoder.hidden_size)
 
     def forward(self, states: Tensor, batch: Batch) -> HeadOutput:
-        pooled = pooled_states(states, batch, self.config["pooling"])
-        if self.config["pooling"] == "pooler":
+        how = self.config["pooling"]
+        first = self.config.get("first", how)  # how a tokenizer without a first token has it read
+        pooled = pooled_states(states, batch, first if how in ("cls", "pooler") else how)
+        if how == "pooler":
             pooled = torch.tanh(self.dense(pooled))
         vectors = normalize(pooled.float(), dim=1)
         if not self.training:

@@ -150,8 +150,9 @@ class MultitaskModel(PreTrainedModel):
         weights are float32 unless a dtype is given. distributed_config: `transformers.DistributedConfig(fsdp_size=…)`
         shards the whole model over the ranks. ValueError if encoder weights are missing.
         """
-        dtype, distributed = kwargs.pop("dtype", torch.float32), kwargs.pop("distributed_config", None)
-        _check_folder(path)
+        dtype = kwargs.pop("dtype", kwargs.pop("torch_dtype", torch.float32))
+        distributed = kwargs.pop("distributed_config", None)
+        _check_folder(path, kwargs.get("subfolder"))
         hub: dict[str, Any] = {
             k: kwargs[k] for k in ("revision", "cache_dir", "token", "local_files_only", "subfolder") if k in kwargs
         }
@@ -205,12 +206,7 @@ class MultitaskModel(PreTrainedModel):
         """Keep the heads that fit, make the others new."""
         kept = [name for name in wanted if keep and name in self.heads]
         for name in kept:
-            saved = {k: v for k, v in self.heads[name].config.items() if k != "first"}
-            if saved != wanted[name]:
-                raise ValueError(
-                    f"The saved head {name!r} is {saved}, the task's is {wanted[name]}. "
-                    'Use heads="new", or give the task another `head` name.'
-                )
+            _check_fits(name, self.heads[name], wanted[name])
         new = {n: _head_of(self.encoder.config, n, h) for n, h in wanted.items() if n not in kept}
         for module in new.values():
             module.apply(self._init_weights).to(device=self.device, dtype=self.dtype)
@@ -262,13 +258,14 @@ class MultitaskModel(PreTrainedModel):
             )
 
     def head_of(self, task: Task) -> Head:
-        """The head of a task; LookupError if the model has none."""
+        """The head of a task; LookupError if the model has none, ValueError if it has other labels or settings."""
         if task.head_name not in self.heads:
             raise LookupError(
                 f"The model has no head {task.head_name!r} for task {task.name!r}. It has: {', '.join(self.heads)}. "
                 "Name the task in MultitaskModel.from_pretrained(path, tasks)."
             )
         found: Head = self.heads[task.head_name]
+        _check_fits(task.head_name, found, task.head_config())
         return found
 
     @property
@@ -277,13 +274,20 @@ class MultitaskModel(PreTrainedModel):
         return self._offset is not None
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
-        """Save encoder, heads, tokenizer and a model card; `from_pretrained(folder)` gives the same model."""
+        """Save encoder, heads, tokenizer and a model card; `from_pretrained(folder)` gives the same model.
+
+        With `push_to_hub=True` (and what `push_to_hub` takes), upload them; the repository has the folder's name.
+        """
+        names = ("repo_id", "commit_message", "private", "token", "revision", "create_pr")
+        push = kwargs.pop("push_to_hub", False) and {name: kwargs.pop(name) for name in names if name in kwargs}
         super().save_pretrained(save_directory, **kwargs)
         if self.should_save_on_this_rank(kwargs.get("is_main_process", True)):
             if self.tokenizer is not None:
                 self.tokenizer.save_pretrained(save_directory)
             card = model_card(self.encoder.config.model_type, self.config.tasks, self.config.heads, self.report)
             (Path(save_directory) / "README.md").write_text(card, encoding="utf-8")
+            if push is not False:  # transformers would upload before these are there
+                self.push_to_hub(**{"repo_id": Path(save_directory).name, **push}, **kwargs)
 
     def push_to_hub(  # type: ignore[override]
         self,
@@ -499,6 +503,16 @@ def without_pooler(kind: type[PreTrainedModel]) -> dict[str, bool]:
     return {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(kind.__init__).parameters else {}
 
 
+def _check_fits(name: str, head: Any, wanted: Mapping[str, Any]) -> None:
+    """ValueError where a task means another head than the model's: its labels would be taken for one another."""
+    saved = {k: v for k, v in head.config.items() if k != "first"}
+    if saved != wanted:
+        raise ValueError(
+            f"The model's head {name!r} is {saved}, the task's is {dict(wanted)}. "
+            'Load the model with heads="new", or give the task another `head` name.'
+        )
+
+
 def _load_encoder(
     path: str | os.PathLike[str], config: PreTrainedConfig, dtype: Any, with_mlm: bool, kwargs: Mapping[str, Any]
 ) -> tuple[PreTrainedModel, dict[str, Tensor]]:
@@ -529,11 +543,11 @@ def _load_encoder(
     return encoder, mlm
 
 
-def _check_folder(path: str | os.PathLike[str]) -> None:
+def _check_folder(path: str | os.PathLike[str], subfolder: str | None) -> None:
     """ValueError for a folder that is none; what does not look like one is a Hub id."""
-    folder = Path(path)
-    if folder.is_dir() and not (folder / "config.json").is_file():
-        raise ValueError(f"The folder {folder} holds no config.json, and so no encoder and no saved model.")
+    folder, own = Path(path), Path(path, subfolder or "")
+    if folder.is_dir() and not (own / "config.json").is_file():
+        raise ValueError(f"The folder {own} holds no config.json, and so no encoder and no saved model.")
     if not folder.exists() and (folder.is_absolute() or os.fspath(path).startswith(".") or len(folder.parts) > 2):
         raise ValueError(f"There is no folder {folder}, and a Hub id has the form name or organisation/name.")
 
@@ -593,7 +607,8 @@ def _check_weights(
 
 
 def _load_tokenizer(path: str | os.PathLike[str], hub: Mapping[str, Any]) -> PreTrainedTokenizerBase:
-    if Path(path).is_dir() and not any((Path(path) / name).exists() for name in _TOKENIZER_FILES):
+    own = Path(path, hub.get("subfolder") or "")
+    if Path(path).is_dir() and not any((own / name).exists() for name in _TOKENIZER_FILES):
         why = f"none of {', '.join(_TOKENIZER_FILES)} is there"
     else:
         try:
@@ -607,4 +622,7 @@ def _load_tokenizer(path: str | os.PathLike[str], hub: Mapping[str, Any]) -> Pre
     )
 
 
-_TOKENIZER_FILES = ("tokenizer.json", "sentencepiece.bpe.model", "spiece.model", "vocab.txt", "vocab.json")
+_TOKENIZER_FILES = (
+    *("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model"),
+    *("spm.model", "sentencepiece.model"),  # DeBERTa's, RemBERT's
+)

@@ -1217,6 +1217,7 @@ def default_encoder(
         arguments = TrainingArguments(
             str(work), adam_beta2=0.98, weight_decay=0.01, save_strategy="no", report_to="none", **pretraining
         )
+        arguments._n_gpu = min(arguments.n_gpu, 1)  # small: one GPU of several is enough, and starts no processes
         Trainer(model, arguments, tasks=[task]).train()
         model.export(task, path)  # an XLMRobertaForMaskedLM folder, the form in which the Hub has XLM-R
         write_manifest(path)

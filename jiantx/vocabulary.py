@@ -75,8 +75,10 @@ def _used(tasks: Sequence[Task], splits: Sequence[str], tokenizer: PreTrainedTok
             forms = [task.training_form] if split == "train" else [task, task.candidates]
             for form in filter(None, forms):
                 for language in form.languages(split):
-                    table = load_features(form, split, language, tokenizer, labelled=False).table.with_format("arrow")
-                    for block in table.iter(batch_size=10_000):
+                    # as long as text may ever be read, not as this task reads it
+                    most = min(tokenizer.model_max_length, 2**16)
+                    found = load_features(form, split, language, tokenizer, max_length=most, labelled=False)
+                    for block in found.table.with_format("arrow").iter(batch_size=10_000):
                         yield np.unique(block["input_ids"].combine_chunks().flatten().to_numpy())
 
 

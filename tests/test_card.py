@@ -53,7 +53,9 @@ def test_a_trained_model_is_saved_with_its_scores(tmp_path: Path, model_of: Any,
     assert again.config.tasks == {"mood": {"head": "mood", "languages": ["en"]}}
 
 
-def test_the_card_is_what_is_pushed(monkeypatch: pytest.MonkeyPatch, model_of: Any, tiny_tasks: Any) -> None:
+def test_the_card_is_what_is_pushed(
+    monkeypatch: pytest.MonkeyPatch, model_of: Any, tiny_tasks: Any, tmp_path: Path
+) -> None:
     sent: dict[str, Any] = {}
 
     class Api:
@@ -73,3 +75,6 @@ def test_the_card_is_what_is_pushed(monkeypatch: pytest.MonkeyPatch, model_of: A
     assert sent["repo_id"] == "me/mine" and sent["create_pr"] and sent["token"] == "t"
     assert {"README.md", "config.json", "model.safetensors", "tokenizer.json"} <= sent["files"]
     assert "| entities | entities | token_classification | O, B-X | not trained |" in sent["card"]
+    sent.clear()
+    model_of([tiny_tasks["tagging"]]).save_pretrained(tmp_path / "yours", push_to_hub=True, token="t")
+    assert sent["repo_id"] == "me/yours" and "tokenizer.json" in sent["files"] and "| entities |" in sent["card"]

@@ -248,6 +248,13 @@ def test_pooling_of_retrieval(pooling: Any, model_of: ModelOf, tiny_tasks, token
     torch.testing.assert_close(found, normalize(torch.stack(pooled[pooling]), dim=1), atol=1e-6, rtol=1e-5)
 
 
+def test_retrieval_without_a_first_token_pools_by_the_mean(model_of: ModelOf, tiny_tasks, t5_tokenizer) -> None:
+    batch = batch_of(tiny_tasks["retrieval"], t5_tokenizer)
+    one, mean = (model_of([tiny_tasks["retrieval"].replace(pooling=how)], "t5") for how in ("cls", "mean"))
+    mean.load_state_dict(one.state_dict())
+    torch.testing.assert_close(one(**batch).outputs["embeddings"], mean(**batch).outputs["embeddings"])
+
+
 def test_outputs_are_made_outside_training_only(model_of: ModelOf, tiny_tasks, tokenizer) -> None:
     task = tiny_tasks["classification"]
     model, batch = model_of([task]), batch_of(task, tokenizer)

@@ -197,8 +197,15 @@ def test_heads_are_kept_or_new(model_of: ModelOf, tiny_tasks, tmp_path: Path) ->
 def test_a_saved_head_that_does_not_fit(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
     model_of([tiny_tasks["tagging"]]).save_pretrained(tmp_path)
     other = tiny_tasks["tagging"].replace(labels=("B-X", "O"))
-    with pytest.raises(ValueError, match=r"saved head 'entities' .*'O', 'B-X'.*'B-X', 'O'.*heads=\"new\""):
+    with pytest.raises(ValueError, match=r"model's head 'entities' .*'O', 'B-X'.*'B-X', 'O'.*heads=\"new\""):
         jx.MultitaskModel.from_pretrained(tmp_path, [other])
+    loaded = jx.MultitaskModel.from_pretrained(tmp_path)  # without tasks, nothing was compared yet
+    for use in (
+        lambda: jx.predict(loaded, other, list(other.rows("train"))),
+        lambda: loaded.export(other, tmp_path / "x"),
+    ):
+        with pytest.raises(ValueError, match="model's head 'entities'"):
+            use()
     new = jx.MultitaskModel.from_pretrained(tmp_path, [other], heads="new")
     assert new.config.heads["entities"]["labels"] == ["B-X", "O"]
 
@@ -408,6 +415,13 @@ def test_lora_trains_heads_in_full(model_of: ModelOf, tiny_tasks, tmp_path: Path
     after = {name.replace(".base_layer", ""): value for name, value in model.encoder.state_dict().items()}
     assert all(torch.equal(after[name], value) for name, value in before.items())  # the encoder itself stays
     assert jx.evaluate(adapted, tasks[1:]).mean() > 0
+
+
+def test_a_folder_in_a_folder(encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path) -> None:
+    shutil.copytree(encoder_folder(), tmp_path / "deep")
+    tasks, types = [tiny_tasks["classification"]], {torch.bfloat16}
+    model = jx.MultitaskModel.from_pretrained(tmp_path, tasks, subfolder="deep", torch_dtype=torch.bfloat16)
+    assert {parameter.dtype for parameter in model.parameters()} == types, "torch_dtype is dtype's old name"
 
 
 def test_a_folder_that_holds_no_model(tmp_path: Path, tiny_tasks) -> None:

@@ -43,6 +43,19 @@ def test_nothing_changes_on_the_data(model_of: Any, tiny_tasks: Any, tmp_path: P
     jx.Trainer(loaded, arguments, tasks=tasks).train()
 
 
+def test_nothing_changes_on_longer_text(model_of: Any, tiny_tasks: Any) -> None:
+    task = tiny_tasks["pair"]
+    model, short = model_of([task]), task.replace(max_length=8)
+
+    def pieces() -> list[list[str]]:
+        ids = load_features(task, "train", "en", model.tokenizer).table["input_ids"][:]
+        return [model.tokenizer.convert_ids_to_tokens(row) for row in ids]
+
+    before = pieces()
+    jx.trim_vocabulary(model, [short])
+    assert pieces() == before, "what lies beyond its max_length is kept too"
+
+
 def test_masking_stays_inside_the_small_vocabulary(model_of: Any, tiny_tasks: Any) -> None:
     task = tiny_tasks["mlm"]
     model = model_of([task])
