@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("hypothesis")
 from fuzz import inputs, targets
 
-EXAMPLES = {"decode_qa": 20, "config": 20}
+EXAMPLES = {"decode_qa": 60, "config": 60}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -22,7 +22,7 @@ def _folder() -> Iterator[None]:
 
 @pytest.mark.parametrize("name", targets.TARGETS)
 def test_any_bytes(name: str) -> None:
-    assert inputs.run(targets.TARGETS[name], EXAMPLES.get(name, 60)) > 0
+    assert inputs.run(targets.TARGETS[name], EXAMPLES.get(name, 200)) > 0
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis import strategies as st
 
 CORPUS = Path(__file__).with_name("corpus")
+TOGETHER = 10  # inputs that hypothesis draws at once: one by one, drawing takes three times as long
 
 _BYTES = st.binary(max_size=60) | st.binary(min_size=40, max_size=240)
 _SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=12)
@@ -32,7 +34,7 @@ def run(target: Callable[[bytes], None], examples: int, number: int | None = Non
     had = 0
 
     @settings(
-        max_examples=examples,
+        max_examples=math.ceil(examples / TOGETHER),
         derandomize=number is None,
         database=None,
         deadline=None,
@@ -40,11 +42,12 @@ def run(target: Callable[[bytes], None], examples: int, number: int | None = Non
         phases=(Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
     )
-    @given(DATA)
-    def each(data: bytes) -> None:
+    @given(st.tuples(*[DATA] * TOGETHER))
+    def each(drawn: tuple[bytes, ...]) -> None:
         nonlocal had
-        had += 1
-        target(data)
+        for data in drawn:
+            had += 1
+            target(data)
 
     (each if number is None else seed(number)(each))()
     return had
