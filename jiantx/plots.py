@@ -140,9 +140,10 @@ def plot_points(
 ) -> None:
     """Draw series of points with their errors. x, y: what the axes show, with units. lines: thin ones, such as fits."""
 
-    from matplotlib.ticker import EngFormatter, LogLocator
-
     def draw(axes: "Axes") -> None:
+        from matplotlib.patheffects import withStroke
+        from matplotlib.ticker import EngFormatter, LogLocator
+
         for number, (name, found) in enumerate(series.items()):
             errors = [point.error or 0.0 for point in found]
             how: dict[str, Any] = {"color": _COLOURS[number % len(_COLOURS)], "marker": "osD^vPX"[number % 7]}
@@ -150,7 +151,8 @@ def plot_points(
             how |= {"yerr": errors if any(errors) else None, "markersize": 6}
             axes.errorbar([point.x for point in found], [point.y for point in found], label=name, **how)
             for point in found:
-                axes.annotate(point.label, (point.x, point.y), (5, 4), textcoords="offset points", fontsize=9)
+                named = axes.annotate(point.label, (point.x, point.y), (5, 4), textcoords="offset points", fontsize=9)
+                named.set_path_effects([withStroke(linewidth=3, foreground=_PAPER)])  # readable across a line
         for number, (name, line) in enumerate((lines or {}).items()):
             axes.plot(*line, color="0.35", linewidth=1, linestyle=("--", ":", "-.")[number % 3], label=name)
         if any(point.y - (point.error or 0) < 0 for found in series.values() for point in found):

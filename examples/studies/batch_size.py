@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -108,6 +109,8 @@ def show(options: BatchOptions, results: Results) -> None:
     curves = {(size, rule): [results[size, rule, seed]["curve"] for seed in seeds] for size, rule, _ in results}
     settings = [at for at in curves if at[0] != options.base or at[1] == "fixed"]  # at the base all rules agree
     every = [score for found in curves.values() for curve in found for _, score in curve]
+    if not every:
+        sys.exit("The loss of every run became infinite: there is nothing to compare.")
     goal = options.score or 0.1 * min(every) + 0.9 * max(every)
     header = ["batch size", "rule", "rate", f"examples to a score of {goal:.1f}"]
     rows = {at: [*map(str, at), f"{results[*at, 1]['rate']:.1e}", needed(goal, curves[at])] for at in settings}

@@ -24,7 +24,7 @@ from typing import ClassVar
 
 import numpy as np
 from measure import fertility, step_bytes
-from study import Interval, Training, check_rows, made, option, plus_minus, publish, run, told
+from study import Interval, Training, made, option, plus_minus, publish, run, told
 
 import jiantx as jx
 
@@ -36,7 +36,6 @@ class Options(Training):
     encoders: list[str] = option("sizes, Hub ids or folders", ["160x4", "160x4-en", "80x2", "80x2-en"])
     pretraining_steps: int = option("of sizes", 300)
     row: str = option("what to train on before the targets: tasks joined by +", "none")
-    targets: list[str] = option("what is trained and scored", ["udpos", "panx", "tatoeba"])
     in_the_world: ClassVar[list[int]] = [100, 100]
 
 
@@ -60,7 +59,7 @@ class Measured:
 
 
 def main(options: Options) -> None:
-    check_rows([options.row], options.absent())
+    options.check([options.row])
     show(options, {Path(w).name: measured(made(w, options.pretraining_steps), options) for w in options.encoders})
 
 

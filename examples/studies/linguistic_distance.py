@@ -19,7 +19,7 @@ from typing import ClassVar
 import numpy as np
 from distances import TABLE, distances
 from scipy.stats import rankdata
-from study import Training, check_rows, option, plus_minus, publish, run, told
+from study import Training, option, plus_minus, publish, run, told
 
 import jiantx as jx
 
@@ -30,13 +30,12 @@ Correlations = list[tuple[float, float, float]]  # Pearson's r and Spearman's rh
 class Options(Training):
     encoder: str | None = option("Hub id or folder (default: the artificial world's own, made on first use)")
     rows: list[str] = option("tasks before the target; a+b is both jointly", ["mnli"])
-    targets: list[str] = option("what is trained and scored", ["xnli", "panx", "tatoeba"])
     distances: str | None = option("a table as distances.csv here, or world, or lang2vec (default: what fits the data)")
-    in_the_world: ClassVar[list[int]] = [400, 100]
+    in_the_world: ClassVar[list[int]] = [300, 60]
 
 
 def main(options: Options) -> None:
-    check_rows(options.rows, options.absent())
+    options.check(options.rows)
     recipe = options.recipe(options.encoder or str(jx.default_encoder()))
     report = recipe.run(options.rows, options.targets, seeds=options.seeds)
     failed, numbers = jx.failed_runs(report), range(1, options.seeds + 1)
@@ -102,7 +101,6 @@ def show(
         x=f"{kind} distance from English (0 to 1)",
         y="gain in points\n(95 % interval)",
         joined=False,
-        lines={"no gain": ([min(scales[kind]), max(scales[kind])], [0.0, 0.0])},
     )
     publish(
         "Gains of English intermediate tasks, and distance from English",

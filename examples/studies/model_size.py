@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
-from study import Interval, Training, check_rows, counted, failures, made, option, plus_minus, publish, run
+from study import Interval, Training, counted, failures, made, option, plus_minus, publish, run
 
 import jiantx as jx
 
@@ -37,7 +37,7 @@ class Options(Training):
 
 
 def main(options: Options) -> None:
-    check_rows([options.intermediate], options.absent())
+    options.check([options.intermediate])
     reports, sizes = {}, {}
     for word in options.encoders:
         name, encoder = Path(word).name, made(word, options.pretraining_steps)

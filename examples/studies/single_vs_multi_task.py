@@ -22,28 +22,30 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from study import Training, check_rows, counted, failures, made, option, plus_minus, publish, run
+from study import USUAL, Training, counted, failures, made, option, plus_minus, publish, run, trains
 
 import jiantx as jx
 
-FEW = ["xnli", "udpos", "tatoeba"]
+FEW = ["mnli", "qqp", "ccg"]
 
 
 @dataclass(kw_only=True)
 class Options(Training):
     encoders: list[str] = option("sizes, Hub ids or folders", ["32x2", "80x2", "112x3"])
     pretraining_steps: int = option("of sizes", 300)
-    single: list[str] = option(f"the paper's: {' '.join(jx.XSTILTS_INTERMEDIATE)}", ["mnli", "qqp", "ccg"])
+    single: list[str] = option(f"default: the paper's nine, where there are rows; in the world {' '.join(FEW)}", [])
     multi: str | None = option("row: tasks joined by +; all: the paper's nine (default: those of --single)")
-    targets: list[str] = option(
-        f"default: XTREME-R's, where there are rows; in the artificial world {' '.join(FEW)}", []
-    )
+    targets: list[str] = option(f"default: XTREME-R's, where there are rows; in the world {' '.join(USUAL)}", [])
+
+    def usual(self) -> Sequence[str]:
+        return jx.XTREME_R if self.data_root else USUAL
 
 
 def main(options: Options) -> None:
-    absent = choose_targets(options)
+    nine = [name for name in jx.XSTILTS_INTERMEDIATE if trains(jx.row_tasks(name))] if options.data_root else FEW
+    options.single = options.single or nine or list(jx.XSTILTS_INTERMEDIATE)
     multi = options.multi or "+".join(options.single)
-    check_rows([*options.single, multi], options.absent())
+    options.check([*options.single, multi])
     reports, sizes, table = {}, {}, []
     best: dict[str, list[float]] = {}  # encoder -> joint training less the best single task, seed by seed
     mean: dict[str, list[float]] = {}  # less the mean of the singles
@@ -75,23 +77,12 @@ def main(options: Options) -> None:
         "One intermediate task or several at once",
         options,
         jx.markdown_table(["encoder", "parameters", "none", *options.single, "joint", *differences], table),
-        f"Main scores ({options.split}), means over {targets}; differences ± 95 % intervals.{absent}",
+        f"Main scores ({options.split}), means over {targets}; differences ± 95 % intervals.",
         options.output / "single_vs_multi_task.png",
         f"Joint training is on {multi}. {said(differences, failures(reports.values()), options.seeds)}",
         "## By target",
         report.compare(report.where(intermediate="none"), tasks=options.targets).to_markdown(),
     )
-
-
-def choose_targets(options: Options) -> str:
-    """XTREME-R's, where none are named and other data are given; a sentence names those that are not there."""
-    if options.targets or not options.data_root:
-        options.targets = options.targets or FEW
-        return ""
-    options.targets = list(jx.XTREME_R)
-    absent = options.absent()
-    options.targets = [name for name in options.targets if name not in absent] or options.targets
-    return f" No rows here: {', '.join(absent)}." if absent else ""
 
 
 def less_best(joint: Sequence[float], singles: Sequence[Sequence[float]]) -> list[float]:

@@ -18,6 +18,7 @@ from transformers.utils import logging
 import jiantx as jx
 
 Interval = tuple[float, float]  # a mean, and half of its 95 % interval
+USUAL = ("udpos", "panx", "tatoeba")  # targets that small encoders learn in a few steps
 
 
 def option(says: str, default: Any = None) -> Any:
@@ -33,13 +34,14 @@ class Options:
     data_root: str | None = option("folder, or hub for the Hugging Face Hub (default: the artificial world)")
     seeds: int = option("how often everything is run, at least twice for an interval", 3)
     output: Path = option("where results go, and where a study that was stopped goes on", Path("runs"))
+    absent: list[str] = field(default_factory=list, init=False)  # usual targets that have no rows here
 
 
 @dataclass(kw_only=True)
 class Training(Options):
     """Of a study that fine-tunes encoders on targets, after intermediate tasks or without."""
 
-    targets: list[str] = option("what is trained and scored", ["xnli", "udpos", "tatoeba"])
+    targets: list[str] = option(f"trained and scored (default: of {' '.join(USUAL)} those that have rows)", [])
     split: Literal["validation", "test"] = option("what is scored", "validation")
     steps: list[int] | None = option(
         "of intermediate and of target training (default: few in the artificial world; else -1: three epochs)"
@@ -47,7 +49,7 @@ class Training(Options):
     batch_size: int = option("examples a step", 32)
     learning_rate: float | None = option("default: 1e-5 (1024 / hidden size)^2, at most 1e-3")
     bf16: bool = option("train in mixed precision, on a GPU", False)
-    in_the_world: ClassVar[list[int]] = [200, 60]  # steps, if no other data are given
+    in_the_world: ClassVar[list[int]] = [150, 40]  # steps, if no other data are given: the demo preset's
 
     def __post_init__(self) -> None:
         self.steps = self.steps or ([-1, -1] if self.data_root else self.in_the_world)
@@ -65,23 +67,31 @@ class Training(Options):
         stages: dict[str, Any] = {kind: {**both, "max_steps": steps} for kind, steps in kinds}
         return jx.Recipe(encoder=encoder, output=self.output, splits=(self.split,), **stages)
 
-    def absent(self) -> list[str]:
-        """The targets that cannot be trained or scored here."""
-        tasks = [jx.get_task(name) for name in self.targets]
-        return [t.name for t in tasks if not (t.languages(self.split) and _trains(t.training_tasks()))]
+    def usual(self) -> Sequence[str]:
+        """The targets, if none are given."""
+        return USUAL
+
+    def check(self, rows: Iterable[str]) -> None:
+        """Stop now, not in an hour, where the data root lacks rows; of the usual targets, leave those out."""
+        given, tasks = self.targets, [jx.get_task(name) for name in self.targets or self.usual()]
+        here = [t.name for t in tasks if t.is_labelled(self.split) and trains(t.training_tasks())]
+        self.absent = [task.name for task in tasks if task.name not in here]
+        self.targets = here
+        check_rows(rows, self.absent if given or not here else ())
 
 
 def check_rows(rows: Iterable[str], absent: Iterable[str] = ()) -> None:
-    """Stop now, not in an hour, where the data root lacks rows to train on; absent: the targets that it lacks."""
+    """End the study where the data root lacks rows to train on; absent: the targets that it lacks."""
     try:
-        lacks = [*(row for row in rows if not _trains(jx.row_tasks(row))), *absent]
+        lacks = [*(row for row in rows if not trains(jx.row_tasks(row))), *absent]
     except (LookupError, ValueError) as error:
         sys.exit(f"error: {error.args[0]}")
     if lacks:
         sys.exit(f"{jx.data_root() or 'The Hugging Face Hub'} lacks rows of {', '.join(lacks)}.")
 
 
-def _trains(tasks: Iterable[jx.Task]) -> bool:
+def trains(tasks: Iterable[jx.Task]) -> bool:
+    """Whether there are rows to train them on."""
     return all(set(task.train_languages) <= set(task.languages("train")) for task in tasks)
 
 
@@ -125,7 +135,9 @@ def made(word: str, steps: int) -> str:
 def plus_minus(found: Interval, sign: str = "") -> str:
     """A number and half of its interval."""
     mean, half = found
-    return f"{mean:{sign}.1f}" + ("" if math.isnan(half) else f" ± {half:.1f}")
+    if math.isnan(mean):
+        return "–"
+    return f"{mean:{sign if round(mean, 1) else ''}z.1f}" + ("" if math.isnan(half) else f" ± {half:.1f}")
 
 
 def told(found: Mapping[str, Interval]) -> tuple[list[str], list[str], list[str]]:
@@ -155,7 +167,8 @@ def failures(reports: Iterable[jx.Report]) -> str:
 def publish(title: str, options: Options, *parts: str | Path) -> None:
     """Put the command and what came of it on a page in the output, and print it."""
     page = jx.Page(title)
-    page.add(f"`{' '.join(['python', *sys.argv])}`", *parts)
+    without = [f"Without {', '.join(options.absent)}: no rows here."] if options.absent else []
+    page.add(f"`{' '.join(['python', *sys.argv])}`", *parts, *without)
     page.write(options.output)
     print(f"\n{page.to_markdown()}\nWritten to {options.output}: {', '.join(written(options.output, parts))}")
 
