@@ -34,7 +34,7 @@ check: $(READY)
 docs: $(READY)
 	$(BIN)/python docs/make_tasks.py
 
-# each prints its tables and writes bench/results/; faiss for mining is fetched apart, see bench/mining.py
+# each prints its tables, and all but parity write bench/results/; faiss for mining is fetched apart, see bench/mining.py
 bench: $(READY)
 	for name in parity train mlm features decoding layers evaluate attention breakdown; do $(BIN)/python bench/$$name.py || exit 1; done
 
