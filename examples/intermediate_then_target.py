@@ -135,8 +135,8 @@ def show(report: jx.Report, targets: Sequence[jx.Task], stages: jx.Stages, optio
     scores = jx.without_failed(report, targets).where(task=names)
     for split in options.split:
         tables(page, scores.where(split=split), names, split, output)
-    both = {"validation", "test"} == set(options.split) and scores.where(intermediate="none").mean(by="task")
-    if both and (chosen := jx.best_rows(report, targets)):
+    compared = {"validation", "test"} == set(options.split) and len(scores.where(intermediate="none"))
+    if compared and (chosen := jx.best_rows(report, targets)):
         page.add("## The best intermediate task for each target", best_table(scores, chosen))
     cut = {
         (r.task, r.split, r.language): f"{r.value:.0f} of {r.examples} inputs"

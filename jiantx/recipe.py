@@ -310,7 +310,7 @@ class Recipe:
             tasks=tasks,
             sampling=joint_sampling(tasks, most),
             eval_tasks=[_some(task, self.eval_examples, seed, task.train_languages) for task in evaluated],
-            callbacks=[EarlyStoppingCallback(self.patience)] if self.patience and args.load_best_model_at_end else None,
+            callbacks=[EarlyStoppingCallback(self.patience)] if self.patience and args.eval_strategy != "no" else None,
         )
         if not args.disable_tqdm:
             trainer.remove_callback(ProgressCallback)
