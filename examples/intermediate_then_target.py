@@ -17,13 +17,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
 from accelerate import PartialState
+from filelock import FileLock
 from transformers import HfArgumentParser, TrainingArguments
 from transformers.utils import logging
 
@@ -82,7 +86,7 @@ def main() -> None:
     options.encoder = options.encoder or str(jx.default_encoder())
     recipe = recipe_of(options, given)
     targets = choose_targets(options, recipe)
-    check_rows(options.intermediate)
+    options.intermediate = choose_rows(options)
     plan = recipe.plan(options.intermediate, targets, seeds=options.seeds)
     own = {place: stage for place, stage in plan.items() if place.row in options.own_rows}
     stages = recipe.stages(own)
@@ -93,7 +97,9 @@ def main() -> None:
         return
     stages.run()
     if ranks.is_main_process:
-        show(recipe.report(plan), targets, recipe.stages(plan), options)
+        options.output.mkdir(parents=True, exist_ok=True)
+        with FileLock(options.output / "report.lock"):  # whoever writes last has read all that is done
+            show(recipe.report(plan), targets, recipe.stages(plan), options)
     ranks.wait_for_everyone()
     ranks.destroy_process_group()
 
@@ -138,13 +144,13 @@ def show(report: jx.Report, targets: Sequence[jx.Task], stages: jx.Stages, optio
     compared = {"validation", "test"} == set(options.split) and len(scores.where(intermediate="none"))
     if compared and (chosen := jx.best_rows(report, targets)):
         page.add("## The best intermediate task for each target", best_table(scores, chosen))
-    cut = {
-        (r.task, r.split, r.language): f"{r.value:.0f} of {r.examples} inputs"
-        for r in scores
-        if r.metric == "truncated"
-    }
-    if cut:
-        page.add("## Text that was cut off", "\n".join(f"- {' '.join(of)}: {inputs}" for of, inputs in cut.items()))
+    changed = {(r.task, r.split, r.language, r.metric): (r.value, r.examples) for r in report if r.metric in CHANGED}
+    if changed:
+        lines = [
+            f"- {task} {split} {code}: {CHANGED[what].format(f'{count:.0f} of {rows}')}"
+            for (task, split, code, what), (count, rows) in sorted(changed.items())
+        ]
+        page.add("## Rows that were changed", "\n".join(lines))
     if failed:
         which = [f"- {words}, seed {seed}: {', '.join(trained)}" for (words, seed), trained in failed.items()]
         page.add("## Runs that failed", FAILED, "\n".join(which))
@@ -153,6 +159,11 @@ def show(report: jx.Report, targets: Sequence[jx.Task], stages: jx.Stages, optio
     print(f"\nWritten to {output}: report.json, timings.json, {', '.join(names)}")
 
 
+CHANGED = {  # metrics that count
+    "truncated": "text cut off in {} inputs",
+    "realigned": "answers moved to the nearest exact occurrence in {} rows",
+    "unheld": "answers longer than a window in {} rows, which train as if there were none",
+}
 FAILED = """Trained, but in development not above guessing the commonest label (95 %, one-sided); left out of the tables
 where another seed of the row did not fail, and with it its seed from the means that it is a part of."""
 
@@ -183,6 +194,8 @@ def tables(page: jx.Page, scores: jx.Report, targets: Sequence[str], split: str,
             print(f"No picture {name}: {error}")
     page.add(*drawn[:1], f"## {captions[1]}", by_language.to_markdown(), *drawn[1:])
     page.add("## XTREME", leaderboard.to_markdown(), said(by_target))
+    plain = jx.Report(replace(r, tags={name: r.tags[name] for name in ("intermediate", "seed")}) for r in scores)
+    page.add(f"## Every target and language ({split})", plain.to_markdown())
     print(f"\n{said(by_target)}")
 
 
@@ -205,15 +218,28 @@ def said(comparison: Any) -> str:
 def best_table(scores: jx.Report, chosen: Mapping[str, str]) -> str:
     """Chosen in development, scored on test where there is one: as the paper chose what it submitted to XTREME."""
     lines = ["| target | chosen in development | none | chosen | difference |", "| --- | --- | ---: | ---: | ---: |"]
-    found = []
+    found: list[dict[int, tuple[float, float]]] = []  # of a target: seed -> none, chosen
     for name, words in chosen.items():
         own = scores.where(task=name)
         tested = own.where(split="test") if "test" in {record.split for record in own} else own
-        pair = [tested.where(intermediate=row).mean() for row in ("none", words)]
-        found.append(pair)
-        lines.append(f"| {name} | {words} | {pair[0]:.1f} | {pair[1]:.1f} | {pair[1] - pair[0]:+.1f} |")
-    none, best = (sum(column) / len(found) for column in zip(*found, strict=True))
-    return "\n".join([*lines, f"| **average** | | {none:.1f} | {best:.1f} | {best - none:+.1f} |"])
+        none, best = (tested.where(intermediate=row).mean(by="seed") for row in ("none", words))
+        found.append({seed: (none[seed], best[seed]) for seed in none.keys() & best.keys()})
+        lines.append(f"| {name} | {words} | {paired(found[-1])} |")
+    seeds = set.intersection(*map(set, found))
+    means = {seed: (fmean(own[seed][0] for own in found), fmean(own[seed][1] for own in found)) for seed in seeds}
+    return "\n".join([*lines, f"| **average** | | {paired(means)} |", "", PAIRED])
+
+
+PAIRED = "Means over the seeds that both have; difference by seed, ± its 95 % interval."
+
+
+def paired(by_seed: Mapping[int, tuple[float, float]]) -> str:
+    """Cells: none, chosen, and their difference with its interval; empty where they share no seed."""
+    if not by_seed:
+        return "– | – | –"
+    none, best = (fmean(side) for side in zip(*by_seed.values(), strict=True))
+    mean, half = jx.interval([b - a for a, b in by_seed.values()])
+    return f"{none:.1f} | {best:.1f} | {mean:+.1f}" + ("" if math.isnan(half) else f" ± {half:.1f}")
 
 
 # --- the arguments ---------------------------------------------------------------------------------------------------
@@ -231,7 +257,8 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, dict[str,
     parser.add_argument("--intermediate", nargs="+", metavar="TASK[+TASK…]", help=known)
     parser.add_argument("--targets", nargs="+", metavar="TASK", help="default: XTREME's, where the data root has them")
     parser.add_argument("--languages", nargs="+", metavar="CODE", help="what to score (default: all that are there)")
-    parser.add_argument("--split", nargs="+", choices=("validation", "test"), default=["validation"], help="scored")
+    splits = "scored (default: validation; presets paper and xtreme: both, which chooses the best rows)"
+    parser.add_argument("--split", nargs="+", choices=("validation", "test"), help=splits)
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="how often everything is run (default: 1)")
     parser.add_argument("--max-train-examples", type=int, metavar="N", help="at most so many random rows of each task")
     few = "train targets in these languages: instead of English or, with --shots N, after it, on N rows of each"
@@ -239,11 +266,16 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, dict[str,
     parser.add_argument("--shots", type=int, metavar="N")
     how = "what of the encoder a target trains: all, a LoRA, or nothing, which probes it (default: full)"
     parser.add_argument("--adapt", choices=("full", "lora", "frozen"), default="full", help=how)
+    parser.add_argument("--freeze-encoder", dest="adapt", action="store_const", const="frozen", help="--adapt frozen")
     parser.add_argument("--plan", action="store_true", help="say what would be run and what it costs, and stop")
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="run the I-th of N parts of the rows")
     output = Path("runs/intermediate_then_target")
     parser.add_argument("--output", type=Path, default=output, metavar="DIR", help=f"default: {output}")
     options, rest = parser.parse_known_args(arguments)
+    for name in ("languages", "target_train_languages"):  # with blanks or commas between
+        setattr(options, name, [code for word in getattr(options, name) or () for code in word.split(",") if code])
+    options.split = options.split or ["validation", "test"][: 1 + (options.preset in ("paper", "xtreme"))]
+    options.rows_given = options.intermediate is not None
     rows = options.intermediate or ROWS.get(options.preset, ["mnli"])
     options.intermediate = list(dict.fromkeys(["none", *rows]))
     try:
@@ -316,13 +348,23 @@ def choose_targets(options: argparse.Namespace, recipe: jx.Recipe) -> list[jx.Ta
     return found
 
 
-def check_rows(rows: Sequence[str]) -> None:
-    """DataError now, where training rows are not there."""
-    needed = {
-        (task.name, code): task for words in rows for task in jx.row_tasks(words) for code in task.train_languages
-    }
-    for (_, code), task in needed.items():
-        task.rows("train", code)
+def choose_rows(options: argparse.Namespace) -> list[str]:
+    """The rows that were asked for, or those of the preset that can be trained here; the others are named."""
+    found: list[str] = []
+    lacking: dict[str, list[str]] = {}
+    for words in options.intermediate:
+        try:
+            for task in jx.row_tasks(words):
+                for code in task.train_languages:
+                    task.rows("train", code)
+            found.append(words)
+        except jx.DataError as error:
+            if options.rows_given:
+                raise
+            lacking.setdefault(str(error), []).append(words)
+    for reason, rows in lacking.items():
+        print(f"Left out: {', '.join(rows)}. {reason}")
+    return found
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 VERSION = 4  # of the code that makes features; a new number makes new caches
+CHANGED = ("truncated", "realigned", "unheld")  # columns that count what was changed to make features
 _BATCH = 1000  # examples encoded together
 # What a task has that its features do not depend on.
 _APART = set("name source metrics main_metrics head max_length train_on train_languages language_exponent".split())
@@ -56,7 +57,7 @@ class Features:
 
     def notes(self) -> list[str]:
         """What was changed to make the features, one sentence each; none where nothing was."""
-        cut, moved, unheld = map(self.count, ("truncated", "realigned", "unheld"))
+        cut, moved, unheld = map(self.count, CHANGED)
         found = []
         if cut:
             found.append(f"{cut:,} of {len(self.table):,} inputs had text cut off (max_length {self.max_length}).")

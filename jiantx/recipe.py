@@ -21,6 +21,7 @@ from transformers import AutoConfig, EarlyStoppingCallback, ProgressCallback, Tr
 import jiantx
 from jiantx.cache import source_text
 from jiantx.evaluation import evaluate
+from jiantx.features import CHANGED
 from jiantx.metrics import metric_name
 from jiantx.model import MultitaskModel
 from jiantx.report import MAIN, Report, Score
@@ -160,12 +161,13 @@ class Recipe:
         return Stages(Path(self.output), plan.values())
 
     def report(self, plan: Mapping[Place, Stage]) -> Report:
-        """The scores of the places that are done; tags: intermediate, seed, encoder, version."""
+        """The scores of the places that are done, and what was changed in training rows; tags: intermediate, seed,
+        encoder, version."""
         stages, found = self.stages(plan), Report()
         own = {"encoder": self._fingerprint, "version": jiantx.__version__}  # never averaged with another's
         for place, stage in plan.items():
-            if stages.done(stage):
-                scores = Report.from_json(stages.folder_of(stage) / "report.json")
+            for part in filter(stages.done, (*stage.after, stage)):
+                scores = Report.from_json(stages.folder_of(part) / "report.json")
                 found += scores.with_tags(intermediate=place.row, seed=place.seed, **own)
         return found
 
@@ -187,9 +189,10 @@ class Recipe:
         def run(folder: Path, before: Sequence[Path]) -> None:
             set_seed(seed)
             model = MultitaskModel.from_pretrained(self.encoder, tasks)
-            self._train(model, tasks, folder, self.intermediate, seed, None)
+            changed = self._train(model, tasks, folder, self.intermediate, seed, None)
             if PartialState().is_main_process:
                 model.save_encoder(folder / "encoder")
+                changed.to_json(folder / "report.json")
 
         facts = self._facts(seed) | {"trained": _named(tasks), "arguments": dict(self.intermediate)}
         return Stage(f"{words}, seed {seed}", facts, run)
@@ -222,10 +225,11 @@ class Recipe:
             start = before[0] / "encoder" if before else self.encoder
             known = {task.name: task for task in (*(task for task, _ in group.course), *group.targets)}
             model = MultitaskModel.from_pretrained(start, list(known.values()), heads="new")
+            report = Report()
             for number, (task, most) in enumerate(group.course):
                 place = folder / f"{number}-{task.name}"
-                model = self._fine_tune(model, task, place, group.arguments[number], seed, most)
-            report = Report()
+                model, changed = self._fine_tune(model, task, place, group.arguments[number], seed, most)
+                report += changed.with_tags(course=number) if len(group.course) > 1 else changed
             for target in group.targets:
                 for split, languages in group.scored[target.name].items():
                     report += evaluate(model, [target], split=split, languages=languages)
@@ -277,18 +281,16 @@ class Recipe:
 
     def _fine_tune(
         self, model: MultitaskModel, task: Task, folder: Path, arguments: Mapping[str, Any], seed: int, most: int | None
-    ) -> MultitaskModel:
+    ) -> tuple[MultitaskModel, Report]:
         """Train a target's head, and as much of the encoder as `adapt` says."""
         if self.adapt == "lora":
             from peft import get_peft_model
 
             adapted: Any = get_peft_model(model, model.lora_config())  # type: ignore[arg-type]
-            self._train(adapted, [task], folder, arguments, seed, most)
-            merged: MultitaskModel = adapted.merge_and_unload()
-            return merged
+            changed = self._train(adapted, [task], folder, arguments, seed, most)
+            return adapted.merge_and_unload(), changed
         model.encoder.requires_grad_(self.adapt == "full")
-        self._train(model, [task], folder, arguments, seed, most)
-        return model
+        return model, self._train(model, [task], folder, arguments, seed, most)
 
     def _train(
         self,
@@ -298,8 +300,11 @@ class Recipe:
         arguments: Mapping[str, Any],
         seed: int,
         most: int | None,
-    ) -> None:
-        """Train on tasks in their training languages; a run that was stopped goes on from its last checkpoint."""
+    ) -> Report:
+        """Train on tasks in their training languages; a run that was stopped goes on from its last checkpoint.
+
+        Returns how many training rows were cut, moved or not held, as scores of the train split.
+        """
         evaluated = self.evaluated(tasks)
         never = {} if evaluated else {"eval_strategy": "no", "load_best_model_at_end": False}
         args = TrainingArguments(output_dir=str(folder), seed=seed, **{**QUIET, **arguments, **never})
@@ -316,11 +321,17 @@ class Recipe:
             trainer.remove_callback(ProgressCallback)
             trainer.add_callback(_Bar)
         trainer.train(resume_from_checkpoint=args.save_strategy != "no")
+        return Report(
+            Score(name, "train", code, what, float(count), len(found.rows))
+            for (name, code), found in trainer.features.items()
+            for what in CHANGED
+            if (count := found.count(what))
+        )
 
     def _development(
         self, model: MultitaskModel, course: Sequence[tuple[Task, int | None]], seed: int, scored: Report
     ) -> Iterator[Score]:
-        """The main score on English development rows and, where it is an accuracy, what guessing the commonest has."""
+        """The main score on English development rows, and that of guessing the commonest: 0 if it is no accuracy."""
         some = self.development_rows(course[-1][0], seed)
         if some is None:
             return
@@ -332,9 +343,11 @@ class Recipe:
             return
         record = replace(record, task=course_name([task for task, _ in course]))
         yield replace(record, metric=DEVELOPMENT)
+        chance = 0.0  # of tags and answers
         if [metric.__name__ for metric in task.metrics] == ["accuracy"]:
             gold = Counter(task.reference(example) for example in task.examples("validation", "en"))
-            yield replace(record, metric=CHANCE, value=100 * max(gold.values()) / gold.total())
+            chance = 100 * max(gold.values()) / gold.total()
+        yield replace(record, metric=CHANCE, value=chance)
 
 
 def _english(report: Report, task: Task) -> list[Score]:

@@ -253,6 +253,11 @@ class Trainer(transformers.Trainer):
             logger.warning(f"A fresh start, in a folder that has another run's checkpoints, such as {path.name}.")
         return wanted or None
 
+    @property
+    def features(self) -> Mapping[tuple[str, str], Features]:
+        """What is trained on, by task and language; nothing before training."""
+        return self._features
+
     def _ended(self, path: str) -> TrainOutput | None:
         """The result of a run that had come to its end, or had been stopped: transformers would train on."""
         state = TrainerState.load_from_json(str(Path(path) / TRAINER_STATE_NAME))
@@ -299,12 +304,16 @@ class Trainer(transformers.Trainer):
         step = int(min(steps[steps >= 0], default=-1))
         if step < 0 or self._sampler is None:
             return
-        rows: dict[str, set[int]] = {}
+        rows: dict[str, set[str]] = {}
         for micro in range(self.args.gradient_accumulation_steps):
             for rank in range(self.args.world_size):
                 for draw in self._sampler.draws(step, micro, rank):
-                    rows.setdefault(f"task {draw.task!r}, language {draw.language!r}", set()).update(draw.rows.tolist())
-        said = "; ".join(f"{pair}, training features {sorted(found)}" for pair, found in rows.items())
+                    found = self._features[draw.task, draw.language]
+                    numbers = found.table.select_columns(["example"])[draw.rows]["example"]
+                    ids = found.rows["id"] if "id" in found.rows.column_names else range(len(found.rows))
+                    pair = f"task {draw.task!r}, language {draw.language!r}"
+                    rows.setdefault(pair, set()).update(str(ids[number]) for number in numbers)
+        said = "; ".join(f"{pair}, training rows {', '.join(sorted(own))}" for pair, own in rows.items())
         path, _ = newest(Path(self.args.output_dir))
         raise FloatingPointError(
             f"The loss of step {step} is not finite: {said}. Last whole checkpoint: {path or 'none'}. Lower the "

@@ -1,7 +1,7 @@
 """A small run, and what can happen to one: it is killed, its disk is slow or full, its files are cut short.
 
 Each run is a child of a process that has imported everything, so that a run costs its own second and no more. Used by
-tests/test_reliability.py, a few times, and by tests/soak.py, some hundred times.
+tests/test_reliability.py, a few times, and with SOAK=1 some hundred times.
 """
 
 from __future__ import annotations

@@ -4,7 +4,10 @@ import json
 import os
 import re
 import runpy
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -93,6 +96,70 @@ def test_shards_make_the_table_of_one(world, monkeypatch, tmp_path, capsys):
         assert ("not done yet" in page) == ("No table: the row `none`" in page) == (part == "2/2")
     for name in ("report.json", "validation-targets.png"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_processes_at_once_one_of_them_killed_make_the_table_of_one(world, tmp_path):
+    rows = [
+        "--intermediate",
+        "mnli",
+        "qqp",
+        "--targets",
+        "pawsx",
+        "tatoeba",
+        "--languages",
+        "en",
+        "de",
+        "--max_steps",
+        "2",
+    ]
+    common = ["--data-root", jx.default_root(), "--encoder", jx.default_encoder(), *rows]
+
+    def start(folder, *more):
+        command = [sys.executable, RECIPE, *common, "--output", tmp_path / folder, *more]
+        return subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    first, second = (start("two", "--shard", part) for part in ("1/2", "2/2"))
+    while first.poll() is None and not list((tmp_path / "two").glob("stages/*/stage.json")):
+        time.sleep(0.01)
+    first.kill()
+    assert second.wait(300) == 0 and start("one").wait(300) == 0 and first.wait(300) == -signal.SIGKILL
+    assert all(process.wait(300) == 0 for process in [start("two", "--shard", part) for part in ("1/2", "2/2")])
+    pages = [(tmp_path / folder / "report.md").read_text() for folder in ("one", "two")]
+    assert "not done yet" not in pages[0] + pages[1]
+    for name in ("report.json", "validation-targets.png"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_best_rows_are_compared_seed_by_seed():
+    def score(row, seed, value):
+        return jx.Score("xnli", "test", "de", "main_score", value, 10, {"intermediate": row, "seed": seed})
+
+    found = [score("none", seed, value) for seed, value in ((1, 70.0), (2, 72.0), (3, 50.0))]
+    report = jx.Report([*found, score("mnli", 1, 71.0), score("mnli", 2, 73.5)])
+    table = runpy.run_path(RECIPE, run_name="recipe")["best_table"](report, {"xnli": "mnli"})
+    assert "| xnli | mnli | 71.0 | 72.2 | +1.2 ± 3.2 |" in table, "of the seeds that both have"
+    assert "| **average** | | 71.0 | 72.2 | +1.2 ± 3.2 |" in table
+
+
+def test_rows_of_a_preset_that_lack_data_are_left_out_and_named(world, capsys):
+    names = runpy.run_path(RECIPE, run_name="recipe")
+    jx.data_root(jx.default_root())
+    options, _ = names["parse"](["--preset", "paper"])
+    found = names["choose_rows"](options)
+    assert set(options.intermediate) - set(found) == {"mnli[de,ru,sw]", "mnli[en,de,ru,sw]"}
+    assert "Left out: mnli[de,ru,sw], mnli[en,de,ru,sw]. Task mnli" in capsys.readouterr().out
+    options, _ = names["parse"](["--intermediate", "mnli[sw]"])
+    with pytest.raises(jx.DataError, match="'sw'"):
+        names["choose_rows"](options)
+
+
+def test_flags_as_they_are_written():
+    parse = runpy.run_path(RECIPE, run_name="recipe")["parse"]
+    options, _ = parse(["--target-train-languages", "de,sw", "ru", "--languages", "en,de", "--freeze-encoder"])
+    assert options.target_train_languages == ["de", "sw", "ru"] and options.languages == ["en", "de"]
+    assert options.adapt == "frozen" and options.split == ["validation"]
+    assert parse(["--preset", "paper"])[0].split == ["validation", "test"]
 
 
 @pytest.mark.slow

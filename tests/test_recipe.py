@@ -242,6 +242,18 @@ def test_splits_without_labels_are_not_scored(recipe: jx.Recipe, tiny: dict[str,
         dataclasses.replace(recipe, splits=("test",)).plan([], [mood])
 
 
+def test_changed_training_rows_are_counted(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
+    import dataclasses
+
+    tiny["brief"] = tiny["mood"].replace(name="brief", max_length=5)
+    mine = dataclasses.replace(recipe, max_length={"mood": 6})
+    report = mine.run(["brief"], [tiny["mood"]])
+    counts = {(r.task, r.tags["intermediate"]): (r.value, r.examples) for r in report.where(split="train")}
+    rows = len(tiny["mood"].rows("train"))
+    assert counts.keys() == {("brief", "brief"), ("mood", "none"), ("mood", "brief")}
+    assert all(0 < count <= rows == examples for count, examples in counts.values())
+
+
 def test_two_courses_may_end_alike(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
     """As xcopa, which is trained on siqa and copa, and copa."""
     tiny["first"] = tiny["mood"].replace(name="first", head="mood")

@@ -512,8 +512,8 @@ def test_a_loss_that_is_no_number_stops_the_run(model_of: ModelOf, tiny_tasks, t
     trainer = jx.Trainer(model_of([task]), args, tasks=[task], callbacks=[Poison(3)])
     with pytest.raises(FloatingPointError, match="loss of step 3 is not finite: task 'mood', language 'en'") as error:
         trainer.train()
-    rows = sorted(int(row) for row in trainer._sampler.draw(3).rows)
-    assert f"training features {rows}" in str(error.value)
+    rows = sorted(task.rows("train")[int(row)]["id"] for row in trainer._sampler.draw(3).rows)
+    assert f"training rows {', '.join(rows)}." in str(error.value)
     assert f"Last whole checkpoint: {tmp_path / 'checkpoint-2'}" in str(error.value)
     assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-2"]  # no broken model is saved as a good one
 
