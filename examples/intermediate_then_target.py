@@ -87,6 +87,7 @@ def main() -> None:
     recipe = recipe_of(options, given)
     targets = choose_targets(options, recipe)
     options.intermediate = choose_rows(options)
+    options.own_rows = jx.shard(options.intermediate, *map(int, options.shard.split("/")))
     plan = recipe.plan(options.intermediate, targets, seeds=options.seeds)
     own = {place: stage for place, stage in plan.items() if place.row in options.own_rows}
     stages = recipe.stages(own)
@@ -144,12 +145,15 @@ def show(report: jx.Report, targets: Sequence[jx.Task], stages: jx.Stages, optio
     compared = {"validation", "test"} == set(options.split) and len(scores.where(intermediate="none"))
     if compared and (chosen := jx.best_rows(report, targets)):
         page.add("## The best intermediate task for each target", best_table(scores, chosen))
-    changed = {(r.task, r.split, r.language, r.metric): (r.value, r.examples) for r in report if r.metric in CHANGED}
+    changed: dict[tuple[str, ...], list[tuple[int, int]]] = {}  # in all rows, seeds and trainings
+    for r in report.where(metric=list(CHANGED)):
+        changed.setdefault((r.task, r.split, r.language, r.metric), []).append((int(r.value), r.examples))
     if changed:
-        lines = [
-            f"- {task} {split} {code}: {CHANGED[what].format(f'{count:.0f} of {rows}')}"
-            for (task, split, code, what), (count, rows) in sorted(changed.items())
-        ]
+        lines = []
+        for (task, split, code, what), counts in sorted(changed.items()):
+            (least, _), (most, rows) = min(counts), max(counts)
+            count = f"{most}" if least == most else f"{least} to {most}"
+            lines.append(f"- {task} {split} {code}: {CHANGED[what].format(f'{count} of {rows}')}")
         page.add("## Rows that were changed", "\n".join(lines))
     if failed:
         which = [f"- {words}, seed {seed}: {', '.join(trained)}" for (words, seed), trained in failed.items()]
@@ -164,8 +168,9 @@ CHANGED = {  # metrics that count
     "realigned": "answers moved to the nearest exact occurrence in {} rows",
     "unheld": "answers longer than a window in {} rows, which train as if there were none",
 }
-FAILED = """Trained, but in development not above guessing the commonest label (95 %, one-sided); left out of the tables
-where another seed of the row did not fail, and with it its seed from the means that it is a part of."""
+FAILED = """Trained, but in development not above guessing the commonest label (95 %, one-sided; tags and answers: not
+above 0); left out of the tables where another seed of the row did not fail, and with it its seed from the means that it
+is a part of."""
 
 
 def tables(page: jx.Page, scores: jx.Report, targets: Sequence[str], split: str, output: Path) -> None:
@@ -230,7 +235,7 @@ def best_table(scores: jx.Report, chosen: Mapping[str, str]) -> str:
     return "\n".join([*lines, f"| **average** | | {paired(means)} |", "", PAIRED])
 
 
-PAIRED = "Means over the seeds that both have; difference by seed, ± its 95 % interval."
+PAIRED = "Over the seeds that both have (the average: in all targets); difference by seed, ± its 95 % interval."
 
 
 def paired(by_seed: Mapping[int, tuple[float, float]]) -> str:
@@ -275,12 +280,12 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, dict[str,
     for name in ("languages", "target_train_languages"):  # with blanks or commas between
         setattr(options, name, [code for word in getattr(options, name) or () for code in word.split(",") if code])
     options.split = options.split or ["validation", "test"][: 1 + (options.preset in ("paper", "xtreme"))]
-    options.rows_given = options.intermediate is not None
+    options.rows_given = options.intermediate is not None or options.preset is None
     rows = options.intermediate or ROWS.get(options.preset, ["mnli"])
     options.intermediate = list(dict.fromkeys(["none", *rows]))
     try:
         part, parts = map(int, options.shard.split("/"))
-        options.own_rows = jx.shard(options.intermediate, part, parts)
+        jx.shard(options.intermediate, part, parts)  # it may be wrong
     except ValueError as error:
         parser.error(f"--shard {options.shard}: {error}")
     if options.shots and not options.target_train_languages:

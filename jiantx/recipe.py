@@ -35,6 +35,7 @@ from jiantx.trainer import Trainer
 BASELINE = "none"
 _PAPER_ROWS = 500  # of English development, as in the paper's code
 _PAPER_CAP = 2**17
+_FORMAT = 2  # of what a stage leaves: a new number makes all stages run anew
 QUIET = {"report_to": "none", "save_strategy": "no", "logging_strategy": "no"}
 _ROW = re.compile(r"([a-z0-9_]+)(?:\[([\w\-, ]+)\])?")
 
@@ -168,7 +169,8 @@ class Recipe:
         for place, stage in plan.items():
             for part in filter(stages.done, (*stage.after, stage)):
                 scores = Report.from_json(stages.folder_of(part) / "report.json")
-                found += scores.with_tags(intermediate=place.row, seed=place.seed, **own)
+                before = {} if part is stage else {"stage": "intermediate"}
+                found += scores.with_tags(intermediate=place.row, seed=place.seed, **own, **before)
         return found
 
     def course(self, target: Task) -> list[tuple[Task, int | None]]:
@@ -273,6 +275,7 @@ class Recipe:
             "encoder": self._fingerprint,
             "data_root": str(data_root()),
             "version": jiantx.__version__,
+            "format": _FORMAT,
         }
 
     @cached_property
@@ -344,7 +347,7 @@ class Recipe:
         record = replace(record, task=course_name([task for task, _ in course]))
         yield replace(record, metric=DEVELOPMENT)
         chance = 0.0  # of tags and answers
-        if [metric.__name__ for metric in task.metrics] == ["accuracy"]:
+        if [metric_name(metric) for metric in task.metrics] == ["accuracy"]:
             gold = Counter(task.reference(example) for example in task.examples("validation", "en"))
             chance = 100 * max(gold.values()) / gold.total()
         yield replace(record, metric=CHANCE, value=chance)
@@ -421,7 +424,8 @@ def best_rows(report: Report, targets: Sequence[Task]) -> dict[str, str]:
     A target's development score is its mean over the languages of its validation split, where that is another set than
     the test split (its scores differ); else that of what it was trained on, in English, if that is another task.
     """
-    rows = list(dict.fromkeys(str(record.tags["intermediate"]) for record in report))
+    scored = report.where(metric=(MAIN, DEVELOPMENT))
+    rows = list(dict.fromkeys(str(record.tags["intermediate"]) for record in scored))
     by_split: dict[bool, dict[tuple[Any, ...], tuple[float, int]]] = {True: {}, False: {}}  # in development, or not
     for r in report.where(metric=MAIN):
         by_split[r.split == "validation"][r.task, *_run(r), r.language] = r.value, r.examples

@@ -246,12 +246,21 @@ def test_changed_training_rows_are_counted(recipe: jx.Recipe, tiny: dict[str, jx
     import dataclasses
 
     tiny["brief"] = tiny["mood"].replace(name="brief", max_length=5)
+    tiny["mood"] = tiny["mood"].replace(max_length=5)  # as an intermediate task; as a target it has 6
     mine = dataclasses.replace(recipe, max_length={"mood": 6})
-    report = mine.run(["brief"], [tiny["mood"]])
-    counts = {(r.task, r.tags["intermediate"]): (r.value, r.examples) for r in report.where(split="train")}
-    rows = len(tiny["mood"].rows("train"))
-    assert counts.keys() == {("brief", "brief"), ("mood", "none"), ("mood", "brief")}
-    assert all(0 < count <= rows == examples for count, examples in counts.values())
+    report = mine.run(["mood", "brief"], [tiny["mood"]])
+    found = {(r.task, r.tags["intermediate"], r.tags.get("stage")): r for r in report.where(split="train")}
+    assert found.keys() == {
+        ("mood", "mood", "intermediate"), ("brief", "brief", "intermediate"),
+        *(("mood", row, None) for row in ("none", "mood", "brief")),
+    }  # fmt: skip
+    assert all(0 < r.value <= r.examples == len(tiny["mood"].rows("train")) for r in found.values())
+    assert found["mood", "mood", "intermediate"].value > found["mood", "mood", None].value
+    part = jx.Report(r for r in report if r.tags["intermediate"] != "mood" or r.split == "train")
+    more = [score(row, 1, 50, "xnli", split=split) for row in ("none", "brief") for split in ("validation", "test")]
+    more.append(score("brief", 1, 60, "mnli", DEVELOPMENT))
+    more.append(score("none", 1, 40, "mnli", DEVELOPMENT))
+    assert jx.best_rows(part + jx.Report(more), [get_task("xnli")]) == {"xnli": "brief"}, "a row without scores is none"
 
 
 def test_two_courses_may_end_alike(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:

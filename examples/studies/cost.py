@@ -70,7 +70,8 @@ def measured(encoder: str, options: Options) -> Measured:
     estimate, stages = jx.estimate_costs(recipe, plan), recipe.stages(plan)
     stages.run()
     report, seeds = recipe.report(plan), range(1, options.seeds + 1)
-    others = {record.language for record in report} - {"en"}
+    others = {record.language for record in report.where(split=options.split)} - {"en"}
+    trained = next(task for name in options.targets for task in jx.get_task(name).training_tasks())
     languages = dict(zip(GROUPS, ("en", others), strict=True))
     words, unknown = fertility(encoder, ["en", *sorted(others)])
     return Measured(
@@ -79,9 +80,7 @@ def measured(encoder: str, options: Options) -> Measured:
         flops=sum(map(estimate.flops, estimate.stages)) / options.seeds,
         seconds=sum(timing["seconds"] for timing in stages.timings()) / options.seeds,
         speeds=(1 / estimate.seconds[0], 1 / estimate.seconds[1]),
-        memory=step_bytes(
-            encoder, jx.get_task(options.targets[0]).training_tasks()[0], options.batch_size, options.bf16
-        ),
+        memory=step_bytes(encoder, trained, options.batch_size, options.bf16),
         fertility=words,
         unknown=unknown,
     )

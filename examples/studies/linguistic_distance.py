@@ -42,7 +42,7 @@ def main(options: Options) -> None:
     whole = [seed for seed in numbers if seed not in {lost for _, lost in failed}]
     seeds = whole if len(whole) > 1 else numbers  # without failed runs, where that leaves an interval
     source = options.distances or (TABLE if options.data_root else "world")
-    known = distances(source, sorted({record.language for record in report} - {"en"}))
+    known = distances(source, sorted({record.language for record in report.where(split=options.split)} - {"en"}))
     codes = sorted(known, key=lambda code: next(iter(known[code].values())))
     means = {
         row: [report.where(intermediate=row, seed=seed).mean(by="language") for seed in seeds]

@@ -63,7 +63,9 @@ def noise_scale(trainer: jx.Trainer, size: int, each: int = 8, groups: int = 8) 
 def costs_of(trainer: jx.Trainer) -> dict[str, float]:
     """Tokens a second, trained and inferred (medians of six steps), and bytes of training; on a GPU, its peak."""
     model, rates = trainer.model, dict[str, list[float]](trained=[], inferred=[])
-    if trainer.args.device.type == "cuda":
+    if trainer.args.device.type == "cuda":  # what was trained before has no part in it
+        trainer.accelerator.free_memory()
+        trainer.optimizer = None
         torch.cuda.reset_peak_memory_stats()
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.0)
     for name, found in rates.items():
