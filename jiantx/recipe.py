@@ -162,8 +162,10 @@ class Recipe:
         return Stages(Path(self.output), plan.values())
 
     def report(self, plan: Mapping[Place, Stage]) -> Report:
-        """The scores of the places that are done, and what was changed in training rows; tags: intermediate, seed,
-        encoder, version."""
+        """The scores of the places that are done, and how many training rows were changed.
+
+        Tags: intermediate, seed, encoder, version; stage="intermediate" for the rows of the training before a target's.
+        """
         stages, found = self.stages(plan), Report()
         own = {"encoder": self._fingerprint, "version": jiantx.__version__}  # never averaged with another's
         for place, stage in plan.items():
@@ -426,11 +428,15 @@ def best_rows(report: Report, targets: Sequence[Task]) -> dict[str, str]:
     """
     scored = report.where(metric=(MAIN, DEVELOPMENT))
     rows = list(dict.fromkeys(str(record.tags["intermediate"]) for record in scored))
-    by_split: dict[bool, dict[tuple[Any, ...], tuple[float, int]]] = {True: {}, False: {}}  # in development, or not
-    for r in report.where(metric=MAIN):
-        by_split[r.split == "validation"][r.task, *_run(r), r.language] = r.value, r.examples
-    both = by_split[True].keys() & by_split[False].keys()
-    apart = {key[0] for key in both if by_split[True][key] != by_split[False][key]}
+    development, test = (
+        {
+            (r.task, *_run(r), r.language): (r.value, r.examples)
+            for r in report.where(metric=MAIN)
+            if (r.split == "validation") is own
+        }
+        for own in (True, False)
+    )
+    apart = {key[0] for key in development.keys() & test.keys() if development[key] != test[key]}
     course = {target.name: course_name(target.training_tasks()) for target in targets}
     scores: dict[str, dict[str, float]] = {}
     for name, trained in course.items():

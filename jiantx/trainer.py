@@ -323,7 +323,8 @@ class Trainer(transformers.Trainer):
 
 def _evaluated(task: Task) -> list[str]:
     """The training languages that have development rows."""
-    return [language for language in task.train_languages if language in task.languages("validation")]
+    have = task.languages("validation")  # to find them, some sources go through all rows
+    return [language for language in task.train_languages if language in have]
 
 
 class _Whole(TrainerCallback):

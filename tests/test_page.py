@@ -41,6 +41,10 @@ def test_both_forms_hold_all_parts(tmp_path: Path) -> None:
     tags = Tags(text)
     assert sorted(t for t in tags.opened if t not in ("meta", "img")) == sorted(tags.closed)
     assert tags.opened.count("tr") == 3, "the line under a table's head is no row"
+    drawing = jx.Page("Drawn")
+    (tmp_path / "some.svg").write_text("<svg/>")
+    drawing.add(tmp_path / "some.svg")
+    assert "data:image/svg+xml;base64," in drawing.to_html(), "or a browser shows nothing"
     assert markdown.read_text(encoding="utf-8") == (
         f"# Scores & more\n\n## By language\n\n{TABLE}\n\nOne line\nand the next.\n\n"
         "- one\n- two\n\n![some](some.png)\n"
