@@ -25,8 +25,8 @@ from timing import body, machine, ratio, said, table, take_turns, write
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention as fused
 
-from jiantx.attention import Sequences, flat_attention
-from jiantx.heads import owners, rows_of
+from jiantx.attention import SequenceLayout, flat_attention
+from jiantx.heads import pad_sequences, sequence_index
 
 SIZE = 64  # of a head
 OURS = "jiantx"
@@ -43,7 +43,10 @@ def main() -> int:
         for length in options.lengths:
             records.append(compare(options, length, dtype))
             ours, *others = found = records[-1]["seconds"].items()
-            cells = [f"{1000 * np.median(ours[1]):.1f}", *(said(ratio(seconds, ours[1])) for _, seconds in others)]
+            cells = [
+                f"{1000 * np.median(ours[1]):.1f}",
+                *(said(ratio(seconds, ours[1])) for _, seconds in others),
+            ]
             if not printed:
                 print(table(("dtype", "length", *(name for name, _ in found)), []))
                 printed = True
@@ -53,7 +56,9 @@ def main() -> int:
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--lengths", nargs="+", type=int, default=[16, 32, 64, 128, 256, 340])
     parser.add_argument("--tokens", type=int, default=2048)
     parser.add_argument("--heads", type=int, default=6)
@@ -91,7 +96,7 @@ def timed(form: Callable[..., Tensor], states: list[Tensor], upstream: Tensor, t
 
 def forms(sizes: list[int]) -> dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]]:
     """Ways to attend inside sequences: (1, heads, tokens, size) -> (1, tokens, heads, size)."""
-    sequences, module = Sequences(torch.tensor(sizes), max(sizes)), torch.nn.Module()
+    sequences, module = SequenceLayout(torch.tensor(sizes), max(sizes)), torch.nn.Module()
     found: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
         OURS: lambda q, k, v: flat_attention(module, q, k, v, sequences=sequences)[0]
     }
@@ -100,7 +105,9 @@ def forms(sizes: list[int]) -> dict[str, Callable[[Tensor, Tensor, Tensor], Tens
     return {**found, "padded": partial(padded, lengths=torch.tensor(sizes))}
 
 
-def each(query: Tensor, key: Tensor, value: Tensor, sizes: list[int], one: Callable[..., Tensor]) -> Tensor:
+def each(
+    query: Tensor, key: Tensor, value: Tensor, sizes: list[int], one: Callable[..., Tensor]
+) -> Tensor:
     parts = zip(*(torch.split(x, sizes, dim=2) for x in (query, key, value)), strict=True)
     return torch.cat([one(*part) for part in parts], dim=2).transpose(1, 2)
 
@@ -115,10 +122,13 @@ def products(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 def padded(query: Tensor, key: Tensor, value: Tensor, lengths: Tensor) -> Tensor:
     width = int(lengths.max())
-    rows = [rows_of(x[0].transpose(0, 1), lengths, width, 0).transpose(1, 2) for x in (query, key, value)]
+    rows = [
+        pad_sequences(x[0].transpose(0, 1), lengths, width, 0).transpose(1, 2)
+        for x in (query, key, value)
+    ]
     mask = torch.arange(width) < lengths[:, None]
     states = fused(*rows, attn_mask=mask[:, None, None]).transpose(1, 2)
-    owner = owners(lengths, query.shape[2])
+    owner = sequence_index(lengths, query.shape[2])
     place = torch.arange(query.shape[2]) - (lengths.cumsum(0) - lengths)[owner]
     return states[owner, place][None]
 

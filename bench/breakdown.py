@@ -32,11 +32,28 @@ from jiantx.sampling import Sampler
 READ = "read and collate"
 KINDS = {
     "matrix products": ("aten::mm", "aten::addmm"),
-    "attention": ("aten::bmm", "aten::_softmax", "aten::_softmax_backward_data", "aten::_scaled_dot_product"),
+    "attention": (
+        "aten::bmm",
+        "aten::_softmax",
+        "aten::_softmax_backward_data",
+        "aten::_scaled_dot_product",
+    ),
     "dropout": ("aten::bernoulli_",),
-    "GELU, norms, sums": ("aten::gelu", "aten::native_layer_norm", "aten::add", "aten::mul", "aten::sum", "aten::div"),
+    "GELU, norms, sums": (
+        "aten::gelu",
+        "aten::native_layer_norm",
+        "aten::add",
+        "aten::mul",
+        "aten::sum",
+        "aten::div",
+    ),
     "copies": ("aten::copy_", "aten::cat", "aten::fill_", "aten::index", "aten::embedding"),
-    "optimizer, clipping": ("aten::_fused_adamw_", "aten::linalg_vector_norm", "aten::_foreach", "Optimizer"),
+    "optimizer, clipping": (
+        "aten::_fused_adamw_",
+        "aten::linalg_vector_norm",
+        "aten::_foreach",
+        "Optimizer",
+    ),
     READ: (READ,),
 }
 OTHER, PYTHON = "other operations", "Python"
@@ -47,7 +64,9 @@ def main() -> int:
     torch.set_num_threads(options.threads)
     transformers.logging.set_verbosity_error()
     datasets.disable_progress_bars()
-    print(f"{machine()}\n{options.task}, {options.layers} layers of {options.hidden}, batches of {options.batch}.\n")
+    print(
+        f"{machine()}\n{options.task}, {options.layers} layers of {options.hidden}, batches of {options.batch}.\n"
+    )
     records = [
         {"what": "training step, float32", **measured(*training(options, bf16=False))},
         {"what": "training step, bf16", **measured(*training(options, bf16=True))},
@@ -55,7 +74,12 @@ def main() -> int:
     ]
     kinds = [*KINDS, OTHER, PYTHON]
     rows = [(kind, *(f"{100 * r['shares'][kind]:.0f} %" for r in records)) for kind in kinds]
-    print(table(("", *(r["what"] for r in records)), [("ms", *(f"{1000 * r['seconds']:.0f}" for r in records)), *rows]))
+    print(
+        table(
+            ("", *(r["what"] for r in records)),
+            [("ms", *(f"{1000 * r['seconds']:.0f}" for r in records)), *rows],
+        )
+    )
     print(f"\nWritten: {write('breakdown', vars(options), records, options.results)}")
     if options.picture:
         draw(records, kinds, options.picture)
@@ -64,7 +88,9 @@ def main() -> int:
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--task", default="nli", choices=list(train.SINGLE))
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--layers", type=int, default=4)
@@ -79,9 +105,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def training(options: argparse.Namespace, *, bf16: bool) -> tuple[Callable[[int], None], int]:
     """A step as the Trainer takes it, without the Trainer, and how many there are."""
-    features = train.some(train.features_of(train.SINGLE[options.task]), options.steps * options.batch)
+    features = train.some(
+        train.features_of(train.SINGLE[options.task]), options.steps * options.batch
+    )
     task, language = features.task, features.language
-    model = train.our_model(train.encoder_config(options, options.hidden, options.layers), [task]).train()
+    model = train.our_model(
+        train.encoder_config(options, options.hidden, options.layers), [task]
+    ).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5, fused=True)
     sizes = {task.name: {language: len(features.table)}}
     draws = list(Sampler(jx.Sampling(), sizes, batch_size=options.batch, seed=0).epoch(0))
@@ -102,16 +132,22 @@ def training(options: argparse.Namespace, *, bf16: bool) -> tuple[Callable[[int]
 
 def evaluation(options: argparse.Namespace) -> tuple[Callable[[int], None], int]:
     """A batch of an evaluation, and how many there are."""
-    features = train.some(train.features_of(train.SINGLE[options.task]), options.steps * options.batch)
+    features = train.some(
+        train.features_of(train.SINGLE[options.task]), options.steps * options.batch
+    )
     task, table = features.task, features.table
-    model = train.our_model(train.encoder_config(options, options.hidden, options.layers), [task]).eval()
+    model = train.our_model(
+        train.encoder_config(options, options.hidden, options.layers), [task]
+    ).eval()
     lengths = np.array([len(ids) for ids in table["input_ids"][:]])
     parts = sorted_batches(lengths, options.batch)
 
     def step(number: int) -> None:
         part = parts[number * 7 % len(parts)]  # long and short ones in turn
         with record_function(READ):
-            (batch,) = evaluation_batches(task, table, train.tokenizer(), [part], lambda row: (row,))
+            (batch,) = evaluation_batches(
+                task, table, train.tokenizer(), [part], lambda row: (row,)
+            )
         with torch.inference_mode():
             model(**batch)
 
@@ -135,12 +171,20 @@ def measured(step: Callable[[int], None], steps: int) -> dict[str, Any]:
     for event in found.key_averages():
         spent[kind_of(event.key)] += event.self_cpu_time_total / 1e6
     spent[PYTHON] = max(0.0, whole - spent.total())
-    return {"seconds": seconds, "shares": {kind: spent[kind] / spent.total() for kind in (*KINDS, OTHER, PYTHON)}}
+    return {
+        "seconds": seconds,
+        "shares": {kind: spent[kind] / spent.total() for kind in (*KINDS, OTHER, PYTHON)},
+    }
 
 
 def kind_of(name: str) -> str:
     """The kind whose longest name the operation's begins with."""
-    found = [(len(start), kind) for kind, starts in KINDS.items() for start in starts if name.startswith(start)]
+    found = [
+        (len(start), kind)
+        for kind, starts in KINDS.items()
+        for start in starts
+        if name.startswith(start)
+    ]
     return max(found, default=(0, OTHER))[1]
 
 
@@ -157,12 +201,28 @@ def draw(records: list[Mapping[str, Any]], kinds: list[str], path: Path) -> None
         left = 0.0
         for kind, colour in zip(kinds, colours, strict=True):
             share = record["shares"][kind]
-            axes.barh(place, share, left=left, color=colour, label=kind if place == 0 else None, edgecolor="white")
+            axes.barh(
+                place,
+                share,
+                left=left,
+                color=colour,
+                label=kind if place == 0 else None,
+                edgecolor="white",
+            )
             if share > 0.03:
-                axes.text(left + share / 2, place, f"{100 * share:.0f}", ha="center", va="center", fontsize=9)
+                axes.text(
+                    left + share / 2,
+                    place,
+                    f"{100 * share:.0f}",
+                    ha="center",
+                    va="center",
+                    fontsize=9,
+                )
             left += share
     axes.set_yticks(
-        range(len(records)), [f"{r['what']}\n{1000 * r['seconds']:.0f} ms" for r in reversed(records)], fontsize=9
+        range(len(records)),
+        [f"{r['what']}\n{1000 * r['seconds']:.0f} ms" for r in reversed(records)],
+        fontsize=9,
     )
     axes.set_xlim(0, 1)
     axes.set_xticks([])

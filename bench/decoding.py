@@ -40,7 +40,15 @@ def main() -> int:
     for record in records:
         ours, theirs = record["seconds"].values()
         times = timing.said(timing.ratio(theirs, ours))
-        lines.append([record["what"], record["peer"], f"{np.median(ours):.4f}", f"{np.median(theirs):.3f}", times])
+        lines.append(
+            [
+                record["what"],
+                record["peer"],
+                f"{np.median(ours):.4f}",
+                f"{np.median(theirs):.3f}",
+                times,
+            ]
+        )
     print(f"{timing.machine()}. Results are equal.\n")
     print(timing.table(["what", "peer", "jiantx, s", "peer, s", "times as fast (range)"], lines))
     timing.write("decoding", {k: str(v) for k, v in vars(options).items()}, records)
@@ -48,8 +56,12 @@ def main() -> int:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=2500, help="questions, of SQuAD's training rows")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--rows", type=int, default=2500, help="questions, of SQuAD's training rows"
+    )
     parser.add_argument("--sentences", type=int, default=20_000)
     parser.add_argument("--pairs", type=int, default=50_000)
     parser.add_argument("--repeat", type=int, default=5)
@@ -70,14 +82,18 @@ def compared(
     if not same(ours(), theirs()):
         raise SystemExit(f"{what}: jiantx and {peer} give different results.")
 
-    found = timing.take_turns({"jiantx": timing.clocked(ours), peer: timing.clocked(theirs)}, 1, repeat=repeat)
+    found = timing.take_turns(
+        {"jiantx": timing.clocked(ours), peer: timing.clocked(theirs)}, 1, repeat=repeat
+    )
     return {"what": what, "peer": peer, "seconds": found}
 
 
 # --- spans -----------------------------------------------------------------------------------------------------------
 
 
-def spans(options: argparse.Namespace, folder: str, *, unanswerable: bool) -> Iterator[dict[str, Any]]:
+def spans(
+    options: argparse.Namespace, folder: str, *, unanswerable: bool
+) -> Iterator[dict[str, Any]]:
     from transformers import AutoTokenizer
     from transformers.utils import logging
 
@@ -87,7 +103,9 @@ def spans(options: argparse.Namespace, folder: str, *, unanswerable: bool) -> It
 
     logging.set_verbosity_error()  # of passages longer than the model's positions
     root = options.data_root
-    jx.data_root(root if root.is_dir() else synthetic.write_root(Path(folder) / "root", train_examples=2500))
+    jx.data_root(
+        root if root.is_dir() else synthetic.write_root(Path(folder) / "root", train_examples=2500)
+    )
     tokenizer = AutoTokenizer.from_pretrained(options.tokenizer)
     task = jx.get_task("squad_v1").replace(unanswerable=unanswerable)
     features = load_features(task, "train", "en", tokenizer, max_examples=options.rows)
@@ -97,7 +115,9 @@ def spans(options: argparse.Namespace, folder: str, *, unanswerable: bool) -> It
         found = task.decode(outputs, features.table, examples)
         return [(answer.answer, answer.start, answer.score) for answer in found]
 
-    windows = features.table.select_columns(["example", "input_ids", "context_start", "offset_starts", "offset_ends"])
+    windows = features.table.select_columns(
+        ["example", "input_ids", "context_start", "offset_starts", "offset_ends"]
+    )
     read = list(windows)  # in memory, as the loop would like it best
 
     def theirs(windows: Any) -> Answers:
@@ -106,7 +126,9 @@ def spans(options: argparse.Namespace, folder: str, *, unanswerable: bool) -> It
     kind = "with no answer among the answers, " if unanswerable else ""
     what = f"spans, {kind}{len(examples):,} questions, {len(features.table):,} windows"
     for peer, rows in (("loop, reading its windows", windows), ("loop, windows in memory", read)):
-        yield compared(what, peer, ours, partial(theirs, rows), options.repeat, lambda one, other: one == other)
+        yield compared(
+            what, peer, ours, partial(theirs, rows), options.repeat, lambda one, other: one == other
+        )
 
 
 def random_logits(table: Any, seed: int = 0) -> dict[str, np.ndarray]:
@@ -146,7 +168,11 @@ def looped(
     or a list of its rows.
     """
     windows_of: dict[int, list[int]] = {}
-    owners = windows["example"] if hasattr(windows, "column_names") else [row["example"] for row in windows]
+    owners = (
+        windows["example"]
+        if hasattr(windows, "column_names")
+        else [row["example"] for row in windows]
+    )
     for window, example in enumerate(owners):
         windows_of.setdefault(example, []).append(window)
     found, stop = [], 0
@@ -165,7 +191,12 @@ def looped(
             )
             for start in starts:
                 for end in ends:
-                    if start >= len(places) or end >= len(places) or places[start] is None or places[end] is None:
+                    if (
+                        start >= len(places)
+                        or end >= len(places)
+                        or places[start] is None
+                        or places[end] is None
+                    ):
                         continue
                     if end < start or end - start + 1 > max_answer_length:
                         continue
@@ -177,18 +208,24 @@ def looped(
                             "end_logit": end_logits[end],
                         }
                     )
-        predictions = sorted(candidates, key=lambda candidate: candidate["score"], reverse=True)[:n_best]
+        predictions = sorted(candidates, key=lambda candidate: candidate["score"], reverse=True)[
+            :n_best
+        ]
         for prediction in predictions:
             first, last = prediction["offsets"]
             prediction["text"] = example.context[first:last]
         scores = np.array([prediction["score"] for prediction in predictions])
         probabilities = np.exp(scores - scores.max())
-        for prediction, probability in zip(predictions, probabilities / probabilities.sum(), strict=True):
+        for prediction, probability in zip(
+            predictions, probabilities / probabilities.sum(), strict=True
+        ):
             prediction["probability"] = probability
         best = predictions[0]
         text = best["text"]
         answer = "" if unanswerable and null > best["score"] else text.strip()
-        found.append((answer, best["offsets"][0] + len(text) - len(text.lstrip()), float(best["score"])))
+        found.append(
+            (answer, best["offsets"][0] + len(text) - len(text.lstrip()), float(best["score"]))
+        )
     return found
 
 
@@ -217,7 +254,9 @@ def tagged(count: int, seed: int = 0) -> tuple[list[list[str]], list[list[str]]]
     rng = random.Random(seed)
     tags = "O O O O B-PER I-PER B-ORG I-ORG B-LOC I-LOC".split()
     gold = [[rng.choice(tags) for _ in range(rng.randint(1, 30))] for _ in range(count)]
-    return [[tag if rng.random() < 0.8 else rng.choice(tags) for tag in sentence] for sentence in gold], gold
+    return [
+        [tag if rng.random() < 0.8 else rng.choice(tags) for tag in sentence] for sentence in gold
+    ], gold
 
 
 def thresholds(options: argparse.Namespace) -> dict[str, Any]:
@@ -242,7 +281,9 @@ def mined(count: int, seed: int = 0) -> tuple[list[float], list[bool]]:
     return rng.normal(np.where(right, 1.2, 1.0), 0.1).tolist(), right.tolist()
 
 
-def looped_threshold(scores: Sequence[float], right: Sequence[bool], total: int) -> tuple[float, float]:
+def looped_threshold(
+    scores: Sequence[float], right: Sequence[bool], total: int
+) -> tuple[float, float]:
     """As `bucc_optimize`: pairs from the best down, the F1 of those so far, and midway to the next where it is best."""
     ranked = sorted(zip(scores, right, strict=True), reverse=True)
     best, threshold, hits = 0.0, 0.0, 0

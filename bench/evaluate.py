@@ -30,12 +30,16 @@ import transformers
 from timing import clocked, machine, ratio, said, table, take_turns, write
 
 import jiantx as jx
-from jiantx.evaluation import predicted
+from jiantx.evaluation import predict_splits
 from jiantx.features import load_features
 
 COUNTS = {"xnli": 15, "udpos": 33}
 GROWING = (1, 5, 15)
-OURS, APART, THEIRS = "jiantx, one pass", "jiantx, a language at a time", "HF Trainer.predict, a language at a time"
+OURS, APART, THEIRS = (
+    "jiantx, one pass",
+    "jiantx, a language at a time",
+    "HF Trainer.predict, a language at a time",
+)
 
 
 def main() -> int:
@@ -43,8 +47,17 @@ def main() -> int:
     torch.set_num_threads(options.threads)
     transformers.logging.set_verbosity_error()
     datasets.disable_progress_bars()
-    print(f"{machine()}\nEncoder: {options.layers} layers of {options.hidden}. Predictions are equal.\n")
-    head = ("task", "languages", "rows", "evaluated by", "seconds", "one pass is so many times as fast")
+    print(
+        f"{machine()}\nEncoder: {options.layers} layers of {options.hidden}. Predictions are equal.\n"
+    )
+    head = (
+        "task",
+        "languages",
+        "rows",
+        "evaluated by",
+        "seconds",
+        "one pass is so many times as fast",
+    )
     records = []
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TQDM_DISABLE"] = "1"
@@ -60,7 +73,9 @@ def main() -> int:
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--tasks", nargs="+", choices=list(COUNTS), default=list(COUNTS))
     parser.add_argument("--rows", type=int, default=100, help="of each language")
     parser.add_argument("--batch", type=int, default=32)
@@ -84,43 +99,69 @@ def task_of(name: str, count: int, rows: int) -> jx.Task:
     found = {}
     for number, code in zip(range(count), cycle(have)):
         part = task.rows("test", code)
-        found[code if number < len(have) else f"{code}{number}"] = part.select(range(min(rows, len(part))))
+        found[code if number < len(have) else f"{code}{number}"] = part.select(
+            range(min(rows, len(part)))
+        )
     return task.replace(source=jx.Rows({"test": found}))
 
 
 def compare(options: argparse.Namespace, name: str, folder: str) -> dict[str, Any]:
     task = task_of(name, COUNTS[name], options.rows)
-    model = train.our_model(train.encoder_config(options, options.hidden, options.layers), [task]).eval()
+    model = train.our_model(
+        train.encoder_config(options, options.hidden, options.layers), [task]
+    ).eval()
     plain = model.export(task, f"{folder}/{name}")
-    features = {code: load_features(task, "test", code, train.tokenizer()) for code in task.languages("test")}
+    features = {
+        code: load_features(task, "test", code, train.tokenizer())
+        for code in task.languages("test")
+    }
     rows = {code: train.plain_rows(f, range(len(f.table))) for code, f in features.items()}
     check(model, task, rows, partial(theirs, options, plain, task))
     runs: dict[str, Callable[[], Any]] = {
         OURS: lambda: jx.evaluate(model, [task], split="test", batch_size=options.batch),
         APART: lambda: [
-            jx.evaluate(model, [task], split="test", languages=[code], batch_size=options.batch) for code in rows
+            jx.evaluate(model, [task], split="test", languages=[code], batch_size=options.batch)
+            for code in rows
         ],
         THEIRS: lambda: [theirs(options, plain, task, part) for part in rows.values()],
     }
-    seconds = take_turns({key: clocked(run) for key, run in runs.items()}, 1, repeat=options.repeat, warm_up=1)
-    return {"task": name, "languages": len(rows), "rows": sum(map(len, rows.values())), "seconds": seconds}
+    seconds = take_turns(
+        {key: clocked(run) for key, run in runs.items()}, 1, repeat=options.repeat, warm_up=1
+    )
+    return {
+        "task": name,
+        "languages": len(rows),
+        "rows": sum(map(len, rows.values())),
+        "seconds": seconds,
+    }
 
 
 def growth(options: argparse.Namespace, folder: str) -> dict[str, Any]:
     """What more languages cost."""
     task = task_of("xnli", max(GROWING), options.rows)
-    model = train.our_model(train.encoder_config(options, options.hidden, options.layers), [task]).eval()
+    model = train.our_model(
+        train.encoder_config(options, options.hidden, options.layers), [task]
+    ).eval()
     codes = task.languages("test")
     runs = {
         str(count): clocked(
-            partial(jx.evaluate, model, [task], split="test", languages=codes[:count], batch_size=options.batch)
+            partial(
+                jx.evaluate,
+                model,
+                [task],
+                split="test",
+                languages=codes[:count],
+                batch_size=options.batch,
+            )
         )
         for count in GROWING
     }
     return {"task": "xnli", "seconds": take_turns(runs, 1, repeat=options.repeat, warm_up=1)}
 
 
-def theirs(options: argparse.Namespace, plain: Any, task: jx.Task, rows: list[train.Row]) -> np.ndarray:
+def theirs(
+    options: argparse.Namespace, plain: Any, task: jx.Task, rows: list[train.Row]
+) -> np.ndarray:
     """The labels that transformers' Trainer predicts, at the places that have one, in order."""
     arguments = train.arguments(options, options.batch, 1, per_device_eval_batch_size=options.batch)
     trainer = transformers.Trainer(
@@ -141,9 +182,13 @@ def check(
     predict: Callable[[list[train.Row]], np.ndarray],
 ) -> None:
     """SystemExit unless jiantx predicts what transformers does; one in 10,000 may differ, where two labels tie."""
-    for found in predicted(model, task, "test", list(rows)):
+    for found in predict_splits(model, task, "test", list(rows)):
         says = [prediction.value for prediction in found.predictions]
-        ours = [tag for tags in says for tag in tags] if task.task_type == "token_classification" else says
+        ours = (
+            [tag for tags in says for tag in tags]
+            if task.task_type == "token_classification"
+            else says
+        )
         expected = [task.label_names[place] for place in predict(rows[found.features.language])]
         if np.not_equal(ours, expected).sum() > 1 + len(ours) / 10_000:
             raise SystemExit(f"{task.name}: the predictions differ in {found.features.language}.")
@@ -154,7 +199,16 @@ def lines(record: Mapping[str, Any]) -> str:
     found = []
     for name, seconds in record["seconds"].items():
         times = "" if name == OURS else said(ratio(seconds, ours))
-        found.append((record["task"], record["languages"], record["rows"], name, f"{np.median(seconds):.2f}", times))
+        found.append(
+            (
+                record["task"],
+                record["languages"],
+                record["rows"],
+                name,
+                f"{np.median(seconds):.2f}",
+                times,
+            )
+        )
     return train.body(found)
 
 

@@ -45,7 +45,9 @@ def main() -> int:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=2500, help="of each task")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2, help="of the tokenizer")
@@ -101,10 +103,14 @@ def batched_squad(
     return dict(found)
 
 
-def looped_squad(rows: Mapping[str, Any], tokenizer: Any, max_length: int = 384, step: int = 128) -> Columns:
+def looped_squad(
+    rows: Mapping[str, Any], tokenizer: Any, max_length: int = 384, step: int = 128
+) -> Columns:
     """run_squad: words between white space, their pieces one word at a time, and the answer found among the pieces."""
     found: Columns = {"input_ids": [], "start_positions": [], "end_positions": []}
-    for question, context, answers in zip(rows["question"], rows["context"], rows["answers"], strict=True):
+    for question, context, answers in zip(
+        rows["question"], rows["context"], rows["answers"], strict=True
+    ):
         words, word_of = [], []  # type: list[str], list[int]
         apart = True
         for character in context:
@@ -155,7 +161,9 @@ def framed(tokenizer: Any, *texts: list[int]) -> list[int]:
     return cls + texts[0] + sep if len(texts) == 1 else cls + texts[0] + between + texts[1] + sep
 
 
-def closer(tokens: Sequence[str], begin: int, end: int, tokenizer: Any, text: str) -> tuple[int, int]:
+def closer(
+    tokens: Sequence[str], begin: int, end: int, tokenizer: Any, text: str
+) -> tuple[int, int]:
     """`_improve_answer_span`: the pieces within a word that spell the answer."""
     wanted = " ".join(tokenizer.tokenize(text))
     for first in range(begin, end + 1):
@@ -174,7 +182,9 @@ def batched_nli(rows: Mapping[str, Any], tokenizer: Any, max_length: int = 256) 
 def looped_nli(rows: Mapping[str, Any], tokenizer: Any, max_length: int = 256) -> Columns:
     """One pair at a time, its label looked up by name."""
     ids = [
-        tokenizer(premise, hypothesis, truncation="longest_first", max_length=max_length)["input_ids"]
+        tokenizer(premise, hypothesis, truncation="longest_first", max_length=max_length)[
+            "input_ids"
+        ]
         for premise, hypothesis in zip(rows["premise"], rows["hypothesis"], strict=True)
     ]
     return {"input_ids": ids, "labels": list(rows["label"])}
@@ -182,7 +192,9 @@ def looped_nli(rows: Mapping[str, Any], tokenizer: Any, max_length: int = 256) -
 
 def batched_tags(rows: Mapping[str, Any], tokenizer: Any, max_length: int = 256) -> Columns:
     """run_ner's `tokenize_and_align_labels`."""
-    found = tokenizer(rows["tokens"], truncation=True, max_length=max_length, is_split_into_words=True)
+    found = tokenizer(
+        rows["tokens"], truncation=True, max_length=max_length, is_split_into_words=True
+    )
     found["labels"] = []
     for number, tags in enumerate(rows["ner_tags"]):
         previous, labels = None, []
@@ -230,7 +242,9 @@ def compare(options: argparse.Namespace) -> int:
     tokenizer = AutoTokenizer.from_pretrained(options.tokenizer)
     with tempfile.TemporaryDirectory() as folder:
         said = data(options.data_root, folder)
-        records = [r for name in PEERS for r in speeds(name, options, tokenizer, f"{folder}/{name}")]
+        records = [
+            r for name in PEERS for r in speeds(name, options, tokenizer, f"{folder}/{name}")
+        ]
     print(f"{timing.machine()}; {options.threads} threads of the tokenizer. {said}\n")
     lines = []
     for record in records:
@@ -258,11 +272,19 @@ def data(root: Path, folder: str) -> str:
     from jiantx import synthetic
 
     real = root.is_dir()
-    jx.data_root(root if real else synthetic.write_root(Path(folder) / "made-up", train_examples=2500))
-    return "Rows: real, of ../shared/hub." if root == SHARED / "hub" and real else f"Rows: of {jx.data_root()}."
+    jx.data_root(
+        root if real else synthetic.write_root(Path(folder) / "made-up", train_examples=2500)
+    )
+    return (
+        "Rows: real, of ../shared/hub."
+        if root == SHARED / "hub" and real
+        else f"Rows: of {jx.data_root()}."
+    )
 
 
-def speeds(name: str, options: argparse.Namespace, tokenizer: Any, folder: str) -> Iterator[dict[str, Any]]:
+def speeds(
+    name: str, options: argparse.Namespace, tokenizer: Any, folder: str
+) -> Iterator[dict[str, Any]]:
     import jiantx as jx
     from jiantx.features import load_features
 
@@ -285,7 +307,9 @@ def speeds(name: str, options: argparse.Namespace, tokenizer: Any, folder: str) 
             last["file"] = f"{folder}/map-{next(number)}.arrow"
         function = partial(batched, tokenizer=tokenizer)
         columns = some.column_names
-        return len(some.map(function, batched=True, remove_columns=columns, cache_file_name=last["file"]))
+        return len(
+            some.map(function, batched=True, remove_columns=columns, cache_file_name=last["file"])
+        )
 
     def looped(rows: int) -> int:
         return len(loop(raw[:rows], tokenizer)["input_ids"])
@@ -299,14 +323,19 @@ def speeds(name: str, options: argparse.Namespace, tokenizer: Any, folder: str) 
         return clock
 
     for what, fresh in (("cold", True), ("warm", False)):
-        runs: dict[str, Callable[[int], int]] = {"jiantx": partial(ours, fresh), "batched map": partial(mapped, fresh)}
+        runs: dict[str, Callable[[int], int]] = {
+            "jiantx": partial(ours, fresh),
+            "batched map": partial(mapped, fresh),
+        }
         if fresh:
             runs["one by one"] = looped
         else:  # what the last cold run left
             for run in runs.values():
                 run(count)
         turns = {key: timed(key, run) for key, run in runs.items()}
-        found = timing.take_turns(turns, count, repeat=options.repeat, warm_up=count if not fresh else 200)
+        found = timing.take_turns(
+            turns, count, repeat=options.repeat, warm_up=count if not fresh else 200
+        )
         yield {"task": name, "rows": count, "what": what, "seconds": found, "features": dict(made)}
 
 
@@ -319,7 +348,11 @@ def rows_of(name: str, count: int) -> Any:
     task = jx.get_task(name)
     source = getattr(task.source, "sources", (task.source,))[0]
     rows = source.rows("train", "en")
-    return datasets.concatenate_datasets([rows] * -(-count // len(rows))).select(range(count)).flatten_indices()
+    return (
+        datasets.concatenate_datasets([rows] * -(-count // len(rows)))
+        .select(range(count))
+        .flatten_indices()
+    )
 
 
 # --- as the data grow ------------------------------------------------------------------------------------------------
@@ -334,14 +367,28 @@ def million(options: argparse.Namespace) -> int:
                 records.append({"rows": size, "what": what, **measured(options, what, folder)})
         for what in ("cold", "warm"):
             runs = [run for run in records if (run["rows"], run["what"]) == (size, what)]
-            middle = {k: statistics.median(run[k] for run in runs) for k in runs[0] if k not in ("rows", "what")}
-            spread = f" ({min(r['seconds'] for r in runs):.2f} to {max(r['seconds'] for r in runs):.2f})"
+            middle = {
+                k: statistics.median(run[k] for run in runs)
+                for k in runs[0]
+                if k not in ("rows", "what")
+            }
+            spread = (
+                f" ({min(r['seconds'] for r in runs):.2f} to {max(r['seconds'] for r in runs):.2f})"
+            )
             took = f"{middle['seconds']:.2f}{spread if len(runs) > 1 else ''}"
             memory = [f"{middle[k]:,.0f}" for k in ("private", "private_after", "peak", "file")]
             lines.append([f"{size:,}", what, took, f"{size / middle['seconds']:,.0f}", *memory])
-    head = ["NLI rows", "cache", "seconds (range)", "rows/s", "most private memory, MB more than before"]
+    head = [
+        "NLI rows",
+        "cache",
+        "seconds (range)",
+        "rows/s",
+        "most private memory, MB more than before",
+    ]
     head += ["of that still held after, MB", "most of all memory, MB", "features' file, MB"]
-    print(f"{timing.machine()}; {options.threads} threads of the tokenizer\n\n{timing.table(head, lines)}")
+    print(
+        f"{timing.machine()}; {options.threads} threads of the tokenizer\n\n{timing.table(head, lines)}"
+    )
     timing.write("features-million", {k: str(v) for k, v in vars(options).items()}, records)
     return int(any(run["what"] == "warm" and run["seconds"] > 2 for run in records))
 
@@ -364,18 +411,29 @@ def write_nli(root: Path, count: int, data_root: Path) -> None:
             numbers = pa.array(f"{start + i} " for i in range(len(part)))
             premises = pc.binary_join_element_wise(numbers, part["premise"].combine_chunks(), "")
             writer.write_table(
-                part.set_column(part.column_names.index("premise"), "premise", premises).cast(table.schema)
+                part.set_column(part.column_names.index("premise"), "premise", premises).cast(
+                    table.schema
+                )
             )
     config = {"config_name": "mnli", "data_files": [{"split": "train", "path": "mnli/train-*"}]}
-    (folder / "README.md").write_text(f"---\nconfigs:\n- {json.dumps(config)}\n---\n", encoding="utf-8")
+    (folder / "README.md").write_text(
+        f"---\nconfigs:\n- {json.dumps(config)}\n---\n", encoding="utf-8"
+    )
 
 
 def measured(options: argparse.Namespace, what: str, folder: str) -> dict[str, float]:
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))
-    more = {"PYTHONPATH": path, "JIANTX_CACHE": f"{folder}/cache", "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}
+    more = {
+        "PYTHONPATH": path,
+        "JIANTX_CACHE": f"{folder}/cache",
+        "HF_HUB_OFFLINE": "1",
+        "TQDM_DISABLE": "1",
+    }
     more |= {"RAYON_NUM_THREADS": str(options.threads), "TOKENIZERS_PARALLELISM": "true"}
     command = [sys.executable, __file__, "--worker", what, folder, "--tokenizer", options.tokenizer]
-    done = subprocess.run(command, env={**os.environ, **more}, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        command, env={**os.environ, **more}, stdout=subprocess.PIPE, text=True, check=True
+    )
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
 
@@ -399,7 +457,13 @@ def work(what: str, folder: str, tokenizer_path: str) -> dict[str, float]:
         seconds = time.perf_counter() - started
     private, after = watch.private - before[1], memory()[1] - before[1]
     file = Path(found.table.cache_files[0]["filename"]).stat().st_size / 1e6
-    return {"seconds": seconds, "private": private, "private_after": after, "peak": watch.total, "file": file}
+    return {
+        "seconds": seconds,
+        "private": private,
+        "private_after": after,
+        "peak": watch.total,
+        "file": file,
+    }
 
 
 def memory() -> tuple[float, float]:

@@ -46,12 +46,18 @@ from timing import said as spread
 from tokenizers import Tokenizer, models
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import PreTrainedTokenizerFast, PrinterCallback, TrainerCallback, TrainingArguments, XLMRobertaConfig
+from transformers import (
+    PreTrainedTokenizerFast,
+    PrinterCallback,
+    TrainerCallback,
+    TrainingArguments,
+    XLMRobertaConfig,
+)
 
 import jiantx as jx
-from jiantx.attention import Sequences, flat_attention
+from jiantx.attention import SequenceLayout, flat_attention
 from jiantx.features import Features
-from jiantx.heads import rows_of
+from jiantx.heads import pad_sequences
 
 LENGTHS = Path(__file__).parent / "lengths.json"
 MIXES = {"MNLI": "mnli", "SQuAD": "squad_v1"}
@@ -68,32 +74,52 @@ Run = Callable[[int], "Turn"]
 def main() -> int:
     options = parse()
     if options.make_lengths:
-        LENGTHS.write_text(json.dumps({mix: lengths_of(name) for mix, name in MIXES.items()}) + "\n", encoding="utf-8")
+        LENGTHS.write_text(
+            json.dumps({mix: lengths_of(name) for mix, name in MIXES.items()}) + "\n",
+            encoding="utf-8",
+        )
         print(f"Written: {LENGTHS}")
         return 0
     if not options.cpu and not torch.cuda.is_available():
-        print("There is no CUDA device here. --cpu runs the same program with a tiny encoder.", file=sys.stderr)
+        print(
+            "There is no CUDA device here. --cpu runs the same program with a tiny encoder.",
+            file=sys.stderr,
+        )
         return 1
     return compare(options)
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--models", nargs="+", choices=["base", "large"], default=["large", "base"])
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--long", type=int, default=16384, help="least tokens of a long batch")
     parser.add_argument("--steps", type=int, default=60, help="of a turn, at most")
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=7.5, help="in all; what does not fit is left out, and said")
-    parser.add_argument("--workers", type=int, default=4, help="of the loader, where it is not HF's default")
+    parser.add_argument(
+        "--minutes", type=float, default=7.5, help="in all; what does not fit is left out, and said"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=4, help="of the loader, where it is not HF's default"
+    )
     parser.add_argument("--vocabulary", type=int, default=250_002)
-    parser.add_argument("--cpu", action="store_true", help="without a GPU: tiny, and no measurement")
+    parser.add_argument(
+        "--cpu", action="store_true", help="without a GPU: tiny, and no measurement"
+    )
     parser.add_argument("--make-lengths", action="store_true")
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args(arguments)
     options.device, options.backend = ("cpu", "eager") if options.cpu else ("cuda", "inductor")
     if options.cpu:
-        options.models, options.batch, options.long, options.steps, options.repeat = ["tiny"], 2, 768, 1, 1
+        options.models, options.batch, options.long, options.steps, options.repeat = (
+            ["tiny"],
+            2,
+            768,
+            1,
+            1,
+        )
         options.workers, options.vocabulary = 0, 250
     return options
 
@@ -106,19 +132,25 @@ def compare(options: argparse.Namespace) -> int:
     train.tokenizer = tokenizer  # for its models and collators: one that needs no file
     print(f"{machine()}\n")
     checked = {"what": "varlen_attn", **agreement(options)}
-    print(f"Attention beside padded attention: {checked['flat']:.1e} off, padded {checked['padded']:.1e} off.")
+    print(
+        f"Attention beside padded attention: {checked['flat']:.1e} off, padded {checked['padded']:.1e} off."
+    )
     rate = matmul_rate(torch.bfloat16, device=options.device)
     print(f"bf16 matmul: {rate / 1e12:,.1f} TFLOP/s.\n\n{table(HEADER, [])}")
     records: list[dict[str, Any]] = [checked, {"what": "matmul", "rate": rate}]
     found: list[dict[str, Any]] = []
     written = write("gpu", vars(options), records, options.results)
-    parts = [(name, mix, long) for name in options.models for long in (False, True) for mix in MIXES]
+    parts = [
+        (name, mix, long) for name in options.models for long in (False, True) for mix in MIXES
+    ]
     parts = parts[::3] if options.cpu else parts  # each mix, short and long, once
     shape, pair = "", None
     for place, (name, mix, long) in enumerate(parts):
         left = (deadline - time.monotonic()) / (len(parts) - place)
         if left < 1:
-            print(f"| {name} | {mix} | {'long' if long else options.batch} | left out: the time is over |")
+            print(
+                f"| {name} | {mix} | {'long' if long else options.batch} | left out: the time is over |"
+            )
             records.append({"what": "left out", "model": name, "mix": mix, "long": long})
             continue
         if name != shape:
@@ -127,11 +159,15 @@ def compare(options: argparse.Namespace) -> int:
             shape, pair = name, Pair.made(options, name)
         assert pair
         record = measured(options, pair, name, mix, long, time.monotonic() + left)
-        record["share"] = {who: 6 * record["parameters"] * speed / rate for who, speed in record["median"].items()}
+        record["share"] = {
+            who: 6 * record["parameters"] * speed / rate for who, speed in record["median"].items()
+        }
         found.append(record)
         records.append(record)
         print(lines(record), flush=True)
-        written = write("gpu", vars(options), records, options.results)  # what there is, if it is stopped
+        written = write(
+            "gpu", vars(options), records, options.results
+        )  # what there is, if it is stopped
         free()
     print(f"\n{verdict(found)}\n\nWritten: {written}")
     return 0
@@ -170,7 +206,9 @@ def tokenizer() -> PreTrainedTokenizerFast:
 def drawn(mix: str, count: int, seed: int = 0) -> np.ndarray:
     """Lengths drawn from the checked-in histogram."""
     counts = np.array(json.loads(LENGTHS.read_text(encoding="utf-8"))[mix])
-    found: np.ndarray = np.random.default_rng(seed).choice(len(counts), count, p=counts / counts.sum())
+    found: np.ndarray = np.random.default_rng(seed).choice(
+        len(counts), count, p=counts / counts.sum()
+    )
     return found
 
 
@@ -184,12 +222,17 @@ def synthetic(options: argparse.Namespace, mix: str, count: int) -> Features:
     }
     if task.task_type == "question_answering":
         places = [sorted(rng.integers(1, length, 2).tolist()) for length in lengths]
-        columns |= {"start_positions": [[a] for a, _ in places], "end_positions": [[b] for _, b in places]}
+        columns |= {
+            "start_positions": [[a] for a, _ in places],
+            "end_positions": [[b] for _, b in places],
+        }
         columns["labels"] = [[0]] * count
     else:
         columns["labels"] = rng.integers(0, len(task.label_names), (count, 1)).tolist()
     rows = datasets.Dataset.from_dict(columns)
-    return Features(task=task, split="train", language="en", rows=rows, table=rows, max_length=task.max_length)
+    return Features(
+        task=task, split="train", language="en", rows=rows, table=rows, max_length=task.max_length
+    )
 
 
 def batch_size(options: argparse.Namespace, mix: str, long: bool) -> int:
@@ -205,20 +248,26 @@ def agreement(options: argparse.Namespace) -> dict[str, float]:
 
     bf16 has 8 bits, and rounds more than once here: what is off by more than 2 ** -6 is not off by rounding.
     """
-    lengths = torch.as_tensor(drawn("SQuAD", 3 if options.cpu else 16, seed=2), device=options.device)
+    lengths = torch.as_tensor(
+        drawn("SQuAD", 3 if options.cpu else 16, seed=2), device=options.device
+    )
     longest, total = int(lengths.max()), int(lengths.sum())
     torch.manual_seed(0)
     exact = torch.randn(3, 1, 16, total, 64, device=options.device)
     towards = torch.randn(total, 16, 64, device=options.device)
-    seen = rows_of(torch.ones(total, device=options.device), lengths, longest, 0).bool()
+    seen = pad_sequences(torch.ones(total, device=options.device), lengths, longest, 0).bool()
 
     def flat(states: Tensor) -> Tensor:
-        found, _ = flat_attention(nn.Module(), *states, sequences=Sequences(lengths, longest))
+        found, _ = flat_attention(nn.Module(), *states, sequences=SequenceLayout(lengths, longest))
         return found[0]
 
     def padded(states: Tensor) -> Tensor:
-        rows = [rows_of(x[0].transpose(0, 1), lengths, longest, 0).transpose(1, 2) for x in states]
-        return scaled_dot_product_attention(*rows, attn_mask=seen[:, None, None]).transpose(1, 2)[seen]
+        rows = [
+            pad_sequences(x[0].transpose(0, 1), lengths, longest, 0).transpose(1, 2) for x in states
+        ]
+        return scaled_dot_product_attention(*rows, attn_mask=seen[:, None, None]).transpose(1, 2)[
+            seen
+        ]
 
     def both(way: Callable[[Tensor], Tensor], dtype: torch.dtype) -> list[Tensor]:
         states = exact.to(torch.bfloat16).to(dtype).requires_grad_()
@@ -229,7 +278,10 @@ def agreement(options: argparse.Namespace) -> dict[str, float]:
 
     expected = both(padded, torch.float32)
     off = {
-        name: max(float((x - y).norm() / y.norm()) for x, y in zip(both(way, torch.bfloat16), expected, strict=True))
+        name: max(
+            float((x - y).norm() / y.norm())
+            for x, y in zip(both(way, torch.bfloat16), expected, strict=True)
+        )
         for name, way in (("flat", flat), ("padded", padded))
     }
     if not max(off.values()) < 2**-6:  # NaN neither
@@ -247,11 +299,17 @@ class Waits(TrainerCallback):
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if torch.cuda.is_available():
-            torch.cuda.set_sync_debug_mode("warn" if 1 <= state.global_step < self.steps - 1 else "default")
+            torch.cuda.set_sync_debug_mode(
+                "warn" if 1 <= state.global_step < self.steps - 1 else "default"
+            )
 
     @staticmethod
     def found(caught: Sequence[warnings.WarningMessage]) -> dict[str, int]:
-        places = (f"{Path(w.filename).name}:{w.lineno}" for w in caught if "called a synchronizing" in str(w.message))
+        places = (
+            f"{Path(w.filename).name}:{w.lineno}"
+            for w in caught
+            if "called a synchronizing" in str(w.message)
+        )
         return dict(Counter(places))
 
 
@@ -285,7 +343,9 @@ class Meter(train.Meter):
 
     def count(self, module: nn.Module, args: Any, inputs: Mapping[str, Any]) -> None:
         self.places += inputs["input_ids"].numel()
-        self.real = self.real + inputs.get("attention_mask", torch.ones_like(inputs["input_ids"])).sum()
+        self.real = (
+            self.real + inputs.get("attention_mask", torch.ones_like(inputs["input_ids"])).sum()
+        )
 
 
 @dataclass
@@ -306,7 +366,9 @@ class Pair:
         heads = {task.head_name: task.head_config() for task in map(jx.get_task, MIXES.values())}
         found = []
         for _ in range(2):
-            with torch.device(options.device):  # drawn there: 560 million numbers take a CPU a while
+            with torch.device(
+                options.device
+            ):  # drawn there: 560 million numbers take a CPU a while
                 model = jx.MultitaskModel(jx.MultitaskConfig(encoder=config, heads=heads))
             model._set_tokenizer(tokenizer())
             model._choose_path("auto")
@@ -349,7 +411,9 @@ def wait() -> None:
         torch.cuda.synchronize()
 
 
-def arguments(options: argparse.Namespace, batch: int, steps: int, **more: Any) -> TrainingArguments:
+def arguments(
+    options: argparse.Namespace, batch: int, steps: int, **more: Any
+) -> TrainingArguments:
     return TrainingArguments(
         output_dir=tempfile.gettempdir(),
         per_device_train_batch_size=batch,
@@ -363,7 +427,9 @@ def arguments(options: argparse.Namespace, batch: int, steps: int, **more: Any) 
     )
 
 
-def timed(trainer: transformers.Trainer, meter: Meter, steps: int, callback: TrainerCallback | None) -> Turn:
+def timed(
+    trainer: transformers.Trainer, meter: Meter, steps: int, callback: TrainerCallback | None
+) -> Turn:
     clock = Clock(meter, steps)
     gc.collect()  # the last trainer and its optimizer
     trainer.remove_callback(PrinterCallback)
@@ -371,12 +437,16 @@ def timed(trainer: transformers.Trainer, meter: Meter, steps: int, callback: Tra
     meter.real = meter.places = 0
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    others = torch.cuda.memory_allocated() if torch.cuda.is_available() else 0  # other models, and this one's weights
+    others = (
+        torch.cuda.memory_allocated() if torch.cuda.is_available() else 0
+    )  # other models, and this one's weights
     own = sum(p.numel() * p.element_size() for p in trainer.model.parameters())
     trainer.train()
     peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
     real = int(meter.real)
-    return Turn(clock.ended - clock.started, real - clock.before, real, meter.places, peak - others + own)
+    return Turn(
+        clock.ended - clock.started, real - clock.before, real, meter.places, peak - others + own
+    )
 
 
 def ours(
@@ -407,7 +477,9 @@ def theirs(
     steps: int,
     callback: TrainerCallback | None = None,
 ) -> Turn:
-    chosen = np.random.default_rng(0).permutation(len(rows))[: steps * batch]  # as `train.some` chooses
+    chosen = np.random.default_rng(0).permutation(len(rows))[
+        : steps * batch
+    ]  # as `train.some` chooses
     found = [rows[i] for i in chosen]
     how: dict[str, Any] = {"train_sampling_strategy": "sequential" if group else "random"}
     if group:
@@ -452,13 +524,19 @@ def measured(
             print(f"| {name} | {mix} | {batch} | {who} | out of memory |")
             del runs[who]
             free()
-    found_waits = {who: waits(run) for who, run in runs.items() if who in (OURS, DEFAULT) and not options.cpu}
+    found_waits = {
+        who: waits(run) for who, run in runs.items() if who in (OURS, DEFAULT) and not options.cpu
+    }
     began = time.monotonic()
     for run in runs.values():
         run(SKIP + 4)
-    a_step = (time.monotonic() - began) / (SKIP + 4)  # of all of them, what is around a training included
+    a_step = (time.monotonic() - began) / (
+        SKIP + 4
+    )  # of all of them, what is around a training included
     left = deadline - time.monotonic()
-    steps = SKIP + int(np.clip(left / a_step / (options.repeat + 0.2) - SKIP, min(4, options.steps), options.steps))
+    steps = SKIP + int(
+        np.clip(left / a_step / (options.repeat + 0.2) - SKIP, min(4, options.steps), options.steps)
+    )
     turns = take_turns(runs, steps, repeat=options.repeat, warm_up=2)
     real = {who: {turn.real for turn in done} for who, done in turns.items()}
     if len(set.union(*real.values())) > 1:
@@ -475,7 +553,9 @@ def measured(
         "parameters": other.num_parameters(exclude_embeddings=True),
         "tokens_per_second": speeds,
         "median": {who: statistics.median(values) for who, values in speeds.items()},
-        "ratio": {who: ratio(speeds[OURS], values) for who, values in speeds.items() if who != OURS},
+        "ratio": {
+            who: ratio(speeds[OURS], values) for who, values in speeds.items() if who != OURS
+        },
         "padding": {who: 1 - done[0].real / done[0].places for who, done in turns.items()},
         "memory": {who: max(turn.memory for turn in done) for who, done in turns.items()},
         "waits_a_step": found_waits,
@@ -503,7 +583,11 @@ def lines(record: Mapping[str, Any]) -> str:
     found = []
     for who, speed in record["median"].items():
         share, padding = (f"{100 * record[key][who]:.0f} %" for key in ("share", "padding"))
-        waited = f"{sum(record['waits_a_step'][who].values()):.1f}" if who in record["waits_a_step"] else ""
+        waited = (
+            f"{sum(record['waits_a_step'][who].values()):.1f}"
+            if who in record["waits_a_step"]
+            else ""
+        )
         times = spread(record["ratio"][who]) if who in record["ratio"] else ""
         memory = f"{record['memory'][who] / 1e9:.1f}"
         head = (record["model"], record["mix"], record["batch"], who)
@@ -525,8 +609,12 @@ def verdict(found: Sequence[Mapping[str, Any]]) -> str:
             if record["long"]:
                 kept = record["share"][best] >= SHARE_BAR
                 share += f" (bar {100 * SHARE_BAR:.0f} %: {'kept' if kept else 'MISSED'})"
-        said.append(f"{what} {speed}, {share}; {record['graphs']} graphs, {record['graph_breaks']} breaks.")
-        said += [f"  {who} waits at {places}" for who, places in record["waits_a_step"].items() if places]
+        said.append(
+            f"{what} {speed}, {share}; {record['graphs']} graphs, {record['graph_breaks']} breaks."
+        )
+        said += [
+            f"  {who} waits at {places}" for who, places in record["waits_a_step"].items() if places
+        ]
     return "\n".join(said)
 
 

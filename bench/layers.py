@@ -37,7 +37,9 @@ def main() -> int:
     for record in records:
         ours, theirs = record["seconds"].values()
         times = timing.said(timing.ratio(theirs, ours))
-        lines.append([*record["seconds"], f"{np.median(ours):.2f}", f"{np.median(theirs):.2f}", times])
+        lines.append(
+            [*record["seconds"], f"{np.median(ours):.2f}", f"{np.median(theirs):.2f}", times]
+        )
     size = f"{2 * options.rows:,} sentences, {DEPTH} layers of {options.hidden}"
     print(f"{timing.machine()}. {size}; vectors and scores are equal.\n")
     print(timing.table(["one", "other", "one, s", "other, s", "times as fast (range)"], lines))
@@ -46,7 +48,9 @@ def main() -> int:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=400, help="pairs of sentences")
     parser.add_argument("--hidden", type=int, default=128)
     parser.add_argument("--threads", type=int, default=2)
@@ -77,11 +81,16 @@ def measured(options: argparse.Namespace, folder: str) -> list[dict[str, Any]]:
         return [evaluated(DEPTH, (layer,)) for layer in sweep]
 
     together = partial(evaluated, DEPTH, tuple(sweep))
-    if [score.value for score in together()] != [score.value for report in apart() for score in report]:
+    if [score.value for score in together()] != [
+        score.value for report in apart() for score in report
+    ]:
         raise SystemExit("A sweep in one pass and one pass a layer give different scores.")
     compared = [
         {f"layer {LAYER}": partial(evaluated, LAYER), f"layer {DEPTH}": partial(evaluated, DEPTH)},
-        {f"layer {LAYER}": partial(evaluated, LAYER), "transformers, all layers": partial(plain.vectors, LAYER)},
+        {
+            f"layer {LAYER}": partial(evaluated, LAYER),
+            "transformers, all layers": partial(plain.vectors, LAYER),
+        },
         {f"{len(sweep)} layers in one pass": together, "one pass a layer": apart},
     ]
     alternatives = [{name: timing.clocked(run) for name, run in runs.items()} for runs in compared]
@@ -94,7 +103,11 @@ def pairs(options: argparse.Namespace, folder: str) -> list[dict[str, str]]:
     from jiantx import synthetic
 
     root = options.data_root
-    jx.data_root(root if root.is_dir() else synthetic.write_root(Path(folder) / "root", train_examples=options.rows))
+    jx.data_root(
+        root
+        if root.is_dir()
+        else synthetic.write_root(Path(folder) / "root", train_examples=options.rows)
+    )
     rows = jx.get_task("mnli").rows("train", "en").select(range(options.rows))
     return [{"query": row["premise"], "candidate": row["hypothesis"]} for row in rows]
 
@@ -136,9 +149,13 @@ class Plain:
     def vectors(self, layer: int) -> torch.Tensor:
         """(texts, hidden) means over tokens after `layer` layers, of length 1."""
         found = torch.empty(len(self.encoded), self.model.config.hidden_size)
-        for start in range(0, len(self.order), 2 * BATCH):  # a feature of jiantx holds two sentences
+        for start in range(
+            0, len(self.order), 2 * BATCH
+        ):  # a feature of jiantx holds two sentences
             rows = self.order[start : start + 2 * BATCH]
-            batch = self.tokenizer.pad({"input_ids": [self.encoded[row] for row in rows]}, return_tensors="pt")
+            batch = self.tokenizer.pad(
+                {"input_ids": [self.encoded[row] for row in rows]}, return_tensors="pt"
+            )
             states = self.model(**batch, output_hidden_states=True).hidden_states[layer]
             mask = batch["attention_mask"][:, :, None]
             found[torch.from_numpy(rows)] = (states * mask).sum(dim=1) / mask.sum(dim=1)
@@ -154,7 +171,9 @@ def check(model: Any, task: Any, plain: Plain) -> None:
     _, outputs = _run(model, task, [("en", table)], BATCH, None, "")
     gap = float((outputs["embeddings"] - plain.vectors(task.layer)).abs().max())
     if gap > 1e-5:
-        raise SystemExit(f"The vectors of layer {task.layer} differ from transformers' by {gap:.1e}.")
+        raise SystemExit(
+            f"The vectors of layer {task.layer} differ from transformers' by {gap:.1e}."
+        )
 
 
 if __name__ == "__main__":

@@ -44,14 +44,26 @@ def main() -> int:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, help="of each side (50,000), or of the candidates with --million")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--rows", type=int, help="of each side (50,000), or of the candidates with --million"
+    )
     parser.add_argument("--dimensions", type=int, help="384, or 1,024 with --million")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--faiss-dir", default="/tmp/faiss", help="where faiss-cpu is installed, if not beside jiantx")
-    parser.add_argument("--million", action="store_true", help="1,000 queries among 1,003,893 candidates, top 20")
-    parser.add_argument("--worker", nargs=3, metavar=("WHO", "WHAT", "FILE"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--faiss-dir",
+        default="/tmp/faiss",
+        help="where faiss-cpu is installed, if not beside jiantx",
+    )
+    parser.add_argument(
+        "--million", action="store_true", help="1,000 queries among 1,003,893 candidates, top 20"
+    )
+    parser.add_argument(
+        "--worker", nargs=3, metavar=("WHO", "WHAT", "FILE"), help=argparse.SUPPRESS
+    )
     options = parser.parse_args()
     options.rows = options.rows or (MEWSLIX if options.million else 50_000)
     options.dimensions = options.dimensions or (1024 if options.million else 384)
@@ -73,7 +85,11 @@ def work(options: argparse.Namespace) -> None:
     first, second = run(source, target)
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     np.savez(file, first=first, second=second)
-    print(json.dumps({"seconds": seconds, "cpu": cpu, "made": made, "resident": resident, "peak": peak()}))
+    print(
+        json.dumps(
+            {"seconds": seconds, "cpu": cpu, "made": made, "resident": resident, "peak": peak()}
+        )
+    )
 
 
 def peak() -> float:
@@ -105,10 +121,12 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return vectors
 
 
-def ours_search(source: np.ndarray, target: np.ndarray, k: int = NEIGHBOURS) -> tuple[np.ndarray, np.ndarray]:
+def ours_search(
+    source: np.ndarray, target: np.ndarray, k: int = NEIGHBOURS
+) -> tuple[np.ndarray, np.ndarray]:
     import torch
 
-    from jiantx.search import nearest
+    from jiantx.nearest_neighbors import nearest
 
     products, places = nearest(torch.from_numpy(source), torch.from_numpy(target), k)
     return products.numpy(), places.numpy()
@@ -117,7 +135,7 @@ def ours_search(source: np.ndarray, target: np.ndarray, k: int = NEIGHBOURS) -> 
 def ours_mine(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     import torch
 
-    from jiantx.search import margin_pairs
+    from jiantx.nearest_neighbors import margin_pairs
 
     found, scores = margin_pairs(torch.from_numpy(source), torch.from_numpy(target), k=NEIGHBOURS)
     return found.numpy(), scores.numpy()
@@ -130,13 +148,17 @@ OURS: dict[str, Callable[..., tuple[np.ndarray, np.ndarray]]] = {
 }
 
 
-def faiss_functions(options: argparse.Namespace) -> dict[str, Callable[..., tuple[np.ndarray, np.ndarray]]]:
+def faiss_functions(
+    options: argparse.Namespace,
+) -> dict[str, Callable[..., tuple[np.ndarray, np.ndarray]]]:
     sys.path.append(options.faiss_dir)  # at the end: numpy stays this environment's own
     import faiss
 
     faiss.omp_set_num_threads(options.threads)
 
-    def search(source: np.ndarray, target: np.ndarray, k: int = NEIGHBOURS) -> tuple[np.ndarray, np.ndarray]:
+    def search(
+        source: np.ndarray, target: np.ndarray, k: int = NEIGHBOURS
+    ) -> tuple[np.ndarray, np.ndarray]:
         index = faiss.IndexFlatIP(target.shape[1])
         index.add(target)
         products, places = index.search(source, k)
@@ -145,7 +167,11 @@ def faiss_functions(options: argparse.Namespace) -> dict[str, Callable[..., tupl
     def mine(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return margin(search(source, target), search(target, source))
 
-    return {"search": search, "mine": mine, "million": lambda queries, candidates: search(queries, candidates, 20)}
+    return {
+        "search": search,
+        "mine": mine,
+        "million": lambda queries, candidates: search(queries, candidates, 20),
+    }
 
 
 def margin(
@@ -156,8 +182,12 @@ def margin(
     there_mean, back_mean = there.mean(axis=1), back.mean(axis=1)
     there = there / ((there_mean[:, None] + back_mean[targets]) / 2)
     back = back / ((back_mean[:, None] + there_mean[sources]) / 2)
-    candidates = [(there[i, c], i, targets[i, c]) for i, c in enumerate(there.argmax(axis=1).tolist())]
-    candidates += [(back[j, c], sources[j, c], j) for j, c in enumerate(back.argmax(axis=1).tolist())]
+    candidates = [
+        (there[i, c], i, targets[i, c]) for i, c in enumerate(there.argmax(axis=1).tolist())
+    ]
+    candidates += [
+        (back[j, c], sources[j, c], j) for j, c in enumerate(back.argmax(axis=1).tolist())
+    ]
     candidates.sort(key=lambda candidate: (-candidate[0], candidate[1], candidate[2]))
     left, right, kept = set(), set(), []
     for score, i, j in candidates:
@@ -173,17 +203,24 @@ def margin(
 
 def compare(options: argparse.Namespace) -> int:
     size = f"{options.rows:,} x {options.rows:,} x {options.dimensions}"
-    print("| what | jiantx, s | faiss, s | jiantx / faiss (range) | the same of CPU seconds | peak memory, GB |")
+    print(
+        "| what | jiantx, s | faiss, s | jiantx / faiss (range) | the same of CPU seconds | peak memory, GB |"
+    )
     print("|---|---|---|---|---|---|")
     agree = True
     notes = []
     with tempfile.TemporaryDirectory() as folder:
-        for what, title in (("search", f"k = {NEIGHBOURS} search"), ("mine", "mining, both ways and margin")):
+        for what, title in (
+            ("search", f"k = {NEIGHBOURS} search"),
+            ("mine", "mining, both ways and margin"),
+        ):
             runs: dict[str, list[dict[str, float]]] = {"ours": [], "faiss": []}
             for _ in range(options.repeat):
                 for who, done in runs.items():
                     done.append(measure(options, who, what, f"{folder}/{who}.npz"))
-            ours, theirs = (statistics.median(run["seconds"] for run in done) for done in runs.values())
+            ours, theirs = (
+                statistics.median(run["seconds"] for run in done) for done in runs.values()
+            )
             memory = (max(run["peak"] for run in done) for done in runs.values())
             print(
                 f"| {title}, {size}, {options.repeat} times | {ours:.1f} | {theirs:.1f} | {ratio(runs, 'seconds')} "
@@ -199,21 +236,32 @@ def compare(options: argparse.Namespace) -> int:
 
 
 def ratio(runs: dict[str, list[dict[str, float]]], figure: str) -> str:
-    ratios = [ours[figure] / theirs[figure] for ours, theirs in zip(runs["ours"], runs["faiss"], strict=True)]
+    ratios = [
+        ours[figure] / theirs[figure]
+        for ours, theirs in zip(runs["ours"], runs["faiss"], strict=True)
+    ]
     return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def measure(options: argparse.Namespace, who: str, what: str, file: str) -> dict[str, float]:
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(options.threads))
+    threads = dict.fromkeys(
+        ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(options.threads)
+    )
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))
     command = [sys.executable, __file__, "--worker", who, what, file, "--rows", str(options.rows)]
     command += ["--dimensions", str(options.dimensions), "--threads", str(options.threads)]
     command += ["--faiss-dir", options.faiss_dir]
     done = subprocess.run(
-        command, env={**os.environ, **threads, "PYTHONPATH": path}, stdout=subprocess.PIPE, text=True, check=False
+        command,
+        env={**os.environ, **threads, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
     )
     if done.returncode:
-        raise SystemExit(f"{who} failed. faiss: pip install --target {options.faiss_dir} --no-deps faiss-cpu")
+        raise SystemExit(
+            f"{who} failed. faiss: pip install --target {options.faiss_dir} --no-deps faiss-cpu"
+        )
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
 
@@ -225,7 +273,9 @@ def same_neighbours(ours: Any, theirs: Any, options: argparse.Namespace) -> tupl
     rows, columns = differ.nonzero()
     gap = 0.0
     for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
-        both = target[[ours["second"][row, column], theirs["second"][row, column]]].astype(np.float64)
+        both = target[[ours["second"][row, column], theirs["second"][row, column]]].astype(
+            np.float64
+        )
         one, other = both @ source[row].astype(np.float64)
         gap = max(gap, abs(one - other))
     products = float(np.abs(ours["first"] - theirs["first"]).max())
@@ -255,10 +305,14 @@ SAME = {"search": same_neighbours, "mine": same_pairs}
 
 def million(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
-        runs = [measure(options, "ours", "million", f"{folder}/ours.npz") for _ in range(options.repeat)]
+        runs = [
+            measure(options, "ours", "million", f"{folder}/ours.npz") for _ in range(options.repeat)
+        ]
     seconds = sorted(run["seconds"] for run in runs)
     top = max(run["peak"] for run in runs)
-    print("| candidates | queries | top | seconds (range) | making the vectors, s | vectors, GB | peak memory, GB |")
+    print(
+        "| candidates | queries | top | seconds (range) | making the vectors, s | vectors, GB | peak memory, GB |"
+    )
     print("|---|---|---|---|---|---|---|")
     print(
         f"| {options.rows:,} x {options.dimensions} | 1,000 | 20 "
@@ -267,7 +321,7 @@ def million(options: argparse.Namespace) -> int:
         f"| {top:.2f} |"
     )
     print(
-        f"\nThe seconds are of `jiantx.search.nearest` alone; making the vectors is not in them, but it is in the peak "
+        f"\nThe seconds are of `jiantx.nearest_neighbors.nearest` alone; making the vectors is not in them, but it is in the peak "
         f"memory (of the whole process, Python and torch included), which {'stays' if top < MEMORY_LIMIT else 'GOES'} "
         f"{'under' if top < MEMORY_LIMIT else 'OVER'} {MEMORY_LIMIT:g} GB."
     )
@@ -281,7 +335,11 @@ def machine() -> str:
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
-        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        names = [
+            line.partition(":")[2].strip()
+            for line in info.read_text().splitlines()
+            if "model name" in line
+        ]
         model = f"{len(names)} x {names[0]}" if names else model
     return f"{model}; Python {platform.python_version()}, torch {version('torch')}, numpy {version('numpy')}"
 

@@ -60,13 +60,17 @@ def main() -> int:
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--vocabulary", type=int, default=250_002)
     parser.add_argument("--hidden", type=int, default=384)
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--tokens", type=int, default=4096)
     parser.add_argument("--length", type=int, default=128, help="tokens of each sequence")
-    parser.add_argument("--steps", type=int, default=3, help="of each process, after one to warm up")
+    parser.add_argument(
+        "--steps", type=int, default=3, help="of each process, after one to warm up"
+    )
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
@@ -82,7 +86,11 @@ def apart(name: str) -> Figures:
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))
     command = [sys.executable, __file__, *sys.argv[1:], "--worker", name]
     done = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, text=True, check=False
+        command,
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise SystemExit(f"{name} failed.")
@@ -93,7 +101,9 @@ def apart(name: str) -> Figures:
 def measure(options: argparse.Namespace, name: str) -> Figures:
     """Seconds of forward and backward, and of clipping and AdamW, of the median step; the peak of memory, in bytes."""
     transformers.logging.set_verbosity_error()
-    if options.vocabulary > TINY["vocabulary"]:  # first: lazy imports and kernels are no step's memory
+    if (
+        options.vocabulary > TINY["vocabulary"]
+    ):  # first: lazy imports and kernels are no step's memory
         measure(argparse.Namespace(**{**vars(options), **TINY}), name)
     torch.manual_seed(0)
     config = XLMRobertaConfig(
@@ -146,7 +156,12 @@ def state_bytes(model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
     """Parameters, their gradients and the optimizer's state."""
     parameters = list(model.parameters())
     tensors = [*parameters, *(p.grad for p in parameters if p.grad is not None)]
-    tensors += [value for state in optimizer.state.values() for value in state.values() if torch.is_tensor(value)]
+    tensors += [
+        value
+        for state in optimizer.state.values()
+        for value in state.values()
+        if torch.is_tensor(value)
+    ]
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
@@ -159,7 +174,9 @@ def tokens(options: argparse.Namespace) -> tuple[Tensor, Tensor]:
     return ids, places.sort().values
 
 
-def our_step(config: XLMRobertaConfig, options: argparse.Namespace) -> tuple[nn.Module, dict[str, Any]]:
+def our_step(
+    config: XLMRobertaConfig, options: argparse.Namespace
+) -> tuple[nn.Module, dict[str, Any]]:
     task = jx.MaskedLM(name="mlm", source=jx.Rows({"train": [{"text": "a"}]}))
     model = jx.MultitaskModel(jx.MultitaskConfig(encoder=config, heads={"mlm": task.head_config()}))
     model._choose_path("auto")  # what `from_pretrained` does once the weights are there
@@ -179,7 +196,9 @@ def our_step(config: XLMRobertaConfig, options: argparse.Namespace) -> tuple[nn.
     }
 
 
-def their_step(config: XLMRobertaConfig, options: argparse.Namespace) -> tuple[nn.Module, dict[str, Any]]:
+def their_step(
+    config: XLMRobertaConfig, options: argparse.Namespace
+) -> tuple[nn.Module, dict[str, Any]]:
     ids, places = tokens(options)
     flat = ids.flatten()
     labels = torch.full_like(flat, -100).index_copy(0, places, flat[places])
@@ -195,7 +214,9 @@ def their_step(config: XLMRobertaConfig, options: argparse.Namespace) -> tuple[n
 
 def report(options: argparse.Namespace, runs: dict[str, list[Figures]]) -> str:
     """The table, and what it says about the bars."""
-    whole = {name: [run["learning"] + run["stepping"] for run in found] for name, found in runs.items()}
+    whole = {
+        name: [run["learning"] + run["stepping"] for run in found] for name, found in runs.items()
+    }
     learning = {name: [run["learning"] for run in found] for name, found in runs.items()}
     memory = {name: [run["memory"] for run in found] for name, found in runs.items()}
 

@@ -37,7 +37,7 @@ from sklearn.preprocessing import MultiLabelBinarizer
 import jiantx as jx
 from jiantx import metrics, synthetic
 from jiantx.metrics import Answer, Answers
-from jiantx.search import margin_pairs
+from jiantx.nearest_neighbors import margin_pairs
 from jiantx.task_types.masked_lm import masked_accuracy
 
 SHARED = Path(jx.__file__).resolve().parents[2] / "shared"
@@ -57,7 +57,9 @@ def main() -> int:
         root = options.data_root or SHARED / "hub"
         gold = f"Gold: {'real, the slices of ../shared/hub' if root == SHARED / 'hub' else f'of {root}'}."
         if not Path(root).is_dir():
-            root = synthetic.write_root(Path(folder) / "root", train_examples=40, eval_examples=200, text_lines=200)
+            root = synthetic.write_root(
+                Path(folder) / "root", train_examples=40, eval_examples=200, text_lines=200
+            )
             gold = "Gold: artificial, of `jiantx.synthetic`."
         jx.data_root(root)
         text, differing = report(options.seqeval_dir)
@@ -68,18 +70,29 @@ def main() -> int:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data-root", type=Path, help="as jiantx.data_root; ../shared/hub")
     parser.add_argument("--output", type=Path, help="a file for the tables")
     cache = Path(tempfile.gettempdir()) / f"jiantx-seqeval-{getpass.getuser()}"
-    parser.add_argument("--seqeval-dir", type=Path, default=cache, help="holds, or will hold, both versions of seqeval")
+    parser.add_argument(
+        "--seqeval-dir",
+        type=Path,
+        default=cache,
+        help="holds, or will hold, both versions of seqeval",
+    )
     return parser.parse_args()
 
 
 def report(seqeval_dir: Path) -> tuple[str, int]:
     """The text, and how many figures differ."""
     missing = [version for version in (OLD, NEW) if not installed(seqeval_dir, version)]
-    lines = list(compared(random.Random(0), {v: None if v in missing else seqeval_dir / v for v in (OLD, NEW)}))
+    lines = list(
+        compared(
+            random.Random(0), {v: None if v in missing else seqeval_dir / v for v in (OLD, NEW)}
+        )
+    )
     mock, mock_differing = mock_submission()
     differing = sum(line.difference > TOLERANCE for line in lines)
     said = f"{len(lines) - sum(math.isnan(line.theirs) for line in lines)} lines compared; {differing} differ by more "
@@ -87,7 +100,10 @@ def report(seqeval_dir: Path) -> tuple[str, int]:
     said += "difference is the largest of any language."
     if missing:
         said += f"\n\n**Not run: seqeval {' and '.join(missing)}; pip could not fetch it into {seqeval_dir}.**"
-    head = ["| metric | data (rows) | ours | independent | difference | by what |", "|---|---|---|---|---|---|"]
+    head = [
+        "| metric | data (rows) | ours | independent | difference | by what |",
+        "|---|---|---|---|---|---|",
+    ]
     parts = [*head, *map(str, lines), "", said, "", *udpos_table(random.Random(1)), "", *mock]
     return "\n".join(parts), differing + mock_differing
 
@@ -109,11 +125,16 @@ class Line(NamedTuple):
         return f"| {self.metric} | {self.data} | {self.ours:.6f} | {figures} | {self.by} |"
 
 
-def line(metric: str, data: str, parts: Sequence[Part], ours: Scorer, theirs: Scorer | None, by: str) -> Line:
+def line(
+    metric: str, data: str, parts: Sequence[Part], ours: Scorer, theirs: Scorer | None, by: str
+) -> Line:
     one = [ours(*part) for part in parts]
     other = [theirs(*part) for part in parts] if theirs else [math.nan] * len(parts)
     # NaN against a number is a difference, NaN against NaN is none
-    gaps = [abs(a - b) if not math.isnan(a - b) else float(math.isnan(a) != math.isnan(b)) for a, b in zip(one, other)]
+    gaps = [
+        abs(a - b) if not math.isnan(a - b) else float(math.isnan(a) != math.isnan(b))
+        for a, b in zip(one, other)
+    ]
     data = f"{data} ({sum(len(references) for _, references in parts):,})"
     return Line(metric, data, fmean(one), fmean(other), max(gaps) if theirs else 0.0, by)
 
@@ -127,7 +148,9 @@ def compared(rng: random.Random, seqeval: dict[str, Path | None]) -> Iterator[Li
     sets = [(task, [noisy_tags(rng, gold, tags) for gold in golds(task)]) for task, tags in sources]
     sets.append(("tags of all kinds, made up", [made_up_tags(rng, 2000)]))
     for data, parts in sets:
-        yield line("token_accuracy", data, parts, metrics.token_accuracy, sklearn_words, "scikit-learn")
+        yield line(
+            "token_accuracy", data, parts, metrics.token_accuracy, sklearn_words, "scikit-learn"
+        )
         for version, ours in ((OLD, metrics.chunk_f1), (NEW, metrics.chunk_f1_seqeval1)):
             folder = seqeval[version]
             found = seqeval_scores(folder, parts) if folder else None
@@ -135,18 +158,31 @@ def compared(rng: random.Random, seqeval: dict[str, Path | None]) -> Iterator[Li
             yield line(ours.__name__, data, parts, ours, again[2], f"seqeval {version}")
             for place, name in enumerate(("precision", "recall")):
                 scorer = partial(chunk_score, version, place)
-                yield line(f"chunk_scores, {name}", data, parts, scorer, again[place], f"seqeval {version}")
-            yield line(ours.__name__, data, parts, ours, partial(plain_chunk_f1, version), "plain loop")
+                yield line(
+                    f"chunk_scores, {name}", data, parts, scorer, again[place], f"seqeval {version}"
+                )
+            yield line(
+                ours.__name__, data, parts, ours, partial(plain_chunk_f1, version), "plain loop"
+            )
 
     for metric, data, parts in answered(rng):
-        yield line(metric, data, parts, getattr(metrics, metric), PLAIN[metric], "plain loop of the script's rules")
+        yield line(
+            metric,
+            data,
+            parts,
+            getattr(metrics, metric),
+            PLAIN[metric],
+            "plain loop of the script's rules",
+        )
     for metric, data, parts in ranked(rng):
         ours, theirs, by = RANKED[metric]
         yield line(metric, data, parts, ours, theirs, by)
     yield from mined(rng)
     hits = [[rng.random() < 0.4 for _ in range(rng.randint(0, 12))] for _ in range(3000)]
     lines = [(hits, [(True,)] * len(hits))]
-    yield line("masked_accuracy", "hits and misses, made up", lines, masked_accuracy, numpy_share, "NumPy")
+    yield line(
+        "masked_accuracy", "hits and misses, made up", lines, masked_accuracy, numpy_share, "NumPy"
+    )
 
 
 # --- gold ------------------------------------------------------------------------------------------------------------
@@ -173,13 +209,19 @@ def labelled(rng: random.Random) -> Iterator[tuple[str, str, list[Part]]]:
     yield "f1_of", 'pawsx, "1"', [(noisy_labels(rng, gold), gold) for gold in golds("pawsx")]
     # examples with several labels, or none: which rare tags a sentence holds
     sets = [
-        [{tag for tag in tags if tag in ("NUM", "SYM", "X", "INTJ", "AUX")} for tags in gold] for gold in golds("udpos")
+        [{tag for tag in tags if tag in ("NUM", "SYM", "X", "INTJ", "AUX")} for tags in gold]
+        for gold in golds("udpos")
     ]
-    parts = [([{tag for tag in s if rng.random() < 0.8} | noise(rng) for s in gold], gold) for gold in sets]
+    parts = [
+        ([{tag for tag in s if rng.random() < 0.8} | noise(rng) for s in gold], gold)
+        for gold in sets
+    ]
     yield "micro_f1", "rare tags of udpos's sentences", parts
     yield "accuracy, sets", "rare tags of udpos's sentences", parts
     for name, grain in (("stsb", 3), ("stsb, rounded", 0)):  # with ties in the predictions too
-        numbers = [([round(g + rng.gauss(0, 1), grain) for g in gold], gold) for gold in golds("stsb")]
+        numbers = [
+            ([round(g + rng.gauss(0, 1), grain) for g in gold], gold) for gold in golds("stsb")
+        ]
         yield "pearson", name, numbers
         yield "spearman", name, numbers
 
@@ -241,7 +283,9 @@ def noisy_tags(rng: random.Random, gold: Sequence[Sequence[str]], tags: Sequence
     predictions = []
     for sentence in gold:
         said = [tag if rng.random() < 0.9 else rng.choice(tags) for tag in sentence]
-        said = [OTHER_CONJ[tag] if tag in OTHER_CONJ and rng.random() < 0.3 else tag for tag in said]
+        said = [
+            OTHER_CONJ[tag] if tag in OTHER_CONJ and rng.random() < 0.3 else tag for tag in said
+        ]
         if rng.random() < 0.1 and said:
             start = rng.randrange(len(said))
             said[start + 1 :] = said[start:-1]
@@ -259,7 +303,9 @@ def made_up_tags(rng: random.Random, sentences: int) -> Part:
     return noisy_tags(rng, gold, tags)
 
 
-def sklearn_words(predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> float:
+def sklearn_words(
+    predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
+) -> float:
     return sklearn_accuracy([t for s in predictions for t in s], [t for s in references for t in s])
 
 
@@ -267,9 +313,13 @@ def chunk_score(version: str, place: int, predictions: Any, references: Any) -> 
     return metrics.chunk_scores(predictions, references, seqeval=version)[place]
 
 
-def given(found: Sequence[Any], parts: Sequence[Part], place: int, predictions: Any, references: Any) -> float:
+def given(
+    found: Sequence[Any], parts: Sequence[Part], place: int, predictions: Any, references: Any
+) -> float:
     """What seqeval's process said of these predictions."""
-    score: float = next(scores[place] for scores, part in zip(found, parts, strict=True) if part[0] is predictions)
+    score: float = next(
+        scores[place] for scores, part in zip(found, parts, strict=True) if part[0] is predictions
+    )
     return score
 
 
@@ -291,8 +341,18 @@ print(json.dumps(found))
 def installed(folder: Path, version: str) -> bool:
     """Whether this version of seqeval lies in its own folder, which pip fills where it is empty."""
     if not (folder / version / "seqeval").is_dir():
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        subprocess.run([*command, "--target", str(folder / version), f"seqeval=={version}"], check=False)
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+        ]
+        subprocess.run(
+            [*command, "--target", str(folder / version), f"seqeval=={version}"], check=False
+        )
     return (folder / version / f"seqeval-{version}.dist-info").is_dir()
 
 
@@ -309,7 +369,9 @@ def seqeval_scores(folder: Path, parts: Sequence[Part]) -> list[list[float]]:
     return found
 
 
-def plain_chunk_f1(version: str, predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> float:
+def plain_chunk_f1(
+    version: str, predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
+) -> float:
     ours, gold = (plain_chunks(side, version) for side in (predictions, references))
     if not ours and not gold:
         return math.nan
@@ -324,14 +386,22 @@ def plain_chunks(sentences: Sequence[Sequence[str]], version: str) -> set[tuple[
     for place, tag in enumerate(tag for sentence in sentences for tag in (*sentence, "O")):
         prefix = tag[0]
         # the old rules look for the last hyphen, the new ones take the first letter off whatever follows it
-        kind = tag.rpartition("-")[2] if version == OLD else (tag[1:].partition("-")[2] or tag[1:] or "_")
+        kind = (
+            tag.rpartition("-")[2]
+            if version == OLD
+            else (tag[1:].partition("-")[2] or tag[1:] or "_")
+        )
         if (
             last_prefix in "ES"
             or (last_prefix in "BI" and prefix in "BSO")
             or (last_prefix != "O" and kind != last_kind)
         ):
             chunks.add((last_kind, began, place - 1))
-        if prefix in "BS" or (prefix in "EI" and last_prefix in "ESO") or (prefix != "O" and kind != last_kind):
+        if (
+            prefix in "BS"
+            or (prefix in "EI" and last_prefix in "ESO")
+            or (prefix != "O" and kind != last_kind)
+        ):
             began = place
         last_prefix, last_kind = prefix, kind
     return chunks
@@ -348,10 +418,22 @@ def udpos_table(rng: random.Random) -> list[str]:
     for language, gold in zip(task.languages("test"), golds("udpos"), strict=True):
         swapped = [[OTHER_CONJ.get(tag, tag) for tag in sentence] for sentence in gold]
         noisy, _ = noisy_tags(rng, gold, UPOS)
-        for name, predictions in ((f"{language}, noisy", noisy), (f"{language}, all CCONJ and SCONJ swapped", swapped)):
-            pairs = [pair for both in zip(gold, predictions, strict=True) for pair in zip(*both, strict=True)]
-            conj = [one != other for one, other in pairs if one in OTHER_CONJ and other in OTHER_CONJ]
-            old, new = metrics.chunk_f1(predictions, gold), metrics.chunk_f1_seqeval1(predictions, gold)
+        for name, predictions in (
+            (f"{language}, noisy", noisy),
+            (f"{language}, all CCONJ and SCONJ swapped", swapped),
+        ):
+            pairs = [
+                pair
+                for both in zip(gold, predictions, strict=True)
+                for pair in zip(*both, strict=True)
+            ]
+            conj = [
+                one != other for one, other in pairs if one in OTHER_CONJ and other in OTHER_CONJ
+            ]
+            old, new = (
+                metrics.chunk_f1(predictions, gold),
+                metrics.chunk_f1_seqeval1(predictions, gold),
+            )
             accuracy = metrics.token_accuracy(predictions, gold)
             table.append(
                 f"| {name} | {len(pairs):,} | {old:.2f} | {new:.2f} | {new - old:.2f} | {accuracy:.2f} "
@@ -392,7 +474,9 @@ def noisy_answers(rng: random.Random, questions: Sequence[Any]) -> Part:
         for _ in range(rng.choice((0, 0, 1, 1, 2, 3))):
             text = changed(rng, text, question.context)
         # no answer is likelier where there is none; rounded, so that questions tie
-        predictions.append(Answer(text, round(rng.gauss(-1.0 if question.answers else 1.0, 1.5), 1)))
+        predictions.append(
+            Answer(text, round(rng.gauss(-1.0 if question.answers else 1.0, 1.5), 1))
+        )
         references.append(Answers(tuple(question.answers), question.language))
     return predictions, references
 
@@ -422,7 +506,20 @@ def changed(rng: random.Random, text: str, context: str) -> str:
 
 ARTICLES = {
     "ar": (),  # its rule is no word: the two letters go wherever they stand
-    "de": ("ein", "eine", "einen", "einem", "eines", "einer", "der", "die", "das", "den", "dem", "des"),
+    "de": (
+        "ein",
+        "eine",
+        "einen",
+        "einem",
+        "eines",
+        "einer",
+        "der",
+        "die",
+        "das",
+        "den",
+        "dem",
+        "des",
+    ),
     "en": ("a", "an", "the"),
     "es": ("un", "una", "unos", "unas", "el", "la", "los", "las"),
     "hi": (),
@@ -447,14 +544,38 @@ WORDS = [
     "U.S.",
     "3,000",
 ]
-MARKS = [".", "!", "“", "”", "«", "、", "。", "।", "،", "-", "—", "'", "_", "$", "€", "°", "\u0301", "\u00a0", "\t", ""]
+MARKS = [
+    ".",
+    "!",
+    "“",
+    "”",
+    "«",
+    "、",
+    "。",
+    "।",
+    "،",
+    "-",
+    "—",
+    "'",
+    "_",
+    "$",
+    "€",
+    "°",
+    "\u0301",
+    "\u00a0",
+    "\t",
+    "",
+]
 
 
 def made_up_answers(rng: random.Random, count: int, language: str) -> Part:
     """Words, articles and marks in any order; answers that are empty once normalised, and questions without any."""
 
     def text() -> str:
-        return "".join(rng.choice(WORDS) + rng.choice((" ", " ", *MARKS)) for _ in range(rng.choice((0, 1, 1, 2, 3))))
+        return "".join(
+            rng.choice(WORDS) + rng.choice((" ", " ", *MARKS))
+            for _ in range(rng.choice((0, 1, 1, 2, 3)))
+        )
 
     predictions, references = [], []
     for _ in range(count):
@@ -491,7 +612,9 @@ def mlqa_words(text: str, language: str) -> list[str]:
     for character in text.lower():
         if character not in string.punctuation and unicodedata.category(character)[0] != "P":
             bare += character
-    bare = bare.replace("ال", " ") if language == "ar" else without_articles(bare, ARTICLES[language])
+    bare = (
+        bare.replace("ال", " ") if language == "ar" else without_articles(bare, ARTICLES[language])
+    )
     if language == "zh":
         bare = "".join(f" {c} " if "\u4e00" <= c <= "\u9fa5" else c for c in bare)
     return bare.split()
@@ -520,7 +643,9 @@ def plain_f1(said: str, golds: Sequence[str], language: str, words: Words) -> fl
     return best
 
 
-def plain_v2(said: str, golds: Sequence[str], language: str, words: Words, score: Callable[..., float]) -> float:
+def plain_v2(
+    said: str, golds: Sequence[str], language: str, words: Words, score: Callable[..., float]
+) -> float:
     """Version 2: answers that are empty once normalised do not count, and no answer at all is one that is empty."""
     golds = [gold for gold in golds if words(gold, language)]
     if not golds:
@@ -528,18 +653,26 @@ def plain_v2(said: str, golds: Sequence[str], language: str, words: Words, score
     return score(said, golds, language, words)
 
 
-def plain_mean(score: Callable[..., float], words: Words, predictions: Any, references: Any) -> float:
+def plain_mean(
+    score: Callable[..., float], words: Words, predictions: Any, references: Any
+) -> float:
     total = 0.0
     for p, r in zip(predictions, references, strict=True):
         # without an answer, as version 2: documented in `exact_match`
-        total += score(p.text, r.texts, r.language, words) if r.texts else float(not words(p.text, r.language))
+        total += (
+            score(p.text, r.texts, r.language, words)
+            if r.texts
+            else float(not words(p.text, r.language))
+        )
     return 100 * total / len(references)
 
 
 def plain_v2_mean(score: Callable[..., float], predictions: Any, references: Any) -> float:
     total = 0.0
     for p, r in zip(predictions, references, strict=True):
-        total += plain_v2("" if p.no_answer > 0 else p.text, r.texts, r.language, squad_words, score)
+        total += plain_v2(
+            "" if p.no_answer > 0 else p.text, r.texts, r.language, squad_words, score
+        )
     return 100 * total / len(references)
 
 
@@ -548,10 +681,15 @@ def plain_best(score: Callable[..., float], predictions: Any, references: Any) -
     pairs = sorted(zip(predictions, references, strict=True), key=lambda pair: pair[0].no_answer)
     # an unanswered question is right if it has no answer; an answered one that has none, only if nothing is said
     kept = [
-        plain_v2(p.text, r.texts, r.language, squad_words, score) if r.texts else float(not p.text) for p, r in pairs
+        plain_v2(p.text, r.texts, r.language, squad_words, score) if r.texts else float(not p.text)
+        for p, r in pairs
     ]
     dropped = [float(not r.texts) for _, r in pairs]
-    return 100 * max(sum(kept[:cut]) + sum(dropped[cut:]) for cut in range(len(pairs) + 1)) / len(pairs)
+    return (
+        100
+        * max(sum(kept[:cut]) + sum(dropped[cut:]) for cut in range(len(pairs) + 1))
+        / len(pairs)
+    )
 
 
 PLAIN: dict[str, Scorer] = {
@@ -574,7 +712,9 @@ def ranked(rng: random.Random) -> Iterator[tuple[str, str, list[Part]]]:
     yield "accuracy_at_1", "tatoeba", tatoeba
     yield "mean_reciprocal_rank", "tatoeba", tatoeba
     everything = [reference for gold in golds("lareqa") for reference in gold]
-    made_up = [rng.sample([f"c{i}" for i in range(99)], rng.choice((1, 2, 11, 30))) for _ in range(2000)]
+    made_up = [
+        rng.sample([f"c{i}" for i in range(99)], rng.choice((1, 2, 11, 30))) for _ in range(2000)
+    ]
     for data, gold in (("lareqa", everything), ("made up, up to 30 relevant", made_up)):
         yield "mean_average_precision", data, [noisy_rankings(rng, gold)]
         yield "mean_reciprocal_rank", data, [noisy_rankings(rng, gold)]
@@ -588,11 +728,15 @@ def noisy_rankings(rng: random.Random, gold: Sequence[Sequence[str]]) -> Part:
         found = [id for id in relevant if rng.random() < 0.8]
         others = rng.sample(pool, min(len(pool), 25))
         place = {id: rng.expovariate(0.3) for id in found}
-        rankings.append(sorted({*found, *others}, key=lambda id: place.get(id, rng.uniform(0, 25)))[:25])
+        rankings.append(
+            sorted({*found, *others}, key=lambda id: place.get(id, rng.uniform(0, 25)))[:25]
+        )
     return rankings, gold
 
 
-def first_is_right(predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> float:
+def first_is_right(
+    predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
+) -> float:
     first, right = [ranking[0] for ranking in predictions], [relevant[0] for relevant in references]
     return sklearn_accuracy(first, right)
 
@@ -602,7 +746,11 @@ def sklearn_map(predictions: Sequence[Sequence[str]], references: Sequence[Seque
     scores = []
     for ranking, relevant in zip(predictions, references, strict=True):
         hits = [id in relevant for id in ranking[:20]]
-        precision = sklearn_metrics.average_precision_score(hits, -np.arange(len(hits))) if any(hits) else 0.0
+        precision = (
+            sklearn_metrics.average_precision_score(hits, -np.arange(len(hits)))
+            if any(hits)
+            else 0.0
+        )
         scores.append(precision * sum(hits) / min(len(set(relevant)), 20))
     return 100 * fmean(scores)
 
@@ -619,7 +767,11 @@ def plain_mrr(predictions: Sequence[Sequence[str]], references: Sequence[Sequenc
 
 RANKED: dict[str, tuple[Scorer, Scorer, str]] = {
     "accuracy_at_1": (metrics.accuracy_at_1, first_is_right, "scikit-learn"),
-    "mean_average_precision": (metrics.mean_average_precision, sklearn_map, "scikit-learn, cut at 20"),
+    "mean_average_precision": (
+        metrics.mean_average_precision,
+        sklearn_map,
+        "scikit-learn, cut at 20",
+    ),
     "mean_reciprocal_rank": (metrics.mean_reciprocal_rank, plain_mrr, "plain loop"),
 }
 
@@ -631,12 +783,15 @@ def mined(rng: random.Random) -> Iterator[Line]:
     gold = [reference for part in golds("bucc2018") for reference in part]
     ids = [id for relevant in gold for id in relevant]
     pairs = [
-        (list(relevant) if rng.random() < 0.7 else []) or ([rng.choice(ids)] if rng.random() < 0.1 else [])
+        (list(relevant) if rng.random() < 0.7 else [])
+        or ([rng.choice(ids)] if rng.random() < 0.1 else [])
         for relevant in gold
     ]
     for place, name in enumerate(("mined_precision", "mined_recall", "mined_f1")):
         theirs = partial(plain_pairs, place)
-        yield line(name, "bucc2018", [(pairs, gold)], getattr(metrics, name), theirs, "plain sets of pairs")
+        yield line(
+            name, "bucc2018", [(pairs, gold)], getattr(metrics, name), theirs, "plain sets of pairs"
+        )
 
     right = np.array([bool(p) and p[0] in r for p, r in zip(pairs, gold, strict=True) if p])
     clear = np.array([rng.gauss(1.2 if hit else 1.0, 0.1) for hit in right])
@@ -674,7 +829,10 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 def plain_pairs(place: int, predictions: Any, references: Any) -> float:
     """Precision, recall or F1 of (query, candidate) pairs."""
-    ours, gold = ({(row, id) for row, ids in enumerate(side) for id in ids} for side in (predictions, references))
+    ours, gold = (
+        {(row, id) for row, ids in enumerate(side) for id in ids}
+        for side in (predictions, references)
+    )
     right = len(ours & gold)
     precision, recall = right / len(ours), right / len(gold)
     return 100 * (precision, recall, 2 * precision * recall / (precision + recall))[place]
@@ -704,7 +862,8 @@ def plain_mining(source: np.ndarray, target: np.ndarray) -> tuple[float, float]:
     back = [list(column) for column in zip(*cosines)]
     there_mean, back_mean = ([fmean(sorted(row)[-4:]) for row in side] for side in (cosines, back))
     ratio = [
-        [cosine / ((there_mean[i] + back_mean[j]) / 2) for j, cosine in enumerate(row)] for i, row in enumerate(cosines)
+        [cosine / ((there_mean[i] + back_mean[j]) / 2) for j, cosine in enumerate(row)]
+        for i, row in enumerate(cosines)
     ]
     # the best of the four nearest, of each row and of each column
     candidates = set()
@@ -736,22 +895,35 @@ def mock_submission() -> tuple[list[str], int]:
     folder = SHARED / "data" / "xtreme_mock_test_data"
     if not folder.is_dir():
         return [f"**Not run: XTREME's mock submission, which is not at {folder}.**"], 0
-    table = ["| XTREME's mock submission | figures | equal to 1e-9 | largest difference |", "|---|---|---|---|"]
+    table = [
+        "| XTREME's mock submission | figures | equal to 1e-9 | largest difference |",
+        "|---|---|---|---|",
+    ]
     differing = 0
     for version in (OLD, NEW):
-        official = flat(json.loads((folder / f"official_scores.seqeval-{version}.json").read_text(encoding="utf-8")))
+        official = flat(
+            json.loads(
+                (folder / f"official_scores.seqeval-{version}.json").read_text(encoding="utf-8")
+            )
+        )
         ours = flat(jx.score_xtreme(folder / "predictions", folder / "labels", seqeval=version))  # type: ignore[arg-type]
         gaps = [abs(ours.get(name, math.inf) - value) for name, value in official.items()]
         equal = sum(gap <= TOLERANCE for gap in gaps)
         differing += len(gaps) - equal + len(set(ours) - set(official))
-        table.append(f"| seqeval {version} | {len(gaps)} | {equal} | {max(gaps):.0e} |".replace("0e+00", "0"))
+        table.append(
+            f"| seqeval {version} | {len(gaps)} | {equal} | {max(gaps):.0e} |".replace("0e+00", "0")
+        )
     return table, differing
 
 
 def flat(scores: Any, name: str = "") -> dict[str, float]:
     if not isinstance(scores, dict):
         return {name: scores}
-    return {at: value for key, inner in scores.items() for at, value in flat(inner, f"{name}/{key}").items()}
+    return {
+        at: value
+        for key, inner in scores.items()
+        for at, value in flat(inner, f"{name}/{key}").items()
+    }
 
 
 if __name__ == "__main__":

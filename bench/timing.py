@@ -23,7 +23,11 @@ def machine() -> str:
     """What ran it: processors, threads, versions, date."""
     name, info = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
     if info.is_file():
-        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        names = [
+            line.partition(":")[2].strip()
+            for line in info.read_text().splitlines()
+            if "model name" in line
+        ]
         name = f"{len(names)} x {names[0]}" if names else name
     if torch.cuda.is_available():
         name = f"{torch.cuda.get_device_name()}, {name}"
@@ -34,7 +38,10 @@ def machine() -> str:
 
 
 def matmul_rate(
-    dtype: torch.dtype = torch.float32, size: int | None = None, times: int = 15, device: str = "cpu"
+    dtype: torch.dtype = torch.float32,
+    size: int | None = None,
+    times: int = 15,
+    device: str = "cpu",
 ) -> float:
     """Floating point operations a second of a square matrix product: the median of a few.
 
@@ -91,7 +98,12 @@ def said(found: tuple[float, float, float]) -> str:
     return f"{found[0]:.2f} ({found[1]:.2f} to {found[2]:.2f})"
 
 
-def write(name: str, options: Mapping[str, Any], records: Sequence[Mapping[str, Any]], folder: Path = RESULTS) -> Path:
+def write(
+    name: str,
+    options: Mapping[str, Any],
+    records: Sequence[Mapping[str, Any]],
+    folder: Path = RESULTS,
+) -> Path:
     """Write what was measured, with the machine and the options that it was measured with."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"

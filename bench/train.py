@@ -59,7 +59,17 @@ from jiantx.sampling import Sampler
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 SINGLE = {"nli": "mnli", "squad": "squad_v1", "tagging": "udpos", "choice": "hellaswag"}
-MIXED = ("anli_plus", "mnli", "qqp", "squad_v2", "squad_v1", "hellaswag", "cosmosqa", "commonsenseqa", "ccg")
+MIXED = (
+    "anli_plus",
+    "mnli",
+    "qqp",
+    "squad_v2",
+    "squad_v1",
+    "hellaswag",
+    "cosmosqa",
+    "commonsenseqa",
+    "ccg",
+)
 OURS, MIX = "jiantx", "jiantx, mix=4"
 DEFAULT, GROUPED, FIXED = "HF Trainer", "HF Trainer, group_by_length", "loop, fixed padding"
 BARE, PLAIN = "bare loop", "HF Trainer over the same flat batches"
@@ -108,18 +118,24 @@ def main() -> int:
     )
     records: list[dict[str, Any]] = []
     print(table(HEADER, []))
-    for task in sorted(options.tasks, key="overhead".__eq__):  # which has a table of its own, the last
+    for task in sorted(
+        options.tasks, key="overhead".__eq__
+    ):  # which has a table of its own, the last
         for batch in options.batch if task != "overhead" else options.batch[:1]:
             records.append(compare(options, task, batch))
             said = overhead_said if task == "overhead" else speeds_said
             print(said(records[-1]), flush=True)
-            written = write("train", vars(options), records, options.results)  # what there is, if it is stopped
+            written = write(
+                "train", vars(options), records, options.results
+            )  # what there is, if it is stopped
     print(f"\nWritten: {written}")
     return 0
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--tasks", nargs="+", default=[*SINGLE, "mixture", "overhead"])
     parser.add_argument("--batch", nargs="+", type=int, default=[8, 32])
     parser.add_argument("--layers", type=int, default=4)
@@ -154,13 +170,17 @@ def compare(options: argparse.Namespace, task: str, batch: int) -> dict[str, Any
     """Run one task's alternatives in turn; raises if they saw different tokens."""
     torch.manual_seed(0)
     steps = 4 * options.steps if task == "overhead" else options.steps  # they are short
-    runs, parameters = MAKERS.get(task, partial(single, name=SINGLE.get(task)))(options, batch, steps)
+    runs, parameters = MAKERS.get(task, partial(single, name=SINGLE.get(task)))(
+        options, batch, steps
+    )
     dtype = torch.bfloat16 if options.bf16 else torch.float32
     rate = matmul_rate(dtype)
     turns = take_turns(runs, steps, repeat=options.repeat, warm_up=max(2, steps // 8))
     rate = max(rate, matmul_rate(dtype))
     real = {name: sum(turn.real for turn in found) for name, found in turns.items()}
-    if len({count for name, count in real.items() if name != MIX}) > 1:  # mixed steps draw other rows
+    if (
+        len({count for name, count in real.items() if name != MIX}) > 1
+    ):  # mixed steps draw other rows
         raise SystemExit(f"{task}: they saw different numbers of real tokens, {real}.")
     found = {name: [turn.real / turn.seconds for turn in done] for name, done in turns.items()}
     cpu = {name: [turn.real / turn.cpu for turn in done] for name, done in turns.items()}
@@ -172,8 +192,12 @@ def compare(options: argparse.Namespace, task: str, batch: int) -> dict[str, Any
         "tokens_per_second": found,
         "seconds": {name: [turn.seconds for turn in done] for name, done in turns.items()},
         "cpu_seconds": {name: [turn.cpu for turn in done] for name, done in turns.items()},
-        "share": {name: 6 * parameters * statistics.median(rates) / rate for name, rates in found.items()},
-        "padding": {name: 1 - real[name] / sum(turn.places for turn in done) for name, done in turns.items()},
+        "share": {
+            name: 6 * parameters * statistics.median(rates) / rate for name, rates in found.items()
+        },
+        "padding": {
+            name: 1 - real[name] / sum(turn.places for turn in done) for name, done in turns.items()
+        },
         "ratio": {name: ratio(found[OURS], rates) for name, rates in found.items() if name != OURS},
         "cpu_ratio": {name: ratio(cpu[OURS], rates) for name, rates in cpu.items() if name != OURS},
     }
@@ -183,10 +207,21 @@ def speeds_said(record: Mapping[str, Any]) -> str:
     """Lines of the table."""
     found = []
     for name, rates in record["tokens_per_second"].items():
-        times = [spread(record[key][name]) if name in record[key] else "" for key in ("ratio", "cpu_ratio")]
+        times = [
+            spread(record[key][name]) if name in record[key] else ""
+            for key in ("ratio", "cpu_ratio")
+        ]
         share, padding = (f"{100 * record[key][name]:.0f} %" for key in ("share", "padding"))
         found.append(
-            (record["task"], record["batch"], name, f"{statistics.median(rates):,.0f}", *times, share, padding)
+            (
+                record["task"],
+                record["batch"],
+                name,
+                f"{statistics.median(rates):,.0f}",
+                *times,
+                share,
+                padding,
+            )
         )
     return body(found)
 
@@ -204,7 +239,12 @@ def overhead_said(record: Mapping[str, Any]) -> str:
     ]
     slower = ratio(seconds[OURS], seconds[BARE])[0]
     kept = f"{slower:.2f} is {'within' if slower <= OVERHEAD_BAR else 'OVER'} the bar of {OVERHEAD_BAR}"
-    head = (f"2 layers of 128, NLI, batches of {record['batch']}", "ms a step", "times the bare loop", "of CPU seconds")
+    head = (
+        f"2 layers of 128, NLI, batches of {record['batch']}",
+        "ms a step",
+        "times the bare loop",
+        "of CPU seconds",
+    )
     return f"\n{table(head, rows)}\n\njiantx's step beside the bare loop: {kept}."
 
 
@@ -219,7 +259,7 @@ def tokenizer() -> Any:
 @cache
 def features_of(name: str) -> Features:
     """The training features of a task: of the hub's slice where there is one, of the artificial world otherwise."""
-    task = jx.get_task(name).training_form
+    task = jx.get_task(name).for_training
     for root in (SHARED / "hub", jx.default_root()):
         jx.data_root(root)
         try:
@@ -246,7 +286,9 @@ def plain_rows(features: Features, rows: Sequence[int]) -> list[Row]:
         row: Row = {"input_ids": ids}
         if kind == "token_classification":
             row["labels"] = [-100] * len(ids)
-            for word, label in zip(columns["word_positions"][place], columns["labels"][place], strict=True):
+            for word, label in zip(
+                columns["word_positions"][place], columns["labels"][place], strict=True
+            ):
                 row["labels"][word] = label
         elif kind == "question_answering":
             row |= {name: columns[name][place][0] for name in ("start_positions", "end_positions")}
@@ -270,8 +312,13 @@ def grouped(rows: Sequence[Row], batch: int) -> list[Row]:
 
     Its own sampler sorts within fewer where the rows are few; on a whole data set it would not.
     """
-    lengths = [max(map(len, ids)) if isinstance(ids[0], list) else len(ids) for ids in (r["input_ids"] for r in rows)]
-    return [rows[i] for i in get_length_grouped_indices(lengths, batch, min(50, len(rows) // batch))]
+    lengths = [
+        max(map(len, ids)) if isinstance(ids[0], list) else len(ids)
+        for ids in (r["input_ids"] for r in rows)
+    ]
+    return [
+        rows[i] for i in get_length_grouped_indices(lengths, batch, min(50, len(rows) // batch))
+    ]
 
 
 # --- models ----------------------------------------------------------------------------------------------------------
@@ -287,7 +334,11 @@ class Meter:
 
     def count(self, module: nn.Module, args: Any, inputs: Mapping[str, Any]) -> None:
         self.places += inputs["input_ids"].numel()
-        self.real += int(inputs["attention_mask"].sum()) if "attention_mask" in inputs else inputs["input_ids"].numel()
+        self.real += (
+            int(inputs["attention_mask"].sum())
+            if "attention_mask" in inputs
+            else inputs["input_ids"].numel()
+        )
 
     def turn(self, started: Instant, ended: Instant) -> Turn:
         """What was seen between two instants; the next one starts at 0."""
@@ -339,7 +390,9 @@ class Clock(TrainerCallback):
         self.ended = now()
 
 
-def arguments(options: argparse.Namespace, batch: int, steps: int, **more: Any) -> TrainingArguments:
+def arguments(
+    options: argparse.Namespace, batch: int, steps: int, **more: Any
+) -> TrainingArguments:
     """Defaults, but for what would be measured otherwise, or not on a CPU."""
     return TrainingArguments(
         output_dir=tempfile.gettempdir(),
@@ -375,9 +428,13 @@ def ours(
     sampling: jx.Sampling | None = None,
     whole: bool = False,
 ) -> Turn:
-    trainer = jx.Trainer(model, arguments(options, batch, steps), tasks=[f.task for f in features], sampling=sampling)
+    trainer = jx.Trainer(
+        model, arguments(options, batch, steps), tasks=[f.task for f in features], sampling=sampling
+    )
     # features made beforehand, and as many rows as the steps take: everybody trains on the same ones, once
-    trainer._features = {(f.task.name, f.language): f if whole else some(f, steps * batch) for f in features}
+    trainer._features = {
+        (f.task.name, f.language): f if whole else some(f, steps * batch) for f in features
+    }
     return timed(trainer, meter)
 
 
@@ -394,7 +451,9 @@ def theirs(
     rows = rows[: steps * batch]
     trainer = transformers.Trainer(
         model,
-        arguments(options, batch, steps, train_sampling_strategy="sequential" if group else "random"),
+        arguments(
+            options, batch, steps, train_sampling_strategy="sequential" if group else "random"
+        ),
         train_dataset=grouped(rows, batch) if group else rows,
         data_collator=collator(features.task),
         processing_class=tokenizer(),
@@ -420,7 +479,11 @@ def loop(
         with torch.autocast("cpu", torch.bfloat16) if options.bf16 else nullcontext():
             output = model(**batch)
         # transformers' models give the mean, ours the sum
-        loss = output.loss if getattr(output, "num_items", None) is None else output.loss / output.num_items
+        loss = (
+            output.loss
+            if getattr(output, "num_items", None) is None
+            else output.loss / output.num_items
+        )
         loss.backward()
         used = [p for p in parameters if p.grad is not None]
         nn.utils.clip_grad_norm_(used, 1.0)
@@ -430,12 +493,16 @@ def loop(
     return meter.turn(started, now())
 
 
-def single(options: argparse.Namespace, batch: int, steps: int, *, name: str) -> tuple[dict[str, Run], int]:
+def single(
+    options: argparse.Namespace, batch: int, steps: int, *, name: str
+) -> tuple[dict[str, Run], int]:
     """One task: its trainers, and the parameters that a token meets."""
     whole = features_of(name)
     features = some(whole, steps * batch)
     if len(features.table) < steps * batch:
-        raise SystemExit(f"{name} has {len(features.table)} features, too few for {steps} steps of {batch}.")
+        raise SystemExit(
+            f"{name} has {len(features.table)} features, too few for {steps} steps of {batch}."
+        )
     rows = plain_rows(features, range(len(features.table)))
     config = encoder_config(options, options.hidden, options.layers)
     model, plain = our_model(config, [features.task]), their_model(config, features.task)
@@ -472,7 +539,10 @@ def mixture(options: argparse.Namespace, batch: int, steps: int) -> tuple[dict[s
     def padded(steps: int) -> Iterator[tuple[nn.Module, Any]]:
         for step in range(steps):
             (draw,) = sampler.draws(step)
-            yield plain[draw.task], pads[draw.task](plain_rows(every[draw.task], draw.rows.tolist()))
+            yield (
+                plain[draw.task],
+                pads[draw.task](plain_rows(every[draw.task], draw.rows.tolist())),
+            )
 
     our = partial(ours, options, model, list(every.values()), batch, Meter(model), whole=True)
     return {
@@ -485,7 +555,9 @@ def mixture(options: argparse.Namespace, batch: int, steps: int) -> tuple[dict[s
 class FlatTrainer(transformers.Trainer):
     """transformers' Trainer with our model and nothing of our Trainer: what its own loop costs."""
 
-    def compute_loss(self, model: nn.Module, inputs: Any, return_outputs: bool = False, **kwargs: Any) -> Any:
+    def compute_loss(
+        self, model: nn.Module, inputs: Any, return_outputs: bool = False, **kwargs: Any
+    ) -> Any:
         output = model(**inputs)
         loss = output.loss / output.num_items
         return (loss, output) if return_outputs else loss
@@ -503,7 +575,10 @@ def overhead(options: argparse.Namespace, batch: int, steps: int) -> tuple[dict[
         features = some(whole, steps * batch)
         pair = (task.name, features.language)
         draws = Sampler(
-            jx.Sampling(), {task.name: {features.language: len(features.table)}}, batch_size=batch, seed=0
+            jx.Sampling(),
+            {task.name: {features.language: len(features.table)}},
+            batch_size=batch,
+            seed=0,
         ).epoch(0)
         read = TrainingFeatures({pair: features}, tokenizer(), seed=0)
         return [read.__getitems__(drawn) for drawn in draws]
@@ -511,7 +586,9 @@ def overhead(options: argparse.Namespace, batch: int, steps: int) -> tuple[dict[
     def flat(steps: int) -> Turn:
         trainer = FlatTrainer(
             model,
-            arguments(options, 1, steps, remove_unused_columns=False, train_sampling_strategy="sequential"),
+            arguments(
+                options, 1, steps, remove_unused_columns=False, train_sampling_strategy="sequential"
+            ),
             train_dataset=batches(steps),
             data_collator=lambda found: found[0],
         )
@@ -520,11 +597,16 @@ def overhead(options: argparse.Namespace, batch: int, steps: int) -> tuple[dict[
     return {
         OURS: partial(ours, options, model, [whole], batch, meter),
         PLAIN: flat,
-        BARE: lambda steps: loop(options, [model], lambda n: ((model, ready) for ready in batches(n)), meter, steps),
+        BARE: lambda steps: loop(
+            options, [model], lambda n: ((model, ready) for ready in batches(n)), meter, steps
+        ),
     }, model.num_parameters(exclude_embeddings=True)
 
 
-MAKERS: dict[str, Callable[..., tuple[dict[str, Run], int]]] = {"mixture": mixture, "overhead": overhead}
+MAKERS: dict[str, Callable[..., tuple[dict[str, Run], int]]] = {
+    "mixture": mixture,
+    "overhead": overhead,
+}
 
 
 if __name__ == "__main__":

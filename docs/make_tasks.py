@@ -30,12 +30,14 @@ def card(task: Task, known: dict[str, str]) -> str:
     """One task's section."""
     languages = getattr(task.source, "languages", ("en",))
     main = [metric_name(metric) for metric in task.main_metrics or task.metrics]
-    benchmarks = [b.name for b in (jx.XTREME, jx.XTREME_R, jx.XSTILTS_INTERMEDIATE) if task.name in b]
+    benchmarks = [
+        b.name for b in (jx.XTREME, jx.XTREME_R, jx.XSTILTS_INTERMEDIATE) if task.name in b
+    ]
     facts = {
         "paper": known["citation"],
         "licence": known["licence"],
         "source": "; ".join(dict.fromkeys(sources(task.source))),
-        "candidates": "; ".join(sources(task.candidates.source)) if task.candidates else "",
+        "candidates": "; ".join(sources(task.corpus_task.source)) if task.corpus_task else "",
         "languages": f"{len(languages)}: {' '.join(sorted(languages))}",
         "sizes": known["sizes"],
         "metrics": ", ".join(metric_name(metric) for metric in task.metrics),
@@ -57,7 +59,8 @@ def sources(source: Source) -> list[str]:
     if isinstance(source, Hub):
         config = f", `{source.config}`" if source.config else ""
         return [
-            f"Hub `{source.path}`{config}, " + (f"revision `{source.revision}`" if source.revision else "not pinned")
+            f"Hub `{source.path}`{config}, "
+            + (f"revision `{source.revision}`" if source.revision else "not pinned")
         ]
     assert isinstance(source, Files)
     return [f"files `{source.pattern}` from {source.origin}"]
@@ -68,11 +71,23 @@ def page() -> str:
     known = tomllib.loads((HERE / "tasks.toml").read_text(encoding="utf-8"))
     tasks = [jx.get_task(name) for name in jx.list_tasks()]
     if set(known) != {task.name for task in tasks}:
-        raise SystemExit(f"docs/tasks.toml and the registry differ in {set(known) ^ {task.name for task in tasks}}.")
-    parts, types = [INTRODUCTION], dict.fromkeys(task.task_type for task in sorted(tasks, key=lambda t: t.task_type))
-    rows = ["| task | type | languages | train / validation / test | tried on |", "|---|---|---:|---|---|"]
+        raise SystemExit(
+            f"docs/tasks.toml and the registry differ in {set(known) ^ {task.name for task in tasks}}."
+        )
+    parts, types = (
+        [INTRODUCTION],
+        dict.fromkeys(task.task_type for task in sorted(tasks, key=lambda t: t.task_type)),
+    )
+    rows = [
+        "| task | type | languages | train / validation / test | tried on |",
+        "|---|---|---:|---|---|",
+    ]
     for task in tasks:
-        facts = (task.task_type, len(getattr(task.source, "languages", ("en",))), known[task.name]["sizes"])
+        facts = (
+            task.task_type,
+            len(getattr(task.source, "languages", ("en",))),
+            known[task.name]["sizes"],
+        )
         link = f"[{task.name}](#{task.name})"
         rows.append(f"| {link} | {' | '.join(map(str, facts))} | {known[task.name]['tried']} |")
     parts += ["\n".join(rows), ""]

@@ -14,10 +14,16 @@ import jiantx as jx
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--encoder", help="Hub id or folder (default: the artificial world's encoder)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--encoder", help="Hub id or folder (default: the artificial world's encoder)"
+    )
     parser.add_argument("--data-root", help="a folder, or `hub` (default: the artificial world)")
-    parser.add_argument("--rank", type=int, default=8, help="of each adapter's two matrices (default: 8)")
+    parser.add_argument(
+        "--rank", type=int, default=8, help="of each adapter's two matrices (default: 8)"
+    )
     parser.add_argument("--max-steps", type=int, default=200)
     parser.add_argument("--output", default="runs/lora")
     options = parser.parse_args()
@@ -36,7 +42,11 @@ def main() -> None:
 
     # 3. Train and score as always. Adapters want a higher learning rate than a whole encoder.
     arguments = TrainingArguments(
-        options.output, max_steps=options.max_steps, learning_rate=2e-3, save_strategy="no", report_to="none"
+        options.output,
+        max_steps=options.max_steps,
+        learning_rate=2e-3,
+        save_strategy="no",
+        report_to="none",
     )
     jx.Trainer(adapted, arguments, tasks=tasks).train()
     report = jx.evaluate(adapted, tasks)
@@ -46,9 +56,13 @@ def main() -> None:
     adapted.save_pretrained(options.output)
 
     # 5. Load them into a fresh model, and score again.
-    loaded = PeftModel.from_pretrained(jx.MultitaskModel.from_pretrained(encoder, tasks), options.output)
+    loaded = PeftModel.from_pretrained(
+        jx.MultitaskModel.from_pretrained(encoder, tasks), options.output
+    )
     again = jx.evaluate(loaded, tasks)
-    print(f"The loaded adapters give the same {len(again)} scores: {again.to_records() == report.to_records()}.")
+    print(
+        f"The loaded adapters give the same {len(again)} scores: {again.to_records() == report.to_records()}."
+    )
 
     # 6. Or merge the adapters into the encoder: a plain jiantx model, which needs no PEFT.
     merged = Path(options.output) / "merged"

@@ -22,8 +22,12 @@ mood = jx.register(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--encoder", help="Hub id or folder (default: the artificial world's encoder)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--encoder", help="Hub id or folder (default: the artificial world's encoder)"
+    )
     parser.add_argument("--max-steps", type=int, default=100)
     parser.add_argument("--output", default="runs/new_task")
     options = parser.parse_args()
@@ -39,7 +43,11 @@ def main() -> None:
 
     # 3. Train on both; every second step is ours, although the file is small.
     arguments = TrainingArguments(
-        options.output, max_steps=options.max_steps, learning_rate=5e-4, save_strategy="no", report_to="none"
+        options.output,
+        max_steps=options.max_steps,
+        learning_rate=5e-4,
+        save_strategy="no",
+        report_to="none",
     )
     jx.Trainer(model, arguments, tasks=tasks, sampling=jx.Sampling(exponent=0)).train()
 
@@ -49,8 +57,13 @@ def main() -> None:
     # 5. Save, load, predict for new sentences.
     model.save_pretrained(options.output)
     loaded = jx.MultitaskModel.from_pretrained(options.output)
-    sentences = ["the gloomy potter washed the red jar.", "the cheerful nurse lifted the old drum in the school."]
-    for sentence, found in zip(sentences, jx.predict(loaded, mood, [{"sentence": s} for s in sentences]), strict=True):
+    sentences = [
+        "the gloomy potter washed the red jar.",
+        "the cheerful nurse lifted the old drum in the school.",
+    ]
+    for sentence, found in zip(
+        sentences, jx.predict(loaded, mood, [{"sentence": s} for s in sentences]), strict=True
+    ):
         print(f"{found.label} ({found.probability:.0%}): {sentence}")
 
 

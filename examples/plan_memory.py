@@ -27,7 +27,12 @@ import jiantx as jx
 
 def _roberta(kind: str, vocabulary: int, hidden: int, layers: int, heads: int) -> dict[str, Any]:
     sizes = {"hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads}
-    more = {"intermediate_size": 4 * hidden, "max_position_embeddings": 514, "type_vocab_size": 1, "pad_token_id": 1}
+    more = {
+        "intermediate_size": 4 * hidden,
+        "max_position_embeddings": 514,
+        "type_vocab_size": 1,
+        "pad_token_id": 1,
+    }
     return {"model_type": kind, "vocab_size": vocabulary, **sizes, **more}
 
 
@@ -57,7 +62,9 @@ SIZES = "Parameters in millions; MiB of activations that a token keeps for the b
 MEMORY = "GiB on a GPU that trains on {tokens:,} tokens at once; the smallest GPU that holds it with a tenth to spare"
 TIME = "Hours for {train_tokens:,.0f} tokens at an assumed {tflops:g} TFLOP/s a GPU"
 GPUS = (24, 40, 80)  # GiB
-USABLE = 0.9  # of a GPU; the rest is for what a step needs for a moment, for kernels and for fragments
+USABLE = (
+    0.9  # of a GPU; the rest is for what a step needs for a moment, for kernels and for fragments
+)
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,11 @@ class Need:
 
 def make(config: PreTrainedConfig, *, lora: bool = False, device: str = "meta") -> Any:
     """The model as jiantx trains it: without dropout of attention probabilities; for LoRA, its encoder in bf16."""
-    changes = {name: 0.0 for name in ("attention_probs_dropout_prob", "attention_dropout") if hasattr(config, name)}
+    changes = {
+        name: 0.0
+        for name in ("attention_probs_dropout_prob", "attention_dropout")
+        if hasattr(config, name)
+    }
     dtype = torch.bfloat16 if lora else torch.float32
     config = AutoConfig.for_model(**{**config.to_dict(), **changes, "dtype": dtype})
     with torch.device(device):
@@ -88,7 +99,9 @@ def make(config: PreTrainedConfig, *, lora: bool = False, device: str = "meta") 
 
 def step(model: jx.MultitaskModel, head: str, sequences: int, length: int) -> Tensor:
     """The loss of a training step. All sequences have one length, so that no token is padding."""
-    states = model.encoder(input_ids=torch.full((sequences, length), 5)).last_hidden_state.flatten(0, 1)
+    states = model.encoder(input_ids=torch.full((sequences, length), 5)).last_hidden_state.flatten(
+        0, 1
+    )
     if head == "mlm":
         places = torch.arange(int(MASKED * sequences * length))
         batch = {"masked_positions": places, "embedding": model.get_input_embeddings().weight}
@@ -116,16 +129,23 @@ def kept_bytes(model: jx.MultitaskModel, run: Callable[[], Tensor], *, bf16: boo
     return sum(storage.nbytes() for storage in kept.values())
 
 
-def activations(model: jx.MultitaskModel, head: str, length: int, *, bf16: bool) -> tuple[float, float]:
+def activations(
+    model: jx.MultitaskModel, head: str, length: int, *, bf16: bool
+) -> tuple[float, float]:
     """Bytes that are kept for each token, and bytes that do not grow with the tokens: copies of weights."""
-    few, many = (kept_bytes(model, partial(step, model, head, n, length), bf16=bf16) for n in (20, 40))
+    few, many = (
+        kept_bytes(model, partial(step, model, head, n, length), bf16=bf16) for n in (20, 40)
+    )
     return (many - few) / (20 * length), 2 * few - many
 
 
 def need(model: jx.MultitaskModel, way: str, length: int) -> Need:
     """What a model on the meta device would need. AdamW keeps two numbers for each one that is trained."""
     every = list(model.parameters())
-    weights, gradients = sum(p.nbytes for p in every), sum(p.nbytes for p in every if p.requires_grad)
+    weights, gradients = (
+        sum(p.nbytes for p in every),
+        sum(p.nbytes for p in every if p.requires_grad),
+    )
     adapters = sum(p.numel() for name, p in model.named_parameters() if "lora_" in name)
     with FakeTensorMode(allow_non_fake_inputs=True):
         model.to_empty(device="cpu")
@@ -144,9 +164,13 @@ def smallest(size: float) -> str:
 
 def plan(name: str, options: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
     """An encoder's lines: (table, cells)."""
-    config = AutoConfig.for_model(**ENCODERS[name]) if name in ENCODERS else AutoConfig.from_pretrained(name)
+    config = (
+        AutoConfig.for_model(**ENCODERS[name])
+        if name in ENCODERS
+        else AutoConfig.from_pretrained(name)
+    )
     model = make(config)
-    whole, inner = model.encoder.num_parameters(), jx.parameter_count(config)
+    whole, inner = model.encoder.num_parameters(), jx.experiments.parameter_count(config)
     layer, embeddings = inner / config.num_hidden_layers, whole - inner
     with FakeTensorMode(allow_non_fake_inputs=True):
         model.to_empty(device="cpu")
@@ -156,31 +180,52 @@ def plan(name: str, options: argparse.Namespace) -> Iterator[tuple[str, list[str
     tokens = [*(each.activations for each in found.values()), mlm - labels]
     yield SIZES, [name, *counts, *(f"{size / 2**20:,.2f}" for size in tokens)]
     for way, each in found.items():
-        stored, kept = [each.weights, each.gradients, each.optimizer], each.activations * options.tokens
+        stored, kept = (
+            [each.weights, each.gradients, each.optimizer],
+            each.activations * options.tokens,
+        )
         # FSDP shares out what is stored, and gathers the embeddings, a layer and the next one: weights, gradients, and
         # the gradients again, in float32, as they are summed. Frozen bf16 beside trained float32 is no case of it.
         gathered = (embeddings + 2 * layer) * (12 if way == "float32" else 8)
         totals = [sum(stored) + each.copies + kept, sum(stored) / options.gpus + gathered + kept]
         parts = [f"{size / 2**30:,.1f}" for size in (*stored, each.copies, kept)]
         fits = [cell for size in totals for cell in (f"{size / 2**30:,.1f}", smallest(size))]
-        yield MEMORY, [f"{name}, {way}", *parts, *(fits if each.adapters == 0 else [*fits[:2], "", ""])]
+        yield (
+            MEMORY,
+            [f"{name}, {way}", *parts, *(fits if each.adapters == 0 else [*fits[:2], "", ""])],
+        )
     hours = [n * inner * options.train_tokens / (options.tflops * 1e12) / 3600 for n in (6, 8)]
     yield TIME, [name, *(f"{hour / gpus:,.2f}" for gpus in (1, options.gpus) for hour in hours)]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     names = [name for name in ENCODERS if name not in ("mt5-large", "mt5-xl")]
-    parser.add_argument("--encoders", nargs="+", default=names, help=f"Hub ids, folders, or of {', '.join(ENCODERS)}")
+    parser.add_argument(
+        "--encoders",
+        nargs="+",
+        default=names,
+        help=f"Hub ids, folders, or of {', '.join(ENCODERS)}",
+    )
     parser.add_argument("--tokens", type=int, default=4096, help="on a GPU at once (default: 4096)")
-    parser.add_argument("--length", type=int, default=128, help="tokens of a sequence (default: 128)")
+    parser.add_argument(
+        "--length", type=int, default=128, help="tokens of a sequence (default: 128)"
+    )
     parser.add_argument("--gpus", type=int, default=8, help="under FSDP (default: 8)")
-    parser.add_argument("--train-tokens", type=float, default=1e8, help="to train on (default: 100 million)")
-    tflops = "a GPU's (default: 125, an assumption: 40 %% of the 312 in bf16 of an A100's data sheet)"
+    parser.add_argument(
+        "--train-tokens", type=float, default=1e8, help="to train on (default: 100 million)"
+    )
+    tflops = (
+        "a GPU's (default: 125, an assumption: 40 %% of the 312 in bf16 of an A100's data sheet)"
+    )
     parser.add_argument("--tflops", type=float, default=125, help=tflops)
     options = parser.parse_args()
     logging.set_verbosity_error()  # checkpointing rules out a cache that no encoder has
-    warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers by a name that it renames
+    warnings.simplefilter(
+        "ignore", FutureWarning
+    )  # PEFT asks transformers by a name that it renames
     tables: dict[str, list[list[str]]] = {SIZES: [], MEMORY: [], TIME: []}
     for name in options.encoders:
         for table, cells in plan(name, options):
@@ -191,11 +236,14 @@ def main() -> None:
     headers = {
         SIZES: ["encoder", "parameters", "without embeddings", "LoRA", *WAYS, "masked LM adds"],
         MEMORY: ["encoder, way", *parts, one, "fits", many, "fits"],
-        TIME: ["encoder", *(f"{c}{w}" for c in (one, f"{options.gpus} GPUs") for w in ("", ", checkpointing"))],
+        TIME: [
+            "encoder",
+            *(f"{c}{w}" for c in (one, f"{options.gpus} GPUs") for w in ("", ", checkpointing")),
+        ],
     }
     for table, lines in tables.items():
         print(table.format(**vars(options)) + "\n")
-        print(jx.markdown_table(headers[table], lines))
+        print(jx.report.markdown_table(headers[table], lines))
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def collate(
     for name, places in flat.items():
         if name.endswith("_positions"):
             flat[name] = places + np.repeat(starts, sizes[name])
-    flat["counts"] = sizes.get(task.outputs_along, tokens)
+    flat["counts"] = sizes.get(task.output_column, tokens)
     flat["sequences"] = sizes["lengths"]
     flat = task.augment(flat, tokenizer, keys)
 
@@ -58,7 +58,7 @@ def collate(
     return {**batch, **most, "task": task.name, "head": task.head_name}
 
 
-def joined(parts: Sequence[Batch]) -> Batch:
+def merge_batches(parts: Sequence[Batch]) -> Batch:
     """Batches of several tasks as one for the encoder: `parts` holds what the heads read, each with its `tokens`."""
     whole: Batch = {"longest": max(part["longest"] for part in parts)}
     for name in ("input_ids", "position_ids", "lengths", "token_type_ids", "labels"):
@@ -66,7 +66,10 @@ def joined(parts: Sequence[Batch]) -> Batch:
             whole[name] = torch.cat([part[name] for part in parts])
     encoded = ("input_ids", "position_ids", "token_type_ids")
     whole["parts"] = [
-        {**{name: value for name, value in part.items() if name not in encoded}, "tokens": len(part["input_ids"])}
+        {
+            **{name: value for name, value in part.items() if name not in encoded},
+            "tokens": len(part["input_ids"]),
+        }
         for part in parts
     ]
     return whole
@@ -81,7 +84,10 @@ class TrainingFeatures(Dataset[Batch]):
     """Draws to batches. Indexed by a `Draw`, so that the loader's workers read and collate."""
 
     def __init__(
-        self, features: Mapping[tuple[str, str], Features], tokenizer: PreTrainedTokenizerBase, seed: int
+        self,
+        features: Mapping[tuple[str, str], Features],
+        tokenizer: PreTrainedTokenizerBase,
+        seed: int,
     ) -> None:
         self.features, self.tokenizer, self.seed = features, tokenizer, seed
         self._tables = {pair: f.table.with_format("arrow") for pair, f in features.items()}
@@ -91,12 +97,14 @@ class TrainingFeatures(Dataset[Batch]):
 
     def __getitems__(self, draws: Sequence[Draw]) -> Batch:
         parts = [self._batch(draw) for draw in draws]
-        return parts[0] if len(parts) == 1 else joined(parts)
+        return parts[0] if len(parts) == 1 else merge_batches(parts)
 
     def _batch(self, draw: Draw) -> Batch:
         pair = (draw.task, draw.language)
         keys = [(self.seed, draw.task, draw.language, int(place)) for place in draw.places]
-        return collate(self.features[pair].task, self._tables[pair][draw.rows], self.tokenizer, keys)
+        return collate(
+            self.features[pair].task, self._tables[pair][draw.rows], self.tokenizer, keys
+        )
 
 
 class _Epochs:
@@ -118,7 +126,9 @@ class _Epochs:
 class TrainingLoader(DataLoader[Batch]):
     """A `DataLoader` that knows its epoch; batches come ready, on the CPU."""
 
-    def __init__(self, features: TrainingFeatures, sampler: Sampler, rank: int, *, workers: int, pin: bool) -> None:
+    def __init__(
+        self, features: TrainingFeatures, sampler: Sampler, rank: int, *, workers: int, pin: bool
+    ) -> None:
         super().__init__(
             features,
             batch_sampler=_Epochs(sampler, rank),  # type: ignore[arg-type]
@@ -137,14 +147,18 @@ def _same(batch: Any) -> Any:
     return batch
 
 
-def sorted_batches(lengths: np.ndarray, batch_size: int, *, rank: int = 0, ranks: int = 1) -> list[np.ndarray]:
+def sorted_batches(
+    lengths: np.ndarray, batch_size: int, *, rank: int = 0, ranks: int = 1
+) -> list[np.ndarray]:
     """Rows in batches of like length, the longest first, this rank's share of them.
 
     Each row is in exactly one batch, but all ranks get as many: the last batch is given out again where one is lacking.
     """
     order = np.argsort(-lengths, kind="stable")
     batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-    batches += batches[-1:] * (-len(batches) % ranks)  # sharded parameters are gathered by all ranks at each batch
+    batches += batches[-1:] * (
+        -len(batches) % ranks
+    )  # sharded parameters are gathered by all ranks at each batch
     return batches[rank::ranks]
 
 
@@ -161,7 +175,7 @@ def evaluation_batches(
         yield collate(task, rows[part], tokenizer, [key_of(row) for row in part.tolist()])
 
 
-def entry_counts(table: datasets.Dataset, column: str) -> np.ndarray:
+def list_lengths(table: datasets.Dataset, column: str) -> np.ndarray:
     """(features,) entries of each feature in a list column; of `input_ids`, its tokens."""
     import pyarrow.compute as pc
 

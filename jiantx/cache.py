@@ -62,7 +62,7 @@ def sync(path: Path) -> None:
 _END = b"\xff\xff\xff\xff\0\0\0\0"  # of an Arrow stream; one that was cut short opens as if it had fewer rows
 
 
-def kept(path: Path, make: Callable[[], Iterable[pa.Table]]) -> datasets.Dataset:
+def load_or_write(path: Path, make: Callable[[], Iterable[pa.Table]]) -> datasets.Dataset:
     """The rows kept at a path, mapped; made and written first where they are not there, or not to their end."""
     import datasets
 
@@ -93,7 +93,10 @@ def write_arrow(path: Path, tables: Iterable[pa.Table]) -> None:
     temporary = _beside(path)
     try:
         first = next(tables)
-        with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_stream(file, first.schema) as writer:
+        with (
+            pa.OSFile(str(temporary), "wb") as file,
+            pa.ipc.new_stream(file, first.schema) as writer,
+        ):
             for table in itertools.chain([first], tables):
                 writer.write_table(table)
         _replace(temporary, path)
@@ -101,7 +104,7 @@ def write_arrow(path: Path, tables: Iterable[pa.Table]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def source_text(value: Any, inside: frozenset[int] = frozenset()) -> str:
+def fingerprint_text(value: Any, inside: frozenset[int] = frozenset()) -> str:
     """The text of a function and of the helpers and constants that it uses; of any other value, what it holds.
 
     It is the same in every process: no addresses, no order of a set.
@@ -109,7 +112,7 @@ def source_text(value: Any, inside: frozenset[int] = frozenset()) -> str:
     if id(value) in inside:
         return getattr(value, "__qualname__", type(value).__qualname__)
     own, parts = _own_and_parts(value)
-    texts = [source_text(part, inside | {id(value)}) for part in parts]
+    texts = [fingerprint_text(part, inside | {id(value)}) for part in parts]
     return f"{own}({', '.join(sorted(texts) if isinstance(value, set | frozenset) else texts)})"
 
 
@@ -118,7 +121,11 @@ def _own_and_parts(value: Any) -> tuple[str, Iterable[Any]]:
     own, parts = "", ()  # type: str, Iterable[Any]
     match value:
         case FunctionType():
-            used = [value.__globals__[name] for name in _names(value.__code__) if name in value.__globals__]
+            used = [
+                value.__globals__[name]
+                for name in _names(value.__code__)
+                if name in value.__globals__
+            ]
             cells = [cell.cell_contents for cell in value.__closure__ or ()]
             parts = [value.__code__, value.__defaults__, value.__kwdefaults__, *cells, *used]
         case CodeType():  # its text may lack lines of a lambda, or be newer than what runs: with its instructions
@@ -126,7 +133,9 @@ def _own_and_parts(value: Any) -> tuple[str, Iterable[Any]]:
         case type():  # and its methods, and constants such as an Enum's
             found = (getattr(member, "__func__", member) for member in vars(value).values())
             parts = [member.__code__ for member in found if isinstance(member, FunctionType)]
-            constants = {name: member for name, member in vars(value).items() if _is_constant(name, member)}
+            constants = {
+                name: member for name, member in vars(value).items() if _is_constant(name, member)
+            }
             own, parts = value.__qualname__, [*parts, constants]
         case ModuleType():  # a script's own: all of its text, since what is used of it is not known
             own = f"{value.__name__}{_module_text(value)}"
@@ -152,7 +161,10 @@ def _is_constant(name: str, member: Any) -> bool:
 
 def _module_text(module: ModuleType) -> str:
     """The text of a module that is no library's."""
-    path, libraries = getattr(module, "__file__", None), map(sysconfig.get_path, ("stdlib", "purelib", "platlib"))
+    path, libraries = (
+        getattr(module, "__file__", None),
+        map(sysconfig.get_path, ("stdlib", "purelib", "platlib")),
+    )
     if not path or any(Path(path).is_relative_to(library) for library in libraries):
         return ""
     return Path(path).read_text(encoding="utf-8", errors="replace")

@@ -18,17 +18,24 @@ from jiantx.cache import sync, write_text
 
 MANIFEST = "manifest.json"
 _PATIENCE = 10  # seconds; workers that read for a killed process hold its locks until they notice
-_HASHED = 64 << 20  # files up to this size are hashed; of larger ones the size is compared, unless verify="full"
+_HASHED = (
+    64 << 20
+)  # files up to this size are hashed; of larger ones the size is compared, unless verify="full"
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON whole or not at all. The same value gives the same bytes."""
-    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(
+        path,
+        json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n",
+    )
 
 
 def write_manifest(folder: Path) -> None:
     """Declare a folder whole. Everything else in it must be written before."""
-    files = {name: {"size": path.stat().st_size, "blake2b": _hash(path)} for name, path in _files(folder)}
+    files = {
+        name: {"size": path.stat().st_size, "blake2b": _hash(path)} for name, path in _files(folder)
+    }
     for _, path in _files(folder):
         sync(path)
     write_json(folder / MANIFEST, {"files": files, "written": time.time()})
@@ -37,10 +44,12 @@ def write_manifest(folder: Path) -> None:
 
 
 @contextmanager
-def sole_writer(folder: Path) -> Iterator[None]:
+def exclusive_writer(folder: Path) -> Iterator[None]:
     """Hold a folder; RuntimeError where another process holds it. A process that dies holds nothing."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "_writer.lock", timeout=_PATIENCE)  # transformers does not push names with a "_"
+    lock = FileLock(
+        folder / "_writer.lock", timeout=_PATIENCE
+    )  # transformers does not push names with a "_"
     try:
         lock.acquire()
     except Timeout:
@@ -53,13 +62,18 @@ def sole_writer(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def why_broken(folder: Path, verify: Literal["quick", "full"] = "quick") -> str | None:
+def find_problem(folder: Path, verify: Literal["quick", "full"] = "quick") -> str | None:
     """What is wrong with a folder, in a few words; None if its manifest holds."""
     try:
         listed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
         if not listed:
             return "its manifest lists no file"
-        return next(filter(None, (_why_other(folder, name, facts, verify) for name, facts in listed.items())), None)
+        return next(
+            filter(
+                None, (_why_other(folder, name, facts, verify) for name, facts in listed.items())
+            ),
+            None,
+        )
     except FileNotFoundError:
         return "it was not finished (no manifest)"
     except OSError as error:
@@ -82,11 +96,11 @@ def _why_other(folder: Path, name: str, facts: dict[str, Any], verify: str) -> s
     return None
 
 
-def newest(folder: Path) -> tuple[Path | None, list[tuple[Path, str]]]:
+def latest_checkpoint(folder: Path) -> tuple[Path | None, list[tuple[Path, str]]]:
     """The newest whole checkpoint of a run's folder, and the newer ones that were passed over, with the reason."""
     passed: list[tuple[Path, str]] = []
     for path in reversed(checkpoints(folder)):
-        if (reason := why_broken(path)) is None:
+        if (reason := find_problem(path)) is None:
             return path, passed
         passed.append((path, reason))
     return None, passed
@@ -116,7 +130,9 @@ def rotate(folder: Path, keep: int | None, best: str | None) -> None:
     whole = [path for path in checkpoints(folder) if (path / MANIFEST).is_file()]
     for path in whole[: max(0, len(whole) - keep)]:
         if best is None or path.resolve() != Path(best).resolve():
-            (path / MANIFEST).unlink()  # first, so that a half-deleted folder is not taken for a whole one
+            (
+                path / MANIFEST
+            ).unlink()  # first, so that a half-deleted folder is not taken for a whole one
             shutil.rmtree(path)
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 from transformers.utils import logging
 
-from jiantx.batching import Batch, entry_counts, evaluation_batches, sorted_batches
+from jiantx.batching import Batch, evaluation_batches, list_lengths, sorted_batches
 from jiantx.features import Features, encode_examples, load_features
 from jiantx.metrics import metric_name
 from jiantx.model import MultitaskModel
@@ -29,7 +29,9 @@ from jiantx.task import Task
 
 logger = logging.get_logger("jiantx.evaluation")
 
-TRUNCATED = "truncated"  # a metric beside the others: how many inputs had text cut off, where any had
+TRUNCATED = (
+    "truncated"  # a metric beside the others: how many inputs had text cut off, where any had
+)
 
 
 def evaluate(
@@ -54,18 +56,26 @@ def evaluate(
     """
     languages = [languages] if isinstance(languages, str) else languages
     chosen = {task.name: _languages(task, split, languages) for task in tasks}
-    if unknown := set(languages or ()) - {language for found in chosen.values() for language in found}:
+    if unknown := set(languages or ()) - {
+        language for found in chosen.values() for language in found
+    }:
         have = {task.name: ", ".join(task.languages(split)) for task in tasks}
         wanted = ", ".join(sorted(unknown))
-        raise DataError(f"No task has the language(s) {wanted} in its split {split!r}. There are: {have}.")
+        raise DataError(
+            f"No task has the language(s) {wanted} in its split {split!r}. There are: {have}."
+        )
     if layers is not None and not layers:
         raise ValueError("No layers are given. Without a sweep, leave `layers` out.")
-    if layers is not None and (other := [task.name for task in tasks if task.task_type != "retrieval"]):
-        raise ValueError(f"A sweep over layers is for retrieval; {', '.join(other)} is something else.")
+    if layers is not None and (
+        other := [task.name for task in tasks if task.task_type != "retrieval"]
+    ):
+        raise ValueError(
+            f"A sweep over layers is for retrieval; {', '.join(other)} is something else."
+        )
     records: list[Score] = []
     for task in tasks:
         settings: Any = {"batch_size": batch_size, "max_length": max_length, "layers": layers}
-        for found in predicted(model, task, split, chosen[task.name], **settings):
+        for found in predict_splits(model, task, split, chosen[task.name], **settings):
             records += _scores(found)
             if predictions is not None and PartialState().is_main_process:
                 _write_predictions(Path(predictions), found)
@@ -74,7 +84,9 @@ def evaluate(
     return Report(records)
 
 
-def predict(model: MultitaskModel, task: Task, rows: Sequence[Row], *, language: str = "en") -> list[Any]:
+def predict(
+    model: MultitaskModel, task: Task, rows: Sequence[Row], *, language: str = "en"
+) -> list[Any]:
     """Predict for raw rows; no gold is needed. One `Prediction` of the task's type a row, in order.
 
     Retrieval ranks the rows' own candidates, or those of the task's corpus (`test`, else `validation`), which each call
@@ -93,13 +105,13 @@ def predict(model: MultitaskModel, task: Task, rows: Sequence[Row], *, language:
         return []
     table = encode_examples(task, examples, _tokenizer(model))
     # whose candidates are searched, where they are apart
-    split = "test" if task.candidates and task.languages("test") else "validation"
+    split = "test" if task.corpus_task and task.languages("test") else "validation"
     ((_, _, outputs),) = _outputs(model, task, split, {language: table}, f"predicting {task.name}")
     return list(task.decode(outputs, table, examples))
 
 
 @dataclass(frozen=True)
-class Predicted:
+class SplitPredictions:
     """What a model says of a split in one language, and the gold, in the order of the rows."""
 
     features: Features
@@ -108,7 +120,7 @@ class Predicted:
     layer: int | None = None  # of a sweep
 
 
-def predicted(
+def predict_splits(
     model: MultitaskModel,
     task: Task,
     split: str,
@@ -118,28 +130,36 @@ def predicted(
     max_length: int | None = None,
     layers: Sequence[int] | None = None,
     labelled: bool = True,
-) -> Iterator[Predicted]:
+) -> Iterator[SplitPredictions]:
     """Run a split, language by language, and in a sweep layer by layer; mined pairs from the threshold on."""
 
-    def run(split: str, labelled: bool) -> Iterator[Predicted]:
+    def run(split: str, labelled: bool) -> Iterator[SplitPredictions]:
         parts = {
-            code: load_features(task, split, code, _tokenizer(model), max_length=max_length, labelled=labelled)
+            code: load_features(
+                task, split, code, _tokenizer(model), max_length=max_length, labelled=labelled
+            )
             for code in languages
         }
         tables = {code: part.table for code, part in parts.items()}
         title = f"evaluating {task.name}"
-        for code, layer, outputs in _outputs(model, task, split, tables, title, batch_size, max_length, layers):
+        for code, layer, outputs in _outputs(
+            model, task, split, tables, title, batch_size, max_length, layers
+        ):
             examples = parts[code].examples()
             decoded = task.decode(outputs, tables[code], examples)
-            yield Predicted(parts[code], decoded, [task.reference(example) for example in examples], layer)
+            yield SplitPredictions(
+                parts[code], decoded, [task.reference(example) for example in examples], layer
+            )
 
     if not task.threshold_split:
         yield from run(split, labelled)
         return
     found = list(run(split, labelled))
-    for one, other in zip(found, found if split == task.threshold_split else run(task.threshold_split, True)):
-        threshold = task.threshold(other.predictions, other.references)
-        yield replace(one, predictions=task.from_threshold(one.predictions, threshold))
+    for one, other in zip(
+        found, found if split == task.threshold_split else run(task.threshold_split, True)
+    ):
+        threshold = task.best_threshold(other.predictions, other.references)
+        yield replace(one, predictions=task.apply_threshold(one.predictions, threshold))
 
 
 def _languages(task: Task, split: str, wanted: Collection[str] | None) -> list[str]:
@@ -147,12 +167,16 @@ def _languages(task: Task, split: str, wanted: Collection[str] | None) -> list[s
     found = [language for language in have if wanted is None or language in wanted]
     if not found:
         # where the data themselves are not there, that is the error
-        declared = [code for code in getattr(task.source, "languages", ()) if code in (wanted or (code,))]
+        declared = [
+            code for code in getattr(task.source, "languages", ()) if code in (wanted or (code,))
+        ]
         for language in declared[:1]:
             task.rows(split, language)
         splits = [name for name in ("train", "validation", "test") if task.languages(name)]
         if not have:
-            raise DataError(f"Task {task.name} has no split {split!r} here. It has: {', '.join(splits) or 'none'}.")
+            raise DataError(
+                f"Task {task.name} has no split {split!r} here. It has: {', '.join(splits) or 'none'}."
+            )
         raise DataError(
             f"Task {task.name}, split {split!r}, has none of the languages {', '.join(wanted or ())}. "
             f"It has: {', '.join(have)}."
@@ -162,11 +186,13 @@ def _languages(task: Task, split: str, wanted: Collection[str] | None) -> list[s
 
 def _tokenizer(model: MultitaskModel) -> Any:
     if model.tokenizer is None:
-        raise ValueError("The model has no tokenizer. Load it with from_pretrained, or set model.tokenizer.")
+        raise ValueError(
+            "The model has no tokenizer. Load it with from_pretrained, or set model.tokenizer."
+        )
     return model.tokenizer
 
 
-def _scores(found: Predicted) -> list[Score]:
+def _scores(found: SplitPredictions) -> list[Score]:
     part, task = found.features, found.features.task
     says = [prediction.value for prediction in found.predictions]
     values = {metric_name(metric): float(metric(says, found.references)) for metric in task.metrics}
@@ -180,7 +206,7 @@ def _scores(found: Predicted) -> list[Score]:
     ]
 
 
-def _write_predictions(folder: Path, found: Predicted) -> None:
+def _write_predictions(folder: Path, found: SplitPredictions) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     part, layer = found.features, "" if found.layer is None else f"-layer{found.layer}"
     path = folder / f"{part.task.name}-{part.split}-{part.language}{layer}.jsonl"
@@ -213,12 +239,14 @@ def _outputs(
     layers: Sequence[int] | None = None,
 ) -> Iterator[tuple[str, int | None, Mapping[str, np.ndarray]]]:
     """For each language (and layer) what `task.decode` takes: the outputs of its rows, in their order."""
-    head, corpus = model.head_of(task), task.candidates
+    head, corpus = model.head_of(task), task.corpus_task
     pools = {code: task.candidate_languages(split, code) for code in tables}
     searched: dict[str, Features] = {}
     for code in dict.fromkeys(itertools.chain(*pools.values())):
         assert corpus is not None
-        searched[code] = load_features(corpus, split, code, _tokenizer(model), max_length=max_length, labelled=False)
+        searched[code] = load_features(
+            corpus, split, code, _tokenizer(model), max_length=max_length, labelled=False
+        )
     named = [*tables.items(), *((f"candidates {code}", f.table) for code, f in searched.items())]
     counts, outputs = _run(model, task, named, batch_size, layers, title)
     rows = np.cumsum([0, *(len(table) for _, table in named)])
@@ -229,14 +257,21 @@ def _outputs(
     def of(first: int, last: int, layer: int | None) -> _Outputs:
         end = "" if layer is None else f"@{layer}"
         here = slice(int(ends[first]), int(ends[last + 1]))
-        return {name.removesuffix(end): values[here] for name, values in outputs.items() if name.endswith(end)}
+        return {
+            name.removesuffix(end): values[here]
+            for name, values in outputs.items()
+            if name.endswith(end)
+        }
 
     for code in tables:
         at, pool = place[code], [place[f"candidates {other}"] for other in pools[code]]
         for layer in layers or (None,):
             # a pool is one language or all of them, and so stands in one stretch
             there = of(pool[0], pool[-1], layer) if corpus else None
-            found = {name: values.numpy() for name, values in head.collect(of(at, at, layer), there).items()}
+            found = {
+                name: values.numpy()
+                for name, values in head.collect(of(at, at, layer), there).items()
+            }
             if corpus:
                 found["candidates"] = np.concatenate([ids[other] for other in pools[code]])
             yield code, layer, {**found, "counts": counts[rows[at] : rows[at + 1]]}
@@ -258,11 +293,17 @@ def _run(
     title: str,
 ) -> tuple[np.ndarray, _Outputs]:
     """(rows,) how many outputs each row has, and the outputs of all rows in their order, on the CPU."""
-    state = PartialState(cpu=model.device.type == "cpu")  # without `cpu`, accelerate sees no ranks where no GPU is
+    state = PartialState(
+        cpu=model.device.type == "cpu"
+    )  # without `cpu`, accelerate sees no ranks where no GPU is
     table = datasets.concatenate_datasets([table for _, table in tables])
-    tokens = entry_counts(table, "input_ids")
+    tokens = list_lengths(table, "input_ids")
     # how many outputs a row has at most: masking alone decides that when the batch is made
-    room = entry_counts(table, task.outputs_along) if task.outputs_along in table.column_names else tokens
+    room = (
+        list_lengths(table, task.output_column)
+        if task.output_column in table.column_names
+        else tokens
+    )
     firsts = np.cumsum([0, *(len(table) for _, table in tables)])
 
     def key_of(row: int) -> tuple[Any, ...]:
@@ -327,11 +368,16 @@ def _forward(
     try:
         waiting: list[tuple[np.ndarray, np.ndarray, _Outputs]] = []  # on the device
         for number, (part, batch) in enumerate(zip(parts, batches, strict=True), 1):
-            moved = {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
+            moved = {
+                k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v
+                for k, v in batch.items()
+            }
             waiting.append((part, batch["counts"].numpy(), model(**moved, **sweep).outputs))
             if len(waiting) == _MOVED or number == len(parts):
                 rows, counts, outputs = zip(*waiting, strict=True)
-                joined = {name: torch.cat([each[name] for each in outputs]).cpu() for name in outputs[0]}
+                joined = {
+                    name: torch.cat([each[name] for each in outputs]).cpu() for name in outputs[0]
+                }
                 kept.put(np.concatenate(rows), np.concatenate(counts), joined)
                 waiting = []
     finally:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from jiantx.cache import cache_dir, kept, source_text
+from jiantx.cache import cache_dir, fingerprint_text, load_or_write
 from jiantx.sampling import subset
 from jiantx.sources import DataError, in_memory
 from jiantx.task import Task
@@ -27,10 +27,16 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 VERSION = 4  # of the code that makes features; a new number makes new caches
-CHANGED = ("truncated", "realigned", "unheld")  # columns that count what was changed to make features
+CHANGE_COUNTS = (
+    "truncated",
+    "realigned",
+    "answer_outside_windows",
+)  # columns that count what was changed to make features
 _BATCH = 1000  # examples encoded together
 # What a task has that its features do not depend on.
-_APART = set("name source metrics main_metrics head max_length train_on train_languages language_exponent".split())
+_APART = set(
+    "name source metrics main_metrics head max_length train_on train_languages language_exponent".split()
+)
 _APART |= set("pool mining layer depth pooling top".split())  # of retrieval
 
 
@@ -50,21 +56,25 @@ class Features:
         return list(self.task.examples(self.split, self.language, rows=self.rows))
 
     def count(self, column: str) -> int:
-        """The sum of a column: of "truncated" features, of "realigned" answers, of "unheld" ones; 0 without it."""
+        """The sum of a column: of "truncated" features, of "realigned" answers, of "answer_outside_windows" ones; 0 without it."""
         if column not in self.table.column_names:
             return 0
         return int(self.table.with_format("numpy")[column][:].sum())
 
     def notes(self) -> list[str]:
         """What was changed to make the features, one sentence each; none where nothing was."""
-        cut, moved, unheld = map(self.count, CHANGED)
+        cut, moved, unheld = map(self.count, CHANGE_COUNTS)
         found = []
         if cut:
-            found.append(f"{cut:,} of {len(self.table):,} inputs had text cut off (max_length {self.max_length}).")
+            found.append(
+                f"{cut:,} of {len(self.table):,} inputs had text cut off (max_length {self.max_length})."
+            )
         if moved:
             one = "answer was not where its offset said and was"
             many = "answers were not where their offset said and were"
-            found.append(f"{moved:,} {one if moved == 1 else many} moved to the nearest exact occurrence.")
+            found.append(
+                f"{moved:,} {one if moved == 1 else many} moved to the nearest exact occurrence."
+            )
         if unheld:
             one = "answer is longer than a window, and trains"
             many = "answers are longer than a window, and train"
@@ -94,20 +104,31 @@ def load_features(
     if max_examples is not None and max_examples < len(rows):
         rows = rows.select(subset(seed, task.name, language, len(rows), max_examples))
     if not len(rows):
-        raise DataError(f"Task {task.name}, split {split!r}, language {language!r}: there are no rows.")
+        raise DataError(
+            f"Task {task.name}, split {split!r}, language {language!r}: there are no rows."
+        )
     length = min(max_length or task.max_length, tokenizer.model_max_length)
-    path = cache_dir() / "features" / f"{_key(task, rows, language, tokenizer, length, labelled)}.arrow"
+    path = (
+        cache_dir()
+        / "features"
+        / f"{_key(task, rows, language, tokenizer, length, labelled)}.arrow"
+    )
 
     def make() -> Iterator[pa.Table]:
         examples = task.examples(split, language, rows=rows, labelled=labelled)
-        bar = tqdm(examples, f"features of {task.name} {split} {language}", len(rows), leave=False, delay=1)
+        bar = tqdm(
+            examples, f"features of {task.name} {split} {language}", len(rows), leave=False, delay=1
+        )
         return _tables(task, bar, tokenizer, length)
 
-    return Features(task, split, language, rows, kept(path, make), length)
+    return Features(task, split, language, rows, load_or_write(path, make), length)
 
 
 def encode_examples(
-    task: Task, examples: Sequence[Any], tokenizer: PreTrainedTokenizerBase, max_length: int | None = None
+    task: Task,
+    examples: Sequence[Any],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int | None = None,
 ) -> datasets.Dataset:
     """Features of examples in memory, without the cache."""
     length = min(max_length or task.max_length, tokenizer.model_max_length)
@@ -124,7 +145,9 @@ def _tables(
         columns: dict[str, Any] = dict(task.features(batch, tokenizer, max_length))
         columns["example"] = np.add(columns["example"], done)
         schema = schema or _schema(columns, len(tokenizer))
-        yield pa.Table.from_arrays([_array(columns[field.name], field.type) for field in schema], schema=schema)
+        yield pa.Table.from_arrays(
+            [_array(columns[field.name], field.type) for field in schema], schema=schema
+        )
         done += len(batch)
     if schema is None:
         raise DataError(f"Task {task.name}: there are no rows.")
@@ -132,7 +155,10 @@ def _tables(
 
 def _schema(columns: Mapping[str, Sequence[Any]], vocabulary: int) -> pa.Schema:
     """Token ids in the smallest type that holds the vocabulary; other integers in 32 bits."""
-    small = {"input_ids": pa.uint16() if vocabulary <= 1 << 16 else pa.int32(), "token_type_ids": pa.uint8()}
+    small = {
+        "input_ids": pa.uint16() if vocabulary <= 1 << 16 else pa.int32(),
+        "token_type_ids": pa.uint8(),
+    }
 
     def type_of(name: str, sample: Any) -> pa.DataType:
         if isinstance(sample, int | np.integer):
@@ -148,28 +174,45 @@ def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     if not (pa.types.is_list(kind) and isinstance(values[0], np.ndarray)):
         return pa.array(values, kind)
     ends = np.cumsum([0, *map(len, values)], dtype=np.int32)
-    return pa.ListArray.from_arrays(ends, pa.array(np.concatenate(values)).cast(kind.value_type)).cast(kind)
+    return pa.ListArray.from_arrays(
+        ends, pa.array(np.concatenate(values)).cast(kind.value_type)
+    ).cast(kind)
 
 
 # --- the key ---------------------------------------------------------------------------------------------------------
 
 
 def _key(
-    task: Task, rows: datasets.Dataset, language: str, tokenizer: PreTrainedTokenizerBase, length: int, labelled: bool
+    task: Task,
+    rows: datasets.Dataset,
+    language: str,
+    tokenizer: PreTrainedTokenizerBase,
+    length: int,
+    labelled: bool,
 ) -> str:
     """A hash over the data that the task reads, its values, its column functions' text, the tokenizer and the rest."""
-    values = {f.name: getattr(task, f.name) for f in dataclasses.fields(task) if f.name not in _APART}
+    values = {
+        f.name: getattr(task, f.name) for f in dataclasses.fields(task) if f.name not in _APART
+    }
     if "labels" in values:
         values["labels"] = task.label_names
     if "corpus" in values:
         values["corpus"] = values["corpus"] is not None
-    own = task.own_types()
+    own = task.user_classes()
     # a column function or a type of one's own may read any column; without one, only those that are named are read
     any_column = bool(own) or any(map(callable, values.values()))
     columns = [c for c in rows.column_names if any_column or c == "id" or c in values.values()]
     kinds = [(c, str(rows.features[c])) for c in columns]
-    made_by = (VERSION, task.task_type, own, language, length, labelled, _tokenizer_hash(tokenizer, len(tokenizer)))
-    digest = hashlib.blake2b(source_text((*made_by, values, kinds)).encode(), digest_size=16)
+    made_by = (
+        VERSION,
+        task.task_type,
+        own,
+        language,
+        length,
+        labelled,
+        _tokenizer_hash(tokenizer, len(tokenizer)),
+    )
+    digest = hashlib.blake2b(fingerprint_text((*made_by, values, kinds)).encode(), digest_size=16)
     # blocks of one size, whatever the chunks of the table
     for block in rows.select_columns(columns).with_format("arrow").iter(batch_size=50_000):
         sink = pa.BufferOutputStream()

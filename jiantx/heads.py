@@ -18,21 +18,23 @@ from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 from transformers.utils import ModelOutput
 
+from jiantx.nearest_neighbors import margin_pairs, nearest
 from jiantx.registry import Registry
-from jiantx.search import margin_pairs, nearest
 
 Batch = Mapping[str, Any]
 
 
 @dataclass
 class HeadOutput(ModelOutput):
-    """loss: summed over the batch's items; num_items: how many; outputs: run along the task's `outputs_along`.
+    """loss: summed over the batch's items; num_items: how many; outputs: run along the task's `output_column`.
 
     parts: of a mixed batch, one for each of its draws.
     """
 
     loss: Tensor | None = None
-    num_items: Tensor | None = None  # not `items`: a ModelOutput is a dictionary, and has a method of that name
+    num_items: Tensor | None = (
+        None  # not `items`: a ModelOutput is a dictionary, and has a method of that name
+    )
     outputs: dict[str, Tensor] | None = None
     parts: list[HeadOutput] | None = None
 
@@ -46,12 +48,16 @@ class Head(nn.Module):
         super().__init__()
         self.config = dict(config)
 
-    def collect(self, outputs: dict[str, Tensor], corpus: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
+    def collect(
+        self, outputs: dict[str, Tensor], corpus: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
         """From the outputs of a whole split and language (and of its candidates) to what the task decodes."""
         return outputs
 
 
-HEADS: Registry[Callable[[PreTrainedConfig, Mapping[str, Any]], Head]] = Registry("head for the task type")
+HEADS: Registry[Callable[[PreTrainedConfig, Mapping[str, Any]], Head]] = Registry(
+    "head for the task type"
+)
 
 
 def register_head(task_type: str, head: type[Head]) -> type[Head]:
@@ -72,16 +78,18 @@ def _dropout(encoder: PreTrainedConfig) -> nn.Dropout:
     return nn.Dropout(_first(encoder, names, 0.1))
 
 
-def owners(sizes: Tensor, total: int) -> Tensor:
+def sequence_index(sizes: Tensor, total: int) -> Tensor:
     """(total,) rows of different `sizes`, one after the other: the row of each entry; nothing waits for the device."""
-    return torch.repeat_interleave(torch.arange(len(sizes), device=sizes.device), sizes, output_size=total)
+    return torch.repeat_interleave(
+        torch.arange(len(sizes), device=sizes.device), sizes, output_size=total
+    )
 
 
 def mean_states(states: Tensor, batch: Batch) -> Tensor:
     """(sequences, hidden): the mean over each sequence's tokens, special ones included; summed in float32."""
     lengths = batch["lengths"]
     sums = states.new_zeros((len(lengths), states.shape[1]), dtype=torch.float32)
-    sums.index_add_(0, owners(lengths, len(states)), states.float())
+    sums.index_add_(0, sequence_index(lengths, len(states)), states.float())
     means: Tensor = (sums / lengths[:, None]).to(states.dtype)
     return means
 
@@ -95,11 +103,13 @@ def pooled_states(states: Tensor, batch: Batch, pooling: str) -> Tensor:
     return found
 
 
-def rows_of(values: Tensor, sizes: Tensor, width: int, fill: float) -> Tensor:
+def pad_sequences(values: Tensor, sizes: Tensor, width: int, fill: float) -> Tensor:
     """Flat values of rows of different `sizes` -> (rows, width, ...), filled up."""
-    owner = owners(sizes, len(values))
+    owner = sequence_index(sizes, len(values))
     place = torch.arange(len(values), device=values.device) - (sizes.cumsum(0) - sizes)[owner]
-    return values.new_full((len(sizes), width, *values.shape[1:]), fill).index_put((owner, place), values)
+    return values.new_full((len(sizes), width, *values.shape[1:]), fill).index_put(
+        (owner, place), values
+    )
 
 
 class PooledHead(Head):
@@ -134,7 +144,11 @@ class ClassificationHead(PooledHead):
         else:
             found.loss = cross_entropy(logits, labels, reduction="sum")
         if not self.training:
-            found.outputs = {"probabilities": logits.sigmoid() if self.config["multi_label"] else logits.softmax(dim=1)}
+            found.outputs = {
+                "probabilities": logits.sigmoid()
+                if self.config["multi_label"]
+                else logits.softmax(dim=1)
+            }
         return found
 
 
@@ -154,9 +168,15 @@ class MultipleChoiceHead(PooledHead):
     """One score a sequence, softmax over an example's choices. outputs: scores (sequences,)."""
 
     def forward(self, states: Tensor, batch: Batch) -> HeadOutput:
-        scores, labels, choices = self.scores(states, batch)[:, 0], batch["labels"], batch["sequences"]
+        scores, labels, choices = (
+            self.scores(states, batch)[:, 0],
+            batch["labels"],
+            batch["sequences"],
+        )
         found = HeadOutput(num_items=labels.ne(-100).sum())
-        logits = rows_of(scores, choices, batch["most_sequences"], -math.inf)  # (examples, most choices)
+        logits = pad_sequences(
+            scores, choices, batch["most_sequences"], -math.inf
+        )  # (examples, most choices)
         found.loss = cross_entropy(logits, labels, reduction="sum")
         if not self.training:
             found.outputs = {"scores": scores}
@@ -174,7 +194,9 @@ class TokenClassificationHead(Head):
     def forward(self, states: Tensor, batch: Batch) -> HeadOutput:
         logits = self.out(self.dropout(states[batch["word_positions"]])).float()  # (words, labels)
         labels = batch["labels"]
-        found = HeadOutput(num_items=labels.ne(-100).sum(), loss=cross_entropy(logits, labels, reduction="sum"))
+        found = HeadOutput(
+            num_items=labels.ne(-100).sum(), loss=cross_entropy(logits, labels, reduction="sum")
+        )
         if not self.training:
             probabilities, tags = logits.softmax(dim=1).max(dim=1)
             found.outputs = {"tags": tags, "probabilities": probabilities}
@@ -191,8 +213,12 @@ class QuestionAnsweringHead(Head):
     def forward(self, states: Tensor, batch: Batch) -> HeadOutput:
         logits = self.out(states).float()  # (tokens, 2)
         labels, lengths = batch["labels"], batch["lengths"]
-        total = rows_of(logits, lengths, batch["longest"], -math.inf).logsumexp(dim=1)  # (windows, 2)
-        gold = torch.stack([logits[batch["start_positions"], 0], logits[batch["end_positions"], 1]], dim=1)
+        total = pad_sequences(logits, lengths, batch["longest"], -math.inf).logsumexp(
+            dim=1
+        )  # (windows, 2)
+        gold = torch.stack(
+            [logits[batch["start_positions"], 0], logits[batch["end_positions"], 1]], dim=1
+        )
         found = HeadOutput(num_items=labels.ne(-100).sum())
         found.loss = ((total - gold).mean(dim=1) * labels.ne(-100)).sum()
         if not self.training:
@@ -212,7 +238,9 @@ class RetrievalHead(Head):
         depth = encoder.num_hidden_layers
         self.layer = round(config["depth"] * depth) if config["layer"] is None else config["layer"]
         if not 0 <= self.layer <= depth:
-            raise ValueError(f"Layer {self.layer} of an encoder with {depth}: choose 0 (embeddings) to {depth}.")
+            raise ValueError(
+                f"Layer {self.layer} of an encoder with {depth}: choose 0 (embeddings) to {depth}."
+            )
         # XTREME's start, third_party/bert.py; one number in a vector, since FSDP shards no scalars
         self.log_scale = nn.Parameter(torch.tensor([math.log(100.0)]))
         if config["pooling"] == "pooler":
@@ -229,11 +257,18 @@ class RetrievalHead(Head):
             return HeadOutput(outputs={"embeddings": vectors})
         scores = self.log_scale.exp() * vectors[::2] @ vectors[1::2].T  # (queries, candidates)
         gold = torch.arange(len(scores), device=scores.device)
-        return HeadOutput(num_items=scores.new_full((), len(scores)), loss=cross_entropy(scores, gold, reduction="sum"))
+        return HeadOutput(
+            num_items=scores.new_full((), len(scores)),
+            loss=cross_entropy(scores, gold, reduction="sum"),
+        )
 
-    def collect(self, outputs: dict[str, Tensor], corpus: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
+    def collect(
+        self, outputs: dict[str, Tensor], corpus: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
         vectors = outputs["embeddings"]
-        queries, candidates = (vectors, corpus["embeddings"]) if corpus else (vectors[::2], vectors[1::2])
+        queries, candidates = (
+            (vectors, corpus["embeddings"]) if corpus else (vectors[::2], vectors[1::2])
+        )
         if self.config["mining"]:
             pairs, margins = margin_pairs(queries, candidates)
             ranking = torch.full((len(queries), 1), -1)
@@ -253,15 +288,21 @@ class MaskedLMHead(Head):
     def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any]) -> None:
         super().__init__(encoder, config)
         size = _first(encoder, ("embedding_size", "input_embedding_size"), encoder.hidden_size)
-        self.dense = nn.Linear(encoder.hidden_size, size, bias=getattr(encoder, "classifier_bias", True))
-        self.activation = ACT2FN[_first(encoder, ("classifier_activation", "hidden_act", "activation"), "gelu")]
+        self.dense = nn.Linear(
+            encoder.hidden_size, size, bias=getattr(encoder, "classifier_bias", True)
+        )
+        self.activation = ACT2FN[
+            _first(encoder, ("classifier_activation", "hidden_act", "activation"), "gelu")
+        ]
         eps = _first(encoder, ("layer_norm_eps", "norm_eps"), 1e-12)
         self.norm = nn.LayerNorm(size, eps=eps, bias=getattr(encoder, "norm_bias", True))
         self.bias = nn.Parameter(torch.zeros(encoder.vocab_size))
 
     def forward(self, states: Tensor, batch: Batch) -> HeadOutput:
         hidden = self.norm(self.activation(self.dense(states[batch["masked_positions"]])))
-        logits = linear(hidden, batch["embedding"], self.bias).float()  # (masked positions, vocabulary)
+        logits = linear(
+            hidden, batch["embedding"], self.bias
+        ).float()  # (masked positions, vocabulary)
         labels = batch["labels"]
         found = HeadOutput(
             # not `new_tensor`: it copies from the host, which waits for the device
@@ -292,9 +333,15 @@ _BERT_MLM = {
 }
 _ROBERTA_MLM = {"dense": "lm_head.dense", "norm": "lm_head.layer_norm", "bias": "lm_head.bias"}
 MASKED_LM_KEYS: dict[str, dict[str, str]] = {
-    **dict.fromkeys(("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "xmod"), _ROBERTA_MLM),
+    **dict.fromkeys(
+        ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "xmod"), _ROBERTA_MLM
+    ),
     "bert": _BERT_MLM,
-    "distilbert": {"dense": "vocab_transform", "norm": "vocab_layer_norm", "bias": "vocab_projector.bias"},
+    "distilbert": {
+        "dense": "vocab_transform",
+        "norm": "vocab_layer_norm",
+        "bias": "vocab_projector.bias",
+    },
     "electra": {
         "dense": "generator_predictions.dense",
         "norm": "generator_predictions.LayerNorm",

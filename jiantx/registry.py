@@ -3,51 +3,50 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """A dictionary that refuses a name twice and answers a misspelt one with the near ones.
+    """A dictionary that refuses to replace a value and suggests similar names for an unknown one.
 
-    `fill` runs once, before the first look-up: it imports the modules that register the built-in values.
+    Args:
+        noun: What the values are, for error messages: "task".
     """
 
-    def __init__(self, noun: str, fill: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, noun: str) -> None:
         self.noun = noun
-        self._fill: Callable[[], object] | None = fill
         self._values: dict[str, T] = {}
 
-    def _filled(self) -> dict[str, T]:
-        if self._fill is not None:
-            fill, self._fill = self._fill, None  # cleared first: what `fill` imports registers here
-            try:
-                fill()
-            except BaseException:
-                self._fill = fill  # a registry that is not whole must not answer as if it were
-                raise
-        return self._values
-
     def register(self, name: str, value: T) -> T:
-        """Keep `value` under `name` and return it; ValueError if the name is taken."""
-        values = self._filled()
-        if name in values:
-            raise ValueError(f"A {self.noun} named {name!r} is registered already. Choose another name.")
-        values[name] = value
+        """Store `value` under `name` and return it.
+
+        Args:
+            name: The name to look the value up by.
+            value: Any object.
+
+        Raises:
+            ValueError: The name is taken.
+        """
+        if name in self._values:
+            raise ValueError(
+                f"A {self.noun} named {name!r} is registered already. Choose another name."
+            )
+        self._values[name] = value
         return value
 
     def __getitem__(self, name: str) -> T:
-        values = self._filled()
-        if name not in values:
-            near = difflib.get_close_matches(str(name), values, n=3)
-            hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-            raise LookupError(f"No {self.noun} is named {name!r}.{hint} Known: {', '.join(sorted(values))}.")
-        return values[name]
+        if name in self._values:
+            return self._values[name]
+        near = difflib.get_close_matches(str(name), self._values, n=3)
+        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+        known = ", ".join(sorted(self._values))
+        raise LookupError(f"No {self.noun} is named {name!r}.{hint} Known: {known}.")
 
     def __contains__(self, name: object) -> bool:
-        return name in self._filled()
+        return name in self._values
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._filled())
+        return iter(self._values)

@@ -58,10 +58,14 @@ class Sampling:
         """The share of each task, from its number of training rows; ValueError for weights that fit no task."""
         fixed = self.schedule(step) if self.schedule is not None else self.weights
         if fixed is None:
-            shares = {name: float(self.capped(size)) ** self.exponent for name, size in sizes.items()}
+            shares = {
+                name: float(self.capped(size)) ** self.exponent for name, size in sizes.items()
+            }
         else:
             if unknown := set(fixed) - set(sizes):
-                raise ValueError(f"Sampling weights name {sorted(unknown)}; the tasks are {sorted(sizes)}.")
+                raise ValueError(
+                    f"Sampling weights name {sorted(unknown)}; the tasks are {sorted(sizes)}."
+                )
             shares = {name: float(fixed.get(name, 0.0)) for name in sizes}
         total = math.fsum(shares.values())
         if not total > 0 or min(shares.values()) < 0 or not math.isfinite(total):
@@ -72,7 +76,9 @@ class Sampling:
         """ValueError if a mapping by task name names a task that is not trained."""
         for option in ("weights", "batch_size", "loss_weight", "max_examples"):
             if unknown := set(getattr(self, option) or {}) - set(tasks):
-                raise ValueError(f"Sampling({option}=…) names {sorted(unknown)}; the tasks are {sorted(tasks)}.")
+                raise ValueError(
+                    f"Sampling({option}=…) names {sorted(unknown)}; the tasks are {sorted(tasks)}."
+                )
 
 
 @dataclass(frozen=True)
@@ -108,8 +114,12 @@ class Sampler:
         self._language_shares: list[np.ndarray] = []  # of each task
         for task, by_language in sizes.items():
             if not by_language or min(by_language.values()) < 1:
-                raise ValueError(f"Task {task!r} has no training rows in some language: {dict(by_language)}.")
-            shares = np.array(list(by_language.values()), float) ** (language_exponents or {}).get(task, 1.0)
+                raise ValueError(
+                    f"Task {task!r} has no training rows in some language: {dict(by_language)}."
+                )
+            shares = np.array(list(by_language.values()), float) ** (language_exponents or {}).get(
+                task, 1.0
+            )
             self._language_shares.append(shares / shares.sum())
         self.sampling, self.sizes, self.seed = sampling, sizes, seed
         self.accumulation, self.ranks = accumulation, ranks
@@ -117,18 +127,27 @@ class Sampler:
         for task in sizes:
             size = (sampling.batch_size or {}).get(task, batch_size)
             if size % sampling.mix:
-                raise ValueError(f"Sampling(mix={sampling.mix}) does not divide task {task!r}'s batch of {size}.")
+                raise ValueError(
+                    f"Sampling(mix={sampling.mix}) does not divide task {task!r}'s batch of {size}."
+                )
             self._batch[task] = size // sampling.mix
         self._pairs = [(task, language) for task in sizes for language in sizes[task]]
         self._totals = {task: sum(by_language.values()) for task, by_language in sizes.items()}
-        self._blocks: list[tuple[np.ndarray, np.ndarray]] = []  # (pair of each step, how often it was drawn before)
+        self._blocks: list[
+            tuple[np.ndarray, np.ndarray]
+        ] = []  # (pair of each step, how often it was drawn before)
         self._counts = np.zeros(len(self._pairs), dtype=np.int64)
-        sampling.probabilities(self._totals)  # refuses weights that fit no task before anything runs
+        sampling.probabilities(
+            self._totals
+        )  # refuses weights that fit no task before anything runs
 
     @property
     def steps_per_epoch(self) -> int:
         """The capped sizes over the batch sizes of a whole step, summed over tasks, rounded up."""
-        draws = sum(self.sampling.capped(total) / self._step_size(task) for task, total in self._totals.items())
+        draws = sum(
+            self.sampling.capped(total) / self._step_size(task)
+            for task, total in self._totals.items()
+        )
         return math.ceil(draws / self.sampling.mix)
 
     def _step_size(self, task: str) -> int:
@@ -146,7 +165,9 @@ class Sampler:
             numbers = generator("step", self.seed, len(self._blocks)).random(_BLOCK)
             # without a schedule the shares of one step are those of all
             numbered = range(first, first + (1 if self.sampling.schedule is None else _BLOCK))
-            bounds = np.cumsum([self._pair_shares(number // self.sampling.mix) for number in numbered], axis=1)
+            bounds = np.cumsum(
+                [self._pair_shares(number // self.sampling.mix) for number in numbered], axis=1
+            )
             pairs = (bounds / bounds[:, -1:] <= numbers[:, None]).sum(axis=1)
             ordinals = np.empty(_BLOCK, dtype=np.int64)
             for pair in range(len(self._pairs)):
@@ -176,7 +197,9 @@ class Sampler:
         rows = np.empty(size, dtype=np.int64)
         for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
             here = epochs == epoch
-            rows[here] = _order(self.seed, task, language, epoch, self.sizes[task][language])[offsets[here]]
+            rows[here] = _order(self.seed, task, language, epoch, self.sizes[task][language])[
+                offsets[here]
+            ]
         return Draw(step, task, language, rows, places)
 
     def epoch(self, epoch: int, rank: int = 0) -> Iterator[tuple[Draw, ...]]:

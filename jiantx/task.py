@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import math
 import re
 from abc import ABC, abstractmethod
@@ -14,8 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from jiantx.metrics import Metric, metric_name
-from jiantx.registry import Registry
-from jiantx.sources import DataError, Row, Source, class_names, data_root, each, with_names
+from jiantx.sources import (
+    DataError,
+    Row,
+    Source,
+    class_names,
+    data_root,
+    decode_class_labels,
+    iter_rows,
+)
 
 if TYPE_CHECKING:
     import datasets
@@ -67,50 +73,56 @@ class Prediction:
         return getattr(self, self.sure) if self.sure else None
 
 
-def value_of(row: Row, column: Column) -> Any:
+def column_value(row: Row, column: Column) -> Any:
     """A column of a row: by name, or computed by a function of the row."""
     if callable(column):
         try:
             return column(row)
         except KeyError as error:
             name = getattr(column, "__name__", "column function")
-            raise DataError(f"The row has no column {error} (asked for by {name}). It has: {', '.join(row)}.") from None
+            raise DataError(
+                f"The row has no column {error} (asked for by {name}). It has: {', '.join(row)}."
+            ) from None
     if column not in row:
         raise DataError(f"The row has no column {column!r}. It has: {', '.join(row)}.")
     return row[column]
 
 
-def text_of(row: Row, column: Column) -> str:
+def column_text(row: Row, column: Column) -> str:
     """A column that must be text and not blank."""
-    text = value_of(row, column)
+    text = column_value(row, column)
     name = column if isinstance(column, str) else getattr(column, "__name__", "a column function")
     if not isinstance(text, str):
         raise DataError(f"Column {name!r} holds {text!r}; expected text.")
     if not text.strip():
-        raise DataError(f"Column {name!r} is an empty text. Drop such rows with the source's `where`, or fill them in.")
-    return encodable(text)
+        raise DataError(
+            f"Column {name!r} is an empty text. Drop such rows with the source's `where`, or fill them in."
+        )
+    return check_utf8(text)
 
 
-def encodable(text: str) -> str:
+def check_utf8(text: str) -> str:
     """A text that UTF-8 can hold, as tokenizers need it."""
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            raise DataError(f"The text {text!r} holds half of a surrogate pair, at {error.start}. Drop it.") from None
+            raise DataError(
+                f"The text {text!r} holds half of a surrogate pair, at {error.start}. Drop it."
+            ) from None
     return text
 
 
-def gold_of(row: Row, column: Column) -> Any:
+def column_gold(row: Row, column: Column) -> Any:
     """The gold column, or None: where the row lacks it (raw input) or holds a placeholder."""
     try:
-        value = value_of(row, column)
+        value = column_value(row, column)
     except DataError:  # said in full by whoever needs gold
         return None
     return None if value is None or value in ("", -1) else value
 
 
-def label_of(value: Any, labels: Sequence[str]) -> str:
+def check_label(value: Any, labels: Sequence[str]) -> str:
     """A gold label, checked against the task's labels by name."""
     if isinstance(value, bool) or not isinstance(value, str):
         raise DataError(
@@ -143,7 +155,7 @@ class Task(ABC):
     language_exponent: float = 1.0
     task_type: ClassVar[str]
     # The feature column that a head's outputs run along: one output for each of its entries.
-    outputs_along: ClassVar[str] = "labels"
+    output_column: ClassVar[str] = "labels"
     # The field that names the column of the gold; empty where the gold is among the inputs.
     gold: ClassVar[str] = "label"
 
@@ -177,7 +189,7 @@ class Task(ABC):
         """The gold of an example as metrics take it; None where there is none."""
 
     @property
-    def candidates(self) -> Task | None:
+    def corpus_task(self) -> Task | None:
         """The task whose examples the queries of this one are compared with (retrieval); None: its own."""
         return None
 
@@ -186,7 +198,7 @@ class Task(ABC):
         return ()
 
     @property
-    def training_form(self: T) -> T:
+    def for_training(self: T) -> T:
         """The task as its training rows are read: with a corpus, queries are scored, and pairs are learnt from."""
         return self
 
@@ -195,33 +207,26 @@ class Task(ABC):
         """The split whose gold sets a threshold for predictions (mining); empty where there is none."""
         return ""
 
-    def threshold(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
+    def best_threshold(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
         """The threshold that scores best on these."""
         raise NotImplementedError
 
-    def from_threshold(self, predictions: Sequence[Any], threshold: float) -> Sequence[Any]:
+    def apply_threshold(self, predictions: Sequence[Any], threshold: float) -> Sequence[Any]:
         """The predictions that a threshold leaves."""
         raise NotImplementedError
 
     def augment(
-        self, batch: dict[str, np.ndarray], tokenizer: PreTrainedTokenizerBase, keys: Sequence[tuple[int, ...]]
+        self,
+        batch: dict[str, np.ndarray],
+        tokenizer: PreTrainedTokenizerBase,
+        keys: Sequence[tuple[int, ...]],
     ) -> dict[str, np.ndarray]:
         """Change a flat batch when it is made (masking); `keys` holds one key of randomness a feature."""
         return batch
 
     # --- what comes for free ---
 
-    def training_tasks(self) -> tuple[Task, ...]:
-        """What fine-tunes this task, in order: the tasks that `train_on` names, or its own train split, or nothing.
-
-        The rows of a task of another type are read in this one's form: LAReQA learns from SQuAD's questions, paired.
-        """
-        named = [get_task(name) for name in self.train_on]
-        if named:
-            return tuple(t if t.task_type == self.task_type else self.replace(source=t.source) for t in named)
-        return (self,) if self.languages("train") else ()
-
-    def own_types(self) -> list[type]:
+    def user_classes(self) -> list[type]:
         """The classes of its type that are not jiantx's: a change of these is a change of the task."""
         return [
             kind
@@ -262,19 +267,28 @@ class Task(ABC):
         """The rows as stored; DataError names the task where there are none."""
         for name in (split, language):  # they become parts of files' names
             if any(letter in name for letter in "/\\\0"):
-                raise DataError(f"Task {self.name}: {name!r} cannot name a split or a language, since it holds a path.")
+                raise DataError(
+                    f"Task {self.name}: {name!r} cannot name a split or a language, since it holds a path."
+                )
         try:
             return self.source.rows(split, language)
         except DataError as error:
-            raise DataError(f"Task {self.name}, split {split!r}, language {language!r}: {error}") from None
+            raise DataError(
+                f"Task {self.name}, split {split!r}, language {language!r}: {error}"
+            ) from None
 
     def examples(
-        self, split: str, language: str = "en", *, rows: datasets.Dataset | None = None, labelled: bool = False
+        self,
+        split: str,
+        language: str = "en",
+        *,
+        rows: datasets.Dataset | None = None,
+        labelled: bool = False,
     ) -> Iterator[Any]:
         """Examples of a split (or of some of its `rows`); `labelled` refuses a row without gold."""
         rows = self.rows(split, language) if rows is None else rows
         self._check_label_names(rows, split, language)
-        for number, row in enumerate(each(with_names(rows))):
+        for number, row in enumerate(iter_rows(decode_class_labels(rows))):
             try:
                 example = self.example(row, id=str(row.get("id", number)), language=language)
                 if labelled and self.reference(example) is None:
@@ -293,7 +307,7 @@ class Task(ABC):
     def _no_gold(self, row: Row) -> str:
         if self.gold:
             try:
-                value_of(row, getattr(self, self.gold))
+                column_value(row, getattr(self, self.gold))
             except DataError as error:
                 return str(error)
         have = [split for split in ("train", "validation", "test") if self._has_gold(split)]
@@ -303,7 +317,9 @@ class Task(ABC):
         """Whether a split has gold (in these languages), by its first row: public test splits may have placeholders."""
         for language in self.languages(split) if languages is None else languages:
             rows = self.rows(split, language)
-            for example in self.examples(split, language, rows=rows.select(range(min(1, len(rows))))):
+            for example in self.examples(
+                split, language, rows=rows.select(range(min(1, len(rows))))
+            ):
                 return self.reference(example) is not None
         return False
 
@@ -328,9 +344,13 @@ class Task(ABC):
 def check_name(name: str) -> None:
     """ValueError for what cannot name a task or a head; names become parts of files' names, so paths are none."""
     if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise ValueError(f"{name!r} cannot be a name: use small letters, digits and _, a letter first.")
+        raise ValueError(
+            f"{name!r} cannot be a name: use small letters, digits and _, a letter first."
+        )
     if name in RESERVED:
-        raise ValueError(f"{name!r} cannot be a name: torch's ModuleDict has an attribute of that name.")
+        raise ValueError(
+            f"{name!r} cannot be a name: torch's ModuleDict has an attribute of that name."
+        )
 
 
 @lru_cache(maxsize=64)
@@ -346,17 +366,3 @@ def _check_labels(task: str, labels: Any) -> None:
         )
     if len(set(labels)) < len(labels):
         raise ValueError(f"Task {task}: a label is named twice in {labels!r}.")
-
-
-TASKS: Registry[Task] = Registry("task", lambda: importlib.import_module("jiantx.tasks"))
-
-
-def register(task: T) -> T:
-    """Make a task known by its name, and return it."""
-    TASKS.register(task.name, task)
-    return task
-
-
-def get_task(name: str) -> Task:
-    """The task of that name; LookupError with the near names."""
-    return TASKS[name]

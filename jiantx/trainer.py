@@ -21,7 +21,14 @@ from transformers.trainer_utils import TrainOutput
 from transformers.utils import logging
 
 from jiantx.batching import TrainingFeatures, TrainingLoader
-from jiantx.checkpoints import MANIFEST, newest, rotate, sole_writer, why_broken, write_manifest
+from jiantx.checkpoints import (
+    MANIFEST,
+    exclusive_writer,
+    find_problem,
+    latest_checkpoint,
+    rotate,
+    write_manifest,
+)
 from jiantx.evaluation import evaluate
 from jiantx.features import Features, load_features
 from jiantx.model import MultitaskModel
@@ -66,12 +73,19 @@ class Trainer(transformers.Trainer):
             )
         # a checkpoint counts only once its manifest is written, so old ones are deleted after that, by us
         self._keep, args.save_total_limit = args.save_total_limit, None
-        if args.load_best_model_at_end and args.metric_for_best_model in (None, "loss"):  # the default; ours is a score
+        if args.load_best_model_at_end and args.metric_for_best_model in (
+            None,
+            "loss",
+        ):  # the default; ours is a score
             args.metric_for_best_model, args.greater_is_better = "eval_score", True
         args.logging_nan_inf_filter = False  # it hides NaN, and waits for the device at every step
-        args.restore_callback_states_from_checkpoint = True  # or the patience of early stopping starts anew
+        args.restore_callback_states_from_checkpoint = (
+            True  # or the patience of early stopping starts anew
+        )
         heads = getattr(model, "heads", {}).values()
-        idle = len(heads) > 1 or any(head.layer is not None for head in heads)  # other tasks' heads, layers not reached
+        idle = len(heads) > 1 or any(
+            head.layer is not None for head in heads
+        )  # other tasks' heads, layers not reached
         if args.ddp_find_unused_parameters is None and idle:
             args.ddp_find_unused_parameters = True
         self.tasks = {task.name: task for task in tasks}
@@ -84,14 +98,22 @@ class Trainer(transformers.Trainer):
         if args.torch_compile:
             model.compile_layers(backend=args.torch_compile_backend, mode=args.torch_compile_mode)
             # or accelerate compiles the whole model, once for every head
-            args.torch_compile, args.torch_compile_backend, args.torch_compile_mode = False, None, None
+            args.torch_compile, args.torch_compile_backend, args.torch_compile_mode = (
+                False,
+                None,
+                None,
+            )
         self.max_length = max_length
         self._eval_tasks = list(tasks if eval_tasks is None else eval_tasks)
         self._features: dict[tuple[str, str], Features] = {}
         self._sampler: Sampler | None = None
-        self._sums: dict[str, Tensor] = {}  # task -> (loss, items) since the last log, on the device
+        self._sums: dict[
+            str, Tensor
+        ] = {}  # task -> (loss, items) since the last log, on the device
         self._first_bad = torch.tensor(-1)
-        kwargs.setdefault("eval_dataset", {})  # not None, or `eval_strategy` is refused; `evaluate` reads its own
+        kwargs.setdefault(
+            "eval_dataset", {}
+        )  # not None, or `eval_strategy` is refused; `evaluate` reads its own
         kwargs.setdefault("processing_class", getattr(model, "tokenizer", None))
         callbacks = [_Whole(self._keep, self._stop_if_bad), *(kwargs.pop("callbacks", None) or [])]
         super().__init__(model, args, callbacks=callbacks, **kwargs)
@@ -130,7 +152,9 @@ class Trainer(transformers.Trainer):
             pin=self.args.dataloader_pin_memory and torch.cuda.is_available(),
         )
 
-    def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device) -> Any:
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> Any:
         """The batches of a step, on their way to the device: transformers would send them later, and wait for each."""
         send = partial(send_to_device, device=device, non_blocking=device.type == "cuda")
         return super().get_batch_samples(map(send, epoch_iterator), num_batches, device)
@@ -149,9 +173,13 @@ class Trainer(transformers.Trainer):
         for part, output in zip(inputs.get("parts", [inputs]), found.parts or [found], strict=True):
             self._note(part["task"], output.loss.detach(), output.num_items)
             losses.append(output.loss * weights.get(part["task"], 1.0))
-        loss = torch.stack(losses).sum() / torch.clamp(torch.as_tensor(items, device=found.loss.device), min=1)
+        loss = torch.stack(losses).sum() / torch.clamp(
+            torch.as_tensor(items, device=found.loss.device), min=1
+        )
         if num_items_in_batch is not None and self.args.average_tokens_across_devices:
-            loss = loss * self.accelerator.num_processes  # DDP takes the mean over ranks; the items are everyone's
+            loss = (
+                loss * self.accelerator.num_processes
+            )  # DDP takes the mean over ranks; the items are everyone's
         return (loss, found) if return_outputs else loss
 
     def evaluate(
@@ -169,13 +197,19 @@ class Trainer(transformers.Trainer):
         for task in eval_dataset or self._eval_tasks:
             if languages := _evaluated(task):
                 size = self.args.per_device_eval_batch_size
-                report += evaluate(model, [task], languages=languages, batch_size=size, max_length=self.max_length)
+                report += evaluate(
+                    model, [task], languages=languages, batch_size=size, max_length=self.max_length
+                )
         model.report = report  # for the model card
-        metrics = {f"{metric_key_prefix}_{task}": value for task, value in report.mean(by="task").items()}
+        metrics = {
+            f"{metric_key_prefix}_{task}": value for task, value in report.mean(by="task").items()
+        }
         if metrics:
             metrics[f"{metric_key_prefix}_score"] = report.mean()
         self.log(dict(metrics))
-        self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.control: Any = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
         return metrics
 
     def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs: Any) -> Any:
@@ -186,7 +220,9 @@ class Trainer(transformers.Trainer):
         process trains in this folder.
         """
         if self.args.load_best_model_at_end and not any(map(_evaluated, self._eval_tasks)):
-            named = "; ".join(f"{task.name} in {', '.join(task.train_languages)}" for task in self._eval_tasks)
+            named = "; ".join(
+                f"{task.name} in {', '.join(task.train_languages)}" for task in self._eval_tasks
+            )
             raise ValueError(
                 f"load_best_model_at_end needs development rows, and there are none of {named or 'any task'}. "
                 "Give `eval_tasks` that have some, or leave it off."
@@ -196,7 +232,7 @@ class Trainer(transformers.Trainer):
         for task in self.tasks.values():
             known[task.name] = {"head": task.head_name, "languages": list(task.train_languages)}
         writes = self.args.process_index == 0 and self.args.save_strategy != "no"
-        with sole_writer(folder) if writes else nullcontext():
+        with exclusive_writer(folder) if writes else nullcontext():
             path = self._start(folder, resume_from_checkpoint)
             if path and self.is_distributed_loading_by_transformers:
                 raise ValueError(f"Resuming from {path}: {_SHARDED}")
@@ -207,7 +243,7 @@ class Trainer(transformers.Trainer):
             except Exception as error:
                 error.add_note(
                     f"Training stopped at step {self.state.global_step}. Last whole checkpoint: "
-                    f"{newest(folder)[0] or 'none'}. `train(resume_from_checkpoint=True)` goes on from there."
+                    f"{latest_checkpoint(folder)[0] or 'none'}. `train(resume_from_checkpoint=True)` goes on from there."
                 )
                 raise
 
@@ -235,22 +271,32 @@ class Trainer(transformers.Trainer):
 
     @cached_property
     def _parameters(self) -> int:
-        return int(self.accelerator.unwrap_model(self.model).num_parameters(exclude_embeddings=True))
+        return int(
+            self.accelerator.unwrap_model(self.model).num_parameters(exclude_embeddings=True)
+        )
 
     # --- ours ---
 
     def _start(self, folder: Path, wanted: str | bool | None) -> str | None:
         """The checkpoint to start from, and what is said of it."""
         if wanted is True:
-            path, passed = newest(folder)
+            path, passed = latest_checkpoint(folder)
             for broken, why in passed:
                 logger.warning(f"Passed over {broken}: {why}.")
-            logger.warning(f"Resuming from {path}." if path else f"No checkpoint in {folder}: a fresh start.")
+            logger.warning(
+                f"Resuming from {path}." if path else f"No checkpoint in {folder}: a fresh start."
+            )
             return str(path) if path else None
-        if wanted and (reason := why_broken(Path(wanted))):
+        if wanted and (reason := find_problem(Path(wanted))):
             raise ValueError(f"The checkpoint {wanted} is not whole: {reason}.")
-        if not wanted and self.args.save_strategy != "no" and (path := newest(folder)[0]):
-            logger.warning(f"A fresh start, in a folder that has another run's checkpoints, such as {path.name}.")
+        if (
+            not wanted
+            and self.args.save_strategy != "no"
+            and (path := latest_checkpoint(folder)[0])
+        ):
+            logger.warning(
+                f"A fresh start, in a folder that has another run's checkpoints, such as {path.name}."
+            )
         return wanted or None
 
     @property
@@ -263,7 +309,9 @@ class Trainer(transformers.Trainer):
         state = TrainerState.load_from_json(str(Path(path) / TRAINER_STATE_NAME))
         *_, last_step = self.set_initial_training_values(self.args, self.get_train_dataloader())
         control: Any = state.stateful_callbacks.get("TrainerControl", {})
-        if state.global_step < last_step and not control.get("args", {}).get("should_training_stop"):
+        if state.global_step < last_step and not control.get("args", {}).get(
+            "should_training_stop"
+        ):
             return None
         logger.warning(f"The run had ended: {state.global_step} of {last_step} steps are done.")
         # private, but it knows every form that a checkpoint's weights may have
@@ -285,7 +333,9 @@ class Trainer(transformers.Trainer):
                         f"Task {name} has no training rows in {language!r}. It has: {', '.join(have)}. Choose with "
                         "task.replace(train_languages=(…))."
                     )
-                found = load_features(task.training_form, "train", language, self.processing_class, **options)
+                found = load_features(
+                    task.for_training, "train", language, self.processing_class, **options
+                )
                 self._features[name, language] = found
                 for note in found.notes():
                     logger.warning(note)
@@ -310,11 +360,17 @@ class Trainer(transformers.Trainer):
                 for draw in self._sampler.draws(step, micro, rank):
                     found = self._features[draw.task, draw.language]
                     numbers = found.table.select_columns(["example"])[draw.rows]["example"]
-                    ids = found.rows["id"] if "id" in found.rows.column_names else range(len(found.rows))
+                    ids = (
+                        found.rows["id"]
+                        if "id" in found.rows.column_names
+                        else range(len(found.rows))
+                    )
                     pair = f"task {draw.task!r}, language {draw.language!r}"
                     rows.setdefault(pair, set()).update(str(ids[number]) for number in numbers)
-        said = "; ".join(f"{pair}, training rows {', '.join(sorted(own))}" for pair, own in rows.items())
-        path, _ = newest(Path(self.args.output_dir))
+        said = "; ".join(
+            f"{pair}, training rows {', '.join(sorted(own))}" for pair, own in rows.items()
+        )
+        path, _ = latest_checkpoint(Path(self.args.output_dir))
         raise FloatingPointError(
             f"The loss of step {step} is not finite: {said}. Last whole checkpoint: {path or 'none'}. Lower the "
             "learning rate, or look at these rows."
@@ -341,10 +397,14 @@ class _Whole(TrainerCallback):
         if control.should_save or control.should_evaluate:
             self.check()
 
-    def on_epoch_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_epoch_end(
+        self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any
+    ) -> None:
         self.on_step_end(args, state, control)
 
-    def on_train_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_end(
+        self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any
+    ) -> None:
         self.check()
 
     def on_save(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:

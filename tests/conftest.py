@@ -13,7 +13,15 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 import jiantx as jx
@@ -65,7 +73,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The default root and encoder, made small: both are made once a file."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JIANTX_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr(synthetic, "SIZES", {"train_examples": 24, "eval_examples": 12, "text_lines": 3000})
+        patch.setattr(
+            synthetic, "SIZES", {"train_examples": 24, "eval_examples": 12, "text_lines": 3000}
+        )
         patch.setattr(synthetic, "PRETRAINING", {**synthetic.PRETRAINING, "max_steps": 2})
         yield
 
@@ -79,7 +89,9 @@ def _unigram(special: Sequence[str], template: dict[str, Any], unk: str = "<unk>
     pieces += [("▁" + word, -5.0) for words in WORDS.values() for word in words]
     pieces += [(piece, -8.0) for piece in ("▁", "ing", "er", "st", "at")]
     pieces += [(letter, -10.0) for letter in (*LETTERS, *PUNCTUATION)]
-    tokenizer = Tokenizer(models.Unigram([*dict(pieces).items(), ("<mask>", 0.0)], unk_id=special.index(unk)))
+    tokenizer = Tokenizer(
+        models.Unigram([*dict(pieces).items(), ("<mask>", 0.0)], unk_id=special.index(unk))
+    )
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
@@ -128,7 +140,9 @@ def bert_tokenizer() -> PreTrainedTokenizerFast:
     """Like BERT's: WordPiece, [PAD] 0, [CLS], [SEP], segment ids."""
     names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     words = [word for words in WORDS.values() for word in words]
-    pieces = dict.fromkeys([*names, *words, *LETTERS, *PUNCTUATION, *("##" + letter for letter in LETTERS), "##ing"])
+    pieces = dict.fromkeys(
+        [*names, *words, *LETTERS, *PUNCTUATION, *("##" + letter for letter in LETTERS), "##ing"]
+    )
     vocabulary = {piece: number for number, piece in enumerate(pieces)}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False, handle_chinese_chars=False)
@@ -199,11 +213,25 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "xlm-r-xl": ("xlm-roberta-xl", {**_NO_DROPOUT, **_WIDE, "type_vocab_size": 1}),
     "xmod": (
         "xmod",
-        {**_NO_DROPOUT, **_WIDE, "type_vocab_size": 1, "languages": ["en_XX"], "default_language": "en_XX"},
+        {
+            **_NO_DROPOUT,
+            **_WIDE,
+            "type_vocab_size": 1,
+            "languages": ["en_XX"],
+            "default_language": "en_XX",
+        },
     ),
     "distilbert": (
         "distilbert",
-        {**_WIDE, "dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64, "dropout": 0.0, "attention_dropout": 0.0},
+        {
+            **_WIDE,
+            "dim": 32,
+            "n_layers": 2,
+            "n_heads": 4,
+            "hidden_dim": 64,
+            "dropout": 0.0,
+            "attention_dropout": 0.0,
+        },
     ),
     "electra": ("electra", {**_NO_DROPOUT, **_WIDE, "embedding_size": 32}),
     "modernbert": (
@@ -222,8 +250,21 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
             "position_biased_input": False,
         },
     ),
-    "rembert": ("rembert", {**_NO_DROPOUT, **_WIDE, "input_embedding_size": 16, "classifier_dropout_prob": 0.0}),
-    "t5": ("t5", {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4, "dropout_rate": 0.0}),
+    "rembert": (
+        "rembert",
+        {**_NO_DROPOUT, **_WIDE, "input_embedding_size": 16, "classifier_dropout_prob": 0.0},
+    ),
+    "t5": (
+        "t5",
+        {
+            "d_model": 32,
+            "d_kv": 8,
+            "d_ff": 64,
+            "num_layers": 2,
+            "num_heads": 4,
+            "dropout_rate": 0.0,
+        },
+    ),
 }
 _TOKENIZER_OF = {
     **dict.fromkeys(("bert", "distilbert", "electra", "modernbert", "albert"), "bert_tokenizer"),
@@ -233,11 +274,16 @@ _TOKENIZER_OF = {
 }
 
 
-def config_of(family: str, tokenizer: PreTrainedTokenizerFast, **changes: Any) -> transformers.PreTrainedConfig:
+def config_of(
+    family: str, tokenizer: PreTrainedTokenizerFast, **changes: Any
+) -> transformers.PreTrainedConfig:
     """The config of a tiny encoder for a tokenizer."""
     kind, values = FAMILIES[family]
     names = {"pad": "pad", "bos": "cls", "eos": "sep", "cls": "cls", "sep": "sep"}
-    ids = {f"{ours}_token_id": getattr(tokenizer, f"{theirs}_token_id") for ours, theirs in names.items()}
+    ids = {
+        f"{ours}_token_id": getattr(tokenizer, f"{theirs}_token_id")
+        for ours, theirs in names.items()
+    }
     if kind == "t5":
         ids = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
     sizes = {} if kind in ("distilbert", "t5") else _SIZES
@@ -265,7 +311,9 @@ def encoder_folder(
     """(family, tokenizer=None, *, auto=AutoModel, seed=0, **config changes) -> folder of a tiny random encoder."""
 
     @cache
-    def made(family: str, tokenizer: PreTrainedTokenizerFast, auto: Any, seed: int, changes: str) -> Path:
+    def made(
+        family: str, tokenizer: PreTrainedTokenizerFast, auto: Any, seed: int, changes: str
+    ) -> Path:
         config = config_of(family, tokenizer, **json.loads(changes))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -292,7 +340,13 @@ def encoder_folder(
         seed: int = 0,
         **changes: Any,
     ) -> Path:
-        return made(family, tokenizer or tokenizer_of(family), auto, seed, json.dumps(changes, sort_keys=True))
+        return made(
+            family,
+            tokenizer or tokenizer_of(family),
+            auto,
+            seed,
+            json.dumps(changes, sort_keys=True),
+        )
 
     return folder
 
@@ -302,7 +356,12 @@ def model_of(encoder_folder: EncoderFolder) -> ModelOf:
     """(tasks, family="xlm-r", padding_free="auto", seed=0, **config changes) -> a fresh model, heads from the seed."""
 
     def made(
-        tasks: Sequence[jx.Task], family: str = "xlm-r", *, padding_free: Any = "auto", seed: int = 0, **changes: Any
+        tasks: Sequence[jx.Task],
+        family: str = "xlm-r",
+        *,
+        padding_free: Any = "auto",
+        seed: int = 0,
+        **changes: Any,
     ) -> jx.MultitaskModel:
         path = encoder_folder(family, **changes)
         with torch.random.fork_rng(devices=[]):
@@ -322,7 +381,12 @@ def batch_of(
     """A flat batch of some features of a task; the masking of a row depends on the row alone."""
     table = load_features(task, split, language, tokenizer).table
     numbers = list(range(len(table)))[rows] if isinstance(rows, slice) else list(rows)
-    return collate(task, table.with_format("arrow")[numbers], tokenizer, [("test", number) for number in numbers])
+    return collate(
+        task,
+        table.with_format("arrow")[numbers],
+        tokenizer,
+        [("test", number) for number in numbers],
+    )
 
 
 # --- tasks -----------------------------------------------------------------------------------------------------------
@@ -339,7 +403,9 @@ def classified(number: int, language: str = "en", seed: int = 0) -> list[dict[st
     for i in range(number):
         words = sentence(rng, rng.choice((1, 3, 8, 30)), language)
         label = ("no", "perhaps", "yes")[i % 3]
-        found.append({"id": f"{language}{i}", "text": f"{WORDS[language][i % 3]} {words}", "label": label})
+        found.append(
+            {"id": f"{language}{i}", "text": f"{WORDS[language][i % 3]} {words}", "label": label}
+        )
     return found
 
 
@@ -348,10 +414,15 @@ def _tiny_tasks() -> dict[str, jx.Task]:
     languages = ("en", "de", "zh")
     pairs = [{**row, "pair": sentence(rng, 4 + i % 5)} for i, row in enumerate(classified(16))]
     several = [
-        {"text": sentence(rng, 3 + i % 9), "labels": [n for j, n in enumerate(("big", "new", "old")) if (i >> j) & 1]}
+        {
+            "text": sentence(rng, 3 + i % 9),
+            "labels": [n for j, n in enumerate(("big", "new", "old")) if (i >> j) & 1],
+        }
         for i in range(16)
     ]
-    rated = [{"text": sentence(rng, 2 + i % 7), "label": round(5 * (i % 8) / 7, 2)} for i in range(16)]
+    rated = [
+        {"text": sentence(rng, 2 + i % 7), "label": round(5 * (i % 8) / 7, 2)} for i in range(16)
+    ]
     tagged = []
     for i in range(16):
         words = rng.choices(WORDS["en"], k=2 + 5 * (i % 4))
@@ -363,23 +434,38 @@ def _tiny_tasks() -> dict[str, jx.Task]:
         place = rng.randrange(len(words))
         words[place] = "quickly"
         start = len(" ".join(words[:place])) + (place > 0)
-        answers = {"text": [], "answer_start": []} if i % 4 == 3 else {"text": ["quickly"], "answer_start": [start]}
+        answers = (
+            {"text": [], "answer_start": []}
+            if i % 4 == 3
+            else {"text": ["quickly"], "answer_start": [start]}
+        )
         if i % 4 == 3:
             words[place] = "slowly"
-        asked.append({"id": f"q{i}", "question": "where quickly", "context": " ".join(words), "answers": answers})
+        asked.append(
+            {
+                "id": f"q{i}",
+                "question": "where quickly",
+                "context": " ".join(words),
+                "answers": answers,
+            }
+        )
     chosen = [
         {
             "prompt": sentence(rng, 3 + i % 6),
-            "choices": [("yes " if j == i % 2 else "no ") + sentence(rng, 1 + j) for j in range(2 + i % 3)],
+            "choices": [
+                ("yes " if j == i % 2 else "no ") + sentence(rng, 1 + j) for j in range(2 + i % 3)
+            ],
             "label": i % 2,
         }
         for i in range(16)
     ]
     matched = [
-        {"id": f"r{i}", "query": sentence(rng, 2 + i % 5), "candidate": sentence(rng, 3 + i % 4)} for i in range(16)
+        {"id": f"r{i}", "query": sentence(rng, 2 + i % 5), "candidate": sentence(rng, 3 + i % 4)}
+        for i in range(16)
     ]
     lines = {
-        language: [{"text": sentence(rng, 6 + 8 * (i % 3), language)} for i in range(16)] for language in languages
+        language: [{"text": sentence(rng, 6 + 8 * (i % 3), language)} for i in range(16)]
+        for language in languages
     }
 
     def split(rows: Any) -> jx.Rows:
@@ -392,7 +478,9 @@ def _tiny_tasks() -> dict[str, jx.Task]:
             source=jx.Rows({"train": classified(16), "validation": by_language}),
             labels=("no", "perhaps", "yes"),
         ),
-        "pair": jx.Classification(name="pairs", source=split(pairs), labels=("no", "perhaps", "yes"), text_pair="pair"),
+        "pair": jx.Classification(
+            name="pairs", source=split(pairs), labels=("no", "perhaps", "yes"), text_pair="pair"
+        ),
         "multi_label": jx.Classification(
             name="topics",
             source=split(several),
@@ -402,7 +490,9 @@ def _tiny_tasks() -> dict[str, jx.Task]:
             metrics=(micro_f1,),
         ),
         "regression": jx.Regression(name="stars", source=split(rated), low=0.0, high=5.0),
-        "tagging": jx.TokenClassification(name="entities", source=split(tagged), labels=("O", "B-X")),
+        "tagging": jx.TokenClassification(
+            name="entities", source=split(tagged), labels=("O", "B-X")
+        ),
         "qa": jx.QuestionAnswering(
             name="answers",
             source=split(asked),
@@ -413,7 +503,9 @@ def _tiny_tasks() -> dict[str, jx.Task]:
         ),
         "choice": jx.MultipleChoice(name="choices", source=split(chosen)),
         "retrieval": jx.Retrieval(name="pairing", source=split(matched), top=3),
-        "mlm": jx.MaskedLM(name="lines", source=jx.Rows({"train": lines, "validation": lines}), mask_share=0.3),
+        "mlm": jx.MaskedLM(
+            name="lines", source=jx.Rows({"train": lines, "validation": lines}), mask_share=0.3
+        ),
     }
 
 

@@ -32,12 +32,17 @@ from transformers import TrainerCallback
 from transformers.utils import logging
 
 import jiantx as jx
-from jiantx import recipe as recipe_module
-from jiantx.checkpoints import checkpoints, newest, why_broken
+from jiantx.checkpoints import checkpoints, find_problem, latest_checkpoint
+from jiantx.experiments import recipe as recipe_module
 
 ROW, TARGET = "mood+entities", "pairs"  # two tasks jointly, then a third on their encoder
 STEPS = {"intermediate": 8, "target": 6}
-SAVED = {"save_strategy": "steps", "save_steps": 2, "logging_steps": 2, "per_device_train_batch_size": 4}
+SAVED = {
+    "save_strategy": "steps",
+    "save_steps": 2,
+    "logging_steps": 2,
+    "per_device_train_batch_size": 4,
+}
 
 
 def run(folder: Path, encoder: str) -> None:
@@ -54,8 +59,12 @@ def _run(folder: Path, encoder: str, known: dict[str, jx.Task]) -> None:
         kind: {**SAVED, "max_steps": steps, "disable_tqdm": True, "save_total_limit": 2}
         for kind, steps in STEPS.items()
     }
-    recipe = jx.Recipe(encoder=encoder, output=folder / "out", **stages)
-    plan = {place: stage for place, stage in recipe.plan([ROW], [known[TARGET]]).items() if place.row == ROW}
+    recipe = jx.experiments.Recipe(encoder=encoder, output=folder / "out", **stages)
+    plan = {
+        place: stage
+        for place, stage in recipe.plan([ROW], [known[TARGET]]).items()
+        if place.row == ROW
+    }
     recipe.stages(plan).run()
     recipe.report(plan).to_json(folder / "out" / "report.json")
 
@@ -149,7 +158,9 @@ def moments(folder: Path, encoder: str) -> int:
     return int(struct.unpack("q", count[:8])[0])
 
 
-def killed(folder: Path, encoder: str, random_: random.Random, most: int, pause: float) -> Iterator[tuple[str, bool]]:
+def killed(
+    folder: Path, encoder: str, random_: random.Random, most: int, pause: float
+) -> Iterator[tuple[str, bool]]:
     """Run with a kill at a random moment, again and again until the run has ended; then nothing more.
 
     Each kill gives where it fell ("save", "training" or "start") and whether the run went on from where it should. The
@@ -157,7 +168,7 @@ def killed(folder: Path, encoder: str, random_: random.Random, most: int, pause:
     on what else the machine does.
     """
     while True:
-        at = {str(training): newest(training)[0] for training in trainings(folder)}
+        at = {str(training): latest_checkpoint(training)[0] for training in trainings(folder)}
         beside(folder, "steps").write_text("")
         count = mmap(-1, 8)
         child = start(folder, encoder, slow(pause, count))
@@ -175,7 +186,9 @@ def killed(folder: Path, encoder: str, random_: random.Random, most: int, pause:
             path, step = line.rsplit(" ", 1)
             first.setdefault(path, int(step))
         right = all(step == _step(at.get(path)) for path, step in first.items())
-        broken = any(why_broken(path) for training in trainings(folder) for path in checkpoints(training))
+        broken = any(
+            find_problem(path) for training in trainings(folder) for path in checkpoints(training)
+        )
         half = any(folder.rglob("*.tmp"))
         yield ("save" if broken or half else "training" if first else "start"), right
 

@@ -13,12 +13,22 @@ from transformers.utils import logging as theirs
 
 import jiantx as jx
 from jiantx import attention
-from jiantx.attention import Sequences, flat_attention, layers_of, position_offset
+from jiantx.attention import SequenceLayout, flat_attention, layers_of, probe_flat_attention
 
 FLAT = ("xlm-r", "bert", "roberta", "distilbert", "electra", "modernbert")
 ALSO_FLAT = ("albert", "camembert", "xlm-r-xl", "xmod")
 PADDED = ("mpnet", "deberta-v2", "rembert", "t5")
-TYPES = ("classification", "pair", "multi_label", "regression", "tagging", "qa", "choice", "retrieval", "mlm")
+TYPES = (
+    "classification",
+    "pair",
+    "multi_label",
+    "regression",
+    "tagging",
+    "qa",
+    "choice",
+    "retrieval",
+    "mlm",
+)
 
 
 def train_on(model: jx.MultitaskModel, batch: dict) -> tuple[float, dict[str, Tensor]]:
@@ -32,17 +42,26 @@ def train_on(model: jx.MultitaskModel, batch: dict) -> tuple[float, dict[str, Te
 
 def assert_same_step(flat: jx.MultitaskModel, padded: jx.MultitaskModel, batch: dict) -> None:
     assert flat.padding_free and not padded.padding_free
-    assert all(torch.equal(value, padded.state_dict()[name]) for name, value in flat.state_dict().items())
-    (loss, gradients), (expected, expected_gradients) = train_on(flat, batch), train_on(padded, batch)
+    assert all(
+        torch.equal(value, padded.state_dict()[name]) for name, value in flat.state_dict().items()
+    )
+    (loss, gradients), (expected, expected_gradients) = (
+        train_on(flat, batch),
+        train_on(padded, batch),
+    )
     assert loss == pytest.approx(expected, abs=1e-5)
     assert gradients.keys() == expected_gradients.keys()
     for name, gradient in gradients.items():
-        torch.testing.assert_close(gradient, expected_gradients[name], atol=1e-4, rtol=1e-4, msg=name)
+        torch.testing.assert_close(
+            gradient, expected_gradients[name], atol=1e-4, rtol=1e-4, msg=name
+        )
 
 
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("family", FLAT)
-def test_flat_equals_padded(family: str, kind: str, model_of: ModelOf, tiny_tasks, tokenizer_of) -> None:
+def test_flat_equals_padded(
+    family: str, kind: str, model_of: ModelOf, tiny_tasks, tokenizer_of
+) -> None:
     task = tiny_tasks[kind]
     flat, padded = (model_of([task], family, padding_free=way) for way in ("auto", False))
     batch = batch_of(task, tokenizer_of(family))
@@ -55,12 +74,16 @@ def test_flat_equals_padded(family: str, kind: str, model_of: ModelOf, tiny_task
     with torch.inference_mode():
         ours, expected = flat(**batch), padded(**batch)
     if ours.loss is not None:
-        assert float(ours.loss / ours.num_items) == pytest.approx(float(expected.loss / expected.num_items), abs=1e-5)
+        assert float(ours.loss / ours.num_items) == pytest.approx(
+            float(expected.loss / expected.num_items), abs=1e-5
+        )
     for name, value in ours.outputs.items():
         torch.testing.assert_close(value, expected.outputs[name], atol=1e-5, rtol=1e-4)
     if kind != "retrieval":  # whose rankings may hold ties
         rows = list(task.rows("train"))
-        for one, other in zip(jx.predict(flat, task, rows), jx.predict(padded, task, rows), strict=True):
+        for one, other in zip(
+            jx.predict(flat, task, rows), jx.predict(padded, task, rows), strict=True
+        ):
             if kind == "regression":
                 assert one.number == pytest.approx(other.number, abs=1e-4)
             elif kind == "qa":
@@ -71,14 +94,18 @@ def test_flat_equals_padded(family: str, kind: str, model_of: ModelOf, tiny_task
 
 @pytest.mark.parametrize("kind", ["classification", "qa"])
 @pytest.mark.parametrize("family", ALSO_FLAT)
-def test_flat_equals_padded_elsewhere(family: str, kind: str, model_of: ModelOf, tiny_tasks, tokenizer_of) -> None:
+def test_flat_equals_padded_elsewhere(
+    family: str, kind: str, model_of: ModelOf, tiny_tasks, tokenizer_of
+) -> None:
     task = tiny_tasks[kind]
     flat, padded = (model_of([task], family, padding_free=way) for way in ("auto", False))
     assert_same_step(flat, padded, batch_of(task, tokenizer_of(family)))
 
 
 @pytest.mark.parametrize("family", FLAT)
-def test_checkpointing_changes_nothing(family: str, model_of: ModelOf, tiny_tasks, tokenizer_of) -> None:
+def test_checkpointing_changes_nothing(
+    family: str, model_of: ModelOf, tiny_tasks, tokenizer_of
+) -> None:
     task = tiny_tasks["tagging"]
     flat, padded = (model_of([task], family, padding_free=way) for way in ("auto", False))
     batch = batch_of(task, tokenizer_of(family))
@@ -106,30 +133,36 @@ def test_who_cannot_run_flat_is_noticed(family: str, model_of: ModelOf, tiny_tas
 @pytest.mark.parametrize("family", [*FLAT, *ALSO_FLAT, *PADDED])
 def test_published_spread_of_weights(family: str, tokenizer_of) -> None:
     # with the small weights of published configs the difference is small too, and must be seen all the same
-    config = config_of(family, tokenizer_of(family), **({} if family == "t5" else {"initializer_range": 0.02}))
-    offset = position_offset(config)
+    config = config_of(
+        family, tokenizer_of(family), **({} if family == "t5" else {"initializer_range": 0.02})
+    )
+    offset = probe_flat_attention(config)
     if family in PADDED:
         assert offset is None
     else:
         pad = tokenizer_of(family).pad_token_id
-        assert offset == (pad + 1 if family in ("xlm-r", "roberta", "camembert", "xlm-r-xl", "xmod") else 0)
+        assert offset == (
+            pad + 1 if family in ("xlm-r", "roberta", "camembert", "xlm-r-xl", "xmod") else 0
+        )
 
 
-def test_probe_leaves_randomness_alone_and_is_cached(tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probe_leaves_randomness_alone_and_is_cached(
+    tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = config_of("bert", tokenizer, hidden_size=48)
     torch.manual_seed(5)
     before = torch.get_rng_state()
     attention._tested.cache_clear()
-    assert position_offset(config) == 0
+    assert probe_flat_attention(config) == 0
     assert torch.equal(torch.get_rng_state(), before)
 
     def probed(config: object) -> None:
         raise AssertionError("probed")
 
     monkeypatch.setattr(attention, "encoder_class", probed)
-    assert position_offset(config_of("bert", tokenizer, hidden_size=48)) == 0
+    assert probe_flat_attention(config_of("bert", tokenizer, hidden_size=48)) == 0
     with pytest.raises(AssertionError, match="probed"):
-        position_offset(config_of("bert", tokenizer, hidden_size=64))
+        probe_flat_attention(config_of("bert", tokenizer, hidden_size=64))
 
 
 def test_probe_follows_the_window(tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,10 +170,10 @@ def test_probe_follows_the_window(tokenizer, monkeypatch: pytest.MonkeyPatch) ->
     config = config_of("modernbert", tokenizer, local_attention=32, max_position_embeddings=512)
     monkeypatch.setattr(attention, "_band", lambda *args: None)
     attention._tested.cache_clear()
-    assert position_offset(config) is None
+    assert probe_flat_attention(config) is None
     monkeypatch.undo()
     attention._tested.cache_clear()
-    assert position_offset(config) == 0
+    assert probe_flat_attention(config) == 0
 
 
 def test_deep_configs_are_probed_on_two_layers() -> None:
@@ -153,13 +186,21 @@ def test_deep_configs_are_probed_on_two_layers() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(("window", "scale"), [(None, None), (None, 0.3), (3, 0.3)])
-def test_each_sequence_attends_to_itself(window: int | None, scale: float | None, dtype: torch.dtype) -> None:
+def test_each_sequence_attends_to_itself(
+    window: int | None, scale: float | None, dtype: torch.dtype
+) -> None:
     torch.manual_seed(0)
     lengths = [1, 5, 9]
     query, key, value = (torch.randn(1, 2, sum(lengths), 4).to(dtype) for _ in range(3))
-    sequences = Sequences(torch.tensor(lengths), 9)
+    sequences = SequenceLayout(torch.tensor(lengths), 9)
     found, weights = flat_attention(
-        torch.nn.Module(), query, key, value, scaling=scale, sliding_window=window, sequences=sequences
+        torch.nn.Module(),
+        query,
+        key,
+        value,
+        scaling=scale,
+        sliding_window=window,
+        sequences=sequences,
     )
     assert weights is None and found.shape == (1, 15, 2, 4) and found.dtype == dtype
     query, key, value = (x.float() for x in (query, key, value))
@@ -179,7 +220,7 @@ def test_attention_without_sequences_says_so() -> None:
 
 
 def test_bounds() -> None:
-    sequences = Sequences(torch.tensor([2, 3, 1]), 3)
+    sequences = SequenceLayout(torch.tensor([2, 3, 1]), 3)
     assert sequences.bounds.tolist() == [0, 2, 5, 6] and sequences.bounds.dtype is torch.int32
 
 
@@ -188,7 +229,9 @@ def test_layers_of(model_of: ModelOf, tiny_tasks) -> None:
     assert layers_of(model_of([tiny_tasks["mlm"]], "albert").encoder) is None
 
 
-def test_dropout_of_attention_is_said(model_of: ModelOf, tiny_tasks, caplog: pytest.LogCaptureFixture) -> None:
+def test_dropout_of_attention_is_said(
+    model_of: ModelOf, tiny_tasks, caplog: pytest.LogCaptureFixture
+) -> None:
     theirs.get_logger("jiantx.model").warning_once.cache_clear()
     theirs.enable_propagation()
     try:
@@ -198,6 +241,8 @@ def test_dropout_of_attention_is_said(model_of: ModelOf, tiny_tasks, caplog: pyt
             caplog.clear()
             model_of([tiny_tasks["pair"]], attention_probs_dropout_prob=0.1, seed=1)
             model_of([tiny_tasks["pair"]], attention_probs_dropout_prob=0.1, padding_free=False)
-            assert caplog.text == ""  # once is enough, and without padding-free there is nothing to say
+            assert (
+                caplog.text == ""
+            )  # once is enough, and without padding-free there is nothing to say
     finally:
         theirs.disable_propagation()

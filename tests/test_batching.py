@@ -11,14 +11,24 @@ from jiantx.batching import (
     TrainingFeatures,
     TrainingLoader,
     collate,
-    entry_counts,
     evaluation_batches,
+    list_lengths,
     sorted_batches,
 )
 from jiantx.features import load_features
 from jiantx.sampling import Sampler, Sampling
 
-TYPES = ("classification", "pair", "multi_label", "regression", "tagging", "qa", "choice", "retrieval", "mlm")
+TYPES = (
+    "classification",
+    "pair",
+    "multi_label",
+    "regression",
+    "tagging",
+    "qa",
+    "choice",
+    "retrieval",
+    "mlm",
+)
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -36,7 +46,9 @@ def test_sequences_stand_one_after_the_other(kind: str, tiny_tasks, tokenizer) -
     assert (batch["task"], batch["head"]) == (task.name, "shared")
     assert len(batch["counts"]) == 5
     if kind != "mlm":
-        assert batch["input_ids"].tolist() == [i for row in range(5) for i in table[row]["input_ids"]]
+        assert batch["input_ids"].tolist() == [
+            i for row in range(5) for i in table[row]["input_ids"]
+        ]
     for name, value in batch.items():
         if isinstance(value, torch.Tensor):
             assert value.dtype in (torch.int64, torch.float32) and value.dim() == 1, name
@@ -46,7 +58,9 @@ def test_places_become_places_of_the_batch(tiny_tasks, tokenizer) -> None:
     tagging, qa = tiny_tasks["tagging"], tiny_tasks["qa"]
     batch = batch_of(tagging, tokenizer, [3, 0])
     sentence = [word for row in (3, 0) for word in tagging.rows("train")[row]["tokens"]]
-    first_pieces = [tokenizer("▁" + word, add_special_tokens=False)["input_ids"][0] for word in sentence]
+    first_pieces = [
+        tokenizer("▁" + word, add_special_tokens=False)["input_ids"][0] for word in sentence
+    ]
     assert [tokenizer.decode(i) for i in batch["input_ids"][batch["word_positions"]]] == [
         tokenizer.decode(i) for i in first_pieces
     ]
@@ -56,16 +70,22 @@ def test_places_become_places_of_the_batch(tiny_tasks, tokenizer) -> None:
     starts = batch["lengths"].cumsum(0) - batch["lengths"]
     answered = batch["start_positions"] > starts
     assert answered.any() and not answered.all()
-    words = {tokenizer.decode(i).strip() for i in batch["input_ids"][batch["start_positions"][answered]]}
+    words = {
+        tokenizer.decode(i).strip() for i in batch["input_ids"][batch["start_positions"][answered]]
+    }
     assert words == {"quickly"}
-    assert torch.equal(batch["start_positions"][~answered], starts[~answered])  # no answer: the first token
+    assert torch.equal(
+        batch["start_positions"][~answered], starts[~answered]
+    )  # no answer: the first token
     assert torch.equal(batch["counts"], batch["lengths"])
 
 
 def test_same_keys_same_batch(tiny_tasks, tokenizer) -> None:
     task = tiny_tasks["mlm"]
     table = load_features(task, "train", "en", tokenizer).table.with_format("arrow")
-    one, same, other = (collate(task, table[:4], tokenizer, [(s, i) for i in range(4)]) for s in (0, 0, 1))
+    one, same, other = (
+        collate(task, table[:4], tokenizer, [(s, i) for i in range(4)]) for s in (0, 0, 1)
+    )
     assert all(torch.equal(v, same[n]) for n, v in one.items() if isinstance(v, torch.Tensor))
     assert not torch.equal(one["input_ids"], other["input_ids"])
     # a row's masking does not depend on its neighbours
@@ -77,18 +97,26 @@ def test_same_keys_same_batch(tiny_tasks, tokenizer) -> None:
 def test_segments_only_where_the_tokenizer_has_them(tiny_tasks, tokenizer, bert_tokenizer) -> None:
     assert "token_type_ids" not in batch_of(tiny_tasks["pair"], tokenizer)
     batch = batch_of(tiny_tasks["pair"], bert_tokenizer)
-    assert len(batch["token_type_ids"]) == len(batch["input_ids"]) and set(batch["token_type_ids"].tolist()) == {0, 1}
+    assert len(batch["token_type_ids"]) == len(batch["input_ids"]) and set(
+        batch["token_type_ids"].tolist()
+    ) == {0, 1}
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3])
 def test_each_row_is_in_one_batch(ranks: int) -> None:
     lengths = np.array([3, 9, 1, 1, 4, 8, 2, 2, 5, 6, 7])
     parts = [sorted_batches(lengths, 3, rank=rank, ranks=ranks) for rank in range(ranks)]
-    assert len({len(found) for found in parts}) == 1  # sharded parameters are gathered by all ranks at each batch
+    assert (
+        len({len(found) for found in parts}) == 1
+    )  # sharded parameters are gathered by all ranks at each batch
     batches = {tuple(part.tolist()) for found in parts for part in found}
     assert sorted(row for batch in batches for row in batch) == list(range(11))
     assert all(len(part) <= 3 for found in parts for part in found)
-    assert lengths[parts[0][0]].tolist() == [9, 8, 7]  # the longest first: what does not fit fails at once
+    assert lengths[parts[0][0]].tolist() == [
+        9,
+        8,
+        7,
+    ]  # the longest first: what does not fit fails at once
 
 
 def test_no_rows_no_batches() -> None:
@@ -98,7 +126,7 @@ def test_no_rows_no_batches() -> None:
 def test_evaluation_batches(tiny_tasks, tokenizer) -> None:
     task = tiny_tasks["mlm"]
     table = load_features(task, "train", "en", tokenizer).table
-    assert entry_counts(table, "input_ids").tolist() == [len(ids) for ids in table["input_ids"]]
+    assert list_lengths(table, "input_ids").tolist() == [len(ids) for ids in table["input_ids"]]
     key_of = lambda row: ("k", row)  # noqa: E731
     (batch,) = evaluation_batches(task, table, tokenizer, [np.array([5, 1])], key_of)
     expected = collate(task, table.with_format("arrow")[[5, 1]], tokenizer, [("k", 5), ("k", 1)])
@@ -119,7 +147,9 @@ def test_training_loader(workers: int, tiny_tasks, tokenizer) -> None:
     loader.set_epoch(1)
     batches = list(loader)
     assert torch.equal(torch.get_rng_state(), before)  # the global generator belongs to dropout
-    assert [b["task"] for b in batches] == [sampler.task_of(step)[0] for step in range(4, 8) for _ in range(2)]
+    assert [b["task"] for b in batches] == [
+        sampler.task_of(step)[0] for step in range(4, 8) for _ in range(2)
+    ]
     draw = sampler.draw(5, 1)
     keys = [(7, draw.task, draw.language, int(place)) for place in draw.places]
     task = {task.name: task for task in tasks}[draw.task]

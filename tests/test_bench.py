@@ -51,11 +51,16 @@ def timing() -> Any:
 @pytest.fixture
 def train(monkeypatch: pytest.MonkeyPatch, tokenizer: Any, tiny_tasks: dict[str, jx.Task]) -> Any:
     """The program, with tiny tasks as its own."""
-    rows = [{"prompt": "the cat", "choices": ["sees", "eats a red house"], "label": i % 2} for i in range(16)]
+    rows = [
+        {"prompt": "the cat", "choices": ["sees", "eats a red house"], "label": i % 2}
+        for i in range(16)
+    ]
     tasks = {**tiny_tasks, "choice": tiny_tasks["choice"].replace(source=jx.Rows({"train": rows}))}
     module = program("train")
     monkeypatch.setattr(module, "tokenizer", lambda: tokenizer)
-    monkeypatch.setattr(module, "features_of", lambda kind: load_features(tasks[kind], "train", "en", tokenizer))
+    monkeypatch.setattr(
+        module, "features_of", lambda kind: load_features(tasks[kind], "train", "en", tokenizer)
+    )
     monkeypatch.setattr(module, "matmul_rate", lambda dtype: 1e9)
     monkeypatch.setattr(module, "SINGLE", KINDS)
     monkeypatch.setattr(module, "MIXED", tuple(KINDS.values()))
@@ -64,7 +69,9 @@ def train(monkeypatch: pytest.MonkeyPatch, tokenizer: Any, tiny_tasks: dict[str,
 
 def test_turns_and_ratios(timing: Any, tmp_path: Path) -> None:
     calls: list[tuple[str, int]] = []
-    runs = {name: lambda steps, name=name: calls.append((name, steps)) or float(steps) for name in "ab"}
+    runs = {
+        name: lambda steps, name=name: calls.append((name, steps)) or float(steps) for name in "ab"
+    }
     found = timing.take_turns(runs, 8, repeat=2, warm_up=1)
     assert calls == [("a", 1), ("b", 1), ("a", 8), ("b", 8), ("b", 8), ("a", 8)]
     assert found == {"a": [8.0, 8.0], "b": [8.0, 8.0]}
@@ -87,13 +94,17 @@ def test_peers_see_the_same_tokens_and_compute_the_same_loss(
     rows = train.plain_rows(features, numbers)
     padded = train.collator(task, fixed)(rows)
     assert padded["input_ids"].shape[-1] == (task.max_length if fixed else flat["longest"])
-    assert padded["input_ids"][padded["attention_mask"].bool()].tolist() == flat["input_ids"].tolist()
+    assert (
+        padded["input_ids"][padded["attention_mask"].bool()].tolist() == flat["input_ids"].tolist()
+    )
 
     model = train.our_model(train.encoder_config(options, 64, 1), [task]).eval()
     assert model.padding_free
     plain = model.export(task, tmp_path)
     assert type(plain) is type(train.their_model(train.encoder_config(options, 64, 1), task))
-    if kind == "qa":  # transformers' softmax runs over padding too, ours does not: without any they agree
+    if (
+        kind == "qa"
+    ):  # transformers' softmax runs over padding too, ours does not: without any they agree
         flat, padded = (
             collate(task, features.table.with_format("arrow")[[0]], tokenizer),
             train.collator(task)(rows[:1]),
@@ -131,12 +142,16 @@ def test_comparisons_run(train: Any, task: str) -> None:
 
 def test_masked_lm() -> None:
     mlm = program("mlm")
-    options = mlm.parse("--vocabulary 300 --hidden 64 --layers 1 --tokens 128 --length 32 --steps 1 --repeat 1".split())
+    options = mlm.parse(
+        "--vocabulary 300 --hidden 64 --layers 1 --tokens 128 --length 32 --steps 1 --repeat 1".split()
+    )
     runs = {name: [mlm.measure(options, name)] for name in (mlm.OURS, mlm.THEIRS, mlm.FROZEN)}
     assert runs[mlm.OURS][0]["masked"] == runs[mlm.THEIRS][0]["masked"] == 19
     assert runs[mlm.OURS][0]["loss"] == pytest.approx(runs[mlm.THEIRS][0]["loss"], abs=0.3)
     assert runs[mlm.FROZEN][0]["state"] < runs[mlm.OURS][0]["state"]
-    runs = {name: [{**found[0], "memory": 1e9}] for name, found in runs.items()}  # too small to be seen
+    runs = {
+        name: [{**found[0], "memory": 1e9}] for name, found in runs.items()
+    }  # too small to be seen
     assert "in 1.00 of the memory (bar 0.33: MISSED)" in mlm.report(options, runs)
 
 
@@ -148,14 +163,26 @@ def test_attention_forms_agree() -> None:
         assert next(iter(record["seconds"])) == attention.OURS and record["sequences"] == 4
 
 
-def test_evaluations_agree(train: Any, monkeypatch: pytest.MonkeyPatch, tiny_tasks: Any, tmp_path: Path) -> None:
+def test_evaluations_agree(
+    train: Any, monkeypatch: pytest.MonkeyPatch, tiny_tasks: Any, tmp_path: Path
+) -> None:
     evaluate = program("evaluate")
-    for name in ("tokenizer", "plain_rows", "our_model", "encoder_config", "collator", "arguments", "body"):
+    for name in (
+        "tokenizer",
+        "plain_rows",
+        "our_model",
+        "encoder_config",
+        "collator",
+        "arguments",
+        "body",
+    ):
         monkeypatch.setattr(evaluate.train, name, getattr(train, name))
     options = evaluate.parse("--layers 1 --hidden 64 --repeat 1 --threads 1 --batch 4".split())
     rows = tiny_tasks["classification"].source.splits["validation"]
     monkeypatch.setattr(
-        evaluate, "task_of", lambda *given: tiny_tasks["classification"].replace(source=jx.Rows({"test": rows}))
+        evaluate,
+        "task_of",
+        lambda *given: tiny_tasks["classification"].replace(source=jx.Rows({"test": rows})),
     )
     record = evaluate.compare(options, "xnli", str(tmp_path))  # raises where predictions differ
     assert (record["languages"], record["rows"]) == (3, 36)
@@ -172,8 +199,17 @@ def test_breakdown_adds_up(train: Any, monkeypatch: pytest.MonkeyPatch, tmp_path
         {"what": "evaluation", **breakdown.measured(*breakdown.evaluation(options))},
     ]
     for record in records:
-        assert sum(record["shares"].values()) == pytest.approx(1) and record["shares"]["matrix products"] > 0
-    assert records[1]["shares"]["optimizer, clipping"] == 0 < records[0]["shares"]["optimizer, clipping"]
+        assert (
+            sum(record["shares"].values()) == pytest.approx(1)
+            and record["shares"]["matrix products"] > 0
+        )
+    assert (
+        records[1]["shares"]["optimizer, clipping"]
+        == 0
+        < records[0]["shares"]["optimizer, clipping"]
+    )
     assert breakdown.kind_of("aten::native_layer_norm_backward") == "GELU, norms, sums"
-    breakdown.draw(records, [*breakdown.KINDS, breakdown.OTHER, breakdown.PYTHON], tmp_path / "some.png")
+    breakdown.draw(
+        records, [*breakdown.KINDS, breakdown.OTHER, breakdown.PYTHON], tmp_path / "some.png"
+    )
     assert (tmp_path / "some.png").stat().st_size > 1000

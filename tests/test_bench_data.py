@@ -60,8 +60,12 @@ def questions(count: int, seed: int = 0) -> dict[str, list[Any]]:
 
 
 def squad(columns: dict[str, list[Any]], **changes: Any) -> tuple[Any, list[Any]]:
-    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-    task = jx.QuestionAnswering(name="questions", source=jx.Rows({"train": rows}), stride=16, max_length=48, **changes)
+    rows = [
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    ]
+    task = jx.QuestionAnswering(
+        name="questions", source=jx.Rows({"train": rows}), stride=16, max_length=48, **changes
+    )
     return task, list(task.examples("train"))
 
 
@@ -70,7 +74,10 @@ def spans(found: Any) -> list[tuple[list[int], int, int]]:
         return int(value[0] if isinstance(value, list) else value)
 
     names = ("input_ids", "start_positions", "end_positions")
-    return [(list(ids), one(start), one(end)) for ids, start, end in zip(*(found[n] for n in names), strict=True)]
+    return [
+        (list(ids), one(start), one(end))
+        for ids, start, end in zip(*(found[n] for n in names), strict=True)
+    ]
 
 
 @pytest.mark.parametrize("kind", ["tokenizer", "bert_tokenizer"])
@@ -91,23 +98,41 @@ def test_windows(kind: str, bench: Any, request: pytest.FixtureRequest) -> None:
 
 def test_pairs_and_tags(bench: Any, tokenizer: Any) -> None:
     rng = random.Random(0)
-    texts = [[" ".join(rng.choices(WORDS, k=rng.randint(1, 20))) for _ in range(2)] for _ in range(30)]
-    pairs = {"premise": [t[0] for t in texts], "hypothesis": [t[1] for t in texts], "label": [0, 1, 2] * 10}
-    rows = [{"text": one, "pair": other, "label": "abc"[i % 3]} for i, (one, other) in enumerate(texts)]
+    texts = [
+        [" ".join(rng.choices(WORDS, k=rng.randint(1, 20))) for _ in range(2)] for _ in range(30)
+    ]
+    pairs = {
+        "premise": [t[0] for t in texts],
+        "hypothesis": [t[1] for t in texts],
+        "label": [0, 1, 2] * 10,
+    }
+    rows = [
+        {"text": one, "pair": other, "label": "abc"[i % 3]} for i, (one, other) in enumerate(texts)
+    ]
     nli = jx.Classification(
-        name="nli", source=jx.Rows({"train": rows}), text_pair="pair", labels=("a", "b", "c"), max_length=24
+        name="nli",
+        source=jx.Rows({"train": rows}),
+        text_pair="pair",
+        labels=("a", "b", "c"),
+        max_length=24,
     )
     ours = encode_examples(nli, list(nli.examples("train")), tokenizer)[:]
     for peer in (bench[0].batched_nli, bench[0].looped_nli):
         theirs = peer(pairs, tokenizer, 24)
-        assert theirs["input_ids"] == ours["input_ids"] and [[x] for x in theirs["labels"]] == ours["labels"]
+        assert (
+            theirs["input_ids"] == ours["input_ids"]
+            and [[x] for x in theirs["labels"]] == ours["labels"]
+        )
 
     words = {"tokens": [rng.choices(WORDS, k=rng.randint(1, 9)) for _ in range(30)]}
     words["ner_tags"] = [[rng.randrange(3) for _ in sentence] for sentence in words["tokens"]]
     rows = [
-        {"tokens": tokens, "tags": ["OBI"[tag] for tag in tags]} for tokens, tags in zip(*words.values(), strict=True)
+        {"tokens": tokens, "tags": ["OBI"[tag] for tag in tags]}
+        for tokens, tags in zip(*words.values(), strict=True)
     ]
-    tagging = jx.TokenClassification(name="tags", source=jx.Rows({"train": rows}), labels=("O", "B", "I"))
+    tagging = jx.TokenClassification(
+        name="tags", source=jx.Rows({"train": rows}), labels=("O", "B", "I")
+    )
     ours = encode_examples(tagging, list(tagging.examples("train")), tokenizer)[:]
     for peer in (bench[0].batched_tags, bench[0].looped_tags):
         theirs = peer(words, tokenizer)

@@ -22,14 +22,18 @@ BENCH = Path(__file__).parents[1] / "bench"
 pytestmark = [
     pytest.mark.skipif(not (BENCH / "gpu.py").is_file(), reason="the benchmarks are not here"),
     pytest.mark.slow,  # alone: it trains
-    pytest.mark.filterwarnings("ignore"),  # transformers' own and dynamo's, which a user of them sees too
+    pytest.mark.filterwarnings(
+        "ignore"
+    ),  # transformers' own and dynamo's, which a user of them sees too
 ]
 
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     """The program, which imports bench/train.py and bench/timing.py and changes the first."""
-    monkeypatch.setattr(gc, "collect", lambda *args: 0)  # it would take most of the time, at these sizes
+    monkeypatch.setattr(
+        gc, "collect", lambda *args: 0
+    )  # it would take most of the time, at these sizes
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
     monkeypatch.syspath_prepend(str(BENCH))
@@ -64,13 +68,20 @@ def test_it_runs(gpu: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caps
     for part in parts:
         assert set(part["median"]) == {gpu.OURS, gpu.COMPILED, gpu.DEFAULT, gpu.GROUPED}
         assert all(speed > 0 for speed in part["median"].values())
-        assert part["padding"][gpu.OURS] == part["padding"][gpu.COMPILED] == 0 < part["padding"][gpu.DEFAULT]
+        assert (
+            part["padding"][gpu.OURS]
+            == part["padding"][gpu.COMPILED]
+            == 0
+            < part["padding"][gpu.DEFAULT]
+        )
     assert parts[-1]["graphs"] == parts[0]["graphs"]  # compiled once for all batches and both heads
     said = capsys.readouterr().out
     assert said.count("| tiny |") == 8 and "tokens a step" in said
 
 
-def test_what_does_not_fit_is_left_out(gpu: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any) -> None:
+def test_what_does_not_fit_is_left_out(
+    gpu: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any
+) -> None:
     monkeypatch.setattr(gpu, "matmul_rate", lambda dtype, device: 1e12)
     assert gpu.compare(gpu.parse(["--cpu", "--minutes", "0", "--results", str(tmp_path)])) == 0
     assert capsys.readouterr().out.count("left out") == 2
@@ -82,7 +93,9 @@ def test_lengths_are_those_of_the_histogram(gpu: Any, mix: str) -> None:
     task = jx.get_task(gpu.MIXES[mix])
     assert lengths.min() >= 4 and lengths.max() <= task.max_length
     counts = np.array(json.loads(gpu.LENGTHS.read_text(encoding="utf-8"))[mix])
-    assert lengths.mean() == pytest.approx((counts * np.arange(len(counts))).sum() / counts.sum(), rel=0.02)
+    assert lengths.mean() == pytest.approx(
+        (counts * np.arange(len(counts))).sum() / counts.sum(), rel=0.02
+    )
     options = gpu.parse([])
     assert gpu.batch_size(options, mix, False) == 32
     assert gpu.batch_size(options, mix, True) * lengths.mean() == pytest.approx(16384, rel=0.03)
@@ -93,7 +106,9 @@ def test_attention_that_is_wrong_is_noticed(gpu: Any, monkeypatch: pytest.Monkey
     found = gpu.agreement(options)
     assert 0 < found["flat"] < 2**-6 and 0 < found["padded"] < 2**-6
     right = gpu.flat_attention
-    monkeypatch.setattr(gpu, "flat_attention", lambda *args, **how: (right(*args, **how)[0] * 1.1, None))
+    monkeypatch.setattr(
+        gpu, "flat_attention", lambda *args, **how: (right(*args, **how)[0] * 1.1, None)
+    )
     with pytest.raises(SystemExit, match="lat attention in bf16 is off"):
         gpu.agreement(options)
 
@@ -102,7 +117,9 @@ def test_waits_are_counted_by_place(gpu: Any) -> None:
     def run(steps: int, callback: Any) -> None:
         for _ in range(2 * (callback.steps - 2)):
             warnings.warn("called a synchronizing CUDA operation", stacklevel=1)
-        warnings.warn("Synchronization debug mode does not detect all synchronizing operations", stacklevel=1)
+        warnings.warn(
+            "Synchronization debug mode does not detect all synchronizing operations", stacklevel=1
+        )
 
     (place, count), *more = gpu.waits(run).items()
     assert place.startswith("test_bench_gpu.py:") and count == 2 and not more

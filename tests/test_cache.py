@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from datasets import Dataset
 
-from jiantx.cache import cache_dir, kept, source_text, write_arrow
+from jiantx.cache import cache_dir, fingerprint_text, load_or_write, write_arrow
 
 
 def test_where_it_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -37,17 +37,19 @@ def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:
         write_arrow(path, tables(True))
     assert os.listdir(path.parent) == []
     write_arrow(path, tables(False))
-    assert Dataset.from_file(str(path))["x"][:] == [1, 2, 3] and os.listdir(path.parent) == ["rows.arrow"]
+    assert Dataset.from_file(str(path))["x"][:] == [1, 2, 3] and os.listdir(path.parent) == [
+        "rows.arrow"
+    ]
 
 
 @pytest.mark.parametrize("left", [0, 3, -1, -8])
 def test_a_file_that_was_cut_short_is_made_again(left: int, tmp_path: Path) -> None:
     """Arrow would open most of these, and lack rows."""
     path, table = tmp_path / "rows.arrow", pa.table({"x": [1, 2]})
-    kept(path, lambda: [table])
+    load_or_write(path, lambda: [table])
     path.write_bytes(path.read_bytes()[:left])
-    assert kept(path, lambda: [table])["x"][:] == [1, 2]
-    assert kept(path, lambda: pytest.fail("it is there"))["x"][:] == [1, 2]
+    assert load_or_write(path, lambda: [table])["x"][:] == [1, 2]
+    assert load_or_write(path, lambda: pytest.fail("it is there"))["x"][:] == [1, 2]
 
 
 CONSTANT = ("a", "b")
@@ -62,18 +64,20 @@ def helper(row: dict[str, str]) -> str:
 
 
 def test_a_text_is_that_of_all_that_a_function_uses(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = source_text(uses)
+    before = fingerprint_text(uses)
     assert 'row["x"]' in before and "'b'" in before, "its helpers and constants"
     monkeypatch.setitem(globals(), "CONSTANT", ("a", "c"))
-    assert source_text(uses) != before
-    assert source_text(functools.partial(uses)) != source_text(uses)
-    assert source_text({"b": 1, "a": {3, 1, 2}}) == source_text({"b": 1, "a": {2, 3, 1}})
+    assert fingerprint_text(uses) != before
+    assert fingerprint_text(functools.partial(uses)) != fingerprint_text(uses)
+    assert fingerprint_text({"b": 1, "a": {3, 1, 2}}) == fingerprint_text({"b": 1, "a": {2, 3, 1}})
 
 
 def test_a_text_is_the_same_in_another_process() -> None:
-    code = "import json; from jiantx.cache import source_text; print(json.dumps(source_text((json.dumps, {'a', 'b'}))))"
+    code = "import json; from jiantx.cache import fingerprint_text; print(json.dumps(fingerprint_text((json.dumps, {'a', 'b'}))))"
     texts = {
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env).stdout
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env
+        ).stdout
         for env in ({**os.environ, "PYTHONHASHSEED": "1"}, {**os.environ, "PYTHONHASHSEED": "2"})
     }
     assert len(texts) == 1 and " at 0x" not in json.loads(texts.pop())

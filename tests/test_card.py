@@ -10,11 +10,14 @@ from huggingface_hub import ModelCard
 from transformers import TrainingArguments
 
 import jiantx as jx
-from jiantx import model as model_module
-from jiantx.card import model_card
+from jiantx.model import model as model_module
+from jiantx.model.model_card import model_card
 from jiantx.report import MAIN, Report, Score
 
-TASKS = {"xnli": {"head": "nli", "languages": ["en", "de"]}, "ccg": {"head": "ccg", "languages": ["en"]}}
+TASKS = {
+    "xnli": {"head": "nli", "languages": ["en", "de"]},
+    "ccg": {"head": "ccg", "languages": ["en"]},
+}
 HEADS = {
     "nli": {"type": "classification", "labels": ["yes", "no"]},
     "ccg": {"type": "token_classification", "labels": [f"tag{i}" for i in range(1363)]},
@@ -39,16 +42,23 @@ def test_a_language_code_is_not_read_as_a_boolean() -> None:
     assert ModelCard(text).data.language == ["no"]
 
 
-def test_a_trained_model_is_saved_with_its_scores(tmp_path: Path, model_of: Any, tiny_tasks: Any) -> None:
+def test_a_trained_model_is_saved_with_its_scores(
+    tmp_path: Path, model_of: Any, tiny_tasks: Any
+) -> None:
     task = tiny_tasks["classification"]
     model = model_of([task])
-    arguments = TrainingArguments(str(tmp_path / "run"), max_steps=1, report_to="none", disable_tqdm=True)
+    arguments = TrainingArguments(
+        str(tmp_path / "run"), max_steps=1, report_to="none", disable_tqdm=True
+    )
     trainer = jx.Trainer(model, arguments, tasks=[task])
     trainer.train()
     score = trainer.evaluate()["eval_score"]
     model.save_pretrained(tmp_path / "saved")
     text = (tmp_path / "saved" / "README.md").read_text()
-    assert "| mood | mood | classification | no, perhaps, yes | en |" in text and f"{score:.1f}" in text
+    assert (
+        "| mood | mood | classification | no, perhaps, yes | en |" in text
+        and f"{score:.1f}" in text
+    )
     again = jx.MultitaskModel.from_pretrained(tmp_path / "saved")
     assert again.config.tasks == {"mood": {"head": "mood", "languages": ["en"]}}
 
@@ -76,5 +86,11 @@ def test_the_card_is_what_is_pushed(
     assert {"README.md", "config.json", "model.safetensors", "tokenizer.json"} <= sent["files"]
     assert "| entities | entities | token_classification | O, B-X | not trained |" in sent["card"]
     sent.clear()
-    model_of([tiny_tasks["tagging"]]).save_pretrained(tmp_path / "yours", push_to_hub=True, token="t")
-    assert sent["repo_id"] == "me/yours" and "tokenizer.json" in sent["files"] and "| entities |" in sent["card"]
+    model_of([tiny_tasks["tagging"]]).save_pretrained(
+        tmp_path / "yours", push_to_hub=True, token="t"
+    )
+    assert (
+        sent["repo_id"] == "me/yours"
+        and "tokenizer.json" in sent["files"]
+        and "| entities |" in sent["card"]
+    )

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from jiantx import checkpoints
-from jiantx.checkpoints import MANIFEST, newest, rotate, sole_writer, why_broken, write_json, write_manifest
+from jiantx.checkpoints import (
+    MANIFEST,
+    exclusive_writer,
+    find_problem,
+    latest_checkpoint,
+    rotate,
+    write_json,
+    write_manifest,
+)
 
 
 def folder_of(path: Path, **files: str) -> Path:
@@ -22,7 +30,7 @@ def folder_of(path: Path, **files: str) -> Path:
 
 def test_whole(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "x")
-    assert why_broken(folder) is None and why_broken(folder, verify="full") is None
+    assert find_problem(folder) is None and find_problem(folder, verify="full") is None
     listed = json.loads((folder / MANIFEST).read_text())["files"]
     assert list(listed) == ["a.txt", "deep/b.bin"] and listed["a.txt"]["size"] == 5
 
@@ -30,71 +38,78 @@ def test_whole(tmp_path: Path) -> None:
 def test_what_is_wrong(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "x")
     (folder / "a.txt").write_text("other")
-    assert why_broken(folder) == "a.txt has changed"
+    assert find_problem(folder) == "a.txt has changed"
     (folder / "a.txt").write_text("fir")
-    assert why_broken(folder) == "a.txt has 3 bytes instead of 5"
+    assert find_problem(folder) == "a.txt has 3 bytes instead of 5"
     (folder / "a.txt").unlink()
-    assert why_broken(folder) == "a.txt is missing"
+    assert find_problem(folder) == "a.txt is missing"
     (folder / MANIFEST).write_text("{")
-    assert why_broken(folder) == "its manifest is no manifest"
+    assert find_problem(folder) == "its manifest is no manifest"
     (folder / MANIFEST).write_text('{"files": {"a.txt": {}}}')
     (folder / "a.txt").write_text("first")
-    assert why_broken(folder) == "its manifest is no manifest"
+    assert find_problem(folder) == "its manifest is no manifest"
     (folder / MANIFEST).unlink()
-    assert why_broken(folder) == "it was not finished (no manifest)"
+    assert find_problem(folder) == "it was not finished (no manifest)"
     (folder / MANIFEST).mkdir()
-    assert "it cannot be read ([Errno 21] Is a directory" in str(why_broken(folder))
-    assert why_broken(tmp_path / "nothing") == "it was not finished (no manifest)"
+    assert "it cannot be read ([Errno 21] Is a directory" in str(find_problem(folder))
+    assert find_problem(tmp_path / "nothing") == "it was not finished (no manifest)"
 
 
 def test_large_files_are_hashed_on_demand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = folder_of(tmp_path / "x")
     (folder / "a.txt").write_text("other")
     monkeypatch.setattr(checkpoints, "_HASHED", 4)
-    assert why_broken(folder) is None
-    assert why_broken(folder, verify="full") == "a.txt has changed"
+    assert find_problem(folder) is None
+    assert find_problem(folder, verify="full") == "a.txt has changed"
 
 
 def test_leftovers_are_no_part(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "x", **{"c.tmp": "half", "d.lock": ""})
     assert list(json.loads((folder / MANIFEST).read_text())["files"]) == ["a.txt", "deep/b.bin"]
     (folder / "more.txt").write_text("a file that came later")
-    assert why_broken(folder) is None
+    assert find_problem(folder) is None
 
 
 def test_newest(tmp_path: Path) -> None:
-    assert newest(tmp_path) == (None, [])
+    assert latest_checkpoint(tmp_path) == (None, [])
     for step in (2, 9, 10):
         folder_of(tmp_path / f"checkpoint-{step}")
     (tmp_path / "checkpoint-final").mkdir()
     (tmp_path / "checkpoint-11").mkdir()
     unfinished = (tmp_path / "checkpoint-11", "it was not finished (no manifest)")
-    assert newest(tmp_path) == (tmp_path / "checkpoint-10", [unfinished])
+    assert latest_checkpoint(tmp_path) == (tmp_path / "checkpoint-10", [unfinished])
     (tmp_path / "checkpoint-10" / "a.txt").write_text("")
-    path, passed = newest(tmp_path)
+    path, passed = latest_checkpoint(tmp_path)
     assert path == tmp_path / "checkpoint-9"
     assert passed == [unfinished, (tmp_path / "checkpoint-10", "a.txt has 0 bytes instead of 5")]
-    assert [p.name for p in checkpoints.checkpoints(tmp_path)] == [f"checkpoint-{i}" for i in (2, 9, 10, 11)]
+    assert [p.name for p in checkpoints.checkpoints(tmp_path)] == [
+        f"checkpoint-{i}" for i in (2, 9, 10, 11)
+    ]
 
 
 def test_a_second_run_s_checkpoints_are_the_newer_ones(tmp_path: Path) -> None:
     """However few its steps: or it would be resumed from the first run's, and its own would be deleted."""
     for step in (4, 8, 2):
         folder_of(tmp_path / f"checkpoint-{step}")
-    assert newest(tmp_path) == (tmp_path / "checkpoint-2", [])
+    assert latest_checkpoint(tmp_path) == (tmp_path / "checkpoint-2", [])
     rotate(tmp_path, 1, None)
     assert checkpoints.checkpoints(tmp_path) == [tmp_path / "checkpoint-2"]
 
 
 def test_a_folder_has_one_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints, "_PATIENCE", 0)
-    with sole_writer(tmp_path / "run"):
-        second = sole_writer(tmp_path / "run")
-        with pytest.raises(RuntimeError, match=r"Another process is writing to .*run\. Give this one"), second:
+    with exclusive_writer(tmp_path / "run"):
+        second = exclusive_writer(tmp_path / "run")
+        with (
+            pytest.raises(
+                RuntimeError, match=r"Another process is writing to .*run\. Give this one"
+            ),
+            second,
+        ):
             pytest.fail("there are two")
-        with sole_writer(tmp_path / "other"):
+        with exclusive_writer(tmp_path / "other"):
             pass
-    with sole_writer(tmp_path / "run"):
+    with exclusive_writer(tmp_path / "run"):
         pass
 
 

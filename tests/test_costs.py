@@ -12,47 +12,67 @@ import pytest
 from test_recipe import STEPS, recipe, tiny  # noqa: F401, the fixtures
 
 import jiantx as jx
-from jiantx.costs import parameter_count
+from jiantx.experiments.costs import parameter_count
 from jiantx.features import load_features
 
 
-def test_costs_count_tokens(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
+def test_costs_count_tokens(recipe: jx.experiments.Recipe, tiny: dict[str, jx.Task]) -> None:
     untrained = jx.Rows({"validation": tiny["pairing"].source.splits["validation"]})
     targets = [tiny["mood"], tiny["pairing"].replace(source=untrained)]
     plan = recipe.plan(["stars"], targets)
-    found = jx.estimate_costs(recipe, plan)
+    found = jx.experiments.estimate_costs(recipe, plan)
     assert [cost.stage for cost in found.stages] == [stage.name for stage in recipe.stages(plan)]
     by_stage = {cost.stage: cost for cost in found.stages}
-    assert by_stage["none -> pairing, seed 1"].trained == 0 < by_stage["none -> pairing, seed 1"].scored
+    assert (
+        by_stage["none -> pairing, seed 1"].trained
+        == 0
+        < by_stage["none -> pairing, seed 1"].scored
+    )
     assert by_stage["stars, seed 1"].scored == 0 < by_stage["stars, seed 1"].trained
     tokenizer = jx.MultitaskModel.from_pretrained(recipe.encoder, targets).tokenizer
     whole = sum(
-        sum(map(len, load_features(tiny["mood"], "validation", code, tokenizer).table["input_ids"][:]))
+        sum(
+            map(
+                len,
+                load_features(tiny["mood"], "validation", code, tokenizer).table["input_ids"][:],
+            )
+        )
         for code in ("en", "de", "zh")
     )
     assert by_stage["none -> mood, seed 1"].scored == pytest.approx(whole, abs=3), (
         "few rows: all of them are the sample"
     )
-    part = dataclasses.replace(recipe, languages=("de", "zh"))  # English development rows are scored all the same
-    (again,) = jx.estimate_costs(part, part.plan([], [tiny["mood"]])).stages
+    part = dataclasses.replace(
+        recipe, languages=("de", "zh")
+    )  # English development rows are scored all the same
+    (again,) = jx.experiments.estimate_costs(part, part.plan([], [tiny["mood"]])).stages
     assert again.scored == pytest.approx(whole, abs=3)
     longer = dataclasses.replace(recipe, intermediate={**STEPS, "max_steps": 10})
-    assert jx.estimate_costs(longer, longer.plan(["stars"], targets)).stages[1:]
-    ten = {c.stage: c for c in jx.estimate_costs(longer, longer.plan(["stars"], targets)).stages}["stars, seed 1"]
+    assert jx.experiments.estimate_costs(longer, longer.plan(["stars"], targets)).stages[1:]
+    ten = {
+        c.stage: c
+        for c in jx.experiments.estimate_costs(longer, longer.plan(["stars"], targets)).stages
+    }["stars, seed 1"]
     assert ten.trained == pytest.approx(10 * by_stage["stars, seed 1"].trained, rel=0.2)
     assert found.flops(ten) == pytest.approx(6 * found.parameters * ten.trained)
     text = found.to_text()
     assert "still to run" in text and f"{found.parameters:,}" in text
-    assert not Path("unused").exists() and not Path(recipe.output).exists(), "an estimate leaves nothing behind"
+    assert not Path("unused").exists() and not Path(recipe.output).exists(), (
+        "an estimate leaves nothing behind"
+    )
     recipe.stages(plan).run()
-    assert all(cost.done for cost in jx.estimate_costs(recipe, plan).stages)
+    assert all(cost.done for cost in jx.experiments.estimate_costs(recipe, plan).stages)
 
 
-def test_evaluations_on_the_way_are_counted(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
+def test_evaluations_on_the_way_are_counted(
+    recipe: jx.experiments.Recipe, tiny: dict[str, jx.Task]
+) -> None:
     def scored(**changes: Any) -> int:
         mine = dataclasses.replace(recipe, intermediate={**STEPS, "max_steps": 10, **changes})
         plan = mine.plan(["mood"], [tiny["pairing"]])
-        return {cost.stage: cost.scored for cost in jx.estimate_costs(mine, plan).stages}["mood, seed 1"]
+        return {
+            cost.stage: cost.scored for cost in jx.experiments.estimate_costs(mine, plan).stages
+        }["mood, seed 1"]
 
     once = scored(eval_strategy="steps", eval_steps=10)
     assert once > 0 == scored() == scored(eval_strategy="steps")
@@ -69,11 +89,13 @@ def test_parameters_are_counted_without_making_them() -> None:
     assert parameter_count(large) == 24 * (12 * 1024**2 + 13 * 1024) + 2 * 1024
 
 
-def test_candidates_are_read_too(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
+def test_candidates_are_read_too(recipe: jx.experiments.Recipe, tiny: dict[str, jx.Task]) -> None:
     rows = [{"id": f"c{i}", "candidate": "a long sentence of many words " * 3} for i in range(20)]
     corpus = jx.Retrieval(name="corpus", source=jx.Rows({"validation": rows}))
     asked = [{"id": "q0", "query": "a sentence", "relevant": ["c0"]}]
     queries = jx.Rows({"validation": asked})
-    task = jx.Retrieval(name="asked", source=queries, corpus=corpus.source, pool="language", relevant="relevant")
-    (cost,) = jx.estimate_costs(recipe, recipe.plan([], [task])).stages
+    task = jx.Retrieval(
+        name="asked", source=queries, corpus=corpus.source, pool="language", relevant="relevant"
+    )
+    (cost,) = jx.experiments.estimate_costs(recipe, recipe.plan([], [task])).stages
     assert cost.scored > 20 * 10, "twenty candidates, not one query alone"

@@ -22,10 +22,20 @@ from transformers import TrainingArguments
 
 import jiantx as jx
 from jiantx import attention
-from jiantx.attention import Sequences, flat_attention, layers_of
-from jiantx.batching import Batch, joined
+from jiantx.attention import SequenceLayout, flat_attention, layers_of
+from jiantx.batching import Batch, merge_batches
 
-TYPES = ("classification", "pair", "multi_label", "regression", "tagging", "qa", "choice", "retrieval", "mlm")
+TYPES = (
+    "classification",
+    "pair",
+    "multi_label",
+    "regression",
+    "tagging",
+    "qa",
+    "choice",
+    "retrieval",
+    "mlm",
+)
 META = torch.device("meta")
 # dynamo looks at `.grad` of what a compiled layer reads; torch's own warning, and harmless
 compiles = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
@@ -44,7 +54,9 @@ class NoCopies(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         found = func(*args, **(kwargs or {}))
-        devices = {x.device.type for x in tree_leaves((args, kwargs, found)) if isinstance(x, Tensor)}
+        devices = {
+            x.device.type for x in tree_leaves((args, kwargs, found)) if isinstance(x, Tensor)
+        }
         assert len(devices) <= 1, f"{func} copies between {devices}"
         return found
 
@@ -97,11 +109,17 @@ def test_no_mean_and_no_padded_rows_wait(model_of: ModelOf, tiny_tasks, tokenize
 def test_no_mixed_step_waits(model_of: ModelOf, tiny_tasks, tokenizer) -> None:
     tasks = [tiny_tasks[kind] for kind in ("classification", "qa", "retrieval", "mlm")]
     model = model_of(tasks).train().to(META)
-    step(model, on_meta(joined([batch_of(task, tokenizer) for task in tasks])))
+    step(model, on_meta(merge_batches([batch_of(task, tokenizer) for task in tasks])))
 
 
 def trainer_of(model: jx.MultitaskModel, tasks: list[jx.Task], **changes: Any) -> jx.Trainer:
-    values = {"report_to": "none", "use_cpu": True, "disable_tqdm": True, "save_strategy": "no", "max_steps": 4}
+    values = {
+        "report_to": "none",
+        "use_cpu": True,
+        "disable_tqdm": True,
+        "save_strategy": "no",
+        "max_steps": 4,
+    }
     args = TrainingArguments("unused", per_device_train_batch_size=4, **{**values, **changes})
     return jx.Trainer(model, args, tasks=tasks)
 
@@ -110,8 +128,10 @@ def test_no_loss_waits(model_of: ModelOf, tiny_tasks, tokenizer) -> None:
     tasks = [tiny_tasks["classification"], tiny_tasks["mlm"]]
     trainer = trainer_of(model_of(tasks), tasks)
     model = trainer.model.train().to(META)
-    mixed = joined([batch_of(task, tokenizer) for task in tasks])
-    for batch in map(on_meta, (batch_of(tasks[0], tokenizer), batch_of(tasks[1], tokenizer), mixed)):
+    mixed = merge_batches([batch_of(task, tokenizer) for task in tasks])
+    for batch in map(
+        on_meta, (batch_of(tasks[0], tokenizer), batch_of(tasks[1], tokenizer), mixed)
+    ):
         items = batch["labels"].ne(-100).sum()
         trainer._first_bad = trainer._first_bad.to(META)  # once in a training
         with as_on_a_gpu(), NoLiterals(), NoCopies():
@@ -123,15 +143,19 @@ def test_batches_are_sent_before_they_are_counted(
 ) -> None:
     tasks = [tiny_tasks["classification"], tiny_tasks["mlm"]]
     trainer = trainer_of(model_of(tasks), tasks)
-    batch = joined([batch_of(task, tokenizer) for task in tasks])
+    batch = merge_batches([batch_of(task, tokenizer) for task in tasks])
     left = iter([batch, batch, batch])
     sent, items = trainer.get_batch_samples(left, 2, META)
     assert len(sent) == 2 and len(list(left)) == 1  # no more is taken than asked for
-    assert {x.device for x in tree_leaves(sent) if isinstance(x, Tensor)} == {META} and items.device == META
+    assert {x.device for x in tree_leaves(sent) if isinstance(x, Tensor)} == {
+        META
+    } and items.device == META
     assert [part["head"] for part in sent[0]["parts"]] == [task.head_name for task in tasks]
 
     calls: list[Any] = []
-    monkeypatch.setattr("jiantx.trainer.send_to_device", lambda batch, **how: calls.append(how) or batch)
+    monkeypatch.setattr(
+        "jiantx.trainer.send_to_device", lambda batch, **how: calls.append(how) or batch
+    )
     trainer.get_batch_samples(iter([batch]), 1, torch.device("cpu"))
     with patch.object(trainer, "_get_num_items_in_batch"):
         trainer.get_batch_samples(iter([batch]), 1, torch.device("cuda"))
@@ -155,7 +179,11 @@ def test_what_waits_is_seen() -> None:
         lambda: torch.ones(3).to(META),
     ]
     for wait in waits:
-        with pytest.raises((RuntimeError, NotImplementedError, AssertionError)), NoLiterals(), NoCopies():
+        with (
+            pytest.raises((RuntimeError, NotImplementedError, AssertionError)),
+            NoLiterals(),
+            NoCopies(),
+        ):
             wait()
 
 
@@ -176,7 +204,9 @@ def _probabilities(
 
 
 @torch.library.register_kernel("torch_attn::_varlen_attn", "cpu")
-def _attention(q: Tensor, k: Tensor, v: Tensor, bounds: Tensor, *more: Any) -> tuple[Tensor, Tensor, Tensor]:
+def _attention(
+    q: Tensor, k: Tensor, v: Tensor, bounds: Tensor, *more: Any
+) -> tuple[Tensor, Tensor, Tensor]:
     """Of `varlen_attn`, as far as it is used here. more: other bounds, two maxima, causal, scale, window, …"""
     *_, scale, window = more[:6]
     p, sums = _probabilities(q, k, bounds, q.shape[-1] ** -0.5 if scale is None else scale, window)
@@ -185,7 +215,14 @@ def _attention(q: Tensor, k: Tensor, v: Tensor, bounds: Tensor, *more: Any) -> t
 
 @torch.library.register_kernel("torch_attn::_varlen_attn_backward", "cpu")
 def _gradients(
-    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, out: Tensor, sums: Tensor, bounds: Tensor, *more: Any
+    grad: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    out: Tensor,
+    sums: Tensor,
+    bounds: Tensor,
+    *more: Any,
 ) -> tuple[Tensor, Tensor, Tensor]:
     *_, scale, window = more
     scale = q.shape[-1] ** -0.5 if scale is None else scale
@@ -225,10 +262,12 @@ def ten_batches(tasks: list[jx.Task], tokenizer: Any) -> list[Batch]:
 def test_the_kernel_gives_what_the_loop_over_sequences_gives(window: int | None) -> None:
     torch.manual_seed(0)
     states = torch.randn(3, 1, 2, 15, 4, requires_grad=True)
-    sequences = Sequences(torch.tensor([1, 5, 9]), 9)
+    sequences = SequenceLayout(torch.tensor([1, 5, 9]), 9)
 
     def run() -> tuple[Tensor, Tensor]:
-        found, _ = flat_attention(torch.nn.Module(), *states, scaling=0.3, sliding_window=window, sequences=sequences)
+        found, _ = flat_attention(
+            torch.nn.Module(), *states, scaling=0.3, sliding_window=window, sequences=sequences
+        )
         return found, torch.autograd.grad(found.square().sum(), states)[0]
 
     expected = run()
@@ -239,12 +278,22 @@ def test_the_kernel_gives_what_the_loop_over_sequences_gives(window: int | None)
 @compiles
 @pytest.mark.slow
 @pytest.mark.parametrize(("family", "most"), [("xlm-r", 1), ("distilbert", 1), ("modernbert", 3)])
-def test_ten_batches_share_a_graph(family: str, most: int, graphs, model_of: ModelOf, tiny_tasks, tokenizer_of) -> None:
+def test_ten_batches_share_a_graph(
+    family: str, most: int, graphs, model_of: ModelOf, tiny_tasks, tokenizer_of
+) -> None:
     tasks = [tiny_tasks[kind] for kind in ("classification", "qa", "mlm")]
     model, compiled = model_of(tasks, family), model_of(tasks, family)
     compiled.compile_layers(backend="aot_eager")
     batches = ten_batches(tasks, tokenizer_of(family))
-    assert len({(batch["longest"], len(batch["lengths"]), len(batch["input_ids"])) for batch in batches}) == 10
+    assert (
+        len(
+            {
+                (batch["longest"], len(batch["lengths"]), len(batch["input_ids"]))
+                for batch in batches
+            }
+        )
+        == 10
+    )
     with as_on_a_gpu():
         for batch in batches:
             expected = gradients(model, batch)
@@ -255,7 +304,9 @@ def test_ten_batches_share_a_graph(family: str, most: int, graphs, model_of: Mod
 
 @compiles
 @pytest.mark.slow
-def test_compiled_layers_without_the_kernel(graphs, model_of: ModelOf, tiny_tasks, tokenizer) -> None:
+def test_compiled_layers_without_the_kernel(
+    graphs, model_of: ModelOf, tiny_tasks, tokenizer
+) -> None:
     """The loop over sequences is no part of a graph, so that their number and lengths are no reason to compile."""
     tasks = [tiny_tasks["pair"], tiny_tasks["mlm"]]
     model, compiled = model_of(tasks), model_of(tasks)
@@ -271,7 +322,9 @@ def test_compiled_layers_without_the_kernel(graphs, model_of: ModelOf, tiny_task
 
 @compiles
 @pytest.mark.slow
-def test_compiled_layers_can_be_read_and_stopped_at(graphs, model_of: ModelOf, tiny_tasks, tokenizer) -> None:
+def test_compiled_layers_can_be_read_and_stopped_at(
+    graphs, model_of: ModelOf, tiny_tasks, tokenizer
+) -> None:
     task = tiny_tasks["retrieval"].replace(layer=1)
     model, compiled = model_of([task]), model_of([task])
     compiled.compile_layers(backend="eager")
@@ -279,7 +332,9 @@ def test_compiled_layers_can_be_read_and_stopped_at(graphs, model_of: ModelOf, t
     with as_on_a_gpu():
         for layers in ([2], [1, 2], [1], [2], [0, 1]):
             with torch.inference_mode():
-                expected, found = (one.eval()(**batch, layers=layers).outputs for one in (model, compiled))
+                expected, found = (
+                    one.eval()(**batch, layers=layers).outputs for one in (model, compiled)
+                )
             assert found.keys() == expected.keys()
             for name, values in found.items():
                 torch.testing.assert_close(values, expected[name])
@@ -299,6 +354,8 @@ def test_trainer_compiles_layers(graphs, model_of: ModelOf, tiny_tasks) -> None:
         with as_on_a_gpu():
             trainer.train()
         losses.append([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
-        assert all(layer._compiled_call_impl is not None for layer in layers_of(model.encoder)) == bool(how)
+        assert all(
+            layer._compiled_call_impl is not None for layer in layers_of(model.encoder)
+        ) == bool(how)
     assert graphs() == (1, 0)
     assert losses[1] == pytest.approx(losses[0], abs=1e-5)

@@ -8,8 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jiantx.encoding import LONGEST_WORD, columns, encode, frame, has_segments, pieces, word_pieces
 from jiantx.sources import DataError
+from jiantx.tokenization import (
+    LONGEST_WORD,
+    encode,
+    has_segments,
+    sequence_features,
+    special_tokens,
+    tokenize,
+    tokenize_words,
+)
 
 KINDS = ("tokenizer", "bert_tokenizer", "roberta_tokenizer")
 
@@ -34,7 +42,7 @@ def test_frames(kind: str, request: pytest.FixtureRequest) -> None:
     """J11: the context of a pair starts after <s> q </s></s>, one more than a list of names said."""
     tokenizer = request.getfixturevalue(kind)
     before, between, after = FRAMES[kind]
-    one, two = frame(tokenizer), frame(tokenizer, pair=True)
+    one, two = special_tokens(tokenizer), special_tokens(tokenizer, pair=True)
     for found, middle in ((one, []), (two, between)):
         assert tokenizer.convert_ids_to_tokens(found.before.tolist()) == before
         assert tokenizer.convert_ids_to_tokens(found.between.tolist()) == middle
@@ -44,11 +52,13 @@ def test_frames(kind: str, request: pytest.FixtureRequest) -> None:
 
 def test_framed_ids_are_the_tokenizer_s_own(any_tokenizer: Any) -> None:
     first, second = "the cat sees", "red house in"
-    apart = [np.array(any_tokenizer.encode(text, add_special_tokens=False)) for text in (first, second)]
+    apart = [
+        np.array(any_tokenizer.encode(text, add_special_tokens=False)) for text in (first, second)
+    ]
     for pair, texts in ((False, (first,)), (True, (first, second))):
         whole = any_tokenizer(*texts)
         parts = apart[: len(texts)]
-        found = frame(any_tokenizer, pair=pair)
+        found = special_tokens(any_tokenizer, pair=pair)
         assert found.ids(*parts).tolist() == whole["input_ids"]
         if has_segments(any_tokenizer):
             assert found.type_ids(*map(len, parts)).tolist() == whole["token_type_ids"]
@@ -56,8 +66,12 @@ def test_framed_ids_are_the_tokenizer_s_own(any_tokenizer: Any) -> None:
 
 def test_segments_only_where_the_model_has_them(tokenizer: Any, bert_tokenizer: Any) -> None:
     assert has_segments(bert_tokenizer) and not has_segments(tokenizer)
-    assert "token_type_ids" not in columns(tokenizer, encode(tokenizer, ["a"], max_length=8))
-    (types,) = columns(bert_tokenizer, encode(bert_tokenizer, ["a"], ["b"], max_length=8))["token_type_ids"]
+    assert "token_type_ids" not in sequence_features(
+        tokenizer, encode(tokenizer, ["a"], max_length=8)
+    )
+    (types,) = sequence_features(
+        bert_tokenizer, encode(bert_tokenizer, ["a"], ["b"], max_length=8)
+    )["token_type_ids"]
     assert types == [0, 0, 0, 1, 1]
 
 
@@ -70,7 +84,11 @@ def spaced(number: int, letter: str) -> str:
 
 def sides(tokenizer: Any, encoding: Any) -> tuple[list[str], list[str]]:
     """The words of both sides: those before and after the special tokens in the middle."""
-    special = [0, *(i for i, id in enumerate(encoding.ids) if id in tokenizer.all_special_ids), len(encoding.ids)]
+    special = [
+        0,
+        *(i for i, id in enumerate(encoding.ids) if id in tokenizer.all_special_ids),
+        len(encoding.ids),
+    ]
     tokens = tokenizer.convert_ids_to_tokens(encoding.ids)
     stretches = [tokens[start + 1 : stop] for start, stop in pairwise(special)]
     one, two = [[t.strip("▁Ġ") for t in found if t.strip("▁Ġ")] for found in stretches if found]
@@ -81,14 +99,18 @@ def test_nothing_is_cut_that_fits(any_tokenizer: Any) -> None:
     whole = any_tokenizer("the cat", "red house")["input_ids"]
     for length in (len(whole), 512):
         (found,) = encode(any_tokenizer, ["the cat"], ["red house"], max_length=length)
-        assert found.ids == whole and columns(any_tokenizer, [found])["truncated"] == [0]
+        assert found.ids == whole and sequence_features(any_tokenizer, [found])["truncated"] == [0]
     (found,) = encode(any_tokenizer, ["the cat"], ["red house"], max_length=len(whole) - 1)
-    assert len(found) == len(whole) - 1 and columns(any_tokenizer, [found])["truncated"] == [1]
+    assert len(found) == len(whole) - 1 and sequence_features(any_tokenizer, [found])[
+        "truncated"
+    ] == [1]
 
 
 @pytest.mark.parametrize("cut", ["end", "start"])
 @pytest.mark.parametrize(("first", "second"), [(30, 3), (3, 30), (20, 20)])
-def test_the_longer_side_is_cut_first(any_tokenizer: Any, first: int, second: int, cut: Any) -> None:
+def test_the_longer_side_is_cut_first(
+    any_tokenizer: Any, first: int, second: int, cut: Any
+) -> None:
     left, right = [str(i % 10) for i in range(first)], [str((i + 5) % 10) for i in range(second)]
     (found,) = encode(any_tokenizer, [" ".join(left)], [" ".join(right)], max_length=20, cut=cut)
     one, two = sides(any_tokenizer, found)
@@ -114,20 +136,25 @@ def test_earlier_settings_of_the_tokenizer_do_not_matter(any_tokenizer: Any) -> 
             len(whole),
         ]
         any_tokenizer(text, truncation=True, max_length=6)
-        (piece,) = pieces(any_tokenizer, [text])
-        assert len(piece) == len(whole) - frame(any_tokenizer).size
+        (piece,) = tokenize(any_tokenizer, [text])
+        assert len(piece) == len(whole) - special_tokens(any_tokenizer).size
         any_tokenizer(text, padding="max_length", truncation=True, max_length=6)
-        ((_, owners),) = word_pieces(any_tokenizer, [text.split()])
+        ((_, owners),) = tokenize_words(any_tokenizer, [text.split()])
         assert len(set(owners.tolist())) == 40
         any_tokenizer(text, padding="max_length", truncation=True, max_length=6)
-        frame.cache_clear()
-        assert frame(any_tokenizer).size == 2, "the frame of a padded tokenizer is no longer than itself"
+        special_tokens.cache_clear()
+        assert special_tokens(any_tokenizer).size == 2, (
+            "the frame of a padded tokenizer is no longer than itself"
+        )
 
 
 def test_encode_leaves_no_setting_behind(any_tokenizer: Any) -> None:
     text = spaced(40, "a")
     encode(any_tokenizer, [text], max_length=8, cut="start")
-    assert len(any_tokenizer(text)["input_ids"]) == len(any_tokenizer.encode(text, add_special_tokens=False)) + 2
+    assert (
+        len(any_tokenizer(text)["input_ids"])
+        == len(any_tokenizer.encode(text, add_special_tokens=False)) + 2
+    )
 
 
 def test_tokenizer_without_a_fast_form() -> None:
@@ -150,44 +177,51 @@ def test_every_word_has_a_piece(any_tokenizer: Any) -> None:
         ["كتاب", "घर", "猫", "แมว", "xyzzy", "💡"],
         ["a" * (LONGEST_WORD + 1) + "💡" * LONGEST_WORD, "x"],
     ]
-    for words, (ids, owners) in zip(sentences, word_pieces(any_tokenizer, sentences), strict=True):
+    for words, (ids, owners) in zip(
+        sentences, tokenize_words(any_tokenizer, sentences), strict=True
+    ):
         assert len(ids) == len(owners) and owners.tolist() == sorted(owners.tolist())
         assert set(owners.tolist()) == set(range(len(words)))
 
 
 @pytest.mark.parametrize("word", [""])
 def test_word_without_pieces_is_unknown(word: str, any_tokenizer: Any) -> None:
-    ((ids, owners),) = word_pieces(any_tokenizer, [["cat", word, "dog"]])
+    ((ids, owners),) = tokenize_words(any_tokenizer, [["cat", word, "dog"]])
     here = ids[owners == 1]
     if "ByteLevel" in str(any_tokenizer.backend_tokenizer.pre_tokenizer):
         assert len(here) == 1, "a byte-level tokenizer has a piece for the space before it"
     else:
-        assert here.tolist() in ([any_tokenizer.unk_token_id], any_tokenizer.convert_tokens_to_ids(["▁"]))
+        assert here.tolist() in (
+            [any_tokenizer.unk_token_id],
+            any_tokenizer.convert_tokens_to_ids(["▁"]),
+        )
 
 
 def test_word_of_too_many_pieces_is_unknown(any_tokenizer: Any) -> None:
     long, fits = "q" * (2 * LONGEST_WORD + 2), "q" * (LONGEST_WORD // 2)
-    ((ids, owners),) = word_pieces(any_tokenizer, [["cat", long, "dog", fits]])
+    ((ids, owners),) = tokenize_words(any_tokenizer, [["cat", long, "dog", fits]])
     if len(any_tokenizer.encode(long, add_special_tokens=False)) > LONGEST_WORD:
         assert ids[owners == 1].tolist() == [any_tokenizer.unk_token_id]
-    ((alone, _),) = word_pieces(any_tokenizer, [["dog"]])
+    ((alone, _),) = tokenize_words(any_tokenizer, [["dog"]])
     assert ids[owners == 2].tolist() == alone.tolist(), "its neighbours are as they were"
     assert (owners == 3).sum() <= LONGEST_WORD
 
 
 def test_pieces_of_a_word_do_not_depend_on_its_neighbours(any_tokenizer: Any) -> None:
     words = ["cat", ",", "quickly", "(", "the", "straße", "dog"]
-    ((ids, owners),) = word_pieces(any_tokenizer, [words])
+    ((ids, owners),) = tokenize_words(any_tokenizer, [words])
     for number, word in enumerate(words):
-        ((alone, _),) = word_pieces(any_tokenizer, [[word]])
+        ((alone, _),) = tokenize_words(any_tokenizer, [[word]])
         assert ids[owners == number].tolist() == alone.tolist()
 
 
-def test_words_read_as_in_running_text(roberta_tokenizer: Any, bert_tokenizer: Any, tokenizer: Any) -> None:
+def test_words_read_as_in_running_text(
+    roberta_tokenizer: Any, bert_tokenizer: Any, tokenizer: Any
+) -> None:
     """H5: a byte-level tokenizer knows a word by the space before it."""
     words = ["the", "cat", "sees", "house"]
     for each in (roberta_tokenizer, bert_tokenizer, tokenizer):
-        ((ids, _),) = word_pieces(each, [words])
+        ((ids, _),) = tokenize_words(each, [words])
         running = " " + " ".join(words) if each is roberta_tokenizer else " ".join(words)
         assert ids.tolist() == each.encode(running, add_special_tokens=False)
 
@@ -200,6 +234,6 @@ def test_no_double_space_where_the_tokenizer_adds_one() -> None:
     backend = Tokenizer(models.BPE(vocab=alphabet, merges=[]))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
-    ((ids, owners),) = word_pieces(tokenizer, [["ab", "c"]])
+    ((ids, owners),) = tokenize_words(tokenizer, [["ab", "c"]])
     assert tokenizer.convert_ids_to_tokens(ids.tolist()) == ["Ġ", "a", "b", "Ġ", "c"]
     assert owners.tolist() == [0, 0, 0, 1, 1]

@@ -17,7 +17,17 @@ import jiantx as jx
 from jiantx import evaluation
 from jiantx.report import MAIN
 
-TYPES = ("classification", "pair", "multi_label", "regression", "tagging", "qa", "choice", "retrieval", "mlm")
+TYPES = (
+    "classification",
+    "pair",
+    "multi_label",
+    "regression",
+    "tagging",
+    "qa",
+    "choice",
+    "retrieval",
+    "mlm",
+)
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +89,15 @@ def test_every_row_is_scored_once(kind: str, model, tasks, tmp_path: Path) -> No
         here = report.where(language=language).records
         assert {score.examples for score in here} == {len(rows)}
         assert MAIN in {score.metric for score in here}
-        lines = (tmp_path / f"{task.name}-validation-{language}.jsonl").read_text(encoding="utf-8").splitlines()
+        lines = (
+            (tmp_path / f"{task.name}-validation-{language}.jsonl")
+            .read_text(encoding="utf-8")
+            .splitlines()
+        )
         written = [json.loads(line) for line in lines]
-        assert [row["id"] for row in written] == [str(row.get("id", i)) for i, row in enumerate(rows)]
+        assert [row["id"] for row in written] == [
+            str(row.get("id", i)) for i, row in enumerate(rows)
+        ]
         assert all(set(row) == {"id", "language", "prediction", "gold", "score"} for row in written)
         assert {row["language"] for row in written} == {language}
     assert len(list(tmp_path.iterdir())) == len(languages)
@@ -91,14 +107,18 @@ def test_every_row_is_scored_once(kind: str, model, tasks, tmp_path: Path) -> No
 def test_languages_together_are_languages_alone(kind: str, model, tasks) -> None:
     task = tasks[kind]
     together = jx.evaluate(model, [task], batch_size=5)
-    alone = jx.Report([s for l in ("en", "de", "zh") for s in jx.evaluate(model, [task], languages=[l]).records])
+    alone = jx.Report(
+        [s for l in ("en", "de", "zh") for s in jx.evaluate(model, [task], languages=[l]).records]
+    )
     assert together.records == alone.records
     assert len({score.language for score in together.records}) == 3
 
 
 def test_batch_size_changes_no_score(model, tasks) -> None:
     for kind in TYPES:
-        one, other = (jx.evaluate(model, [tasks[kind]], batch_size=size).records for size in (2, 50))
+        one, other = (
+            jx.evaluate(model, [tasks[kind]], batch_size=size).records for size in (2, 50)
+        )
         for a, b in zip(one, other, strict=True):
             assert (a.metric, a.language, a.examples) == (b.metric, b.language, b.examples)
             assert a.value == pytest.approx(b.value, abs=1e-3)
@@ -115,7 +135,11 @@ def test_scores_are_those_of_the_predictions(model, tasks) -> None:
     assert {prediction.language for prediction in predictions} == {"de"}
     for prediction in predictions:
         assert sum(prediction.probabilities.values()) == pytest.approx(1, abs=1e-5)
-        assert prediction.probability == max(prediction.probabilities.values()) == prediction.confidence
+        assert (
+            prediction.probability
+            == max(prediction.probabilities.values())
+            == prediction.confidence
+        )
 
 
 def test_raw_rows_need_no_gold(model, tasks) -> None:
@@ -124,7 +148,9 @@ def test_raw_rows_need_no_gold(model, tasks) -> None:
         rows = list(task.rows("train"))[:3]
         gold = task.gold_column
         bare = [{name: value for name, value in row.items() if name != gold} for row in rows]
-        assert [p.value for p in jx.predict(model, task, bare)] == [p.value for p in jx.predict(model, task, rows)]
+        assert [p.value for p in jx.predict(model, task, bare)] == [
+            p.value for p in jx.predict(model, task, rows)
+        ]
     assert jx.predict(model, tasks["tagging"], []) == []
     (tags,) = jx.predict(model, tasks["tagging"], [{"tokens": ["the", "cat", "."]}])
     assert tags.words == ("the", "cat", ".") and len(tags.tags) == len(tags.probabilities) == 3
@@ -162,7 +188,10 @@ def test_rankings(model, tasks) -> None:
 
 
 def test_what_cannot_be_computed_is_missing(model, tasks) -> None:
-    rows = [{"text": "the cat sees", "label": 2.0}, {"text": "a dog", "label": 2.0}]  # all gold alike: no correlation
+    rows = [
+        {"text": "the cat sees", "label": 2.0},
+        {"text": "a dog", "label": 2.0},
+    ]  # all gold alike: no correlation
     task = tasks["regression"].replace(source=jx.Rows({"validation": rows}))
     assert jx.evaluate(model, [task]).records == []
 
@@ -173,7 +202,10 @@ def test_what_cannot_be_computed_is_missing(model, tasks) -> None:
         return math.nan
 
     half = task.replace(metrics=(mean, never), main_metrics=(mean,))
-    assert {s.metric: s.value for s in jx.evaluate(model, [half]).records} == {"mean": 50.0, MAIN: 50.0}
+    assert {s.metric: s.value for s in jx.evaluate(model, [half]).records} == {
+        "mean": 50.0,
+        MAIN: 50.0,
+    }
     both = task.replace(metrics=(mean, never))
     assert {s.metric: s.value for s in jx.evaluate(model, [both]).records} == {"mean": 50.0}
 
@@ -190,7 +222,10 @@ def test_model_is_left_as_it_was(model_of: ModelOf, tasks) -> None:
 def test_max_length_and_what_was_cut(model, tasks, caplog: pytest.LogCaptureFixture) -> None:
     logging.enable_propagation()
     try:
-        found, whole = (jx.evaluate(model, [tasks["classification"]], languages=["en"], max_length=n) for n in (8, 128))
+        found, whole = (
+            jx.evaluate(model, [tasks["classification"]], languages=["en"], max_length=n)
+            for n in (8, 128)
+        )
     finally:
         logging.disable_propagation()
     (record,) = found.where(metric="truncated")
@@ -208,7 +243,9 @@ def test_no_such_split(model, tasks) -> None:
 
 
 def test_a_language_is_lacking(model, tasks) -> None:
-    with pytest.raises(jx.DataError, match=r"split 'validation', has none of the languages sw\. It has: en, de, zh"):
+    with pytest.raises(
+        jx.DataError, match=r"split 'validation', has none of the languages sw\. It has: en, de, zh"
+    ):
         jx.evaluate(model, [tasks["classification"]], languages=["sw"])
     with pytest.raises(jx.DataError, match=r"No task has the language\(s\) sw"):
         jx.evaluate(model, [tasks["classification"]], languages=["en", "sw"])
@@ -222,7 +259,9 @@ def test_placeholder_labels(placeholder: Any, model, tasks) -> None:
     hidden = [{"text": row["text"], "label": placeholder} for row in classified(4)]
     source = jx.Rows({"train": classified(4), "validation": classified(4), "test": hidden})
     task = tasks["classification"].replace(source=source)
-    with pytest.raises(jx.DataError, match=r"split 'test', .*row 0: .*placeholder.* with labels: train, validation"):
+    with pytest.raises(
+        jx.DataError, match=r"split 'test', .*row 0: .*placeholder.* with labels: train, validation"
+    ):
         jx.evaluate(model, [task], split="test")
     assert len(jx.predict(model, task, hidden)) == 4
 
@@ -257,7 +296,9 @@ def test_predict_asks_no_gold_of_a_label_function(model_of: ModelOf, tiny_tasks)
     assert found.label in task.label_names
 
 
-def test_predicting_raw_rows_asks_for_no_data(model, tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predicting_raw_rows_asks_for_no_data(
+    model, tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A model that was loaded somewhere else has no data root."""
     task = tasks["pair"].replace(source=jx.Hub("no/where"))
     monkeypatch.setattr(jx.Hub, "available", lambda *_: pytest.fail("looked for data"))

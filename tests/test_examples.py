@@ -26,7 +26,17 @@ def run(monkeypatch, program, *arguments):
 
 
 def recipe(monkeypatch, output, *arguments):
-    run(monkeypatch, RECIPE, "--max_steps", 2, "--disable_tqdm", "true", "--output", output, *arguments)
+    run(
+        monkeypatch,
+        RECIPE,
+        "--max_steps",
+        2,
+        "--disable_tqdm",
+        "true",
+        "--output",
+        output,
+        *arguments,
+    )
 
 
 @pytest.mark.slow
@@ -48,7 +58,9 @@ def test_recipe_on_the_default_world(world, monkeypatch, tmp_path, capsys):
 
     # the same run elsewhere gives the same bytes; the same run here runs nothing again
     recipe(monkeypatch, tmp_path / "b", "--intermediate", *words, "--targets", "udpos", "tatoeba")
-    assert (tmp_path / "a" / "report.json").read_bytes() == (tmp_path / "b" / "report.json").read_bytes()
+    assert (tmp_path / "a" / "report.json").read_bytes() == (
+        tmp_path / "b" / "report.json"
+    ).read_bytes()
     before = (tmp_path / "a" / "timings.json").read_bytes()
     capsys.readouterr()
     recipe(monkeypatch, tmp_path / "a", "--intermediate", *words, "--targets", "udpos", "tatoeba")
@@ -58,7 +70,17 @@ def test_recipe_on_the_default_world(world, monkeypatch, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_recipe_trains_every_xtreme_target(world, monkeypatch, tmp_path):
-    recipe(monkeypatch, tmp_path, "--intermediate", "none", "--languages", "en", "de", "--split", "test")
+    recipe(
+        monkeypatch,
+        tmp_path,
+        "--intermediate",
+        "none",
+        "--languages",
+        "en",
+        "de",
+        "--split",
+        "test",
+    )
     report = jx.Report.from_json(tmp_path / "report.json")
     assert set(report.mean(by="task")) == set(jx.XTREME)
 
@@ -77,7 +99,15 @@ def test_without_matplotlib_the_rest_is_written(world, monkeypatch, tmp_path, ca
 @pytest.mark.slow
 def test_flags_hold_for_one_stage(world, monkeypatch, tmp_path):
     arguments = ["--intermediate", "mnli", "--targets", "pawsx", "--languages", "en"]
-    recipe(monkeypatch, tmp_path, *arguments, "--intermediate.max_steps", 1, "--target.learning_rate", "0.5")
+    recipe(
+        monkeypatch,
+        tmp_path,
+        *arguments,
+        "--intermediate.max_steps",
+        1,
+        "--target.learning_rate",
+        "0.5",
+    )
     stages = [json.loads(path.read_text()) for path in tmp_path.glob("stages/*/stage.json")]
     given = {stage["name"]: stage["inputs"]["arguments"] for stage in stages}
     assert given["mnli, seed 1"]["max_steps"] == 1 and given["mnli, seed 1"]["learning_rate"] != 0.5
@@ -87,7 +117,17 @@ def test_flags_hold_for_one_stage(world, monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_shards_make_the_table_of_one(world, monkeypatch, tmp_path, capsys):
-    rows = ["--intermediate", "mnli", "mnli[de]+mlm", "--targets", "pawsx", "tatoeba", "--languages", "en", "de"]
+    rows = [
+        "--intermediate",
+        "mnli",
+        "mnli[de]+mlm",
+        "--targets",
+        "pawsx",
+        "tatoeba",
+        "--languages",
+        "en",
+        "de",
+    ]
     recipe(monkeypatch, tmp_path / "one", *rows)
     for part in ("2/2", "1/2"):
         capsys.readouterr()
@@ -117,13 +157,17 @@ def test_processes_at_once_one_of_them_killed_make_the_table_of_one(world, tmp_p
 
     def start(folder, *more):
         command = [sys.executable, RECIPE, *common, "--output", tmp_path / folder, *more]
-        return subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return subprocess.Popen(
+            list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
 
     first, second = (start("two", "--shard", part) for part in ("1/2", "2/2"))
     while first.poll() is None and not list((tmp_path / "two").glob("stages/*/stage.json")):
         time.sleep(0.01)
     first.kill()
-    assert second.wait(300) == 0 and start("one").wait(300) == 0 and first.wait(300) == -signal.SIGKILL
+    assert (
+        second.wait(300) == 0 and start("one").wait(300) == 0 and first.wait(300) == -signal.SIGKILL
+    )
     assert start("two", "--shard", "1/2").wait(300) == 0
     pages = [(tmp_path / folder / "report.md").read_text() for folder in ("one", "two")]
     assert "not done yet" not in pages[0] + pages[1]
@@ -133,7 +177,9 @@ def test_processes_at_once_one_of_them_killed_make_the_table_of_one(world, tmp_p
 
 def test_best_rows_are_compared_seed_by_seed():
     def score(row, seed, value):
-        return jx.Score("xnli", "test", "de", "main_score", value, 10, {"intermediate": row, "seed": seed})
+        return jx.Score(
+            "xnli", "test", "de", "main_score", value, 10, {"intermediate": row, "seed": seed}
+        )
 
     found = [score("none", seed, value) for seed, value in ((1, 70.0), (2, 72.0), (3, 50.0))]
     report = jx.Report([*found, score("mnli", 1, 71.0), score("mnli", 2, 73.5)])
@@ -158,39 +204,88 @@ def test_rows_of_a_preset_that_lack_data_are_left_out_and_named(world, tmp_path,
 
 def test_flags_as_they_are_written():
     parse = runpy.run_path(RECIPE, run_name="recipe")["parse"]
-    options, _ = parse(["--target-train-languages", "de,sw", "ru", "--languages", "en,de", "--freeze-encoder"])
-    assert options.target_train_languages == ["de", "sw", "ru"] and options.languages == ["en", "de"]
+    options, _ = parse(
+        ["--target-train-languages", "de,sw", "ru", "--languages", "en,de", "--freeze-encoder"]
+    )
+    assert options.target_train_languages == ["de", "sw", "ru"] and options.languages == [
+        "en",
+        "de",
+    ]
     assert options.adapt == "frozen" and options.split == ["validation"]
     assert parse(["--preset", "paper"])[0].split == ["validation", "test"]
 
 
 @pytest.mark.slow
 def test_best_rows_and_few_shots(world, monkeypatch, tmp_path):
-    arguments = ["--intermediate", "mnli", "--targets", "pawsx", "--split", "validation", "test", "--languages", "de"]
-    recipe(monkeypatch, tmp_path, *arguments, "--target-train-languages", "de", "--shots", 4, "--adapt", "frozen")
+    arguments = [
+        "--intermediate",
+        "mnli",
+        "--targets",
+        "pawsx",
+        "--split",
+        "validation",
+        "test",
+        "--languages",
+        "de",
+    ]
+    recipe(
+        monkeypatch,
+        tmp_path,
+        *arguments,
+        "--target-train-languages",
+        "de",
+        "--shots",
+        4,
+        "--adapt",
+        "frozen",
+    )
     page = (tmp_path / "report.md").read_text()
     assert "The best intermediate task for each target" in page and "| pawsx | " in page
     assert "One seed says nothing of chance" in page
 
 
 def test_a_plan_runs_nothing(world, monkeypatch, tmp_path, capsys):
-    recipe(monkeypatch, tmp_path / "out", "--targets", "pawsx", "tatoeba", "--languages", "de", "--plan")
+    recipe(
+        monkeypatch,
+        tmp_path / "out",
+        "--targets",
+        "pawsx",
+        "tatoeba",
+        "--languages",
+        "de",
+        "--plan",
+    )
     printed = capsys.readouterr().out
-    assert "mnli -> pawsx, seed 1" in printed and "still to run" in printed and "parameters without" in printed
+    assert (
+        "mnli -> pawsx, seed 1" in printed
+        and "still to run" in printed
+        and "parameters without" in printed
+    )
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("preset", ["demo", "paper", "xtreme"])
 def test_presets(preset, tmp_path):
     names = runpy.run_path(RECIPE, run_name="recipe")
-    options, given = names["parse"](["--preset", preset, "--target.learning_rate", "0.25", "--output", str(tmp_path)])
-    options.encoder = str(SHARED / "models" / "tiny-xlm") if SHARED.is_dir() else pytest.skip("needs an encoder")
+    options, given = names["parse"](
+        ["--preset", preset, "--target.learning_rate", "0.25", "--output", str(tmp_path)]
+    )
+    options.encoder = (
+        str(SHARED / "models" / "tiny-xlm") if SHARED.is_dir() else pytest.skip("needs an encoder")
+    )
     made = names["recipe_of"](options, given)
     assert made.target["learning_rate"] == 0.25, "what is given goes before the preset"
     assert all(more.get("learning_rate", 0.25) == 0.25 for more in made.by_task.values())
     if preset == "paper":
-        assert made.intermediate["learning_rate"] == 1e-5 and made.patience == 30 and made.eval_examples == 500
-        assert made.by_task["udpos"]["num_train_epochs"] == 10 and "mnli[de,ru,sw]" in options.intermediate
+        assert (
+            made.intermediate["learning_rate"] == 1e-5
+            and made.patience == 30
+            and made.eval_examples == 500
+        )
+        assert (
+            made.by_task["udpos"]["num_train_epochs"] == 10
+            and "mnli[de,ru,sw]" in options.intermediate
+        )
     if preset == "xtreme":
         assert made.by_task["squad_v1"]["warmup_steps"] == 500 and made.max_length["mnli"] == 128
     assert set(jx.XSTILTS_INTERMEDIATE) | {"all", "all+mlm"} <= set(options.intermediate)
@@ -211,7 +306,9 @@ def test_presets(preset, tmp_path):
         (["--targets", "xnil"], "Did you mean 'xnli'"),
     ],
 )
-def test_wrong_flags_are_refused_before_anything_runs(monkeypatch, tmp_path, capsys, arguments, message):
+def test_wrong_flags_are_refused_before_anything_runs(
+    monkeypatch, tmp_path, capsys, arguments, message
+):
     with pytest.raises(SystemExit):
         run(monkeypatch, RECIPE, "--output", tmp_path / "out", *arguments)
     assert message in capsys.readouterr().err
@@ -221,12 +318,20 @@ def test_wrong_flags_are_refused_before_anything_runs(monkeypatch, tmp_path, cap
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--targets", "pawsx", "--languages", "sw"], "pawsx (labelled validation rows in these languages)"),
-        (["--data-root", "{empty}"], "xnli (training rows of mnli)|xnli (labelled validation rows in these languages)"),
+        (
+            ["--targets", "pawsx", "--languages", "sw"],
+            "pawsx (labelled validation rows in these languages)",
+        ),
+        (
+            ["--data-root", "{empty}"],
+            "xnli (training rows of mnli)|xnli (labelled validation rows in these languages)",
+        ),
         (["--data-root", "{empty}/absent"], "is not a folder"),
     ],
 )
-def test_what_cannot_run_is_said_before_anything_is_trained(world, monkeypatch, tmp_path, arguments, message):
+def test_what_cannot_run_is_said_before_anything_is_trained(
+    world, monkeypatch, tmp_path, arguments, message
+):
     arguments = [argument.replace("{empty}", str(tmp_path)) for argument in arguments]
     with pytest.raises(SystemExit) as stopped:
         recipe(monkeypatch, tmp_path / "out", *arguments)
@@ -236,7 +341,7 @@ def test_what_cannot_run_is_said_before_anything_is_trained(world, monkeypatch, 
 
 @pytest.mark.slow
 def test_new_task(world, monkeypatch, tmp_path, capsys):
-    from jiantx.task import TASKS
+    from jiantx.tasks import TASKS
 
     run(monkeypatch, str(ROOT / "examples" / "new_task.py"), "--max-steps", 2, "--output", tmp_path)
     TASKS._values.pop("mood")
@@ -260,11 +365,30 @@ def test_readme_example(world, monkeypatch, tmp_path, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not (SHARED / "hub").is_dir(), reason="needs ../shared: real slices and a small encoder")
+@pytest.mark.skipif(
+    not (SHARED / "hub").is_dir(), reason="needs ../shared: real slices and a small encoder"
+)
 def test_recipe_on_real_rows(monkeypatch, tmp_path):
-    arguments = ["--data-root", SHARED / "hub", "--encoder", SHARED / "models" / "tiny-xlm", "--max-train-examples", 8]
+    arguments = [
+        "--data-root",
+        SHARED / "hub",
+        "--encoder",
+        SHARED / "models" / "tiny-xlm",
+        "--max-train-examples",
+        8,
+    ]
     targets = ["pawsx", "udpos", "tatoeba"]
-    recipe(monkeypatch, tmp_path, *arguments, "--intermediate", "hellaswag", "--targets", *targets, "--languages", "de")
+    recipe(
+        monkeypatch,
+        tmp_path,
+        *arguments,
+        "--intermediate",
+        "hellaswag",
+        "--targets",
+        *targets,
+        "--languages",
+        "de",
+    )
     report = jx.Report.from_json(tmp_path / "report.json")
     assert set(report.where(intermediate="hellaswag").mean(by="task")) == set(targets)
 

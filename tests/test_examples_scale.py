@@ -16,7 +16,10 @@ import jiantx as jx
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FAMILIES = ("xlm-r", "xlm-r-xl", "t5")
-DROPOUT = {"xlm-r": {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}, "t5": {"dropout_rate": 0.1}}
+DROPOUT = {
+    "xlm-r": {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1},
+    "t5": {"dropout_rate": 0.1},
+}
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +37,25 @@ def tiny(family, tokenizer_of):
 def test_fake_tensors_keep_what_real_ones_keep(program, tokenizer_of, family, way):
     """One forward pass on fake tensors, one on the CPU: byte for byte."""
     counted = []
-    for device, mode in (("meta", FakeTensorMode(allow_non_fake_inputs=True)), ("cpu", nullcontext())):
+    for device, mode in (
+        ("meta", FakeTensorMode(allow_non_fake_inputs=True)),
+        ("cpu", nullcontext()),
+    ):
         model = program["make"](tiny(family, tokenizer_of), lora="LoRA" in way, device=device)
         with mode:
             if device == "meta":
                 model.to_empty(device="cpu")
             if "checkpointing" in way:
                 model.activation_checkpointing_enable()
-            steps = {head: partial(program["step"], model, head, 3, 17) for head in program["HEADS"]}
-            counted.append({h: program["kept_bytes"](model, step, bf16=way != "float32") for h, step in steps.items()})
+            steps = {
+                head: partial(program["step"], model, head, 3, 17) for head in program["HEADS"]
+            }
+            counted.append(
+                {
+                    h: program["kept_bytes"](model, step, bf16=way != "float32")
+                    for h, step in steps.items()
+                }
+            )
     fake, real = counted
     assert fake["labels"] == real["labels"] > 0
     # in bf16 the masked-LM head's norm keeps its means and deviations in float32 on a CPU, and the fake one in bf16
@@ -55,7 +68,9 @@ def test_a_flat_step_keeps_what_the_plan_says(program, tokenizer_of, family):
     """On the CPU a flat step also keeps a copy of each layer's attention output, where it joins its sequences."""
     config, count, length = tiny(family, tokenizer_of), 4, 11
     model = program["make"](config, device="cpu")
-    planned = program["kept_bytes"](model, partial(program["step"], model, "mlm", count, length), bf16=False)
+    planned = program["kept_bytes"](
+        model, partial(program["step"], model, "mlm", count, length), bf16=False
+    )
     flat = program["make"](config, device="cpu")
     flat._choose_path("auto")
     assert flat.padding_free
@@ -85,14 +100,25 @@ def test_weights_gradients_and_optimizer_are_those_of_a_real_step(program, token
     with torch.autocast("cpu", torch.bfloat16):
         sum(program["step"](model, head, 4, 16) for head in program["HEADS"]).backward()
     optimizer.step()
-    states = [value for state in optimizer.state.values() for name, value in state.items() if name != "step"]
+    states = [
+        value
+        for state in optimizer.state.values()
+        for name, value in state.items()
+        if name != "step"
+    ]
     assert planned.weights == sum(parameter.nbytes for parameter in model.parameters())
     assert planned.gradients == sum(parameter.grad.nbytes for parameter in trained)
     assert planned.optimizer == sum(state.nbytes for state in states)
     assert (planned.adapters > 0) == lora
     if lora:
-        frozen = {parameter.dtype for parameter in model.encoder.parameters() if not parameter.requires_grad}
-        assert frozen == {torch.bfloat16} and {parameter.dtype for parameter in trained} == {torch.float32}
+        frozen = {
+            parameter.dtype
+            for parameter in model.encoder.parameters()
+            if not parameter.requires_grad
+        }
+        assert frozen == {torch.bfloat16} and {parameter.dtype for parameter in trained} == {
+            torch.float32
+        }
 
 
 def test_configs_are_the_public_ones(program):
@@ -102,20 +128,38 @@ def test_configs_are_the_public_ones(program):
         config = AutoConfig.for_model(**program["ENCODERS"][name])
         sizes[name] = program["make"](config).encoder.num_parameters()
     assert sizes["xlm-roberta-base"] == 278_043_648 - 768 * 769
-    assert 4 * sizes["xlm-roberta-xxl"] == pytest.approx(42.9e9, rel=0.01)  # the published file, in float32
-    assert sizes["mt5-xxl"] == 250_112 * 4096 + 24 * (4 * 4096**2 + 3 * 4096 * 10240 + 2 * 4096) + 32 * 64 + 4096
+    assert 4 * sizes["xlm-roberta-xxl"] == pytest.approx(
+        42.9e9, rel=0.01
+    )  # the published file, in float32
+    assert (
+        sizes["mt5-xxl"]
+        == 250_112 * 4096 + 24 * (4 * 4096**2 + 3 * 4096 * 10240 + 2 * 4096) + 32 * 64 + 4096
+    )
 
 
 @pytest.mark.slow
 def test_the_program_plans_a_folder(monkeypatch, capsys, encoder_folder):
     folder = str(encoder_folder("xlm-r"))
-    arguments = ["--encoders", folder, "--tokens", "64", "--length", "16", "--tflops", "1e-6", "--train-tokens", "1e4"]
+    arguments = [
+        "--encoders",
+        folder,
+        "--tokens",
+        "64",
+        "--length",
+        "16",
+        "--tflops",
+        "1e-6",
+        "--train-tokens",
+        "1e4",
+    ]
     monkeypatch.setattr(sys, "argv", ["plan_memory.py", *arguments])
     runpy.run_path(str(EXAMPLES / "plan_memory.py"), run_name="__main__")
     printed = capsys.readouterr().out
-    assert len([line for line in printed.splitlines() if line.startswith(f"| {folder}")]) == 1 + 4 + 1
+    assert (
+        len([line for line in printed.splitlines() if line.startswith(f"| {folder}")]) == 1 + 4 + 1
+    )
     assert "24 GB" in printed and "at an assumed 1e-06 TFLOP/s" in printed
-    hours = 6 * jx.parameter_count(folder) * 1e4 / 1e6 / 3600
+    hours = 6 * jx.experiments.parameter_count(folder) * 1e4 / 1e6 / 3600
     assert f"| {folder} | {hours:,.2f} | {hours * 8 / 6:,.2f} | {hours / 8:,.2f} |" in printed
 
 
@@ -138,14 +182,21 @@ def test_what_fits(program):
 
 @pytest.mark.slow
 def test_adapters_come_back(world, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(sys, "argv", ["lora.py", "--max-steps", "4", "--rank", "4", "--output", str(tmp_path)])
+    monkeypatch.setattr(
+        sys, "argv", ["lora.py", "--max-steps", "4", "--rank", "4", "--output", str(tmp_path)]
+    )
     runpy.run_path(str(EXAMPLES / "lora.py"), run_name="__main__")
     printed = capsys.readouterr().out
     assert "scores: True" in printed and "trainable params" in printed
-    small, whole = (tmp_path / name for name in ("adapter_model.safetensors", "merged/model.safetensors"))
+    small, whole = (
+        tmp_path / name for name in ("adapter_model.safetensors", "merged/model.safetensors")
+    )
     assert 0 < 5 * small.stat().st_size < whole.stat().st_size
     merged = jx.MultitaskModel.from_pretrained(tmp_path / "merged")
-    assert not any("lora" in name for name in merged.state_dict()) and set(merged.heads) == {"udpos", "pawsx"}
+    assert not any("lora" in name for name in merged.state_dict()) and set(merged.heads) == {
+        "udpos",
+        "pawsx",
+    }
 
 
 def test_checkpointed_layers_draw_the_same_dropout(program, tokenizer_of):
@@ -158,6 +209,8 @@ def test_checkpointed_layers_draw_the_same_dropout(program, tokenizer_of):
             model.activation_checkpointing_enable()
         torch.manual_seed(1)
         program["step"](model, "labels", 4, 16).backward()
-        gradients.append({name: p.grad for name, p in model.named_parameters() if p.grad is not None})
+        gradients.append(
+            {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+        )
     for name, gradient in gradients[0].items():
         torch.testing.assert_close(gradients[1][name], gradient, atol=0, rtol=0)

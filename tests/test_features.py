@@ -20,7 +20,10 @@ from jiantx import features as features_module
 from jiantx.features import Features, encode_examples, load_features
 from jiantx.sources import DataError, read_jsonl
 
-ROWS = [{"text": f"the cat sees {i}", "pair": "a dog", "label": ("no", "yes")[i % 2], "note": i} for i in range(12)]
+ROWS = [
+    {"text": f"the cat sees {i}", "pair": "a dog", "label": ("no", "yes")[i % 2], "note": i}
+    for i in range(12)
+]
 
 
 @pytest.fixture(autouse=True)
@@ -30,14 +33,18 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def task(rows: Any = ROWS, **fields: Any) -> jx.Classification:
-    return jx.Classification(**{"name": "mood", "source": jx.Rows({"train": rows}), "labels": ("no", "yes"), **fields})
+    return jx.Classification(
+        **{"name": "mood", "source": jx.Rows({"train": rows}), "labels": ("no", "yes"), **fields}
+    )
 
 
 def files(cache: Path) -> set[str]:
     return {path.name for path in cache.iterdir()} if cache.exists() else set()
 
 
-def hits(cache: Path, tokenizer: Any, one: jx.Task, other: jx.Task, again: Any = None, **options: Any) -> bool:
+def hits(
+    cache: Path, tokenizer: Any, one: jx.Task, other: jx.Task, again: Any = None, **options: Any
+) -> bool:
     """Whether the second task takes the first one's file."""
     load_features(one, "train", "en", tokenizer)
     before = files(cache)
@@ -88,7 +95,9 @@ def test_hit_reads_no_examples(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) 
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_what_features_do_not_depend_on(changes: dict[str, Any], cache: Path, tokenizer: Any) -> None:
+def test_what_features_do_not_depend_on(
+    changes: dict[str, Any], cache: Path, tokenizer: Any
+) -> None:
     assert hits(cache, tokenizer, task(), task().replace(**changes))
 
 
@@ -120,7 +129,9 @@ def test_same_tokenizer_loaded_again(cache: Path, tokenizer: Any, tmp_path: Path
 
     tokenizer.save_pretrained(tmp_path / "saved")
     again = PreTrainedTokenizerFast.from_pretrained(tmp_path / "saved")
-    tokenizer("the cat", padding="max_length", truncation=True, max_length=7)  # leaves settings behind
+    tokenizer(
+        "the cat", padding="max_length", truncation=True, max_length=7
+    )  # leaves settings behind
     assert hits(cache, tokenizer, task(), task(), again)
 
 
@@ -175,7 +186,9 @@ def test_length_of_the_task_is_the_same_given_by_hand(cache: Path, tokenizer: An
     assert hits(cache, tokenizer, task(), task(max_length=100), max_length=256)
 
 
-def test_another_tokenizer_misses(cache: Path, tokenizer: Any, bert_tokenizer: Any, roberta_tokenizer: Any) -> None:
+def test_another_tokenizer_misses(
+    cache: Path, tokenizer: Any, bert_tokenizer: Any, roberta_tokenizer: Any
+) -> None:
     """J10."""
     for each in (tokenizer, bert_tokenizer, roberta_tokenizer):
         load_features(task(), "train", "en", each)
@@ -240,20 +253,31 @@ BODIES = {
 
 
 @pytest.mark.parametrize("which", BODIES)
-def test_changed_column_function_misses(which: str, cache: Path, tokenizer: Any, tmp_path: Path) -> None:
+def test_changed_column_function_misses(
+    which: str, cache: Path, tokenizer: Any, tmp_path: Path
+) -> None:
     """Tried: an imported function hashes the same to `datasets` after its body changed."""
-    one, two = (module(tmp_path / name / "mine.py", BODIES[which].replace("$", repr(name))).text for name in "ab")
+    one, two = (
+        module(tmp_path / name / "mine.py", BODIES[which].replace("$", repr(name))).text
+        for name in "ab"
+    )
     assert not hits(cache, tokenizer, task(text=one), task(text=two))
 
 
 @pytest.mark.parametrize("which", BODIES)
-def test_unchanged_column_function_hits(which: str, cache: Path, tokenizer: Any, tmp_path: Path) -> None:
+def test_unchanged_column_function_hits(
+    which: str, cache: Path, tokenizer: Any, tmp_path: Path
+) -> None:
     """No address in memory, no order of a set is in the key."""
-    one, two = (module(tmp_path / name / "mine.py", BODIES[which].replace("$", "'.'")).text for name in "ab")
+    one, two = (
+        module(tmp_path / name / "mine.py", BODIES[which].replace("$", "'.'")).text for name in "ab"
+    )
     assert hits(cache, tokenizer, task(text=one), task(text=two))
 
 
-def test_changed_helper_in_a_module_of_one_s_own_misses(cache: Path, tokenizer: Any, tmp_path: Path) -> None:
+def test_changed_helper_in_a_module_of_one_s_own_misses(
+    cache: Path, tokenizer: Any, tmp_path: Path
+) -> None:
     found = []
     for mark in ("'!'", "'!'", "'?'"):
         mine = module(tmp_path / "mine.py", f"{TEXT}helpers.clean(row['text'])\n")
@@ -310,21 +334,27 @@ def test_names_of_classes_are_part_of_the_data(cache: Path, tokenizer: Any) -> N
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
-def test_failed_writer_leaves_no_file(cache: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_writer_leaves_no_file(
+    cache: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(features_module, "_BATCH", 5)
     with pytest.raises(DataError, match="row 11"):
         load_features(task(changed(label="?")), "train", "en", tokenizer)
     assert files(cache) == set()
 
 
-def test_killed_writer_leaves_no_file(cache: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_writer_leaves_no_file(
+    cache: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         load_features(task(), "train", "en", tokenizer)
     assert files(cache) == set()
 
 
-def test_many_batches_are_as_one(cache: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_batches_are_as_one(
+    cache: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = load_features(task(), "train", "en", tokenizer).table
     monkeypatch.setattr(features_module, "_BATCH", 5)
     parts = load_features(task(name="other"), "train", "en", tokenizer).table
@@ -333,14 +363,18 @@ def test_many_batches_are_as_one(cache: Path, tokenizer: Any, monkeypatch: pytes
 
 
 def test_no_rows(tokenizer: Any) -> None:
-    with pytest.raises(DataError, match=r"Task mood, split 'train', language 'en': there are no rows"):
+    with pytest.raises(
+        DataError, match=r"Task mood, split 'train', language 'en': there are no rows"
+    ):
         load_features(task(Dataset.from_list(ROWS).select([])), "train", "en", tokenizer)
     with pytest.raises(DataError, match="Task mood: there are no rows"):
         encode_examples(task(), [], tokenizer)
 
 
 @pytest.mark.parametrize(("size", "kind"), [(2**16, pa.uint16()), (2**16 + 1, pa.int32())])
-def test_smallest_type_that_holds_the_vocabulary(size: int, kind: pa.DataType, tokenizer: Any) -> None:
+def test_smallest_type_that_holds_the_vocabulary(
+    size: int, kind: pa.DataType, tokenizer: Any
+) -> None:
     class Large(type(tokenizer)):  # type: ignore[misc]
         def __len__(self) -> int:
             return size
@@ -395,7 +429,9 @@ def loaded(mine: jx.Task, tokenizer: Any, **options: Any) -> Features:
 
 
 def test_cut_inputs_are_counted(tokenizer: Any) -> None:
-    rows = [{"text": "cat " * n, "label": "no"} for n in (1, 6, 7, 9)]  # 3 tokens a word at most, and two special ones
+    rows = [
+        {"text": "cat " * n, "label": "no"} for n in (1, 6, 7, 9)
+    ]  # 3 tokens a word at most, and two special ones
     exact = len(tokenizer(rows[1]["text"])["input_ids"])
     found = loaded(task(rows), tokenizer, max_length=exact)
     assert found.count("truncated") == 2 and found.count("realigned") == 0
@@ -413,7 +449,8 @@ def test_large_counts_are_readable(tokenizer: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("moved", "said"), [(0, None), (1, "1 answer was not where its"), (3, "3 answers were not where their")]
+    ("moved", "said"),
+    [(0, None), (1, "1 answer was not where its"), (3, "3 answers were not where their")],
 )
 def test_moved_answers_are_counted_once(moved: int, said: str | None, tokenizer: Any) -> None:
     """Facts, trap 12: the Hub's XQuAD and TyDi QA have offsets that are off by stripped white space."""
@@ -426,15 +463,21 @@ def test_moved_answers_are_counted_once(moved: int, said: str | None, tokenizer:
         }
         for i in range(4)
     ]
-    mine = jx.QuestionAnswering(name="asked", source=jx.Rows({"train": rows}), max_length=32, stride=8)
+    mine = jx.QuestionAnswering(
+        name="asked", source=jx.Rows({"train": rows}), max_length=32, stride=8
+    )
     found = loaded(mine, tokenizer)
     assert len(found.table) > 4 * 3, "several windows an example"
     assert found.count("realigned") == moved
-    suffix = f" offset said and {'was' if moved == 1 else 'were'} moved to the nearest exact occurrence."
+    suffix = (
+        f" offset said and {'was' if moved == 1 else 'were'} moved to the nearest exact occurrence."
+    )
     assert found.notes() == ([f"asked train en: {said}{suffix}"] if said else [])
 
 
-def test_evaluation_says_them(model_of: Any, tokenizer: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_evaluation_says_them(
+    model_of: Any, tokenizer: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     rows = [{"text": "cat " * 9, "label": "no"}] * 2
     mine = task(source=jx.Rows({"validation": rows}))
     with caplog.at_level(logging.WARNING, logger="jiantx"):
@@ -443,7 +486,9 @@ def test_evaluation_says_them(model_of: Any, tokenizer: Any, caplog: pytest.LogC
 
 
 def test_numbers_are_as_they_were(tokenizer: Any) -> None:
-    mine = jx.Regression(name="stars", source=jx.Rows({"train": [{"text": "a", "label": 2.5}]}), high=5.0)
+    mine = jx.Regression(
+        name="stars", source=jx.Rows({"train": [{"text": "a", "label": 2.5}]}), high=5.0
+    )
     found = loaded(mine, tokenizer).table.with_format("numpy")[0]
     assert found["targets"].dtype == np.float32 and found["targets"].tolist() == [0.5]
     assert found["labels"].tolist() == [0]

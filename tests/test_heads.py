@@ -24,9 +24,9 @@ from transformers import (
 
 import jiantx as jx
 from jiantx import heads
-from jiantx.encoding import columns, encode
 from jiantx.heads import Head, HeadOutput
 from jiantx.task import Example, Prediction, Task
+from jiantx.tokenization import encode, sequence_features
 
 PARITY = ("xlm-r", "roberta", "bert")
 
@@ -37,7 +37,9 @@ def padded(batch: Mapping[str, Any], pad: int) -> dict[str, torch.Tensor]:
     lengths = batch["lengths"].tolist()
     found = {
         name: torch.nn.utils.rnn.pad_sequence(
-            batch[name].split(lengths), batch_first=True, padding_value=pad if name == "input_ids" else 0
+            batch[name].split(lengths),
+            batch_first=True,
+            padding_value=pad if name == "input_ids" else 0,
         )
         for name in names
     }
@@ -45,11 +47,15 @@ def padded(batch: Mapping[str, Any], pad: int) -> dict[str, torch.Tensor]:
     return found
 
 
-def exported(model_of: ModelOf, task: jx.Task, family: str, folder: Path, auto: Any) -> tuple[Any, Any]:
+def exported(
+    model_of: ModelOf, task: jx.Task, family: str, folder: Path, auto: Any
+) -> tuple[Any, Any]:
     """Our model, and transformers' own class loaded from the folder that it exported."""
     model = model_of([task], family)
     for parameter in model.heads.parameters():  # also biases that are not 0
-        parameter.data += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
+        parameter.data += 0.1 * torch.randn(
+            parameter.shape, generator=torch.Generator().manual_seed(1)
+        )
     model.export(task, folder)
     plain, info = auto.from_pretrained(folder, output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"]
@@ -57,14 +63,18 @@ def exported(model_of: ModelOf, task: jx.Task, family: str, folder: Path, auto: 
 
 
 @pytest.mark.parametrize("family", PARITY)
-def test_classification_agrees(family: str, model_of: ModelOf, tiny_tasks, tokenizer_of, tmp_path: Path) -> None:
+def test_classification_agrees(
+    family: str, model_of: ModelOf, tiny_tasks, tokenizer_of, tmp_path: Path
+) -> None:
     task = tiny_tasks["pair"]
     model, plain = exported(model_of, task, family, tmp_path, AutoModelForSequenceClassification)
     batch = batch_of(task, tokenizer_of(family))
     with torch.inference_mode():
         ours = model(**batch)
         theirs = plain(**padded(batch, plain.config.pad_token_id), labels=batch["labels"])
-    torch.testing.assert_close(ours.outputs["probabilities"], theirs.logits.softmax(-1), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        ours.outputs["probabilities"], theirs.logits.softmax(-1), atol=1e-5, rtol=1e-5
+    )
     assert float(ours.loss / ours.num_items) == pytest.approx(float(theirs.loss), abs=1e-5)
     assert plain.config.id2label == dict(enumerate(task.labels))
     assert plain.config.label2id == {label: i for i, label in enumerate(task.labels)}
@@ -79,7 +89,9 @@ def test_several_labels_and_numbers_agree(
         ("regression", "numbers", "regression"),
     ):
         task = tiny_tasks[kind]
-        model, plain = exported(model_of, task, family, tmp_path / kind, AutoModelForSequenceClassification)
+        model, plain = exported(
+            model_of, task, family, tmp_path / kind, AutoModelForSequenceClassification
+        )
         assert plain.config.problem_type == problem
         batch = batch_of(task, tokenizer_of(family))
         targets = batch["targets"].view(-1, len(task.label_names) or 1)
@@ -92,7 +104,9 @@ def test_several_labels_and_numbers_agree(
 
 
 @pytest.mark.parametrize("family", PARITY)
-def test_tagging_agrees(family: str, model_of: ModelOf, tiny_tasks, tokenizer_of, tmp_path: Path) -> None:
+def test_tagging_agrees(
+    family: str, model_of: ModelOf, tiny_tasks, tokenizer_of, tmp_path: Path
+) -> None:
     task = tiny_tasks["tagging"]
     model, plain = exported(model_of, task, family, tmp_path, AutoModelForTokenClassification)
     batch = batch_of(task, tokenizer_of(family))
@@ -103,14 +117,18 @@ def test_tagging_agrees(family: str, model_of: ModelOf, tiny_tasks, tokenizer_of
     with torch.inference_mode():
         ours, theirs = model(**batch), plain(**inputs, labels=rows)
     words = theirs.logits[inputs["attention_mask"].bool()][batch["word_positions"]]
-    torch.testing.assert_close(ours.outputs["probabilities"], words.softmax(-1).max(-1).values, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        ours.outputs["probabilities"], words.softmax(-1).max(-1).values, atol=1e-5, rtol=1e-5
+    )
     assert torch.equal(ours.outputs["tags"], words.argmax(-1))
     assert float(ours.loss / ours.num_items) == pytest.approx(float(theirs.loss), abs=1e-5)
     assert plain.config.id2label == {0: "O", 1: "B-X"}
 
 
 @pytest.mark.parametrize("family", PARITY)
-def test_question_answering_agrees(family: str, model_of: ModelOf, tiny_tasks, tokenizer_of, tmp_path: Path) -> None:
+def test_question_answering_agrees(
+    family: str, model_of: ModelOf, tiny_tasks, tokenizer_of, tmp_path: Path
+) -> None:
     task = tiny_tasks["qa"]
     model, plain = exported(model_of, task, family, tmp_path, AutoModelForQuestionAnswering)
     batch = batch_of(task, tokenizer_of(family))
@@ -120,32 +138,49 @@ def test_question_answering_agrees(family: str, model_of: ModelOf, tiny_tasks, t
         ours = model(**batch)
         theirs = plain(**inputs)
     mask = inputs["attention_mask"].bool()
-    torch.testing.assert_close(ours.outputs["start_logits"], theirs.start_logits[mask], atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(ours.outputs["end_logits"], theirs.end_logits[mask], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        ours.outputs["start_logits"], theirs.start_logits[mask], atol=1e-5, rtol=1e-5
+    )
+    torch.testing.assert_close(
+        ours.outputs["end_logits"], theirs.end_logits[mask], atol=1e-5, rtol=1e-5
+    )
     # transformers' loss puts weight on padding; without it, it is the same sum
     loss = 0.0
-    for logits, gold in ((theirs.start_logits, "start_positions"), (theirs.end_logits, "end_positions")):
-        loss += float(cross_entropy(logits.masked_fill(~mask, -torch.inf), batch[gold] - starts)) / 2
+    for logits, gold in (
+        (theirs.start_logits, "start_positions"),
+        (theirs.end_logits, "end_positions"),
+    ):
+        loss += (
+            float(cross_entropy(logits.masked_fill(~mask, -torch.inf), batch[gold] - starts)) / 2
+        )
     assert float(ours.loss / ours.num_items) == pytest.approx(loss, abs=1e-5)
 
 
 @pytest.mark.parametrize("family", PARITY)
-def test_multiple_choice_agrees(family: str, model_of: ModelOf, tiny_tasks, tokenizer_of, tmp_path: Path) -> None:
+def test_multiple_choice_agrees(
+    family: str, model_of: ModelOf, tiny_tasks, tokenizer_of, tmp_path: Path
+) -> None:
     task = tiny_tasks["choice"]
     model, plain = exported(model_of, task, family, tmp_path, AutoModelForMultipleChoice)
-    table = [i for i, row in enumerate(task.rows("train")) if len(row["choices"]) == 3]  # it takes equal numbers only
+    table = [
+        i for i, row in enumerate(task.rows("train")) if len(row["choices"]) == 3
+    ]  # it takes equal numbers only
     batch = batch_of(task, tokenizer_of(family), table)
     assert len(table) > 2 and set(batch["sequences"].tolist()) == {3}
     inputs = padded(batch, plain.config.pad_token_id)
     grouped = {name: values.view(len(table), 3, -1) for name, values in inputs.items()}
     with torch.inference_mode():
         ours, theirs = model(**batch), plain(**grouped, labels=batch["labels"])
-    torch.testing.assert_close(ours.outputs["scores"].view(-1, 3), theirs.logits, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        ours.outputs["scores"].view(-1, 3), theirs.logits, atol=1e-5, rtol=1e-5
+    )
     assert float(ours.loss / ours.num_items) == pytest.approx(float(theirs.loss), abs=1e-5)
 
 
 @pytest.mark.parametrize("family", PARITY)
-def test_masked_lm_agrees(family: str, model_of: ModelOf, tiny_tasks, tokenizer_of, tmp_path: Path) -> None:
+def test_masked_lm_agrees(
+    family: str, model_of: ModelOf, tiny_tasks, tokenizer_of, tmp_path: Path
+) -> None:
     task = tiny_tasks["mlm"]
     model, plain = exported(model_of, task, family, tmp_path, AutoModelForMaskedLM)
     batch = batch_of(task, tokenizer_of(family))
@@ -162,7 +197,9 @@ def test_masked_lm_agrees(family: str, model_of: ModelOf, tiny_tasks, tokenizer_
 
 
 @pytest.mark.parametrize("family", PARITY)
-def test_pipelines_load_what_is_exported(family: str, model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+def test_pipelines_load_what_is_exported(
+    family: str, model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
     labelled, tagged = tiny_tasks["classification"], tiny_tasks["tagging"]
     model = model_of([labelled, tagged], family)
     model.export(labelled, tmp_path / "a")
@@ -170,8 +207,13 @@ def test_pipelines_load_what_is_exported(family: str, model_of: ModelOf, tiny_ta
     text = "the cat sees red house"
     (found,) = transformers.pipeline("text-classification", str(tmp_path / "a"))(text)
     expected = jx.predict(model, labelled, [{"text": text}])[0]
-    assert (found["label"], found["score"]) == (expected.label, pytest.approx(expected.probability, abs=1e-5))
-    pieces = transformers.pipeline("token-classification", str(tmp_path / "b"), ignore_labels=[])(text)
+    assert (found["label"], found["score"]) == (
+        expected.label,
+        pytest.approx(expected.probability, abs=1e-5),
+    )
+    pieces = transformers.pipeline("token-classification", str(tmp_path / "b"), ignore_labels=[])(
+        text
+    )
     (tags,) = jx.predict(model, tagged, [{"tokens": text.split()}])
     if family != "roberta":  # whose first word has no space before it in a running text
         assert [piece["entity"] for piece in pieces] == list(tags.tags)
@@ -184,9 +226,14 @@ def test_what_cannot_be_exported(model_of: ModelOf, tiny_tasks, tmp_path: Path) 
         model_of([tiny_tasks["tagging"]], "electra").export(tiny_tasks["tagging"], tmp_path)
 
 
-def test_exported_tokenizer_is_ours(model_of: ModelOf, tiny_tasks, tokenizer, tmp_path: Path) -> None:
+def test_exported_tokenizer_is_ours(
+    model_of: ModelOf, tiny_tasks, tokenizer, tmp_path: Path
+) -> None:
     model_of([tiny_tasks["tagging"]]).export(tiny_tasks["tagging"], tmp_path)
-    assert AutoTokenizer.from_pretrained(tmp_path)("the cat")["input_ids"] == tokenizer("the cat")["input_ids"]
+    assert (
+        AutoTokenizer.from_pretrained(tmp_path)("the cat")["input_ids"]
+        == tokenizer("the cat")["input_ids"]
+    )
 
 
 # --- losses are sums over items --------------------------------------------------------------------------------------
@@ -195,11 +242,15 @@ TYPES = ("classification", "multi_label", "regression", "tagging", "qa", "choice
 
 
 @pytest.mark.parametrize("kind", TYPES)
-def test_loss_of_a_batch_is_the_sum_over_its_parts(kind: str, model_of: ModelOf, tiny_tasks, tokenizer) -> None:
+def test_loss_of_a_batch_is_the_sum_over_its_parts(
+    kind: str, model_of: ModelOf, tiny_tasks, tokenizer
+) -> None:
     task = tiny_tasks[kind]
     model = model_of([task])
     whole = model(**batch_of(task, tokenizer, range(8)))
-    parts = [model(**batch_of(task, tokenizer, rows)) for rows in (range(3), range(3, 4), range(4, 8))]
+    parts = [
+        model(**batch_of(task, tokenizer, rows)) for rows in (range(3), range(3, 4), range(4, 8))
+    ]
     assert int(whole.num_items) == sum(int(part.num_items) for part in parts)
     assert whole.loss.item() == pytest.approx(sum(part.loss.item() for part in parts), rel=1e-5)
 
@@ -214,11 +265,17 @@ def test_items_are_what_labels_count(kind: str, model_of: ModelOf, tiny_tasks, t
 def test_an_output_is_a_dictionary(model_of: ModelOf, tiny_tasks, tokenizer) -> None:
     # accelerate (bf16), DDP and FSDP walk over outputs as over any dictionary
     found = model_of([tiny_tasks["tagging"]])(**batch_of(tiny_tasks["tagging"], tokenizer))
-    assert isinstance(found, dict) and [name for name, _ in found.items()] == ["loss", "num_items", "outputs"]
+    assert isinstance(found, dict) and [name for name, _ in found.items()] == [
+        "loss",
+        "num_items",
+        "outputs",
+    ]
 
 
 @pytest.mark.parametrize("kind", ["classification", "multi_label", "regression", "tagging", "qa"])
-def test_rows_without_gold_cost_nothing(kind: str, model_of: ModelOf, tiny_tasks, tokenizer) -> None:
+def test_rows_without_gold_cost_nothing(
+    kind: str, model_of: ModelOf, tiny_tasks, tokenizer
+) -> None:
     model, batch = model_of([tiny_tasks[kind]]), batch_of(tiny_tasks[kind], tokenizer)
     batch["labels"] = torch.full_like(batch["labels"], -100)
     found = model(**batch)
@@ -233,7 +290,9 @@ def test_retrieval_learns_pairs_in_the_batch(model_of: ModelOf, tiny_tasks, toke
     found = model.train()(**batch)
     scores = 100 * vectors[::2] @ vectors[1::2].T
     assert found.outputs is None and int(found.num_items) == 16
-    assert found.loss.item() == pytest.approx(cross_entropy(scores, torch.arange(16), reduction="sum").item(), rel=1e-4)
+    assert found.loss.item() == pytest.approx(
+        cross_entropy(scores, torch.arange(16), reduction="sum").item(), rel=1e-4
+    )
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
@@ -244,15 +303,27 @@ def test_pooling_of_retrieval(pooling: Any, model_of: ModelOf, tiny_tasks, token
     with torch.inference_mode():
         states = model.states(*(batch[name] for name in names))[0].split(batch["lengths"].tolist())
         found = model(**batch).outputs["embeddings"]
-    pooled = {"mean": [s.mean(0) for s in states], "cls": [s[0] for s in states], "last": [s[-1] for s in states]}
-    torch.testing.assert_close(found, normalize(torch.stack(pooled[pooling]), dim=1), atol=1e-6, rtol=1e-5)
+    pooled = {
+        "mean": [s.mean(0) for s in states],
+        "cls": [s[0] for s in states],
+        "last": [s[-1] for s in states],
+    }
+    torch.testing.assert_close(
+        found, normalize(torch.stack(pooled[pooling]), dim=1), atol=1e-6, rtol=1e-5
+    )
 
 
-def test_retrieval_without_a_first_token_pools_by_the_mean(model_of: ModelOf, tiny_tasks, t5_tokenizer) -> None:
+def test_retrieval_without_a_first_token_pools_by_the_mean(
+    model_of: ModelOf, tiny_tasks, t5_tokenizer
+) -> None:
     batch = batch_of(tiny_tasks["retrieval"], t5_tokenizer)
-    one, mean = (model_of([tiny_tasks["retrieval"].replace(pooling=how)], "t5") for how in ("cls", "mean"))
+    one, mean = (
+        model_of([tiny_tasks["retrieval"].replace(pooling=how)], "t5") for how in ("cls", "mean")
+    )
     mean.load_state_dict(one.state_dict())
-    torch.testing.assert_close(one(**batch).outputs["embeddings"], mean(**batch).outputs["embeddings"])
+    torch.testing.assert_close(
+        one(**batch).outputs["embeddings"], mean(**batch).outputs["embeddings"]
+    )
 
 
 def test_outputs_are_made_outside_training_only(model_of: ModelOf, tiny_tasks, tokenizer) -> None:
@@ -299,7 +370,9 @@ class LengthPrediction(Prediction):
 
 
 def share_right(predictions: Sequence[bool], references: Sequence[bool]) -> float:
-    return 100 * sum(p == r for p, r in zip(predictions, references, strict=True)) / len(predictions)
+    return (
+        100 * sum(p == r for p, r in zip(predictions, references, strict=True)) / len(predictions)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -313,13 +386,25 @@ class IsLong(Task):
     def example(self, row: dict[str, Any], *, id: str, language: str) -> LengthExample:
         return LengthExample(id=id, language=language, text=row["text"])
 
-    def features(self, examples: Sequence[LengthExample], tokenizer: Any, max_length: int) -> dict[str, Any]:
-        found = columns(tokenizer, encode(tokenizer, [e.text for e in examples], max_length=max_length))
-        return {"example": range(len(examples)), **found, "labels": [[int(self.reference(e))] for e in examples]}
+    def features(
+        self, examples: Sequence[LengthExample], tokenizer: Any, max_length: int
+    ) -> dict[str, Any]:
+        found = sequence_features(
+            tokenizer, encode(tokenizer, [e.text for e in examples], max_length=max_length)
+        )
+        return {
+            "example": range(len(examples)),
+            **found,
+            "labels": [[int(self.reference(e))] for e in examples],
+        }
 
-    def decode(self, outputs: Mapping[str, Any], features: Any, examples: Sequence[LengthExample]) -> list[Any]:
+    def decode(
+        self, outputs: Mapping[str, Any], features: Any, examples: Sequence[LengthExample]
+    ) -> list[Any]:
         pairs = zip(examples, outputs["logit"].tolist(), strict=True)
-        return [LengthPrediction(id=e.id, language=e.language, long=logit > 0) for e, logit in pairs]
+        return [
+            LengthPrediction(id=e.id, language=e.language, long=logit > 0) for e, logit in pairs
+        ]
 
     def reference(self, example: LengthExample) -> bool:
         return len(example.text.split()) > 10
@@ -336,8 +421,12 @@ class IsLongHead(Head):
     def forward(self, states: torch.Tensor, batch: Mapping[str, Any]) -> HeadOutput:
         logits = self.out(heads.mean_states(states, batch))[:, 0]
         targets = batch["labels"].float()
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
-        return HeadOutput(loss=loss, num_items=targets.new_tensor(len(targets)), outputs={"logit": logits})
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(
+            logits, targets, reduction="sum"
+        )
+        return HeadOutput(
+            loss=loss, num_items=targets.new_tensor(len(targets)), outputs={"logit": logits}
+        )
 
 
 @pytest.fixture
@@ -348,10 +437,17 @@ def is_long(monkeypatch: pytest.MonkeyPatch, tiny_tasks) -> IsLong:
 
 
 @pytest.mark.slow
-def test_a_new_type_is_one_class_and_one_head(is_long: IsLong, model_of: ModelOf, tmp_path: Path) -> None:
+def test_a_new_type_is_one_class_and_one_head(
+    is_long: IsLong, model_of: ModelOf, tmp_path: Path
+) -> None:
     model = model_of([is_long])
     args = TrainingArguments(
-        str(tmp_path), max_steps=40, learning_rate=5e-3, report_to="none", disable_tqdm=True, use_cpu=True
+        str(tmp_path),
+        max_steps=40,
+        learning_rate=5e-3,
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=True,
     )
     jx.Trainer(model, args, tasks=[is_long]).train()
     report = jx.evaluate(model, [is_long], split="train")

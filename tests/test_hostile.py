@@ -21,7 +21,7 @@ import transformers
 from conftest import EncoderFolder, ModelOf
 
 import jiantx as jx
-from jiantx.checkpoints import MANIFEST, why_broken, write_manifest
+from jiantx.checkpoints import MANIFEST, find_problem, write_manifest
 from jiantx.features import load_features
 from jiantx.sources import DataError, read_mewslix
 
@@ -36,7 +36,9 @@ def ran(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("somebody was asked at the terminal"))
+    monkeypatch.setattr(
+        "builtins.input", lambda *_: pytest.fail("somebody was asked at the terminal")
+    )
 
 
 class Hostile:
@@ -69,24 +71,48 @@ def saved(tmp_path: Path, model_of: ModelOf, tiny_tasks: dict[str, jx.Task], ran
     return folder
 
 
-AUTO = {"auto_map": {"AutoConfig": "evil.C", "AutoModel": "evil.M", "AutoTokenizer": ["evil.T", "evil.T"]}}
+AUTO = {
+    "auto_map": {
+        "AutoConfig": "evil.C",
+        "AutoModel": "evil.M",
+        "AutoTokenizer": ["evil.T", "evil.T"],
+    }
+}
 
 
 @pytest.mark.parametrize(
     ("change", "match"),
     {
-        "a type of its own": (lambda c: c.update(AUTO, model_type="evil", trust_remote_code=True), "custom code"),
+        "a type of its own": (
+            lambda c: c.update(AUTO, model_type="evil", trust_remote_code=True),
+            "custom code",
+        ),
         "an encoder of its own": (lambda c: c["encoder"].update(AUTO, model_type="evil"), "evil"),
         "no encoder": (lambda c: c.update(encoder=None), "no encoder"),
         "an encoder that is a list": (lambda c: c.update(encoder=[1]), "expected a config"),
         "a model in a model": (lambda c: c["encoder"].update(model_type="jiantx"), "no encoder"),
         "a size that is a text": (lambda c: c["encoder"].update(hidden_size="x"), "hidden_size"),
-        "a head of no known type": (lambda c: c["heads"]["mood"].update(type="os.system"), "os.system"),
+        "a head of no known type": (
+            lambda c: c["heads"]["mood"].update(type="os.system"),
+            "os.system",
+        ),
         "a head without labels": (lambda c: c["heads"]["mood"].pop("labels"), "'labels'"),
-        "a head named by a path": (lambda c: c.update(heads={"../x": c["heads"]["mood"]}), "cannot be a name"),
-        "a head that is a number": (lambda c: c.update(heads={"mood": 3}), "dictionary of dictionaries"),
-        "a task without languages": (lambda c: c.update(tasks={"mood": {"head": "mood"}}), "languages"),
-        "a kernel for the encoder": (lambda c: c["encoder"].update(_attn_implementation="org/kernel"), "kernel"),
+        "a head named by a path": (
+            lambda c: c.update(heads={"../x": c["heads"]["mood"]}),
+            "cannot be a name",
+        ),
+        "a head that is a number": (
+            lambda c: c.update(heads={"mood": 3}),
+            "dictionary of dictionaries",
+        ),
+        "a task without languages": (
+            lambda c: c.update(tasks={"mood": {"head": "mood"}}),
+            "languages",
+        ),
+        "a kernel for the encoder": (
+            lambda c: c["encoder"].update(_attn_implementation="org/kernel"),
+            "kernel",
+        ),
         "a kernel for all": (lambda c: c.update(attn_implementation="org/kernel"), "kernel"),
         "a kernel for experts": (lambda c: c.update(experts_implementation="org/kernel"), "kernel"),
     }.values(),
@@ -109,7 +135,10 @@ def test_a_kernel_of_a_plain_encoder_is_refused(
 
 
 def test_code_beside_a_known_type_is_not_read(saved: Path, ran: Path) -> None:
-    edit(saved / "config.json", lambda c: (c.update(AUTO), c["encoder"].update(AUTO, trust_remote_code=True)))
+    edit(
+        saved / "config.json",
+        lambda c: (c.update(AUTO), c["encoder"].update(AUTO, trust_remote_code=True)),
+    )
     edit(saved / "tokenizer_config.json", lambda c: c.update(AUTO))
     assert jx.MultitaskModel.from_pretrained(saved).tokenizer is not None
     assert not ran.exists()
@@ -118,11 +147,16 @@ def test_code_beside_a_known_type_is_not_read(saved: Path, ran: Path) -> None:
 def test_a_tokenizer_s_code_runs_only_if_asked_for(
     saved: Path, ran: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    edit(saved / "tokenizer_config.json", lambda c: c.update(AUTO, tokenizer_class="T", trust_remote_code=True))
+    edit(
+        saved / "tokenizer_config.json",
+        lambda c: c.update(AUTO, tokenizer_class="T", trust_remote_code=True),
+    )
     with pytest.raises(DataError, match="custom code"):
         jx.MultitaskModel.from_pretrained(saved)
     assert not ran.exists()
-    monkeypatch.setattr(transformers.dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setattr(
+        transformers.dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "modules")
+    )
     monkeypatch.syspath_prepend(tmp_path / "modules")
     jx.MultitaskModel.from_pretrained(saved, trust_remote_code=True)
     assert ran.exists()
@@ -145,9 +179,17 @@ def test_a_broken_tokenizer_is_named(name: str, text: str, saved: Path) -> None:
 @pytest.mark.parametrize("form", ["torch", "plain", "safetensors"])
 @pytest.mark.parametrize("whole", [True, False])
 def test_weights_that_are_a_pickle_run_nothing(
-    form: str, whole: bool, saved: Path, encoder_folder: EncoderFolder, tiny_tasks: Any, tmp_path: Path, ran: Path
+    form: str,
+    whole: bool,
+    saved: Path,
+    encoder_folder: EncoderFolder,
+    tiny_tasks: Any,
+    tmp_path: Path,
+    ran: Path,
 ) -> None:
-    folder = saved if whole else Path(shutil.copytree(encoder_folder("xlm-r"), tmp_path / "encoder"))
+    folder = (
+        saved if whole else Path(shutil.copytree(encoder_folder("xlm-r"), tmp_path / "encoder"))
+    )
     (folder / "model.safetensors").unlink()
     file = folder / ("model.safetensors" if form == "safetensors" else "pytorch_model.bin")
     if form == "plain":
@@ -162,13 +204,21 @@ def test_weights_that_are_a_pickle_run_nothing(
         assert ran.exists()
 
 
-def test_tensors_in_a_pickle_are_weights(encoder_folder: EncoderFolder, tiny_tasks: Any, tmp_path: Path) -> None:
+def test_tensors_in_a_pickle_are_weights(
+    encoder_folder: EncoderFolder, tiny_tasks: Any, tmp_path: Path
+) -> None:
     folder = Path(shutil.copytree(encoder_folder("xlm-r"), tmp_path / "encoder"))
     encoder = transformers.AutoModel.from_pretrained(folder)
     (folder / "model.safetensors").unlink()
     torch.save(encoder.state_dict(), folder / "pytorch_model.bin")
-    found = jx.MultitaskModel.from_pretrained(folder, [tiny_tasks["classification"]]).encoder.state_dict()
-    assert all(torch.equal(found[name], value) for name, value in encoder.state_dict().items() if name in found)
+    found = jx.MultitaskModel.from_pretrained(
+        folder, [tiny_tasks["classification"]]
+    ).encoder.state_dict()
+    assert all(
+        torch.equal(found[name], value)
+        for name, value in encoder.state_dict().items()
+        if name in found
+    )
 
 
 @pytest.mark.slow
@@ -179,9 +229,17 @@ def test_a_checkpoint_s_pickles_run_nothing(
     task = tiny_tasks["classification"]
 
     def trainer() -> jx.Trainer:
-        settings: Any = {"max_steps": 2, "save_steps": 1, "report_to": "none", "disable_tqdm": True, "use_cpu": True}
+        settings: Any = {
+            "max_steps": 2,
+            "save_steps": 1,
+            "report_to": "none",
+            "disable_tqdm": True,
+            "use_cpu": True,
+        }
         return jx.Trainer(
-            model_of([task]), transformers.TrainingArguments(str(tmp_path / "run"), **settings), tasks=[task]
+            model_of([task]),
+            transformers.TrainingArguments(str(tmp_path / "run"), **settings),
+            tasks=[task],
         )
 
     trainer().train()
@@ -242,7 +300,9 @@ def test_a_data_set_s_script_is_not_run(root: Callable[..., jx.Hub], ran: Path) 
 
 
 @pytest.mark.parametrize("listed", [True, False])
-def test_a_data_set_s_pickle_is_not_loaded(listed: bool, root: Callable[..., jx.Hub], ran: Path) -> None:
+def test_a_data_set_s_pickle_is_not_loaded(
+    listed: bool, root: Callable[..., jx.Hub], ran: Path
+) -> None:
     files = {"README_md": card("train.pkl")} if listed else {}
     with pytest.raises(DataError, match=r"org/x"):
         root(train_pkl=pickle.dumps(Hostile(ran)), **files).rows("train", "en")
@@ -268,7 +328,9 @@ def test_a_broken_card_is_named(text: str, root: Callable[..., jx.Hub], ran: Pat
     assert not ran.exists()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # datasets < 5.2 leaves the CSV open
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # datasets < 5.2 leaves the CSV open
 @pytest.mark.parametrize("with_card", [True, False])
 @pytest.mark.parametrize(
     ("name", "content"),
@@ -309,10 +371,14 @@ def test_archives_stay_in_their_folder(root: Callable[..., jx.Hub], tmp_path: Pa
     assert not [path for path in tmp_path.rglob("evil.jsonl") if "datasets" not in path.parts]
 
 
-def test_a_kept_file_cut_short_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: Any) -> None:
+def test_a_kept_file_cut_short_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: Any
+) -> None:
     monkeypatch.setenv("JIANTX_CACHE", str(tmp_path / "cache"))
     (tmp_path / "x.jsonl").write_bytes(LINES)
-    task = jx.Classification(name="x", source=jx.Files(str(tmp_path / "x.jsonl"), jx.read_jsonl), labels=("x",))
+    task = jx.Classification(
+        name="x", source=jx.Files(str(tmp_path / "x.jsonl"), jx.read_jsonl), labels=("x",)
+    )
     table = load_features(task, "train", "en", tokenizer).table.to_dict()
     for kept in (tmp_path / "cache").rglob("*.arrow"):
         short = kept.read_bytes()[: kept.stat().st_size // 2]
@@ -333,7 +399,9 @@ def test_no_path_is_a_task_s_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a\\b", "a\0"])
-def test_no_path_is_a_language_or_a_split(name: str, tokenizer: Any, model_of: ModelOf, tmp_path: Path) -> None:
+def test_no_path_is_a_language_or_a_split(
+    name: str, tokenizer: Any, model_of: ModelOf, tmp_path: Path
+) -> None:
     rows = [{"text": "a", "label": "x"}]
     source = jx.Rows({"train": rows, "validation": {name: rows}, name: rows})
     task = jx.Classification(name="x", source=source, labels=("x",))
@@ -348,11 +416,19 @@ def test_no_path_is_a_language_or_a_split(name: str, tokenizer: Any, model_of: M
 
 
 def test_ids_that_are_paths_name_no_file(model_of: ModelOf, tmp_path: Path) -> None:
-    rows = [{"text": "a", "label": "x", "id": "../../evil"}, {"text": "b", "label": "x", "id": "/evil"}]
+    rows = [
+        {"text": "a", "label": "x", "id": "../../evil"},
+        {"text": "b", "label": "x", "id": "/evil"},
+    ]
     task = jx.Classification(name="x", source=jx.Rows({"validation": rows}), labels=("x",))
     jx.evaluate(model_of([task]), [task], predictions=tmp_path / "said")
-    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["x-validation-en.jsonl"]
-    said = [json.loads(line) for line in (tmp_path / "said" / "x-validation-en.jsonl").read_text().splitlines()]
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [
+        "x-validation-en.jsonl"
+    ]
+    said = [
+        json.loads(line)
+        for line in (tmp_path / "said" / "x-validation-en.jsonl").read_text().splitlines()
+    ]
     assert [row["id"] for row in said] == ["../../evil", "/evil"]
 
 
@@ -365,15 +441,15 @@ def test_a_manifest_names_no_file_outside(tmp_path: Path) -> None:
     (tmp_path / "outside").write_text("a")
     for name in ("../outside", str(tmp_path / "outside")):
         (folder / MANIFEST).write_text(json.dumps({"files": {name: facts}}))
-        assert "outside" in (why_broken(folder) or "")
+        assert "outside" in (find_problem(folder) or "")
     (folder / MANIFEST).write_text('{"files": {}}')
-    assert why_broken(folder) == "its manifest lists no file"
+    assert find_problem(folder) == "its manifest lists no file"
 
 
 def test_a_page_is_text(tmp_path: Path) -> None:
     picture = tmp_path / '<b>x.png"onload="alert(1)'
     picture.write_bytes(b"x")
-    page = jx.Page("<script>")
+    page = jx.experiments.Page("<script>")
     page.add("| <script> |\n| --- |\n| `<script>` |", picture)
     assert "<script>" not in page.to_html() and 'onload="' not in page.to_html()
 
@@ -398,7 +474,9 @@ ODD += ["\U000e0041", "a" * 5000]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_odd_text_is_read_and_predicted(kind: str, model_of: ModelOf, tiny_tasks: dict[str, jx.Task]) -> None:
+def test_odd_text_is_read_and_predicted(
+    kind: str, model_of: ModelOf, tiny_tasks: dict[str, jx.Task]
+) -> None:
     task = tiny_tasks[kind].replace(max_length=128)
     rows: list[dict[str, Any]] = []
     for odd in ODD:
@@ -410,19 +488,30 @@ def test_odd_text_is_read_and_predicted(kind: str, model_of: ModelOf, tiny_tasks
     if kind == "tagging":
         assert all(len(prediction.tags) == 3 for prediction in found)
     if kind == "qa":
-        assert all(prediction.span in row["context"] for prediction, row in zip(found, rows, strict=True))
+        assert all(
+            prediction.span in row["context"] for prediction, row in zip(found, rows, strict=True)
+        )
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_half_a_surrogate_pair_is_no_text(kind: str, model_of: ModelOf, tiny_tasks: dict[str, jx.Task]) -> None:
+def test_half_a_surrogate_pair_is_no_text(
+    kind: str, model_of: ModelOf, tiny_tasks: dict[str, jx.Task]
+) -> None:
     text, task = "a\ud800", tiny_tasks[kind]
-    row = dict.fromkeys(("text", "pair", "question", "context", "prompt", "query", "candidate"), text)
+    row = dict.fromkeys(
+        ("text", "pair", "question", "context", "prompt", "query", "candidate"), text
+    )
     with pytest.raises(DataError, match=r"row 0: .*surrogate"):
         jx.predict(model_of([task]), task, [{**row, "tokens": [text], "choices": [text, text]}])
 
 
 def test_rows_of_half_a_surrogate_pair_or_of_several_types_are_refused(tmp_path: Path) -> None:
-    for rows in ([{"text": "\ud800"}], [{"text": 1}, {"text": "a"}], [{"text": 2**64}], [{"\ud800": 1}]):
+    for rows in (
+        [{"text": "\ud800"}],
+        [{"text": 1}, {"text": "a"}],
+        [{"text": 2**64}],
+        [{"\ud800": 1}],
+    ):
         with pytest.raises(DataError, match="The rows have a column"):
             jx.Rows({"train": rows}).rows("train", "en")
     (tmp_path / "x.jsonl").write_text('{"text": 1}\n{"text": [1]}\n')
@@ -459,7 +548,10 @@ def test_another_encoding_is_named_with_its_line(read: Any, encoding: str, tmp_p
 
 @pytest.mark.slow
 def test_a_long_line_is_read_or_refused(tmp_path: Path) -> None:
-    text, path = "a b " * (2 << 20), tmp_path / "x"  # 8 MB; of 100 MB the docs say what was measured
+    text, path = (
+        "a b " * (2 << 20),
+        tmp_path / "x",
+    )  # 8 MB; of 100 MB the docs say what was measured
     path.write_text(text + "\n")
     assert [row["text"] for row in jx.read_lines(path)] == [text]
     path.write_text(json.dumps({"text": text}) + "\n")

@@ -32,19 +32,32 @@ UPOS = [
     "X",
 ]
 BIO = ["O", *(f"{prefix}-{kind}" for prefix in "BI" for kind in ("PER", "LOC", "ORG"))]
-ODD = ["O", ".", "B", "I", "E", "S", "ORG", *(f"{prefix}-{kind}" for prefix in "BIES." for kind in ("PER", "A-B"))]
+ODD = [
+    "O",
+    ".",
+    "B",
+    "I",
+    "E",
+    "S",
+    "ORG",
+    *(f"{prefix}-{kind}" for prefix in "BIES." for kind in ("PER", "A-B")),
+]
 
 
 def noisy(tags, rng, sentences=8, right=0.7):
     references = [[rng.choice(tags) for _ in range(rng.randint(0, 9))] for _ in range(sentences)]
-    return [[t if rng.random() < right else rng.choice(tags) for t in s] for s in references], references
+    return [
+        [t if rng.random() < right else rng.choice(tags) for t in s] for s in references
+    ], references
 
 
 # --- Names and borders -----------------------------------------------------------------------------------------------
 
 
 def test_names_are_the_official_ones():
-    assert [metrics.metric_name(m) for m in (metrics.accuracy, metrics.squad_f1, metrics.f1_of("yes"))] == [
+    assert [
+        metrics.metric_name(m) for m in (metrics.accuracy, metrics.squad_f1, metrics.f1_of("yes"))
+    ] == [
         "accuracy",
         "f1",
         "f1",
@@ -107,7 +120,9 @@ def test_label_metrics_equal_scikit_learn():
 
 def test_multi_label_metrics_equal_scikit_learn():
     rng = random.Random(0)
-    references, predictions = ([set(rng.choices("abcd", k=rng.randint(0, 3))) for _ in range(60)] for _ in range(2))
+    references, predictions = (
+        [set(rng.choices("abcd", k=rng.randint(0, 3))) for _ in range(60)] for _ in range(2)
+    )
     binarise = MultiLabelBinarizer(classes=list("abcd")).fit_transform
     binary = binarise(references), binarise(predictions)
     expected = 100 * sklearn_metrics.f1_score(*binary, average="micro")
@@ -133,8 +148,12 @@ def test_correlations_equal_scipy(levels):
     rng = np.random.default_rng(levels)
     for _ in range(20):
         x, y = rng.integers(0, levels, (2, 40)) / 7
-        assert metrics.pearson(x, y) == pytest.approx(100 * stats.pearsonr(x, y).statistic, abs=1e-10)
-        assert metrics.spearman(x, y) == pytest.approx(100 * stats.spearmanr(x, y).statistic, abs=1e-10)
+        assert metrics.pearson(x, y) == pytest.approx(
+            100 * stats.pearsonr(x, y).statistic, abs=1e-10
+        )
+        assert metrics.spearman(x, y) == pytest.approx(
+            100 * stats.spearmanr(x, y).statistic, abs=1e-10
+        )
 
 
 @pytest.mark.parametrize("metric", [metrics.pearson, metrics.spearman])
@@ -159,7 +178,9 @@ def test_token_accuracy_counts_words_and_not_sentences():
     assert metrics.token_accuracy([["A"], ["A", "B", "A"]], [["B"], ["A", "B", "A"]]) == 75.0
 
 
-@pytest.mark.parametrize("metric", [metrics.token_accuracy, metrics.chunk_f1, metrics.chunk_f1_seqeval1])
+@pytest.mark.parametrize(
+    "metric", [metrics.token_accuracy, metrics.chunk_f1, metrics.chunk_f1_seqeval1]
+)
 def test_every_word_needs_a_tag(metric):
     with pytest.raises(ValueError, match="Sentence 1 has 2 words and 1 predicted tags"):
         metric([["O"], ["O"]], [["O"], ["O", "O"]])
@@ -172,10 +193,18 @@ def restated_chunks(sentences, type_of):
     for i, tag in enumerate(tags):
         prefix, kind = tag[0], type_of(tag)
         changed = kind != before_type
-        ends = before in "ES" or (before in "BI" and prefix in "BSO") or (before not in "O." and changed)
+        ends = (
+            before in "ES"
+            or (before in "BI" and prefix in "BSO")
+            or (before not in "O." and changed)
+        )
         if ends:
             chunks.add((before_type, begin, i - 1))
-        if prefix in "BS" or (prefix in "EI" and before in "ESO") or (prefix not in "O." and changed):
+        if (
+            prefix in "BS"
+            or (prefix in "EI" and before in "ESO")
+            or (prefix not in "O." and changed)
+        ):
             begin = i
         before, before_type = prefix, kind
     return chunks
@@ -193,7 +222,9 @@ def test_chunk_f1_equals_the_rules_restated(tags):
     for _ in range(150):
         predictions, references = noisy(rng.sample(tags, rng.randint(1, 6)), rng)
         expected = restated_f1(predictions, references, lambda tag: tag.split("-")[-1])
-        assert metrics.chunk_f1(predictions, references) == pytest.approx(expected, abs=1e-10, nan_ok=True)
+        assert metrics.chunk_f1(predictions, references) == pytest.approx(
+            expected, abs=1e-10, nan_ok=True
+        )
 
 
 @pytest.mark.parametrize("tags", [UPOS, BIO, ODD], ids=["upos", "bio", "odd"])
@@ -214,7 +245,11 @@ def test_chunk_f1_seqeval1_equals_seqeval(tags):
     ("prediction", "reference", "expected"),
     [
         ("NOUN NOUN VERB", "NOUN NOUN VERB", 100.0),
-        ("NOUN VERB VERB", "NOUN NOUN VERB", 0.0),  # neighbours with one tag are one chunk: both chunks differ
+        (
+            "NOUN VERB VERB",
+            "NOUN NOUN VERB",
+            0.0,
+        ),  # neighbours with one tag are one chunk: both chunks differ
         ("NOUN NOUN X VERB", "NOUN NOUN DET VERB", 200 / 3),
         ("SCONJ SCONJ X", "SCONJ SCONJ SCONJ", 200 / 3),  # a leading S always starts a chunk
         ("CCONJ NOUN", "SCONJ NOUN", 50.0),  # and their confusion is one
@@ -227,7 +262,9 @@ def test_chunk_f1_seqeval1_equals_seqeval(tags):
     ],
 )
 def test_chunk_f1_by_hand(prediction, reference, expected):
-    assert metrics.chunk_f1([prediction.split()], [reference.split()]) == pytest.approx(expected, abs=1e-12)
+    assert metrics.chunk_f1([prediction.split()], [reference.split()]) == pytest.approx(
+        expected, abs=1e-12
+    )
 
 
 def test_newer_seqeval_overlooks_what_differs_in_the_first_letter():
@@ -290,30 +327,40 @@ def test_squad_averages_over_questions():
     predictions = [Answer("cat"), Answer("a cat sat"), Answer("")]
     references = [Answers(("cat",)), Answers(("cat",)), Answers(("cat",))]
     assert metrics.exact_match(predictions, references) == 100.0 * 1 / 3
-    assert metrics.squad_f1(predictions, references) == pytest.approx((100 + 200 / 3) / 3, abs=1e-12)
+    assert metrics.squad_f1(predictions, references) == pytest.approx(
+        (100 + 200 / 3) / 3, abs=1e-12
+    )
 
 
 def test_best_threshold_on_no_answer():
     references = [Answers(("cat",)), Answers(()), Answers(("dog",)), Answers(())]
     predictions = [Answer("cat", 0.1), Answer("cow", 0.3), Answer("dog", 0.2), Answer("bird", 0.9)]
     assert metrics.exact_match(predictions, references) == 50.0
-    assert metrics.best_exact_match(predictions, references) == 100.0  # anywhere between 0.2 and 0.3
+    assert (
+        metrics.best_exact_match(predictions, references) == 100.0
+    )  # anywhere between 0.2 and 0.3
     assert metrics.best_f1(predictions, references) == 100.0
     swapped = [prediction._replace(no_answer=-prediction.no_answer) for prediction in predictions]
-    assert metrics.best_exact_match(swapped, references) == 50.0  # to answer no question is as good as it gets
+    assert (
+        metrics.best_exact_match(swapped, references) == 50.0
+    )  # to answer no question is as good as it gets
 
 
 def test_best_threshold_by_brute_force():
     rng = random.Random(3)
     for _ in range(50):
         references = [Answers(("cat dog",) if rng.random() < 0.6 else ()) for _ in range(12)]
-        predictions = [Answer(rng.choice(["cat", "cat dog", "cow", ""]), rng.random()) for _ in range(12)]
+        predictions = [
+            Answer(rng.choice(["cat", "cat dog", "cow", ""]), rng.random()) for _ in range(12)
+        ]
         for best, metric in (
             (metrics.best_exact_match, metrics.squad_v2_exact),
             (metrics.best_f1, metrics.squad_v2_f1),
         ):
             values = [
-                metric([Answer(p.text if p.no_answer <= cut else "") for p in predictions], references)
+                metric(
+                    [Answer(p.text if p.no_answer <= cut else "") for p in predictions], references
+                )
                 for cut in [-1.0, *(p.no_answer for p in predictions)]
             ]
             assert best(predictions, references) == pytest.approx(max(values), abs=1e-9)

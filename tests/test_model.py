@@ -14,14 +14,30 @@ import pytest
 import torch
 from conftest import EncoderFolder, ModelOf, batch_of
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForPreTraining, TrainingArguments
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForPreTraining,
+    TrainingArguments,
+)
 
 import jiantx as jx
 from jiantx.attention import layers_of
-from jiantx.batching import joined
+from jiantx.batching import merge_batches
 
 FLAT = ("xlm-r", "bert", "roberta", "distilbert", "electra", "modernbert")
-TYPES = ("classification", "pair", "multi_label", "regression", "tagging", "qa", "choice", "retrieval", "mlm")
+TYPES = (
+    "classification",
+    "pair",
+    "multi_label",
+    "regression",
+    "tagging",
+    "qa",
+    "choice",
+    "retrieval",
+    "mlm",
+)
 
 
 def assert_same_weights(one: torch.nn.Module, other: torch.nn.Module, atol: float = 0.0) -> None:
@@ -35,7 +51,9 @@ def assert_same_weights(one: torch.nn.Module, other: torch.nn.Module, atol: floa
 # --- loading is safe -------------------------------------------------------------------------------------------------
 
 
-def test_every_form_of_a_checkpoint_is_one_encoder(encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path) -> None:
+def test_every_form_of_a_checkpoint_is_one_encoder(
+    encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path
+) -> None:
     tasks = [tiny_tasks["classification"]]
     with_head = encoder_folder("xlm-r", auto=AutoModelForMaskedLM)
     base = AutoModelForMaskedLM.from_pretrained(with_head).base_model
@@ -44,7 +62,10 @@ def test_every_form_of_a_checkpoint_is_one_encoder(encoder_folder: EncoderFolder
     for folder, dtype in ((plain, torch.float32), (half, torch.float16)):
         shutil.copytree(with_head, folder)
         base.to(dtype).save_pretrained(folder)
-    assert load_file(half / "model.safetensors")["embeddings.word_embeddings.weight"].dtype is torch.float16
+    assert (
+        load_file(half / "model.safetensors")["embeddings.word_embeddings.weight"].dtype
+        is torch.float16
+    )
     base = AutoModel.from_pretrained(plain, add_pooling_layer=False)
 
     for folder, atol in ((with_head, 0), (plain, 0), (half, 1e-3)):
@@ -52,7 +73,9 @@ def test_every_form_of_a_checkpoint_is_one_encoder(encoder_folder: EncoderFolder
         assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
         assert not any("pooler" in name for name, _ in model.named_parameters())
         assert_same_weights(model.encoder, base, atol)
-    assert_same_weights(jx.MultitaskModel.from_pretrained(with_head, [tiny_tasks["mlm"]]).encoder, base)
+    assert_same_weights(
+        jx.MultitaskModel.from_pretrained(with_head, [tiny_tasks["mlm"]]).encoder, base
+    )
 
 
 @pytest.mark.parametrize("kind", ["classification", "mlm"])
@@ -63,7 +86,9 @@ def test_weights_that_do_not_match_are_an_error(
     folder = shutil.copytree(encoder_folder("xlm-r", auto=AutoModelForMaskedLM), tmp_path / "x")
     weights = load_file(folder / "model.safetensors")
     if change == "renamed":
-        weights = {name.replace("roberta.", "bert.model."): value for name, value in weights.items()}
+        weights = {
+            name.replace("roberta.", "bert.model."): value for name, value in weights.items()
+        }
     elif change == "one_missing":
         del weights["roberta.encoder.layer.1.output.dense.weight"]
     else:
@@ -76,10 +101,14 @@ def test_weights_that_do_not_match_are_an_error(
         "one_missing": "encoder.layer.1.output.dense.weight",
         "shape": "embeddings.word_embeddings.weight ((7, 32) instead of (186, 32))",
     }
-    assert named[change] in str(error.value) and "Its config says XLMRobertaForMaskedLM" in str(error.value)
+    assert named[change] in str(error.value) and "Its config says XLMRobertaForMaskedLM" in str(
+        error.value
+    )
 
 
-def test_a_saved_model_that_lacks_weights_is_an_error(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+def test_a_saved_model_that_lacks_weights_is_an_error(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
     model_of([tiny_tasks["classification"]]).save_pretrained(tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
     del weights["heads.mood.out.weight"]
@@ -88,10 +117,14 @@ def test_a_saved_model_that_lacks_weights_is_an_error(model_of: ModelOf, tiny_ta
         jx.MultitaskModel.from_pretrained(tmp_path)
 
 
-def test_an_encoder_without_tokenizer(encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path) -> None:
+def test_an_encoder_without_tokenizer(
+    encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path
+) -> None:
     for name in ("config.json", "model.safetensors"):
         shutil.copy(encoder_folder() / name, tmp_path)
-    with pytest.raises(jx.DataError, match=r"has no tokenizer .*tokenizer\.save_pretrained\(folder\)"):
+    with pytest.raises(
+        jx.DataError, match=r"has no tokenizer .*tokenizer\.save_pretrained\(folder\)"
+    ):
         jx.MultitaskModel.from_pretrained(tmp_path, [tiny_tasks["tagging"]])
 
 
@@ -124,7 +157,9 @@ def test_masked_lm_head_is_the_checkpoints_own(
 
 
 @pytest.mark.parametrize("family", ["bert", "electra"])
-def test_masked_lm_from_pretraining_checkpoints(family: str, encoder_folder: EncoderFolder, tiny_tasks) -> None:
+def test_masked_lm_from_pretraining_checkpoints(
+    family: str, encoder_folder: EncoderFolder, tiny_tasks
+) -> None:
     # BERT's holds a masked-LM head; ELECTRA's discriminator holds none, and gets a new one
     folder = encoder_folder(family, auto=AutoModelForPreTraining)
     model = jx.MultitaskModel.from_pretrained(folder, [tiny_tasks["mlm"]])
@@ -133,34 +168,52 @@ def test_masked_lm_from_pretraining_checkpoints(family: str, encoder_folder: Enc
     if family == "bert":
         assert torch.equal(model.heads["lines"].bias, whole.cls.predictions.bias)
     else:
-        assert not model.heads["lines"].bias.any() and model.heads["lines"].dense.weight.std() > 0.05
+        assert (
+            not model.heads["lines"].bias.any() and model.heads["lines"].dense.weight.std() > 0.05
+        )
 
 
 @pytest.mark.parametrize("family", ["rembert", "deberta-v2", "mpnet", "albert"])
-def test_masked_lm_on_families_without_a_known_head(family: str, model_of: ModelOf, tiny_tasks, tokenizer_of) -> None:
-    found = model_of([tiny_tasks["mlm"]], family)(**batch_of(tiny_tasks["mlm"], tokenizer_of(family)))
+def test_masked_lm_on_families_without_a_known_head(
+    family: str, model_of: ModelOf, tiny_tasks, tokenizer_of
+) -> None:
+    found = model_of([tiny_tasks["mlm"]], family)(
+        **batch_of(tiny_tasks["mlm"], tokenizer_of(family))
+    )
     assert torch.isfinite(found.loss)
 
 
 def test_dtype(encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path) -> None:
     tasks = [tiny_tasks["classification"], tiny_tasks["retrieval"]]
-    for asked, dtype in ((torch.bfloat16, torch.bfloat16), ("auto", torch.float32), ("float16", torch.float16)):
+    for asked, dtype in (
+        (torch.bfloat16, torch.bfloat16),
+        ("auto", torch.float32),
+        ("float16", torch.float16),
+    ):
         model = jx.MultitaskModel.from_pretrained(encoder_folder(), tasks[:1], dtype=asked)
-        assert {parameter.dtype for parameter in model.parameters()} == {dtype} and model.dtype is dtype
+        assert {parameter.dtype for parameter in model.parameters()} == {
+            dtype
+        } and model.dtype is dtype
         assert model.padding_free  # tried in float32, whatever the model's
     model = jx.MultitaskModel.from_pretrained(encoder_folder(), tasks[:1], dtype=torch.bfloat16)
     assert len(jx.predict(model, tasks[0], [{"text": "the cat"}])) == 1
     model.save_pretrained(tmp_path)
     again = jx.MultitaskModel.from_pretrained(tmp_path, tasks, dtype=torch.bfloat16)
     assert {parameter.dtype for parameter in again.parameters()} == {torch.bfloat16}
-    assert {p.dtype for p in jx.MultitaskModel.from_pretrained(tmp_path).parameters()} == {torch.float32}
+    assert {p.dtype for p in jx.MultitaskModel.from_pretrained(tmp_path).parameters()} == {
+        torch.float32
+    }
 
 
 # --- saving ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", ["xlm-r", "bert", "modernbert", "albert", "deberta-v2", "xlm-r-xl", "t5"])
-def test_saved_and_loaded_is_the_same(family: str, model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "family", ["xlm-r", "bert", "modernbert", "albert", "deberta-v2", "xlm-r-xl", "t5"]
+)
+def test_saved_and_loaded_is_the_same(
+    family: str, model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
     tasks = [tiny_tasks[kind] for kind in TYPES if not (kind == "mlm" and family == "t5")]
     model = model_of(tasks, family)
     model.save_pretrained(tmp_path)
@@ -171,14 +224,20 @@ def test_saved_and_loaded_is_the_same(family: str, model_of: ModelOf, tiny_tasks
     assert_same_weights(again, model)
     for task in tasks:
         rows = list(task.rows("train"))
-        for one, other in zip(jx.predict(model, task, rows), jx.predict(again, task, rows), strict=True):
-            assert one == other if task.task_type != "multiple_choice" else one.choice == other.choice
+        for one, other in zip(
+            jx.predict(model, task, rows), jx.predict(again, task, rows), strict=True
+        ):
+            assert (
+                one == other if task.task_type != "multiple_choice" else one.choice == other.choice
+            )
     named = jx.MultitaskModel.from_pretrained(tmp_path, tasks)
     assert_same_weights(named, model)
 
 
 def test_heads_are_kept_or_new(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
-    tagging, mood, stars = (tiny_tasks[kind] for kind in ("tagging", "classification", "regression"))
+    tagging, mood, stars = (
+        tiny_tasks[kind] for kind in ("tagging", "classification", "regression")
+    )
     model = model_of([tagging, mood])
     model.save_pretrained(tmp_path)
     kept = jx.MultitaskModel.from_pretrained(tmp_path, [stars, tagging])
@@ -188,16 +247,23 @@ def test_heads_are_kept_or_new(model_of: ModelOf, tiny_tasks, tmp_path: Path) ->
     new = jx.MultitaskModel.from_pretrained(tmp_path, [tagging, mood], heads="new")
     assert_same_weights(new.encoder, model.encoder)
     assert not torch.equal(new.heads["entities"].out.weight, model.heads["entities"].out.weight)
-    assert new.heads["mood"].out.weight.std().item() == pytest.approx(0.1, rel=0.5)  # the encoder's own spread
+    assert new.heads["mood"].out.weight.std().item() == pytest.approx(
+        0.1, rel=0.5
+    )  # the encoder's own spread
     assert not new.heads["mood"].out.bias.any()
     kept.save_pretrained(tmp_path / "again")
-    assert list(jx.MultitaskModel.from_pretrained(tmp_path / "again").heads) == ["entities", "stars"]
+    assert list(jx.MultitaskModel.from_pretrained(tmp_path / "again").heads) == [
+        "entities",
+        "stars",
+    ]
 
 
 def test_a_saved_head_that_does_not_fit(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
     model_of([tiny_tasks["tagging"]]).save_pretrained(tmp_path)
     other = tiny_tasks["tagging"].replace(labels=("B-X", "O"))
-    with pytest.raises(ValueError, match=r"model's head 'entities' .*'O', 'B-X'.*'B-X', 'O'.*heads=\"new\""):
+    with pytest.raises(
+        ValueError, match=r"model's head 'entities' .*'O', 'B-X'.*'B-X', 'O'.*heads=\"new\""
+    ):
         jx.MultitaskModel.from_pretrained(tmp_path, [other])
     loaded = jx.MultitaskModel.from_pretrained(tmp_path)  # without tasks, nothing was compared yet
     for use in (
@@ -215,25 +281,36 @@ def test_tasks_share_a_head_by_name(model_of: ModelOf, tiny_tasks) -> None:
     model = model_of([mood, pairs])
     assert list(model.heads) == ["shared"]
     topics = tiny_tasks["multi_label"].replace(head="shared")
-    with pytest.raises(ValueError, match="'mood' and 'topics' share the head 'shared', but need different ones"):
+    with pytest.raises(
+        ValueError, match="'mood' and 'topics' share the head 'shared', but need different ones"
+    ):
         model_of([mood, topics])
 
 
 @pytest.mark.parametrize("family", ["xlm-r", "modernbert", "t5"])
-def test_saved_encoder_is_a_plain_one(family: str, model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+def test_saved_encoder_is_a_plain_one(
+    family: str, model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
     model = model_of([tiny_tasks["classification"]], family)
     model.save_encoder(tmp_path)
     again = jx.MultitaskModel.from_pretrained(tmp_path, [tiny_tasks["tagging"]])
     assert_same_weights(again.encoder, model.encoder)
     if family != "t5":
         plain, info = AutoModel.from_pretrained(tmp_path, output_loading_info=True)
-        assert not {name for name in info["missing_keys"] if "pooler" not in name} and not info["unexpected_keys"]
+        assert (
+            not {name for name in info["missing_keys"] if "pooler" not in name}
+            and not info["unexpected_keys"]
+        )
         assert_same_weights(plain, model.encoder)
         assert plain.config._attn_implementation == "sdpa"
         ids = model.tokenizer("the cat sees the dog", return_tensors="pt")
         lengths = torch.tensor([ids["input_ids"].shape[1]])
-        (flat,) = model.states(ids["input_ids"][0], lengths, torch.arange(int(lengths)), int(lengths))
-        expected = plain(input_ids=ids["input_ids"], attention_mask=ids["attention_mask"]).last_hidden_state[0]
+        (flat,) = model.states(
+            ids["input_ids"][0], lengths, torch.arange(int(lengths)), int(lengths)
+        )
+        expected = plain(
+            input_ids=ids["input_ids"], attention_mask=ids["attention_mask"]
+        ).last_hidden_state[0]
         torch.testing.assert_close(flat, expected, atol=1e-5, rtol=1e-5)
 
 
@@ -246,7 +323,9 @@ def test_config_says_all_of_itself(model_of: ModelOf, tiny_tasks, tmp_path: Path
     assert config.heads == model.config.heads == {task.name: task.head_config() for task in tasks}
     assert type(config.encoder).__name__ == "XLMRobertaConfig"
     assert config.encoder.to_dict() == model.encoder.config.to_dict()
-    assert json.loads((tmp_path / "config.json").read_text())["encoder"]["model_type"] == "xlm-roberta"
+    assert (
+        json.loads((tmp_path / "config.json").read_text())["encoder"]["model_type"] == "xlm-roberta"
+    )
     assert jx.MultitaskConfig().encoder is None  # transformers makes one to see what differs
 
 
@@ -288,8 +367,12 @@ def test_a_saved_model_loads_elsewhere(model_of: ModelOf, tiny_tasks, tmp_path: 
 
 
 @pytest.mark.parametrize("way", ["auto", False])
-@pytest.mark.parametrize("family", [*FLAT, "albert", "xlm-r-xl", "mpnet", "deberta-v2", "rembert", "t5"])
-def test_fewer_layers_are_the_hidden_states(family: str, way: Any, model_of: ModelOf, tiny_tasks, tokenizer_of) -> None:
+@pytest.mark.parametrize(
+    "family", [*FLAT, "albert", "xlm-r-xl", "mpnet", "deberta-v2", "rembert", "t5"]
+)
+def test_fewer_layers_are_the_hidden_states(
+    family: str, way: Any, model_of: ModelOf, tiny_tasks, tokenizer_of
+) -> None:
     task = tiny_tasks["classification"]
     model = model_of([task], family, padding_free=way)
     batch = batch_of(task, tokenizer_of(family))
@@ -298,9 +381,13 @@ def test_fewer_layers_are_the_hidden_states(family: str, way: Any, model_of: Mod
     lengths = batch["lengths"].tolist()
     plain = model_of([task], family, padding_free=False).encoder
     pad = plain.config.pad_token_id
-    rows = {"input_ids": torch.nn.utils.rnn.pad_sequence(batch["input_ids"].split(lengths), True, pad)}
+    rows = {
+        "input_ids": torch.nn.utils.rnn.pad_sequence(batch["input_ids"].split(lengths), True, pad)
+    }
     if "token_type_ids" in batch and family not in ("distilbert", "modernbert"):
-        rows["token_type_ids"] = torch.nn.utils.rnn.pad_sequence(batch["token_type_ids"].split(lengths), True, 0)
+        rows["token_type_ids"] = torch.nn.utils.rnn.pad_sequence(
+            batch["token_type_ids"].split(lengths), True, 0
+        )
     mask = (torch.arange(max(lengths)) < batch["lengths"][:, None]).long()
     depth = plain.config.num_hidden_layers
     ran: list[int] = []
@@ -318,7 +405,9 @@ def test_fewer_layers_are_the_hidden_states(family: str, way: Any, model_of: Mod
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
-def test_layers_that_are_not_run_learn_nothing(checkpointing: bool, model_of: ModelOf, tiny_tasks, tokenizer) -> None:
+def test_layers_that_are_not_run_learn_nothing(
+    checkpointing: bool, model_of: ModelOf, tiny_tasks, tokenizer
+) -> None:
     task = tiny_tasks["retrieval"].replace(layer=1)
     model = model_of([task]).train()
     if checkpointing:
@@ -333,11 +422,16 @@ def test_layers_that_are_not_run_learn_nothing(checkpointing: bool, model_of: Mo
 def test_depth_chooses_a_layer(model_of: ModelOf, tiny_tasks) -> None:
     task = tiny_tasks["retrieval"]
     for depth, layer in ((1.0, 12), (14 / 24, 7), (0.0, 0)):
-        assert model_of([task.replace(depth=depth)], num_hidden_layers=12).heads["pairing"].layer == layer
+        assert (
+            model_of([task.replace(depth=depth)], num_hidden_layers=12).heads["pairing"].layer
+            == layer
+        )
     assert model_of([task.replace(layer=1)]).heads["pairing"].layer == 1
 
 
-def test_without_a_first_token_the_mean_is_read(model_of: ModelOf, tiny_tasks, t5_tokenizer, tmp_path: Path) -> None:
+def test_without_a_first_token_the_mean_is_read(
+    model_of: ModelOf, tiny_tasks, t5_tokenizer, tmp_path: Path
+) -> None:
     task = tiny_tasks["classification"]
     model = model_of([task], "t5")
     assert model.config.heads["mood"]["first"] == model.heads["mood"].config["first"] == "mean"
@@ -348,11 +442,18 @@ def test_without_a_first_token_the_mean_is_read(model_of: ModelOf, tiny_tasks, t
         means = torch.stack([part.mean(0) for part in states.split(batch["lengths"].tolist())])
         head = model.heads["mood"]
         expected = head.out(torch.tanh(head.dense(means))).softmax(-1)
-        torch.testing.assert_close(model(**batch).outputs["probabilities"], expected, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(
+            model(**batch).outputs["probabilities"], expected, atol=1e-6, rtol=1e-5
+        )
     model.save_pretrained(tmp_path)
-    for again in (jx.MultitaskModel.from_pretrained(tmp_path), jx.MultitaskModel.from_pretrained(tmp_path, [task])):
+    for again in (
+        jx.MultitaskModel.from_pretrained(tmp_path),
+        jx.MultitaskModel.from_pretrained(tmp_path, [task]),
+    ):
         assert again.heads["mood"].config["first"] == "mean"
-        assert jx.predict(again, task, list(task.rows("train"))) == jx.predict(model, task, list(task.rows("train")))
+        assert jx.predict(again, task, list(task.rows("train"))) == jx.predict(
+            model, task, list(task.rows("train"))
+        )
 
 
 def test_segments_reach_the_encoder(model_of: ModelOf, tiny_tasks, bert_tokenizer) -> None:
@@ -367,7 +468,9 @@ def test_segments_reach_the_encoder(model_of: ModelOf, tiny_tasks, bert_tokenize
 def test_segments_are_kept_from_who_knows_none(
     family: str, encoder_folder: EncoderFolder, tiny_tasks, bert_tokenizer
 ) -> None:
-    model = jx.MultitaskModel.from_pretrained(encoder_folder(family, bert_tokenizer), [tiny_tasks["pair"]])
+    model = jx.MultitaskModel.from_pretrained(
+        encoder_folder(family, bert_tokenizer), [tiny_tasks["pair"]]
+    )
     assert "token_type_ids" in batch_of(tiny_tasks["pair"], model.tokenizer)
     assert len(jx.predict(model, tiny_tasks["pair"], list(tiny_tasks["pair"].rows("train")))) == 16
 
@@ -388,7 +491,11 @@ def test_a_tokenizer_that_knows_no_limit_learns_it(
 
 def test_padding_free_is_what_was_asked_for(model_of: ModelOf, tiny_tasks) -> None:
     task = tiny_tasks["tagging"]
-    assert [model_of([task], padding_free=way).padding_free for way in ("auto", True, False)] == [True, True, False]
+    assert [model_of([task], padding_free=way).padding_free for way in ("auto", True, False)] == [
+        True,
+        True,
+        False,
+    ]
 
 
 # --- LoRA ------------------------------------------------------------------------------------------------------------
@@ -407,21 +514,31 @@ def test_lora_trains_heads_in_full(model_of: ModelOf, tiny_tasks, tmp_path: Path
         assert any(f"heads.{head}" in name for name in trained)
     args = {"max_steps": 60, "learning_rate": 2e-2, "logging_steps": 20, "report_to": "none"}
     trainer = jx.Trainer(
-        adapted, TrainingArguments(str(tmp_path), disable_tqdm=True, use_cpu=True, **args), tasks=tasks
+        adapted,
+        TrainingArguments(str(tmp_path), disable_tqdm=True, use_cpu=True, **args),
+        tasks=tasks,
     )
     trainer.train()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     assert losses[-1] < 0.8 * losses[0]
-    after = {name.replace(".base_layer", ""): value for name, value in model.encoder.state_dict().items()}
-    assert all(torch.equal(after[name], value) for name, value in before.items())  # the encoder itself stays
+    after = {
+        name.replace(".base_layer", ""): value for name, value in model.encoder.state_dict().items()
+    }
+    assert all(
+        torch.equal(after[name], value) for name, value in before.items()
+    )  # the encoder itself stays
     assert jx.evaluate(adapted, tasks[1:]).mean() > 0
 
 
 def test_a_folder_in_a_folder(encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path) -> None:
     shutil.copytree(encoder_folder(), tmp_path / "deep")
     tasks, types = [tiny_tasks["classification"]], {torch.bfloat16}
-    model = jx.MultitaskModel.from_pretrained(tmp_path, tasks, subfolder="deep", torch_dtype=torch.bfloat16)
-    assert {parameter.dtype for parameter in model.parameters()} == types, "torch_dtype is dtype's old name"
+    model = jx.MultitaskModel.from_pretrained(
+        tmp_path, tasks, subfolder="deep", torch_dtype=torch.bfloat16
+    )
+    assert {parameter.dtype for parameter in model.parameters()} == types, (
+        "torch_dtype is dtype's old name"
+    )
 
 
 def test_a_folder_that_holds_no_model(tmp_path: Path, tiny_tasks) -> None:
@@ -432,7 +549,9 @@ def test_a_folder_that_holds_no_model(tmp_path: Path, tiny_tasks) -> None:
         jx.MultitaskModel.from_pretrained(tmp_path / "absent", [task])
 
 
-def test_saved_heads_that_are_left_are_named(model_of: ModelOf, tiny_tasks, tmp_path: Path, caplog) -> None:
+def test_saved_heads_that_are_left_are_named(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path, caplog
+) -> None:
     task = tiny_tasks["classification"]
     model_of([task]).save_pretrained(tmp_path)
     jx.MultitaskModel.from_pretrained(tmp_path, [task.replace(name="moood")])
@@ -443,9 +562,14 @@ def test_saved_heads_that_are_left_are_named(model_of: ModelOf, tiny_tasks, tmp_
 
 
 @pytest.mark.parametrize("padding_free", ["auto", False])
-def test_a_mixed_batch_is_its_parts(padding_free: Any, model_of: ModelOf, tiny_tasks, tokenizer) -> None:
+def test_a_mixed_batch_is_its_parts(
+    padding_free: Any, model_of: ModelOf, tiny_tasks, tokenizer
+) -> None:
     """One pass of the encoder, states routed to each head: the loss and the gradients of separate passes."""
-    tasks = [task.replace(layer=1) if isinstance(task, jx.Retrieval) else task for task in tiny_tasks.values()]
+    tasks = [
+        task.replace(layer=1) if isinstance(task, jx.Retrieval) else task
+        for task in tiny_tasks.values()
+    ]
     model = model_of(
         tasks, padding_free=padding_free, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
     ).train()
@@ -455,20 +579,26 @@ def test_a_mixed_batch_is_its_parts(padding_free: Any, model_of: ModelOf, tiny_t
         model.zero_grad()
         loss = run()
         loss.backward()
-        return loss.item(), {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+        return loss.item(), {
+            name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None
+        }
 
-    mixed = model(**joined(parts))
+    mixed = model(**merge_batches(parts))
     assert [part.loss.item() for part in mixed.parts] == pytest.approx(
         [model(**p).loss.item() for p in parts], rel=1e-5
     )
     assert int(mixed.num_items) == sum(int(part.num_items) for part in mixed.parts)
-    assert torch.equal(joined(parts)["labels"], torch.cat([part["labels"] for part in parts]))
+    assert torch.equal(
+        merge_batches(parts)["labels"], torch.cat([part["labels"] for part in parts])
+    )
     one, separate = (
-        gradients(lambda: model(**joined(parts)).loss),
+        gradients(lambda: model(**merge_batches(parts)).loss),
         gradients(lambda: sum(model(**p).loss for p in parts)),
     )
     assert one[0] == pytest.approx(separate[0], rel=1e-5)
     assert one[1].keys() == separate[1].keys() and len(one[1]) > 20
     for name, gradient in one[1].items():
         largest = separate[1][name].abs().max().item()  # none at the keys' bias, but by rounding
-        torch.testing.assert_close(gradient, separate[1][name], rtol=0, atol=1e-5 * largest + 1e-6, msg=name)
+        torch.testing.assert_close(
+            gradient, separate[1][name], rtol=0, atol=1e-5 * largest + 1e-6, msg=name
+        )

@@ -30,18 +30,23 @@ class Tags(HTMLParser):
 def test_both_forms_hold_all_parts(tmp_path: Path) -> None:
     picture = tmp_path / "some.png"
     picture.write_bytes(b"\x89PNG")
-    page = jx.Page("Scores & more")
+    page = jx.experiments.Page("Scores & more")
     page.add("## By language", TABLE + "\n\nOne line\nand the next.", "- one\n- two", picture)
     html, markdown = page.write(tmp_path)
     text = html.read_text(encoding="utf-8")
     assert "<h1>Scores &amp; more</h1>" in text and "<h2>By language</h2>" in text
-    assert "<td><b>xnli</b></td><td>70.1</td>" in text and "<td>a&lt;b</td><td><code>x</code></td>" in text
+    assert (
+        "<td><b>xnli</b></td><td>70.1</td>" in text
+        and "<td>a&lt;b</td><td><code>x</code></td>" in text
+    )
     assert "<p>One line and the next.</p>" in text and "<li>one</li><li>two</li>" in text
-    assert base64.b64encode(b"\x89PNG").decode() in text and "http" not in text, "it needs no other file"
+    assert base64.b64encode(b"\x89PNG").decode() in text and "http" not in text, (
+        "it needs no other file"
+    )
     tags = Tags(text)
     assert sorted(t for t in tags.opened if t not in ("meta", "img")) == sorted(tags.closed)
     assert tags.opened.count("tr") == 3, "the line under a table's head is no row"
-    drawing = jx.Page("Drawn")
+    drawing = jx.experiments.Page("Drawn")
     (tmp_path / "some.svg").write_text("<svg/>")
     drawing.add(tmp_path / "some.svg")
     assert "data:image/svg+xml;base64," in drawing.to_html(), "or a browser shows nothing"

@@ -36,15 +36,21 @@ def test_answers(parity: Any, language: str) -> None:
     part = parity.made_up_answers(random.Random(language), 150, language)
     for name, plain in parity.PLAIN.items():
         ours = getattr(metrics, name)(*part)
-        assert 5 < ours < 95, name  # neither trivial nor hopeless, or the comparison would say little
+        assert 5 < ours < 95, (
+            name
+        )  # neither trivial nor hopeless, or the comparison would say little
         assert plain(*part) == pytest.approx(ours, abs=parity.TOLERANCE), name
 
 
-@pytest.mark.parametrize(("version", "ours"), [("0.0.12", metrics.chunk_f1), ("1.2.2", metrics.chunk_f1_seqeval1)])
+@pytest.mark.parametrize(
+    ("version", "ours"), [("0.0.12", metrics.chunk_f1), ("1.2.2", metrics.chunk_f1_seqeval1)]
+)
 def test_chunks(parity: Any, version: str, ours: Any) -> None:
     part = parity.made_up_tags(random.Random(0), 300)
     assert parity.plain_chunk_f1(version, *part) == pytest.approx(ours(*part), abs=parity.TOLERANCE)
-    assert parity.sklearn_words(*part) == pytest.approx(metrics.token_accuracy(*part), abs=parity.TOLERANCE)
+    assert parity.sklearn_words(*part) == pytest.approx(
+        metrics.token_accuracy(*part), abs=parity.TOLERANCE
+    )
 
 
 def test_rankings(parity: Any) -> None:
@@ -64,15 +70,26 @@ def test_mined_pairs(parity: Any) -> None:
     assert parity.plain_threshold(scores, hits, 150) == pytest.approx(ours, abs=parity.TOLERANCE)
     gold = [(f"e{i}",) if rng.random() < 0.5 else () for i in range(200)]
     pairs = [relevant if rng.random() < 0.6 else ("e7",) for relevant in gold]
-    for place, metric in enumerate((metrics.mined_precision, metrics.mined_recall, metrics.mined_f1)):
-        assert parity.plain_pairs(place, pairs, gold) == pytest.approx(metric(pairs, gold), abs=parity.TOLERANCE)
+    for place, metric in enumerate(
+        (metrics.mined_precision, metrics.mined_recall, metrics.mined_f1)
+    ):
+        assert parity.plain_pairs(place, pairs, gold) == pytest.approx(
+            metric(pairs, gold), abs=parity.TOLERANCE
+        )
 
 
 def test_a_difference_is_seen(parity: Any) -> None:
     part = (["a", "b"], ["a", "a"])
-    wrong = parity.line("accuracy", "made up", [part], metrics.accuracy, lambda p, r: 50 + 1e-6, "hand")
-    assert wrong.difference > parity.TOLERANCE and "| made up (2) | 50.000000 | 50.000001 | 1e-06 |" in str(wrong)
-    undefined = parity.line("accuracy", "made up", [part], metrics.accuracy, lambda p, r: math.nan, "hand")
+    wrong = parity.line(
+        "accuracy", "made up", [part], metrics.accuracy, lambda p, r: 50 + 1e-6, "hand"
+    )
+    assert (
+        wrong.difference > parity.TOLERANCE
+        and "| made up (2) | 50.000000 | 50.000001 | 1e-06 |" in str(wrong)
+    )
+    undefined = parity.line(
+        "accuracy", "made up", [part], metrics.accuracy, lambda p, r: math.nan, "hand"
+    )
     assert undefined.difference == 1
     absent = parity.line("accuracy", "made up", [part], metrics.accuracy, None, "nobody")
     assert absent.difference == 0 and "not run" in str(absent)

@@ -10,7 +10,7 @@ from jiantx.report import MAIN, Report, Score
 
 pytest.importorskip("matplotlib")
 
-from jiantx import plots
+from jiantx.report import plots
 
 
 def runs(tasks=3, names=("none", "mnli", "a_long_intermediate_task"), seeds=(1, 2)):
@@ -46,7 +46,18 @@ def test_every_cell_is_written_out(tmp_path, monkeypatch):
         [Score("new", "test", "en", MAIN, 1.0, 10, {"intermediate": "none", "seed": 1})]
     )
     report.compare(report.where(intermediate="none")).plot(tmp_path / "a.png")
-    assert {"none", "mnli", "task_0", "new", "average", "−1.0", "0.0", "± 0.0", "± 1.0", "–"} <= set(texts)
+    assert {
+        "none",
+        "mnli",
+        "task_0",
+        "new",
+        "average",
+        "−1.0",
+        "0.0",
+        "± 0.0",
+        "± 1.0",
+        "–",
+    } <= set(texts)
     assert not any("-" in text for text in texts)  # a minus sign, not a hyphen
 
 
@@ -66,7 +77,9 @@ def drawn_texts(monkeypatch):
     return texts
 
 
-@pytest.mark.parametrize(("tasks", "names"), [(1, ("none", "mnli")), (10, tuple("abcdefgh")), (2, ("none",))])
+@pytest.mark.parametrize(
+    ("tasks", "names"), [(1, ("none", "mnli")), (10, tuple("abcdefgh")), (2, ("none",))]
+)
 def test_no_two_texts_meet(tasks, names, tmp_path, monkeypatch):
     from matplotlib.figure import Figure
     from matplotlib.text import Text
@@ -75,7 +88,11 @@ def test_no_two_texts_meet(tasks, names, tmp_path, monkeypatch):
 
     def measuring(figure, *args, **kwargs):
         figure.draw_without_rendering()
-        texts = [t for t in figure.findobj(Text) if t.get_text() and t.get_visible() and not t.get_rotation()]
+        texts = [
+            t
+            for t in figure.findobj(Text)
+            if t.get_text() and t.get_visible() and not t.get_rotation()
+        ]
         boxes = [(t.get_text(), t.get_window_extent()) for t in texts]
         met.extend((a, b) for i, (a, x) in enumerate(boxes) for b, y in boxes[:i] if x.overlaps(y))
         assert kwargs["bbox_inches"] == "tight"  # so that nothing is cut off
@@ -131,10 +148,17 @@ def test_gaps_are_english_minus_the_other_languages(tmp_path, monkeypatch):
         [
             score(row, task, code, value + plus)
             for row, plus in (("none", 0), ("mnli", 3))
-            for task, code, value in (("xnli", "en", 80), ("xnli", "de", 70), ("xnli", "sw", 60), ("tatoeba", "sw", 5))
+            for task, code, value in (
+                ("xnli", "en", 80),
+                ("xnli", "de", 70),
+                ("xnli", "sw", 60),
+                ("tatoeba", "sw", 5),
+            )
         ]
     )
-    assert plots.transfer_gaps(report) == {"none": (80, 65), "mnli": (83, 68)}, "a task without English has no gap"
+    assert plots.transfer_gaps(report) == {"none": (80, 65), "mnli": (83, 68)}, (
+        "a task without English has no gap"
+    )
     texts = drawn_texts(monkeypatch)
     report.plot_gaps(tmp_path / "a.png")
     assert {"none", "mnli", "15.0", "English", "other languages"} <= set(texts)
@@ -149,8 +173,22 @@ def test_points(log_x, tmp_path, monkeypatch):
         "mnli": [plots.Point(10.0, 1.0, 0.5, "small"), plots.Point(1000.0, -2.0, 0.1, "large")],
         "squad": [plots.Point(10.0, 0.0)],
     }
-    options = {"x": "parameters", "y": "gain, points", "log_x": log_x, "lines": {"fit": ([10, 1000], [1, 0])}}
+    options = {
+        "x": "parameters",
+        "y": "gain, points",
+        "log_x": log_x,
+        "lines": {"fit": ([10, 1000], [1, 0])},
+    }
     for name in ("a", "b"):
         plots.plot_points(series, tmp_path / f"{name}.svg", title="Gain by size", **options)
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
-    assert {"mnli", "squad", "fit", "small", "large", "parameters", "gain, points", "Gain by size"} <= set(texts)
+    assert {
+        "mnli",
+        "squad",
+        "fit",
+        "small",
+        "large",
+        "parameters",
+        "gain, points",
+        "Gain by size",
+    } <= set(texts)

@@ -33,7 +33,10 @@ BATCH, STEPS = 24, 6  # examples of a step on all ranks
 def tasks_of() -> dict[str, jx.Task]:
     """All kinds; `few` shares the head of `mood`, has fewer rows than a batch, and one in German."""
     tiny = _tiny_tasks()
-    rows = {"train": classified(5, seed=2), "validation": {"en": classified(5, seed=3), "de": classified(1, "de")}}
+    rows = {
+        "train": classified(5, seed=2),
+        "validation": {"en": classified(5, seed=3), "de": classified(1, "de")},
+    }
     few = tiny["classification"].replace(name="few", head="mood", source=jx.Rows(rows))
     return {**tiny, "few": few}
 
@@ -54,7 +57,10 @@ class Seen(jx.Trainer):
     """Remembers the tasks of each micro-batch."""
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        self.seen = [*getattr(self, "seen", []), [part["task"] for part in inputs.get("parts", [inputs])]]
+        self.seen = [
+            *getattr(self, "seen", []),
+            [part["task"] for part in inputs.get("parts", [inputs])],
+        ]
         return super().compute_loss(model, inputs, *args, **kwargs)
 
 
@@ -64,7 +70,9 @@ Curve = tuple[list[dict[str, float]], list[list[str]]]
 def curve(folder: Path, name: str, *, mix: int = 1, **kwargs: Any) -> Curve:
     """The logs of a run and the tasks of its micro-batches. Precise: AdamW makes full steps of rounding errors."""
     tasks = trained_of()
-    model = jx.MultitaskModel.from_pretrained(folder / "model", tasks, dtype=torch.float64, **kwargs)
+    model = jx.MultitaskModel.from_pretrained(
+        folder / "model", tasks, dtype=torch.float64, **kwargs
+    )
     return trained(model, tasks, folder / name, mix, adam_epsilon=1e-4)
 
 
@@ -75,8 +83,15 @@ def lower(folder: Path, name: str, **kwargs: Any) -> Curve:
     return trained(model, tasks, folder / name, optim="sgd")
 
 
-def trained(model: jx.MultitaskModel, tasks: list[jx.Task], folder: Path, mix: int = 1, **changes: Any) -> Curve:
-    changes |= {"logging_steps": 1, "eval_strategy": "steps", "eval_steps": 3, "gradient_accumulation_steps": mix}
+def trained(
+    model: jx.MultitaskModel, tasks: list[jx.Task], folder: Path, mix: int = 1, **changes: Any
+) -> Curve:
+    changes |= {
+        "logging_steps": 1,
+        "eval_strategy": "steps",
+        "eval_steps": 3,
+        "gradient_accumulation_steps": mix,
+    }
     size = BATCH // PartialState().num_processes // mix
     args = arguments(folder, max_steps=STEPS, per_device_train_batch_size=size, **changes)
     trainer = Seen(model, args, tasks=tasks, sampling=jx.Sampling(exponent=0, mix=mix))
@@ -104,7 +119,9 @@ def distributed_data_parallel(folder: Path) -> None:
         "mixed": curve(folder, f"mixed{ranks}", mix=2),
         "scores": scores(folder, f"scores{ranks}"),
     }
-    empty = tasks_of()["few"].replace(source=jx.Rows({"train": classified(4), "validation": {"de": []}}))
+    empty = tasks_of()["few"].replace(
+        source=jx.Rows({"train": classified(4), "validation": {"de": []}})
+    )
     model = jx.MultitaskModel.from_pretrained(folder / "model")
     with pytest.raises(jx.DataError) as error:
         jx.evaluate(model, [empty])
@@ -112,7 +129,9 @@ def distributed_data_parallel(folder: Path) -> None:
     found["poisoned"] = poisoned(folder)
     if ranks == 2:
         found["lower"] = lower(folder, "lower2")
-        with pytest.raises(ValueError, match=r"accelerate ignores `fsdp`.*DistributedConfig\(fsdp_size=2\)"):
+        with pytest.raises(
+            ValueError, match=r"accelerate ignores `fsdp`.*DistributedConfig\(fsdp_size=2\)"
+        ):
             jx.Trainer(model, arguments(folder, fsdp=True), tasks=trained_of())
         found["lasting"] = lasting(folder)
     tell(folder / f"distributed_data_parallel{ranks}.json", found)
@@ -123,16 +142,29 @@ def fully_sharded(folder: Path) -> None:
     model = jx.MultitaskModel.from_pretrained(folder / "model", **how)
     parameters = list(model.parameters())
     assert all(isinstance(parameter, DTensor) for parameter in parameters)
-    here, whole = (sum(p.numel() for p in some) for some in ([p.to_local() for p in parameters], parameters))
+    here, whole = (
+        sum(p.numel() for p in some) for some in ([p.to_local() for p in parameters], parameters)
+    )
     assert 0.4 < here / whole < 0.6
     for export in (model.save_encoder, lambda path: model.export(tasks_of()["tagging"], path)):
         with pytest.raises(ValueError, match="sharded over ranks: save_pretrained on all of them"):
             export(folder / "exported")
-    best = {"load_best_model_at_end": True, "eval_strategy": "steps", "save_strategy": "steps", "save_only_model": True}
-    with pytest.raises(ValueError, match="load_best_model_at_end: transformers loads no checkpoint into"):
+    best = {
+        "load_best_model_at_end": True,
+        "eval_strategy": "steps",
+        "save_strategy": "steps",
+        "save_only_model": True,
+    }
+    with pytest.raises(
+        ValueError, match="load_best_model_at_end: transformers loads no checkpoint into"
+    ):
         jx.Trainer(model, arguments(folder, **best), tasks=trained_of())
-    with pytest.raises(ValueError, match=r"Resuming from .*checkpoint-8: transformers loads no checkpoint into"):
-        jx.Trainer(model, arguments(folder / "killed"), tasks=trained_of()).train(resume_from_checkpoint=True)
+    with pytest.raises(
+        ValueError, match=r"Resuming from .*checkpoint-8: transformers loads no checkpoint into"
+    ):
+        jx.Trainer(model, arguments(folder / "killed"), tasks=trained_of()).train(
+            resume_from_checkpoint=True
+        )
     found: dict[str, Any] = {
         "scores": scores(folder, "sharded-scores", **how),
         "plain": curve(folder, "sharded-plain", **how),
@@ -172,7 +204,9 @@ def long_run(folder: Path, *callbacks: TrainerCallback) -> jx.Trainer:
 def dying(folder: Path) -> None:
     """The last rank is killed after step 5."""
     last = PartialState().is_last_process
-    long_run(folder / "killed", At(5, lambda _: last and os.kill(os.getpid(), signal.SIGKILL))).train()
+    long_run(
+        folder / "killed", At(5, lambda _: last and os.kill(os.getpid(), signal.SIGKILL))
+    ).train()
 
 
 def lasting(folder: Path) -> dict[str, Any]:
@@ -215,8 +249,16 @@ def tell(path: Path, found: Any) -> None:
 # --- in one process --------------------------------------------------------------------------------------------------
 
 
-def on_ranks(number: int, folder: Path, *does: Callable[[Path], None]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={number}"]
+def on_ranks(
+    number: int, folder: Path, *does: Callable[[Path], None]
+) -> subprocess.CompletedProcess[str]:
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc-per-node={number}",
+    ]
     return subprocess.run(
         [*command, __file__, str(folder), *(each.__name__ for each in does)],
         check=False,
@@ -290,14 +332,18 @@ def assert_same_run(found: list[Any], expected: list[Any]) -> None:
 
 
 def assert_same_weights(one: Path, other: Path) -> None:
-    ours, theirs = (jx.MultitaskModel.from_pretrained(path / "model").state_dict() for path in (one, other))
+    ours, theirs = (
+        jx.MultitaskModel.from_pretrained(path / "model").state_dict() for path in (one, other)
+    )
     for name, value in ours.items():
         torch.testing.assert_close(theirs[name], value, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["plain", "mixed"])
 @pytest.mark.parametrize("ranks", ["two", "three", "sharded"])
-def test_ranks_are_one_batch(ranks: str, kind: str, one, folder: Path, request: pytest.FixtureRequest) -> None:
+def test_ranks_are_one_batch(
+    ranks: str, kind: str, one, folder: Path, request: pytest.FixtureRequest
+) -> None:
     """Also where heads sit out a step, share their parameters, and a task has fewer rows than a batch."""
     assert_same_run(request.getfixturevalue(ranks)[kind], one[kind])
     name = {"two": f"{kind}2", "three": f"{kind}3", "sharded": f"sharded-{kind}"}[ranks]
@@ -305,16 +351,25 @@ def test_ranks_are_one_batch(ranks: str, kind: str, one, folder: Path, request: 
 
 
 @pytest.mark.parametrize("ranks", ["two", "three", "sharded"])
-def test_ranks_give_the_scores_of_one(ranks: str, one, folder: Path, request: pytest.FixtureRequest) -> None:
+def test_ranks_give_the_scores_of_one(
+    ranks: str, one, folder: Path, request: pytest.FixtureRequest
+) -> None:
     """H2: no row is scored twice to fill up a rank."""
-    for found, expected in zip(request.getfixturevalue(ranks)["scores"], one["scores"], strict=True):
+    for found, expected in zip(
+        request.getfixturevalue(ranks)["scores"], one["scores"], strict=True
+    ):
         assert found[:-1] == expected[:-1] and found[-1] == pytest.approx(expected[-1], abs=1e-3)
     name = {"two": "scores2", "three": "scores3", "sharded": "sharded-scores"}[ranks]
     files = sorted((folder / "scores1").iterdir())
-    assert [path.name for path in files] == [path.name for path in sorted((folder / name).iterdir())]
+    assert [path.name for path in files] == [
+        path.name for path in sorted((folder / name).iterdir())
+    ]
     for path in files:
         ids, expected = (
-            [json.loads(line)["id"] for line in (folder / where / path.name).read_text().splitlines()]
+            [
+                json.loads(line)["id"]
+                for line in (folder / where / path.name).read_text().splitlines()
+            ]
             for where in (name, "scores1")
         )
         assert ids == expected
@@ -331,7 +386,10 @@ def test_a_loss_that_is_no_number_on_one_rank_ends_all(two, three) -> None:
 
 def test_layers_above_a_head_take_no_part(two, sharded) -> None:
     assert_same_run(sharded["lower"], two["lower"])
-    assert [step["loss_pairing"] if "loss_pairing" in step else step.get("loss") for step in two["lower"][0]]
+    assert [
+        step["loss_pairing"] if "loss_pairing" in step else step.get("loss")
+        for step in two["lower"][0]
+    ]
 
 
 def test_a_rank_that_dies_ends_the_job(killed: tuple[int, float]) -> None:

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 import jiantx as jx
-from jiantx import recipe as module
-from jiantx.recipe import CHANCE, DEVELOPMENT
+from jiantx.experiments import recipe as module
+from jiantx.experiments.recipe import CHANCE, DEVELOPMENT
 from jiantx.report import MAIN
 from jiantx.sources import DataError
-from jiantx.task import get_task
+from jiantx.tasks import get_task
 
 STEPS: dict[str, Any] = {"max_steps": 1, "per_device_train_batch_size": 4, "disable_tqdm": True}
 
@@ -29,13 +29,15 @@ def tiny(tiny_tasks: dict[str, jx.Task], monkeypatch: pytest.MonkeyPatch) -> dic
         return known[name] if name in known else get_task(name)
 
     monkeypatch.setattr(module, "get_task", look_up)
-    monkeypatch.setattr("jiantx.task.get_task", look_up)
+    monkeypatch.setattr("jiantx.tasks.registry.get_task", look_up)
     return known
 
 
 @pytest.fixture
-def recipe(encoder_folder: Any, tmp_path: Path) -> jx.Recipe:
-    return jx.Recipe(encoder=encoder_folder(), output=tmp_path / "out", intermediate=STEPS, target=STEPS)
+def recipe(encoder_folder: Any, tmp_path: Path) -> jx.experiments.Recipe:
+    return jx.experiments.Recipe(
+        encoder=encoder_folder(), output=tmp_path / "out", intermediate=STEPS, target=STEPS
+    )
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
@@ -43,7 +45,7 @@ def recipe(encoder_folder: Any, tmp_path: Path) -> jx.Recipe:
 
 def test_rows() -> None:
     def read(words: str) -> list[tuple[str, tuple[str, ...]]]:
-        return [(task.name, task.train_languages) for task in jx.row_tasks(words)]
+        return [(task.name, task.train_languages) for task in jx.experiments.parse_row(words)]
 
     assert read("none") == []
     assert read("mnli[en, de]+squad_v1") == [("mnli", ("en", "de")), ("squad_v1", ("en",))]
@@ -56,25 +58,27 @@ def test_plain_text_is_of_all_languages_that_are_there(tmp_path: Path) -> None:
     for code in ("en", "sw"):
         (tmp_path / "mlm" / f"{code}.train.txt").write_text("some text\n")
     jx.data_root(tmp_path)
-    assert jx.row_tasks("mnli+mlm")[1].train_languages == ("en", "sw")
-    assert jx.row_tasks("mnli+mlm[sw]")[1].train_languages == ("sw",)
+    assert jx.experiments.parse_row("mnli+mlm")[1].train_languages == ("en", "sw")
+    assert jx.experiments.parse_row("mnli+mlm[sw]")[1].train_languages == ("sw",)
 
 
-@pytest.mark.parametrize("words", ["", "mnli+", "mnli[", "mnli[]", "mnli]de[", "MNLI", "mnli+mnli", "all+mnli"])
+@pytest.mark.parametrize(
+    "words", ["", "mnli+", "mnli[", "mnli[]", "mnli]de[", "MNLI", "mnli+mnli", "all+mnli"]
+)
 def test_what_is_no_row(words: str) -> None:
     with pytest.raises(ValueError, match=r"no row|names mnli twice"):
-        jx.row_tasks(words)
+        jx.experiments.parse_row(words)
 
 
 def test_unknown_task_of_a_row() -> None:
     with pytest.raises(LookupError, match="mnli"):
-        jx.row_tasks("mnlli")
+        jx.experiments.parse_row("mnlli")
 
 
 # --- plans and runs --------------------------------------------------------------------------------------------------
 
 
-def test_a_table_runs_once(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
+def test_a_table_runs_once(recipe: jx.experiments.Recipe, tiny: dict[str, jx.Task]) -> None:
     targets = [tiny["mood"], tiny["moods"], tiny["pairing"]]
     plan = recipe.plan(["stars"], targets, seeds=2)
     assert [(cell.row, cell.seed, cell.names) for cell in plan] == [
@@ -95,17 +99,27 @@ def test_a_table_runs_once(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
     assert {r.metric for r in report if r.task == "mood"} >= {DEVELOPMENT, CHANCE}
     stages = recipe.stages(plan)
     before = stages.timings()
-    assert list(recipe.run(["stars"], targets, seeds=2)) == list(report) and stages.timings() == before
+    assert (
+        list(recipe.run(["stars"], targets, seeds=2)) == list(report) and stages.timings() == before
+    )
 
 
-@pytest.mark.parametrize(("changes", "passes"), [({}, 1), ({"eval_examples": 2}, 2), ({"languages": ("de",)}, 2)])
+@pytest.mark.parametrize(
+    ("changes", "passes"), [({}, 1), ({"eval_examples": 2}, 2), ({"languages": ("de",)}, 2)]
+)
 def test_development_rows_that_are_scored_are_not_scored_again(
-    recipe: jx.Recipe, tiny: dict[str, jx.Task], monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], passes: int
+    recipe: jx.experiments.Recipe,
+    tiny: dict[str, jx.Task],
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    passes: int,
 ) -> None:
     import dataclasses
 
     scored = []
-    monkeypatch.setattr(module, "evaluate", lambda *a, **k: scored.append(k) or jx.evaluate(*a, **k))
+    monkeypatch.setattr(
+        module, "evaluate", lambda *a, **k: scored.append(k) or jx.evaluate(*a, **k)
+    )
     report = dataclasses.replace(recipe, **changes).run([], [tiny["mood"]])
     assert len(scored) == passes
     (found,) = report.where(metric=DEVELOPMENT)
@@ -114,12 +128,14 @@ def test_development_rows_that_are_scored_are_not_scored_again(
         assert found.value == report.where(metric=MAIN, language="en").records[0].value
 
 
-def test_inputs_tell_recipes_apart(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
+def test_inputs_tell_recipes_apart(recipe: jx.experiments.Recipe, tiny: dict[str, jx.Task]) -> None:
     import dataclasses
 
     def keys(**changes: Any) -> set[str]:
         changed = dataclasses.replace(recipe, **changes)
-        return {stage.key for stage in changed.stages(changed.plan(["stars"], [tiny["mood"]])).stages}
+        return {
+            stage.key for stage in changed.stages(changed.plan(["stars"], [tiny["mood"]])).stages
+        }
 
     for changes in (
         {"target": {**STEPS, "learning_rate": 1.0}},
@@ -130,7 +146,9 @@ def test_inputs_tell_recipes_apart(recipe: jx.Recipe, tiny: dict[str, jx.Task]) 
         {"adapt": "lora"},
         {"shots": 3, "train_languages": ("en",)},
     ):
-        assert len(keys() - keys(**changes)) == 2, f"{changes}: two target stages, not the intermediate one"
+        assert len(keys() - keys(**changes)) == 2, (
+            f"{changes}: two target stages, not the intermediate one"
+        )
     for changes in ({"max_train_examples": 3}, {"eval_examples": 3}, {"patience": 3}):
         assert not keys() & keys(**changes)
     assert len(keys() - keys(by_task={"pairs": {"learning_rate": 1.0}})) == 0, "of another training"
@@ -141,27 +159,38 @@ def test_inputs_tell_recipes_apart(recipe: jx.Recipe, tiny: dict[str, jx.Task]) 
 
 @pytest.mark.parametrize("adapt", ["full", "lora", "frozen"])
 def test_what_a_target_trains(
-    adapt: Any, recipe: jx.Recipe, tiny: dict[str, jx.Task], monkeypatch: pytest.MonkeyPatch
+    adapt: Any,
+    recipe: jx.experiments.Recipe,
+    tiny: dict[str, jx.Task],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import dataclasses
 
     seen: list[jx.MultitaskModel] = []
     score = module.evaluate
-    monkeypatch.setattr(module, "evaluate", lambda model, *a, **k: seen.append(model) or score(model, *a, **k))
+    monkeypatch.setattr(
+        module, "evaluate", lambda model, *a, **k: seen.append(model) or score(model, *a, **k)
+    )
     arguments = {**STEPS, "learning_rate": 0.05}
     mine = dataclasses.replace(recipe, adapt=adapt, target=arguments)
     mine.run([], [tiny["mood"]])
     start = jx.MultitaskModel.from_pretrained(recipe.encoder, [tiny["mood"]]).encoder.state_dict()
-    moved = {name for name, value in seen[-1].encoder.state_dict().items() if not torch.equal(value, start[name])}
+    moved = {
+        name
+        for name, value in seen[-1].encoder.state_dict().items()
+        if not torch.equal(value, start[name])
+    }
     if adapt == "frozen":
         assert not moved
     elif adapt == "lora":
-        assert moved and all("attention" in name or "query" in name or "value" in name for name in moved)
+        assert moved and all(
+            "attention" in name or "query" in name or "value" in name for name in moved
+        )
     else:
         assert any("word_embeddings" in name for name in moved)
 
 
-def test_courses(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
+def test_courses(recipe: jx.experiments.Recipe, tiny: dict[str, jx.Task]) -> None:
     import dataclasses
 
     def course(**changes: Any) -> list[tuple[str, tuple[str, ...], int | None]]:
@@ -170,11 +199,16 @@ def test_courses(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
 
     assert course() == [("mood", ("en",), None)]
     assert course(train_languages=("de", "zh")) == [("mood", ("de", "zh"), None)]
-    assert course(train_languages=("de",), shots=5) == [("mood", ("en",), None), ("mood", ("de",), 5)]
+    assert course(train_languages=("de",), shots=5) == [
+        ("mood", ("en",), None),
+        ("mood", ("de",), 5),
+    ]
     assert recipe.course(tiny["mood"].replace(source=jx.Rows({"test": {"de": []}}))) == []
 
 
-def test_a_stopped_training_ends_early_and_keeps_the_best(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
+def test_a_stopped_training_ends_early_and_keeps_the_best(
+    recipe: jx.experiments.Recipe, tiny: dict[str, jx.Task]
+) -> None:
     import dataclasses
 
     arguments = {
@@ -187,11 +221,13 @@ def test_a_stopped_training_ends_early_and_keeps_the_best(recipe: jx.Recipe, tin
     (stage,) = plan.values()
     folder = mine.stages(plan).folder_of(stage)
     states = sorted(folder.rglob("trainer_state.json"), key=lambda path: path.stat().st_mtime)
-    assert json.loads(states[-1].read_text())["global_step"] == 3, "one evaluation, and two without a gain"
+    assert json.loads(states[-1].read_text())["global_step"] == 3, (
+        "one evaluation, and two without a gain"
+    )
 
 
 def test_one_task_is_read_whole_and_several_up_to_the_cap(
-    recipe: jx.Recipe, tiny: dict[str, jx.Task], monkeypatch: pytest.MonkeyPatch
+    recipe: jx.experiments.Recipe, tiny: dict[str, jx.Task], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import dataclasses
 
@@ -203,7 +239,7 @@ def test_one_task_is_read_whole_and_several_up_to_the_cap(
     def steps(words: str) -> int:
         stages = mine.stages(mine.plan([words], [tiny["pairing"]]))
         (trained,) = (stage for stage in stages if stage.name == f"{words}, seed 1")
-        jx.Stages(Path(mine.output), [trained]).run()
+        jx.experiments.Stages(Path(mine.output), [trained]).run()
         (state,) = stages.folder_of(trained).rglob("trainer_state.json")
         return int(json.loads(state.read_text())["global_step"])
 
@@ -217,21 +253,29 @@ BEST: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_translations_are_evaluated_in_english(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
+def test_translations_are_evaluated_in_english(
+    recipe: jx.experiments.Recipe, tiny: dict[str, jx.Task]
+) -> None:
     """`--preset paper` ended in the row mnli[de,ru,sw], whose translations have no development rows."""
     import dataclasses
 
     mood = tiny["mood"]
     rows = {"train": {"de": mood.rows("train")}, "validation": {"en": mood.rows("validation")}}
-    tiny["translated"] = mood.replace(name="translated", source=jx.Rows(rows), train_languages=("de",))
+    tiny["translated"] = mood.replace(
+        name="translated", source=jx.Rows(rows), train_languages=("de",)
+    )
     tiny["bare"] = mood.replace(name="bare", source=jx.Rows({"train": mood.rows("train")}))
     mine = dataclasses.replace(recipe, intermediate=BEST, target=STEPS, patience=2, eval_examples=4)
-    assert [task.train_languages for task in mine.evaluated([tiny["translated"], tiny["bare"]])] == [("en",)]
+    assert [
+        task.train_languages for task in mine.evaluated([tiny["translated"], tiny["bare"]])
+    ] == [("en",)]
     assert mine.evaluated([get_task("lareqa"), get_task("mewslix")]) == []
     assert len(mine.run(["translated", "bare"], [tiny["pairing"]]).where(metric=MAIN)) == 3
 
 
-def test_splits_without_labels_are_not_scored(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
+def test_splits_without_labels_are_not_scored(
+    recipe: jx.experiments.Recipe, tiny: dict[str, jx.Task]
+) -> None:
     import dataclasses
 
     blind = [{**row, "label": -1} for row in tiny["mood"].rows("train")]
@@ -242,14 +286,21 @@ def test_splits_without_labels_are_not_scored(recipe: jx.Recipe, tiny: dict[str,
         dataclasses.replace(recipe, splits=("test",)).plan([], [mood])
 
 
-def test_changed_training_rows_are_counted(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
+def test_changed_training_rows_are_counted(
+    recipe: jx.experiments.Recipe, tiny: dict[str, jx.Task]
+) -> None:
     import dataclasses
 
     tiny["brief"] = tiny["mood"].replace(name="brief", max_length=5)
-    tiny["mood"] = tiny["mood"].replace(max_length=5)  # as an intermediate task; as a target it has 6
+    tiny["mood"] = tiny["mood"].replace(
+        max_length=5
+    )  # as an intermediate task; as a target it has 6
     mine = dataclasses.replace(recipe, max_length={"mood": 6})
     report = mine.run(["mood", "brief"], [tiny["mood"]])
-    found = {(r.task, r.tags["intermediate"], r.tags.get("stage")): r for r in report.where(split="train")}
+    found = {
+        (r.task, r.tags["intermediate"], r.tags.get("stage")): r
+        for r in report.where(split="train")
+    }
     assert found.keys() == {
         ("mood", "mood", "intermediate"), ("brief", "brief", "intermediate"),
         *(("mood", row, None) for row in ("none", "mood", "brief")),
@@ -257,16 +308,25 @@ def test_changed_training_rows_are_counted(recipe: jx.Recipe, tiny: dict[str, jx
     assert all(0 < r.value <= r.examples == len(tiny["mood"].rows("train")) for r in found.values())
     assert found["mood", "mood", "intermediate"].value > found["mood", "mood", None].value
     part = jx.Report(r for r in report if r.tags["intermediate"] != "mood" or r.split == "train")
-    more = [score(row, 1, 50, "xnli", split=split) for row in ("none", "brief") for split in ("validation", "test")]
+    more = [
+        score(row, 1, 50, "xnli", split=split)
+        for row in ("none", "brief")
+        for split in ("validation", "test")
+    ]
     more.append(score("brief", 1, 60, "mnli", DEVELOPMENT))
     more.append(score("none", 1, 40, "mnli", DEVELOPMENT))
-    assert jx.best_rows(part + jx.Report(more), [get_task("xnli")]) == {"xnli": "brief"}, "a row without scores is none"
+    assert jx.experiments.best_rows(part + jx.Report(more), [get_task("xnli")]) == {
+        "xnli": "brief"
+    }, "a row without scores is none"
 
 
-def test_two_courses_may_end_alike(recipe: jx.Recipe, tiny: dict[str, jx.Task]) -> None:
+def test_two_courses_may_end_alike(recipe: jx.experiments.Recipe, tiny: dict[str, jx.Task]) -> None:
     """As xcopa, which is trained on siqa and copa, and copa."""
     tiny["first"] = tiny["mood"].replace(name="first", head="mood")
-    both = [tiny["mood"], tiny["mood"].replace(name="second", train_on=("first", "mood"), head="mood")]
+    both = [
+        tiny["mood"],
+        tiny["mood"].replace(name="second", train_on=("first", "mood"), head="mood"),
+    ]
     found = recipe.run([], both).where(metric=DEVELOPMENT)
     assert [record.task for record in found] == ["mood", "first+mood"]
 
@@ -274,26 +334,52 @@ def test_two_courses_may_end_alike(recipe: jx.Recipe, tiny: dict[str, jx.Task]) 
 # --- what is said of a report ----------------------------------------------------------------------------------------
 
 
-def score(row: str, seed: int, value: float, task: str = "xnli", metric: str = MAIN, **more: Any) -> jx.Score:
+def score(
+    row: str, seed: int, value: float, task: str = "xnli", metric: str = MAIN, **more: Any
+) -> jx.Score:
     fields = {"split": "validation", "language": "en", "examples": 100, **more}
-    return jx.Score(task, metric=metric, value=value, tags={"intermediate": row, "seed": seed}, **fields)
+    return jx.Score(
+        task, metric=metric, value=value, tags={"intermediate": row, "seed": seed}, **fields
+    )
 
 
 def test_failed_runs_are_told_apart() -> None:
     records = []
-    for row, seed, value in (("none", 1, 70.0), ("none", 2, 36.0), ("mnli", 1, 34.0), ("mnli", 2, 33.0)):
-        records += [score(row, seed, value, "mnli", DEVELOPMENT), score(row, seed, 33.0, "mnli", CHANCE)]
+    for row, seed, value in (
+        ("none", 1, 70.0),
+        ("none", 2, 36.0),
+        ("mnli", 1, 34.0),
+        ("mnli", 2, 33.0),
+    ):
+        records += [
+            score(row, seed, value, "mnli", DEVELOPMENT),
+            score(row, seed, 33.0, "mnli", CHANCE),
+        ]
         records += [score(row, seed, value), score(row, seed, value / 2, "udpos")]
     report = jx.Report(records)
-    assert jx.failed_runs(report) == {("none", 2): ["mnli"], ("mnli", 1): ["mnli"], ("mnli", 2): ["mnli"]}
-    kept = jx.without_failed(report.where(metric=MAIN), [get_task("xnli"), get_task("udpos")])
-    assert list(kept) == [r for r in report if r.metric == MAIN], "what failed is known from the whole report only"
-    kept = jx.without_failed(report, [get_task("xnli"), get_task("udpos")]).where(metric=MAIN, task="xnli")
-    assert [(r.tags["intermediate"], r.tags["seed"]) for r in kept] == [("none", 1), ("mnli", 1), ("mnli", 2)], (
-        "a row that failed with every seed is left as it is: there is nothing else to show"
+    assert jx.experiments.failed_runs(report) == {
+        ("none", 2): ["mnli"],
+        ("mnli", 1): ["mnli"],
+        ("mnli", 2): ["mnli"],
+    }
+    kept = jx.experiments.without_failed(
+        report.where(metric=MAIN), [get_task("xnli"), get_task("udpos")]
     )
+    assert list(kept) == [r for r in report if r.metric == MAIN], (
+        "what failed is known from the whole report only"
+    )
+    kept = jx.experiments.without_failed(report, [get_task("xnli"), get_task("udpos")]).where(
+        metric=MAIN, task="xnli"
+    )
+    assert [(r.tags["intermediate"], r.tags["seed"]) for r in kept] == [
+        ("none", 1),
+        ("mnli", 1),
+        ("mnli", 2),
+    ], "a row that failed with every seed is left as it is: there is nothing else to show"
     done = jx.Report(r for r in report if (r.tags["intermediate"], r.tags["seed"]) != ("mnli", 2))
-    kept = jx.without_failed(done, [get_task("xnli")]).where(metric=MAIN, task="xnli", intermediate="mnli")
+    kept = jx.experiments.without_failed(done, [get_task("xnli")]).where(
+        metric=MAIN, task="xnli", intermediate="mnli"
+    )
     assert len(kept) == 1, "so is one whose other seeds are not done"
 
 
@@ -307,7 +393,13 @@ def test_best_rows_are_chosen_in_development() -> None:
             score(row, 1, test, "tydiqa", DEVELOPMENT),
         ]
         one_set = ("xquad", "tatoeba", "tydiqa")  # what is called development is what is tested
-        records += [score(row, 1, test, name, split=split) for name in one_set for split in ("validation", "test")]
+        records += [
+            score(row, 1, test, name, split=split)
+            for name in one_set
+            for split in ("validation", "test")
+        ]
     targets = [get_task(name) for name in ("xnli", "xquad", "tatoeba")]
     targets.append(get_task("tydiqa").replace(source=jx.Rows({"train": [{}]})))
-    assert jx.best_rows(jx.Report(records), targets) == dict.fromkeys(("xnli", "xquad", "tatoeba", "tydiqa"), "mnli")
+    assert jx.experiments.best_rows(jx.Report(records), targets) == dict.fromkeys(
+        ("xnli", "xquad", "tatoeba", "tydiqa"), "mnli"
+    )

@@ -38,7 +38,9 @@ def undisturbed(encoder: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     return result(folder)
 
 
-def test_killed_at_random(encoder: str, undisturbed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_killed_at_random(
+    encoder: str, undisturbed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     random_, fell, rounds = random.Random(0), Counter[str](), 0
     most = disturb.moments(tmp_path / "counted", encoder)
     while fell.total() < KILLS:
@@ -51,7 +53,9 @@ def test_killed_at_random(encoder: str, undisturbed: str, tmp_path: Path, capsys
         rounds += 1
         if SOAK or fell.total() >= KILLS:
             with capsys.disabled():
-                print(f"\n{fell.total()} kills over {rounds} runs {dict(fell)}: all ended as the undisturbed one")
+                print(
+                    f"\n{fell.total()} kills over {rounds} runs {dict(fell)}: all ended as the undisturbed one"
+                )
     assert not SOAK or min(fell.values()) >= 10, "kills at every moment"
 
 
@@ -71,7 +75,9 @@ def test_every_place_that_is_written_fails_once(
         else:
             said = beside(folder, "error").read_text(encoding="utf-8")
             assert os.strerror(error) in said and str(folder) in said, f"{place}: {said}"
-            assert wait(start(folder, encoder)) == 0, f"{place}: {beside(folder, 'error').read_text()}"
+            assert wait(start(folder, encoder)) == 0, (
+                f"{place}: {beside(folder, 'error').read_text()}"
+            )
         assert result(folder) == undisturbed, place
         shutil.rmtree(folder)
     with capsys.disabled():
@@ -88,7 +94,9 @@ def test_every_file_is_cut_short_once(
     stop = disturb.failing("open out/stages/#/#-pairs/checkpoint-#/trainer_state.json", ERRORS[0])
     assert wait(start(half, encoder, stop)) == 1
     shutil.copytree(half, tmp_path / "kept")
-    files = sorted(path.relative_to(half) for path in half.rglob("*") if path.is_file() and path.stat().st_size)
+    files = sorted(
+        path.relative_to(half) for path in half.rglob("*") if path.is_file() and path.stat().st_size
+    )
     for file in files if FILES is None else random.Random(0).sample(files, FILES):
         shutil.rmtree(half)
         shutil.copytree(tmp_path / "kept", half)

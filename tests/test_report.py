@@ -102,7 +102,9 @@ def test_mean_is_over_seeds_then_languages_then_tasks(grid):
 
 
 def test_mean_leaves_out_nan_and_other_metrics():
-    report = Report([score("a", "en", 10.0), score("a", "de", math.nan), score("b", "en", 99.0, metric="f1")])
+    report = Report(
+        [score("a", "en", 10.0), score("a", "de", math.nan), score("b", "en", 99.0, metric="f1")]
+    )
     assert report.mean() == 10.0
     assert report.mean(by="language") == {"en": 10.0}
     assert math.isnan(Report().mean())
@@ -118,7 +120,9 @@ def test_mean_refuses_to_mix(tag):
 
 
 def test_mean_refuses_to_mix_splits():
-    report = Report([score("a", "en", 1.0, split="validation"), score("a", "en", 3.0, split="test")])
+    report = Report(
+        [score("a", "en", 1.0, split="validation"), score("a", "en", 3.0, split="test")]
+    )
     with pytest.raises(ValueError, match="two splits of 'a'"):
         report.mean()
     assert report.mean(by="split") == {"validation": 1.0, "test": 3.0}
@@ -131,7 +135,12 @@ def test_differences_are_paired_by_seed(grid):
     comparison = grid.compare(grid.where(intermediate="none"))
     assert comparison.columns == ("xnli", "xquad")
     none, mnli = comparison.rows
-    assert (none.label, none.is_baseline, mnli.label, mnli.is_baseline) == ("none", True, "mnli", False)
+    assert (none.label, none.is_baseline, mnli.label, mnli.is_baseline) == (
+        "none",
+        True,
+        "mnli",
+        False,
+    )
     assert [cell.values for cell in none.cells] == [(45.0, 48.0), (70.0, 74.0)]
     assert none.average.values == (57.5, 61.0)
     assert [cell.values for cell in mnli.cells] == [(5.0, 5.0), (-1.0, -1.0)]
@@ -157,7 +166,9 @@ def test_comparison_keeps_the_callers_order_and_choice(grid):
 
 def test_missing_scores_are_left_out_and_named(grid):
     lacking = Report(
-        r for r in grid if not (r.tags == {"intermediate": "mnli", "seed": 2} and r.language == "sw")
+        r
+        for r in grid
+        if not (r.tags == {"intermediate": "mnli", "seed": 2} and r.language == "sw")
     ) + Report([score("new", "en", 10.0, intermediate="mnli", seed=1)])
     comparison = lacking.compare(grid.where(intermediate="none"))
     assert comparison.columns == ("xnli", "xquad", "new")
@@ -176,18 +187,26 @@ def test_an_average_takes_no_seed_that_lacks_a_part():
     seeds = [score("a", "en", 90.0, seed=1), score("a", "en", 90.0, seed=2)]
     lacking = Report([*seeds, score("b", "en", 50.0, seed=2)])
     (row,) = lacking.compare(lacking).rows
-    assert [cell.values for cell in row.cells] == [(90.0, 90.0), (50.0,)] and row.average.values == (70.0,)
+    assert [cell.values for cell in row.cells] == [
+        (90.0, 90.0),
+        (50.0,),
+    ] and row.average.values == (70.0,)
     lacking = Report([*seeds, score("a", "de", 10.0, seed=1)])
     (row,) = lacking.compare(lacking).rows
     assert row.cells[0].values == row.average.values == (50.0,), "nor does a mean over languages"
 
 
 def test_an_interval_leaves_out_what_is_no_number():
-    assert interval([math.nan, 1.0, 3.0]) == interval([1.0, 3.0]) and interval([math.nan, 1.0])[0] == 1.0
+    assert (
+        interval([math.nan, 1.0, 3.0]) == interval([1.0, 3.0])
+        and interval([math.nan, 1.0])[0] == 1.0
+    )
 
 
 def test_seeds_that_do_not_meet_give_no_difference(grid):
-    comparison = grid.where(intermediate="mnli", seed=2).compare(grid.where(intermediate="none", seed=1))
+    comparison = grid.where(intermediate="mnli", seed=2).compare(
+        grid.where(intermediate="none", seed=1)
+    )
     assert all(cell.values == () for cell in comparison.rows[1].cells)
     assert len(comparison.missing) == 6
     assert "and 1 more" in comparison.to_text()
@@ -220,7 +239,9 @@ def test_each_encoder_has_its_own_baseline():
         "mnli (encoder=large)",
     ]
     assert [row.average.mean for row in comparison.rows] == [10.0, 20.0, 2.0, 5.0]
-    with pytest.raises(ValueError, match=r"0 rows of the baseline agree with encoder=tiny, intermediate=mnli"):
+    with pytest.raises(
+        ValueError, match=r"0 rows of the baseline agree with encoder=tiny, intermediate=mnli"
+    ):
         runs("tiny", 0.0, 0.0).where(intermediate="mnli").compare(report.where(intermediate="none"))
 
 
@@ -251,7 +272,9 @@ def test_significance_is_a_paired_t_test(seed):
 
 def test_comparison_in_markdown_and_text():
     def run(name, *values):
-        return Report(score("xnli", "en", value, intermediate=name, seed=i) for i, value in enumerate(values))
+        return Report(
+            score("xnli", "en", value, intermediate=name, seed=i) for i, value in enumerate(values)
+        )
 
     none = run("none", 60.0, 62.0, 64.0)
     report = none + run("mnli", 61.3, 63.7, 64.9) + run("ccg", 59.0, 61.0, 67.0)
@@ -286,7 +309,10 @@ def test_one_seed_has_no_mark_and_no_legend(grid):
 def test_no_difference_has_no_sign():
     base = Report([score("a", "en", 10.0)])
     for value in (10.04, 9.96):
-        assert "| report | 0.0 | 0.0 |" in Report([score("a", "en", value)]).compare(base).to_markdown()
+        assert (
+            "| report | 0.0 | 0.0 |"
+            in Report([score("a", "en", value)]).compare(base).to_markdown()
+        )
 
 
 def test_report_in_markdown(grid):
@@ -300,7 +326,10 @@ def test_report_in_markdown(grid):
         "| **mean** | 61.5 | 42.0 | 59.2 |",
     ]
     assert grid.to_markdown().count("| task |") == 2
-    assert Report([score("a|b", "en", 10.0)]).to_markdown() == "| task | en |\n| --- | ---: |\n| a\\|b | 10.0 |\n"
+    assert (
+        Report([score("a|b", "en", 10.0)]).to_markdown()
+        == "| task | en |\n| --- | ---: |\n| a\\|b | 10.0 |\n"
+    )
     assert Report().to_markdown() == "No scores.\n"
 
 
@@ -354,7 +383,10 @@ ROW = {"task": "a", "split": "test", "language": "en", "metric": MAIN, "value": 
         ("[", "line 1"),
         ("{}", "expected a list of scores, found dict"),
         ("[3]", "score 0 has no 'task'"),
-        (json.dumps([ROW, {k: v for k, v in ROW.items() if k != "value"}]), "score 1 has no 'value'"),
+        (
+            json.dumps([ROW, {k: v for k, v in ROW.items() if k != "value"}]),
+            "score 1 has no 'value'",
+        ),
         (json.dumps([{**ROW, "value": "high"}]), "score 0: its 'value' is 'high'"),
         (json.dumps([{**ROW, "examples": 1.5}]), r"score 0: its 'examples' is 1\.5"),
         (json.dumps([{**ROW, "seed": [1]}]), r"'seed' is \[1\]"),
@@ -389,7 +421,9 @@ def test_no_heavy_imports():
 
 # --- benchmarks ------------------------------------------------------------------------------------------------------
 
-BENCH = Benchmark("mine", {"nli": {"xnli": ("de", "sw"), "pawsx": ("de",)}, "qa": {"xquad": ("de",)}})
+BENCH = Benchmark(
+    "mine", {"nli": {"xnli": ("de", "sw"), "pawsx": ("de",)}, "qa": {"xquad": ("de",)}}
+)
 
 
 def cell(task, language, value, **tags):
@@ -397,7 +431,11 @@ def cell(task, language, value, **tags):
 
 
 def test_a_benchmark_is_a_list_that_knows_its_average() -> None:
-    assert BENCH == ("xnli", "pawsx", "xquad") and "xquad" in BENCH and BENCH.groups["nli"] == ("xnli", "pawsx")
+    assert (
+        BENCH == ("xnli", "pawsx", "xquad")
+        and "xquad" in BENCH
+        and BENCH.groups["nli"] == ("xnli", "pawsx")
+    )
     assert BENCH.average({"xnli": 60, "pawsx": 90, "xquad": 30}) == {"all": 60, "nli": 75, "qa": 30}
     partial = BENCH.average({"xnli": 60, "xquad": 30})
     assert math.isnan(partial["all"]) and math.isnan(partial["nli"]) and partial["qa"] == 30
@@ -421,12 +459,17 @@ def test_the_leaderboard_row() -> None:
 
 
 def test_missing_cells_are_said() -> None:
-    report = Report([cell("xnli", "de", 70, intermediate=x, seed=s) for x in ("none", "mnli") for s in (1, 2)])
+    report = Report(
+        [cell("xnli", "de", 70, intermediate=x, seed=s) for x in ("none", "mnli") for s in (1, 2)]
+    )
     report += Report([cell("pawsx", "de", 80, intermediate="none", seed=1)])
     found = report.benchmark(BENCH)
     assert found.missing["none"] == {"xnli": ("sw",), "xquad": ("de",)}
     text = str(found)
-    assert "| none | – | 70.0* | 80.0 | 75.0* | – | – |" in text and "| mnli | – | 70.0* | – | – | – | – |" in text
+    assert (
+        "| none | – | 70.0* | 80.0 | 75.0* | – | – |" in text
+        and "| mnli | – | 70.0* | – | – | – | – |" in text
+    )
     assert "Missing in none: xnli (sw); xquad (all languages).\n" in text
     assert "Missing in mnli: xnli (sw); pawsx (all languages); xquad (all languages).\n" in text
     assert str(Report().benchmark(BENCH)).count("all languages") == 3

@@ -60,7 +60,15 @@ def test_the_paper_s_shares() -> None:
         (Sampling(weights={"a": 1, "b": 3}), {"a": 0.25, "b": 0.75}),
         (Sampling(weights={"b": 3}), {"a": 0.0, "b": 1.0}),
     ],
-    ids=["proportional", "uniform", "temperature", "cap", "cap-temperature", "weights", "weight-of-one"],
+    ids=[
+        "proportional",
+        "uniform",
+        "temperature",
+        "cap",
+        "cap-temperature",
+        "weights",
+        "weight-of-one",
+    ],
 )
 def test_shares(sampling: Sampling, expected: dict[str, float]) -> None:
     assert sampling.probabilities({"a": 400, "b": 100}) == pytest.approx(expected)
@@ -72,7 +80,9 @@ def test_schedule_is_a_function_of_the_step() -> None:
     assert sampling.probabilities({"a": 1, "b": 1}, 10) == {"a": 0.25, "b": 0.75}
 
 
-@pytest.mark.parametrize("weights", [{}, {"a": 0.0}, {"a": -1.0, "b": 3.0}, {"a": float("nan")}, {"a": float("inf")}])
+@pytest.mark.parametrize(
+    "weights", [{}, {"a": 0.0}, {"a": -1.0, "b": 3.0}, {"a": float("nan")}, {"a": float("inf")}]
+)
 def test_weights_that_share_nothing(weights: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="0 or more, and not all 0"):
         Sampling(weights=weights).probabilities({"a": 1, "b": 1})
@@ -83,7 +93,8 @@ def test_weights_that_share_nothing(weights: dict[str, float]) -> None:
 @pytest.mark.parametrize("option", ["weights", "batch_size", "loss_weight", "max_examples"])
 def test_unknown_names(option: str) -> None:
     with pytest.raises(
-        ValueError, match=rf"Sampling\({option}=…\) names \['bigg'\]; the tasks are \['big', 'mixed', 'small'\]"
+        ValueError,
+        match=rf"Sampling\({option}=…\) names \['bigg'\]; the tasks are \['big', 'mixed', 'small'\]",
     ):
         sampler(Sampling(**{option: {"big": 1, "bigg": 1}}))
 
@@ -109,7 +120,12 @@ def test_task_without_rows(sizes: Any) -> None:
 
 @pytest.mark.parametrize(
     "sampling",
-    [Sampling(), Sampling(exponent=0.3), Sampling(weights={"big": 1, "small": 1, "mixed": 2}), Sampling(cap=10)],
+    [
+        Sampling(),
+        Sampling(exponent=0.3),
+        Sampling(weights={"big": 1, "small": 1, "mixed": 2}),
+        Sampling(cap=10),
+    ],
 )
 def test_steps_follow_the_shares(sampling: Sampling) -> None:
     drawn = sampler(sampling)
@@ -120,13 +136,17 @@ def test_steps_follow_the_shares(sampling: Sampling) -> None:
 
 
 def test_steps_follow_the_schedule() -> None:
-    drawn = sampler(Sampling(schedule=lambda step: {"big": 1.0} if step < 5000 else {"small": 1.0, "big": 1.0}))
+    drawn = sampler(
+        Sampling(schedule=lambda step: {"big": 1.0} if step < 5000 else {"small": 1.0, "big": 1.0})
+    )
     tasks = [drawn.task_of(step)[0] for step in range(10_000)]
     assert set(tasks[:5000]) == {"big"}
     assert 0.45 < tasks[5000:].count("small") / 5000 < 0.55 and "mixed" not in tasks
 
 
-@pytest.mark.parametrize(("exponent", "share"), [(1.0, 40 / 53), (0.0, 0.5), (0.3, 40**0.3 / (40**0.3 + 13**0.3))])
+@pytest.mark.parametrize(
+    ("exponent", "share"), [(1.0, 40 / 53), (0.0, 0.5), (0.3, 40**0.3 / (40**0.3 + 13**0.3))]
+)
 def test_languages_follow_their_exponent(exponent: float, share: float) -> None:
     drawn = sampler(Sampling(weights={"mixed": 1}), language_exponents={"mixed": exponent})
     counts = Counter(drawn.task_of(step) for step in range(8000))
@@ -143,9 +163,12 @@ def test_task_without_weight_is_never_drawn() -> None:
 
 
 @pytest.mark.parametrize(
-    ("batch_size", "accumulation", "ranks"), [(4, 1, 1), (3, 2, 1), (2, 1, 2), (5, 2, 3), (64, 1, 2)]
+    ("batch_size", "accumulation", "ranks"),
+    [(4, 1, 1), (3, 2, 1), (2, 1, 2), (5, 2, 3), (64, 1, 2)],
 )
-def test_every_example_exactly_once_an_epoch(batch_size: int, accumulation: int, ranks: int) -> None:
+def test_every_example_exactly_once_an_epoch(
+    batch_size: int, accumulation: int, ranks: int
+) -> None:
     """M4, T1, S1: no example is left out, a small task goes on with its next epoch, no epoch ends at the smallest."""
     drawn = sampler(batch_size=batch_size, accumulation=accumulation, ranks=ranks)
     streams: dict[tuple[str, str], list[int]] = {}
@@ -161,7 +184,9 @@ def test_every_example_exactly_once_an_epoch(batch_size: int, accumulation: int,
         assert len(stream) > size, f"{task} {language} is drawn over several epochs"
         epochs = [stream[i : i + size] for i in range(0, len(stream) - size + 1, size)]
         assert all(sorted(epoch) == list(range(size)) for epoch in epochs)
-        assert size < 10 or all(one != other for one, other in itertools.pairwise(epochs)), "shuffled anew"
+        assert size < 10 or all(one != other for one, other in itertools.pairwise(epochs)), (
+            "shuffled anew"
+        )
         assert size < 10 or epochs[0] != sorted(epochs[0])
 
 
@@ -192,12 +217,19 @@ def test_one_task_a_step_for_all_micros_and_ranks() -> None:
 @pytest.mark.parametrize(
     ("batch_size", "accumulation", "ranks"), [(4, 2, 1), (4, 1, 2), (2, 2, 2), (1, 8, 1), (1, 1, 8)]
 )
-def test_the_global_batch_is_the_same_however_it_is_split(batch_size: int, accumulation: int, ranks: int) -> None:
+def test_the_global_batch_is_the_same_however_it_is_split(
+    batch_size: int, accumulation: int, ranks: int
+) -> None:
     """Batch 8 == 4 x 2 accumulated == 2 ranks x 4."""
-    whole, split = sampler(batch_size=8), sampler(batch_size=batch_size, accumulation=accumulation, ranks=ranks)
+    whole, split = (
+        sampler(batch_size=8),
+        sampler(batch_size=batch_size, accumulation=accumulation, ranks=ranks),
+    )
     assert whole.steps_per_epoch == split.steps_per_epoch
     for step in range(50):
-        parts = [split.draw(step, micro, rank) for micro in range(accumulation) for rank in range(ranks)]
+        parts = [
+            split.draw(step, micro, rank) for micro in range(accumulation) for rank in range(ranks)
+        ]
         draw = whole.draw(step)
         assert {(p.task, p.language) for p in parts} == {(draw.task, draw.language)}
         assert np.concatenate([p.rows for p in parts]).tolist() == draw.rows.tolist()
@@ -222,7 +254,9 @@ def test_seed_fixes_everything() -> None:
 
 
 @pytest.mark.parametrize(
-    "sampling", [Sampling(), Sampling(schedule=lambda s: {"big": 1.0, "small": s % 3})], ids=["fixed", "schedule"]
+    "sampling",
+    [Sampling(), Sampling(schedule=lambda s: {"big": 1.0, "small": s % 3})],
+    ids=["fixed", "schedule"],
 )
 def test_any_order_across_the_border_of_a_block(sampling: Sampling) -> None:
     """J7: a resumed run draws step s as the straight one did, without having drawn what came before."""
@@ -249,13 +283,21 @@ def test_global_generators_neither_matter_nor_move() -> None:
 
 def test_order_of_a_task_does_not_depend_on_the_others() -> None:
     alone, among = sampler(sizes={"small": {"en": 7}}), sampler()
-    stream = [row for step in range(300) if (d := among.draw(step)).task == "small" for row in d.rows.tolist()]
+    stream = [
+        row
+        for step in range(300)
+        if (d := among.draw(step)).task == "small"
+        for row in d.rows.tolist()
+    ]
     assert stream[:12] == [row for step in range(3) for row in alone.draw(step).rows.tolist()]
 
 
 def test_generator_is_its_key() -> None:
     assert generator("a", 1).random() == generator("a", 1).random()
-    numbers = {generator(*key).random() for key in (("a", 1), ("a", 2), ("b", 1), ("a1",), ("a", "1", ""), (1, "a"))}
+    numbers = {
+        generator(*key).random()
+        for key in (("a", 1), ("a", 2), ("b", 1), ("a1",), ("a", "1", ""), (1, "a"))
+    }
     assert len(numbers) == 6
 
 
@@ -284,7 +326,11 @@ def test_epochs_follow_each_other() -> None:
     for rank in range(2):
         epochs = [[draw for (draw,) in drawn.epoch(epoch, rank)] for epoch in range(3)]
         assert [len(epoch) for epoch in epochs] == [2 * drawn.steps_per_epoch] * 3
-        whole = [drawn.draw(step, micro, rank) for step in range(3 * drawn.steps_per_epoch) for micro in range(2)]
+        whole = [
+            drawn.draw(step, micro, rank)
+            for step in range(3 * drawn.steps_per_epoch)
+            for micro in range(2)
+        ]
         assert all(map(same, itertools.chain(*epochs), whole))
 
 
@@ -297,9 +343,15 @@ def test_subset_is_random_and_stable() -> None:
     assert len(set(found.tolist())) == 100 and (np.diff(found) > 0).all()
     assert 350 < found.mean() < 650 and found.max() > 900
     assert np.array_equal(found, subset(0, "a", "en", 1000, 100))
-    for other in (subset(1, "a", "en", 1000, 100), subset(0, "b", "en", 1000, 100), subset(0, "a", "de", 1000, 100)):
+    for other in (
+        subset(1, "a", "en", 1000, 100),
+        subset(0, "b", "en", 1000, 100),
+        subset(0, "a", "de", 1000, 100),
+    ):
         assert not np.array_equal(found, other)
-    assert set(found.tolist()) < set(subset(0, "a", "en", 1000, 200).tolist()), "a larger part holds the smaller"
+    assert set(found.tolist()) < set(subset(0, "a", "en", 1000, 200).tolist()), (
+        "a larger part holds the smaller"
+    )
 
 
 # --- mixed steps -----------------------------------------------------------------------------------------------------
@@ -307,7 +359,9 @@ def test_subset_is_random_and_stable() -> None:
 
 def test_a_mixed_step_has_equal_parts_of_a_batch_and_one_composition_everywhere():
     sampling = Sampling(exponent=0.5, mix=4)
-    drawn = Sampler(sampling, {"big": {"en": 900, "de": 90}, "small": {"en": 60}}, batch_size=8, seed=3, ranks=2)
+    drawn = Sampler(
+        sampling, {"big": {"en": 900, "de": 90}, "small": {"en": 60}}, batch_size=8, seed=3, ranks=2
+    )
     shares = Counter()
     for step in range(300):
         parts = [drawn.draws(step, 0, rank) for rank in range(2)]
@@ -318,7 +372,9 @@ def test_a_mixed_step_has_equal_parts_of_a_batch_and_one_composition_everywhere(
         shares.update(draw.task for draw in parts[0])
     expected = sampling.probabilities({"big": 990, "small": 60})
     assert shares["small"] / 1200 == pytest.approx(expected["small"], abs=0.05)
-    assert [drawn.task_of(7, part) for part in range(4)] == [(d.task, d.language) for d in drawn.draws(7)]
+    assert [drawn.task_of(7, part) for part in range(4)] == [
+        (d.task, d.language) for d in drawn.draws(7)
+    ]
 
 
 def test_mixing_changes_no_epoch_and_no_order():
@@ -333,7 +389,9 @@ def test_mixing_changes_no_epoch_and_no_order():
 
 
 def test_a_mix_must_divide_the_batch():
-    with pytest.raises(ValueError, match=r"Sampling\(mix=3\) does not divide task 'a''s batch of 8"):
+    with pytest.raises(
+        ValueError, match=r"Sampling\(mix=3\) does not divide task 'a''s batch of 8"
+    ):
         Sampler(Sampling(mix=3), {"a": {"en": 10}}, batch_size=8, seed=0)
     with pytest.raises(ValueError, match=r"a step has at least one draw"):
         Sampling(mix=0)

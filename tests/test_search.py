@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from jiantx.metrics import best_threshold
-from jiantx.search import margin_pairs, nearest
+from jiantx.nearest_neighbors import margin_pairs, nearest
 
 
 def integers(rows, dimensions, seed, largest=2):
@@ -22,7 +22,9 @@ def unit(rows, dimensions, seed):
 def brute_force(queries, corpus, k):
     products = queries.double().numpy() @ corpus.double().numpy().T
     order = np.argsort(-products, axis=1, kind="stable")[:, :k]
-    return torch.from_numpy(np.take_along_axis(products, order, axis=1)).float(), torch.from_numpy(order)
+    return torch.from_numpy(np.take_along_axis(products, order, axis=1)).float(), torch.from_numpy(
+        order
+    )
 
 
 @pytest.mark.parametrize("memory", [4, 64, 4_000, 30_000, 1 << 30])
@@ -50,12 +52,16 @@ def test_nearest_of_random_vectors():
 def test_equal_rows_come_in_their_order():
     corpus = torch.ones(50, 3)
     for memory in (4, 100, 1 << 20):
-        assert nearest(torch.ones(2, 3), corpus, 7, memory=memory)[1].tolist() == [list(range(7))] * 2
+        assert (
+            nearest(torch.ones(2, 3), corpus, 7, memory=memory)[1].tolist() == [list(range(7))] * 2
+        )
 
 
 def test_nearest_in_half_precision_and_of_nothing():
     corpus = integers(20, 4, seed=0)
-    assert torch.equal(nearest(corpus.bfloat16(), corpus.bfloat16(), 3)[1], brute_force(corpus, corpus, 3)[1])
+    assert torch.equal(
+        nearest(corpus.bfloat16(), corpus.bfloat16(), 3)[1], brute_force(corpus, corpus, 3)[1]
+    )
     assert nearest(torch.empty(0, 4), corpus, 3)[1].shape == (0, 3)
 
 
@@ -110,7 +116,9 @@ def test_mining_equals_brute_force(rows, k):
     for memory in (50_000, 1 << 30):
         pairs, scores = margin_pairs(source, target, k=k, memory=memory)
         assert pairs.tolist() == [[i, j] for i, j, _ in expected]
-        torch.testing.assert_close(scores.double(), torch.tensor([s for *_, s in expected]).double(), atol=1e-5, rtol=0)
+        torch.testing.assert_close(
+            scores.double(), torch.tensor([s for *_, s in expected]).double(), atol=1e-5, rtol=0
+        )
 
 
 @pytest.mark.slow
@@ -120,7 +128,9 @@ def test_mining_2000_by_2000_equals_float64(ties):
     if ties:
         source, target = (integers(2000, 6, seed, largest=3) + 4 for seed in (0, 1))
     else:
-        source, target = (torch.nn.functional.normalize(unit(2000, 64, seed) + 0.2, dim=1) for seed in (0, 1))
+        source, target = (
+            torch.nn.functional.normalize(unit(2000, 64, seed) + 0.2, dim=1) for seed in (0, 1)
+        )
     expected = mined_by_brute_force(source, target, 4)
     pairs, scores = margin_pairs(source, target)
     assert pairs.tolist() == [[i, j] for i, j, _ in expected]

@@ -20,6 +20,7 @@ from jiantx.sources import (
     Rows,
     class_names,
     data_root,
+    decode_class_labels,
     read_bucc,
     read_ccgbank,
     read_conll,
@@ -35,7 +36,6 @@ from jiantx.sources import (
     read_xquad_r,
     read_xquad_r_sentences,
     read_xtreme_tsv,
-    with_names,
 )
 
 NLI = ClassLabel(names=["entailment", "neutral", "contradiction"])
@@ -64,7 +64,10 @@ def nli(texts: list[str], labels: list[int]) -> Dataset:
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("root")
     german = {"validation": nli(["gut", "schlecht", "so"], [0, 2, -1]), "dev_2": nli(["mehr"], [1])}
-    english = {"train": nli(["a", "b"], [0, 1]), **{split: nli([split], [1]) for split in ("validation", "dev_2")}}
+    english = {
+        "train": nli(["a", "b"], [0, 1]),
+        **{split: nli([split], [1]) for split in ("validation", "dev_2")},
+    }
     write_repo(root, "org/nli", {"deu": german, "en": english})
     write_repo(root, "org/one", {"plain_text": {"train": nli(["x"], [0])}})
     write_repo(root, "org/pairs-de", {"default": {"train": nli(["y"], [0])}})
@@ -84,7 +87,9 @@ def texts(rows: Dataset) -> list[str]:
 # --- the root --------------------------------------------------------------------------------------------------------
 
 
-def test_root_by_function_and_by_environment(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_by_function_and_by_environment(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert data_root() is None
     monkeypatch.setenv("JIANTX_DATA", str(root))
     assert data_root() == root
@@ -100,7 +105,9 @@ def test_root_that_is_no_folder(by: str, tmp_path: Path, monkeypatch: pytest.Mon
         data_root(missing) if by == "function" else data_root()
 
 
-def test_relative_root_stays_where_it_was_set(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_root_stays_where_it_was_set(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(root.parent)
     data_root(root.name)
     monkeypatch.chdir(tmp_path)
@@ -115,7 +122,14 @@ def test_a_card_that_names_no_splits_is_left_to_datasets(tmp_path: Path) -> None
     folder.mkdir(parents=True)
     (folder / "splitted.jsonl").write_text('{"text": "x"}\n')
     for files in ("[splitted.jsonl]", "splitted.jsonl"):
-        lines = ["---", "configs:", "- config_name: default", f"  data_files: {files}", "---", files]
+        lines = [
+            "---",
+            "configs:",
+            "- config_name: default",
+            f"  data_files: {files}",
+            "---",
+            files,
+        ]
         (folder / "README.md").write_text("\n".join(lines))
         sources._configs.cache_clear()
         data_root(tmp_path)
@@ -173,10 +187,16 @@ def test_one_of_several_splits_missing(root: Path) -> None:
 def test_where_keeps_rows_by_language(root: Path) -> None:
     data_root(root)
     languages = {"de": "deu", "en": "en"}
-    source = Hub("org/nli", "{language}", languages=languages, where=lambda row, language: row["label"] >= 0)
+    source = Hub(
+        "org/nli", "{language}", languages=languages, where=lambda row, language: row["label"] >= 0
+    )
     assert texts(source.rows("validation", "de")) == ["gut", "schlecht"]
-    german = Hub("org/nli", "{language}", languages=languages, where=lambda row, language: language == "de")
-    assert german.available("validation") == ("de",), "a language whose rows are all dropped is not available"
+    german = Hub(
+        "org/nli", "{language}", languages=languages, where=lambda row, language: language == "de"
+    )
+    assert german.available("validation") == ("de",), (
+        "a language whose rows are all dropped is not available"
+    )
 
 
 def test_available_asks_the_present_root(root: Path, tmp_path: Path) -> None:
@@ -193,12 +213,16 @@ def test_missing_data_set_says_where_it_was_looked_for(tmp_path: Path) -> None:
     data_root(tmp_path)
     with pytest.raises(DataError) as caught:
         Hub("org/absent").rows("train", "en")
-    assert "no data set 'org/absent'" in str(caught.value) and str(tmp_path / "org/absent") in str(caught.value)
+    assert "no data set 'org/absent'" in str(caught.value) and str(tmp_path / "org/absent") in str(
+        caught.value
+    )
 
 
 def test_missing_split_lists_those_there_are(root: Path) -> None:
     data_root(root)
-    with pytest.raises(DataError, match=r"org/nli \(en\) has no split 'test'\. It has: train, validation, dev_2\."):
+    with pytest.raises(
+        DataError, match=r"org/nli \(en\) has no split 'test'\. It has: train, validation, dev_2\."
+    ):
         Hub("org/nli", "en").rows("test", "en")
 
 
@@ -207,12 +231,17 @@ def test_missing_language(root: Path) -> None:
     source = Hub("org/nli", "{language}", languages=("en", "fr"))
     with pytest.raises(DataError, match=r"no language 'tr'\. There are: en, fr\."):
         source.rows("train", "tr")
-    with pytest.raises(DataError, match=r"org/nli \(fr\) has no split 'train'\. It has: nothing for this language\."):
+    with pytest.raises(
+        DataError,
+        match=r"org/nli \(fr\) has no split 'train'\. It has: nothing for this language\.",
+    ):
         source.rows("train", "fr")
 
 
 def test_copy_that_lacks_a_listed_file(root: Path, tmp_path: Path) -> None:
-    write_repo(tmp_path, "org/part", {"default": {"train": nli(["x"], [0]), "test": nli(["y"], [0])}})
+    write_repo(
+        tmp_path, "org/part", {"default": {"train": nli(["x"], [0]), "test": nli(["y"], [0])}}
+    )
     next((tmp_path / "org/part").rglob("test-*")).unlink()
     data_root(tmp_path)
     with pytest.raises(DataError, match="org/part"):
@@ -250,7 +279,12 @@ def lines(tmp_path: Path) -> Path:
 
 def test_patterns_language_split_and_star(lines: Path) -> None:
     data_root(lines)
-    source = Files("*/{language}.{split}.txt", read_lines, languages=("de", "en", "fr"), splits={"validation": "dev"})
+    source = Files(
+        "*/{language}.{split}.txt",
+        read_lines,
+        languages=("de", "en", "fr"),
+        splits={"validation": "dev"},
+    )
     assert texts(source.rows("validation", "de")) == ["x/de.dev.txt", "y/de.dev.txt"], (
         "sorted, whatever the disk says (X5)"
     )
@@ -264,7 +298,10 @@ def test_patterns_language_split_and_star(lines: Path) -> None:
 def test_relative_patterns_start_at_the_root_or_the_working_directory(
     lines: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    relative, absolute = Files("x/en.{split}.txt", read_lines), Files(f"{lines}/x/en.{{split}}.txt", read_lines)
+    relative, absolute = (
+        Files("x/en.{split}.txt", read_lines),
+        Files(f"{lines}/x/en.{{split}}.txt", read_lines),
+    )
     monkeypatch.chdir(lines)
     assert texts(relative.rows("train", "en")) == ["x/en.train.txt"]
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
@@ -277,11 +314,18 @@ def test_relative_patterns_start_at_the_root_or_the_working_directory(
 
 def test_missing_files_say_where_they_belong_and_can_be_had(tmp_path: Path) -> None:
     data_root(tmp_path)
-    source = Files("ud/{language}.{split}.conllu", read_conllu, languages=("tr",), origin="https://example.org/ud.tgz")
+    source = Files(
+        "ud/{language}.{split}.conllu",
+        read_conllu,
+        languages=("tr",),
+        origin="https://example.org/ud.tgz",
+    )
     with pytest.raises(DataError) as caught:
         source.rows("train", "tr")
     message = str(caught.value)
-    assert str(tmp_path / "ud/tr.train.conllu") in message and "https://example.org/ud.tgz" in message
+    assert (
+        str(tmp_path / "ud/tr.train.conllu") in message and "https://example.org/ud.tgz" in message
+    )
     assert "'train'" in message and "'tr'" in message
     with pytest.raises(DataError, match=r"no language 'fi'\. There are: tr\."):
         source.rows("train", "fi")
@@ -339,7 +383,9 @@ def test_concat_shared_columns_and_labels_by_name() -> None:
 
 
 def test_concat_takes_what_is_there() -> None:
-    source = Concat(Rows({"train": LISTED, "test": LISTED}), Rows({"train": {"de": LISTED, "en": LISTED}}))
+    source = Concat(
+        Rows({"train": LISTED, "test": LISTED}), Rows({"train": {"de": LISTED, "en": LISTED}})
+    )
     assert source.available("train") == ("en", "de") and source.available("test") == ("en",)
     assert texts(source.rows("train", "en")) == ["a", "b", "a", "b"]
     assert texts(source.rows("train", "de")) == ["a", "b"] == texts(source.rows("test", "en"))
@@ -374,7 +420,7 @@ def tagged() -> Dataset:
 
 
 def test_class_numbers_become_names() -> None:
-    rows = with_names(tagged())
+    rows = decode_class_labels(tagged())
     assert list(rows["tags"]) == [["O", "I-X"], [], ["B-X"]]
     assert list(rows["label"]) == ["contradiction", None, "entailment"], "-1 is no label"
     assert list(rows["tokens"]) == [["a", "b"], [], ["c"]]
@@ -384,8 +430,8 @@ def test_class_numbers_become_names() -> None:
 
 @pytest.mark.parametrize("places", [[2, 0], [0], [], [1, 1, 2], [0, 1]])
 def test_names_of_selected_rows(places: list[int]) -> None:
-    rows = with_names(tagged().select(places))
-    whole = list(with_names(tagged()))
+    rows = decode_class_labels(tagged().select(places))
+    whole = list(decode_class_labels(tagged()))
     assert list(rows) == [whole[place] for place in places]
 
 
@@ -393,19 +439,23 @@ def test_names_of_sliced_and_joined_tables() -> None:
     from datasets import concatenate_datasets
 
     rows = concatenate_datasets([tagged().select(range(1, 3)), tagged()])
-    assert list(with_names(rows)["tags"]) == [[], ["B-X"], ["O", "I-X"], [], ["B-X"]]
+    assert list(decode_class_labels(rows)["tags"]) == [[], ["B-X"], ["O", "I-X"], [], ["B-X"]]
 
 
 def test_null_lists_and_labels_stay_null() -> None:
-    features = Features({"tags": Sequence(ClassLabel(names=["O", "X"])), "label": ClassLabel(names=["no", "yes"])})
-    rows = Dataset.from_dict({"tags": [[1], None, [0, 1]], "label": [None, 1, 0]}, features=features)
-    assert list(with_names(rows)["tags"]) == [["X"], None, ["O", "X"]]
-    assert list(with_names(rows)["label"]) == [None, "yes", "no"]
+    features = Features(
+        {"tags": Sequence(ClassLabel(names=["O", "X"])), "label": ClassLabel(names=["no", "yes"])}
+    )
+    rows = Dataset.from_dict(
+        {"tags": [[1], None, [0, 1]], "label": [None, 1, 0]}, features=features
+    )
+    assert list(decode_class_labels(rows)["tags"]) == [["X"], None, ["O", "X"]]
+    assert list(decode_class_labels(rows)["label"]) == [None, "yes", "no"]
 
 
 def test_rows_without_classes_are_left_alone() -> None:
     rows = Dataset.from_list(LISTED)
-    assert with_names(rows) is rows
+    assert decode_class_labels(rows) is rows
 
 
 # --- readers ---------------------------------------------------------------------------------------------------------
@@ -423,7 +473,9 @@ def test_read_jsonl(tmp_path: Path) -> None:
     assert list(read_jsonl(path)) == [{"a": 1}, {"a": "ğ\u2028"}]
 
 
-@pytest.mark.parametrize(("line", "said"), [("{'a': 1}", "not JSON"), ("[1]", "expected a JSON object, found list")])
+@pytest.mark.parametrize(
+    ("line", "said"), [("{'a': 1}", "not JSON"), ("[1]", "expected a JSON object, found list")]
+)
 def test_bad_json_line_is_named(line: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text(f'{{"a": 1}}\n\n{line}\n')
@@ -477,7 +529,9 @@ def test_read_squad(tmp_path: Path) -> None:
     assert rows[2]["title"] == "" and rows[2]["context"] == "c"
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", "not json", '{"data": 3}', '{"data": [{"title": "x"}]}'])
+@pytest.mark.parametrize(
+    "text", ["[]", "{}", "not json", '{"data": 3}', '{"data": [{"title": "x"}]}']
+)
 def test_file_that_is_not_squad(text: str, tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text(text)
@@ -489,7 +543,13 @@ def conllu(path: Path, *sentences: list[tuple[str, str, str, str]]) -> list[dict
     """Write (id, form, tag, head) and read it."""
     blocks = [
         "\n".join(
-            ["# text", *("\t".join([i, form, "_", tag, "_", "_", head, "_", "_", "_"]) for i, form, tag, head in rows)]
+            [
+                "# text",
+                *(
+                    "\t".join([i, form, "_", tag, "_", "_", head, "_", "_", "_"])
+                    for i, form, tag, head in rows
+                ),
+            ]
         )
         for rows in sentences
     ]
@@ -504,7 +564,9 @@ def test_conllu_plain_sentences(tmp_path: Path) -> None:
         {"tokens": ["Dogs", "bark"], "tags": ["NOUN", "VERB"]},
         {"tokens": ["bark"], "tags": ["VERB"]},
     ]
-    path.write_text(path.read_text().rstrip("\n"))  # the last sentence counts without a blank line after it
+    path.write_text(
+        path.read_text().rstrip("\n")
+    )  # the last sentence counts without a blank line after it
     assert len(list(read_conllu(path))) == 2
 
 
@@ -519,7 +581,9 @@ def test_conllu_fuses_with_the_tag_of_the_highest_word(tmp_path: Path) -> None:
         ("5", ".", "PUNCT", "1"),
     ]
     (row,) = conllu(tmp_path / "en_x.conllu", rows)
-    assert row == {"tokens": ["vamos", "dámelo", "."], "tags": ["VERB", "NOUN", "PUNCT"]}, "height wins over precedence"
+    assert row == {"tokens": ["vamos", "dámelo", "."], "tags": ["VERB", "NOUN", "PUNCT"]}, (
+        "height wins over precedence"
+    )
 
 
 @pytest.mark.parametrize(
@@ -540,13 +604,22 @@ def test_conllu_fuses_with_the_tag_of_the_highest_word(tmp_path: Path) -> None:
 def test_conllu_ties_by_the_list_of_the_language(
     language: str, tags: tuple[str, str], chosen: str, tmp_path: Path
 ) -> None:
-    rows = [("1-2", "ab", "_", "_"), ("1", "a", tags[0], "3"), ("2", "b", tags[1], "3"), ("3", "c", "VERB", "0")]
+    rows = [
+        ("1-2", "ab", "_", "_"),
+        ("1", "a", tags[0], "3"),
+        ("2", "b", tags[1], "3"),
+        ("3", "c", "VERB", "0"),
+    ]
     (row,) = conllu(tmp_path / f"{language}_bank-ud-dev.conllu", rows)
     assert row == {"tokens": ["ab", "c"], "tags": [chosen, "VERB"]}
 
 
 def test_conllu_leaves_out_empty_nodes_and_cleans_words(tmp_path: Path) -> None:
-    rows = [("1", "10 000", "NUM", "2"), ("2", "می\u200cخواهم", "VERB", "0"), ("2.1", "ghost", "VERB", "_")]
+    rows = [
+        ("1", "10 000", "NUM", "2"),
+        ("2", "می\u200cخواهم", "VERB", "0"),
+        ("2.1", "ghost", "VERB", "_"),
+    ]
     (row,) = conllu(tmp_path / "fa_x.conllu", rows)
     assert row == {"tokens": ["10000", "میخواهم"], "tags": ["NUM", "VERB"]}
 
@@ -611,18 +684,28 @@ def refused(reader: Any, path: Path, said: str, line: int | None = None) -> None
 
 def test_csv_fields_in_quotes(tmp_path: Path) -> None:
     path = written(tmp_path / "x.csv", '\ufeffid,text\r\n1,"a, ""b""\nc"\r\n\r\n2,\u2028d\r\n')
-    assert list(read_csv(path)) == [{"id": "1", "text": 'a, "b"\nc'}, {"id": "2", "text": "\u2028d"}]
+    assert list(read_csv(path)) == [
+        {"id": "1", "text": 'a, "b"\nc'},
+        {"id": "2", "text": "\u2028d"},
+    ]
 
 
 def test_tsv_takes_quotation_marks_as_letters(tmp_path: Path) -> None:
     """Facts, trap 5: the Hub's PAWS-X lost the rows that a quotation mark swallowed."""
     path = written(tmp_path / "x.tsv", 'id\ttext\tlabel\n1\t"a\t0\n2\tb"\t1\n3\tc\n')
-    assert [tuple(row.values()) for row in read_tsv(path)] == [("1", '"a', "0"), ("2", 'b"', "1"), ("3", "c", None)]
+    assert [tuple(row.values()) for row in read_tsv(path)] == [
+        ("1", '"a', "0"),
+        ("2", 'b"', "1"),
+        ("3", "c", None),
+    ]
 
 
 def test_xtreme_tsv_is_written_by_a_csv_writer(tmp_path: Path) -> None:
     path = written(tmp_path / "x.tsv", '"a ""b"""\tc\t1\r\nd\te\r\n')
-    assert [tuple(row.values()) for row in read_xtreme_tsv(path)] == [('a "b"', "c", "1"), ("d", "e", None)]
+    assert [tuple(row.values()) for row in read_xtreme_tsv(path)] == [
+        ('a "b"', "c", "1"),
+        ("d", "e", None),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -630,7 +713,12 @@ def test_xtreme_tsv_is_written_by_a_csv_writer(tmp_path: Path) -> None:
     [
         (read_csv, "a,a\n1,2\n", "expected a header of different names", 1),
         (read_csv, "", "expected a header of different names", 1),
-        (read_ccgbank, "(<T S 0 2> (<L N NNP NNP Ada N> ) (<L V VB VB runs V>) )\n", "expected leaves", 1),
+        (
+            read_ccgbank,
+            "(<T S 0 2> (<L N NNP NNP Ada N> ) (<L V VB VB runs V>) )\n",
+            "expected leaves",
+            1,
+        ),
         (read_csv, "a,b\n1,2\n1,2,3\n", "found 3 fields, expected 2: a, b", 3),
         (read_csv, 'a,b\n1,"2" x\n', "expected after", 2),
         (read_csv, 'a,b\n1,"2\n', "unexpected end of data", 2),
@@ -669,7 +757,17 @@ def test_a_column_of_several_types_names_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "reader", [read_csv, read_tsv, read_xtreme_tsv, read_conll, read_supertags, read_ccgbank, read_bucc, read_mewslix]
+    "reader",
+    [
+        read_csv,
+        read_tsv,
+        read_xtreme_tsv,
+        read_conll,
+        read_supertags,
+        read_ccgbank,
+        read_bucc,
+        read_mewslix,
+    ],
 )
 def test_published_text_that_is_not_utf8(reader: Any, tmp_path: Path) -> None:
     path = tmp_path / "x"
@@ -680,16 +778,24 @@ def test_published_text_that_is_not_utf8(reader: Any, tmp_path: Path) -> None:
 def test_conll_columns_comments_and_prefixes(tmp_path: Path) -> None:
     text = "# id\n1\tAda\tB-PER\t-\n2\t#\tO\t-\n\n\n# text\n1\tx\tO\t-"
     rows = list(read_conll(written(tmp_path / "x", text), token=1, tag=2))
-    assert rows == [{"tokens": ["Ada", "#"], "tags": ["B-PER", "O"]}, {"tokens": ["x"], "tags": ["O"]}]
+    assert rows == [
+        {"tokens": ["Ada", "#"], "tags": ["B-PER", "O"]},
+        {"tokens": ["x"], "tags": ["O"]},
+    ]
     text = "a X\r\n# PUNCT\r\n#b Y\r\n \t\r\nc\tZ\r\n"
     rows = list(read_conll(written(tmp_path / "y", text.replace("# P", "#\tP"))))
-    assert rows == [{"tokens": ["a", "#", "#b"], "tags": ["X", "PUNCT", "Y"]}, {"tokens": ["c"], "tags": ["Z"]}]
+    assert rows == [
+        {"tokens": ["a", "#", "#b"], "tags": ["X", "PUNCT", "Y"]},
+        {"tokens": ["c"], "tags": ["Z"]},
+    ]
 
 
 def test_wikiann_words_lose_their_language(tmp_path: Path) -> None:
     """Facts, trap 13: the raw tokens carry an `xx:` prefix. A colon of the word's own stays."""
     path = written(tmp_path / "dev", "en:Paris\tB-LOC\nen::\tO\nen:10:30\tO\n\n")
-    assert list(read_conll(path, prefixed=True)) == [{"tokens": ["Paris", ":", "10:30"], "tags": ["B-LOC", "O", "O"]}]
+    assert list(read_conll(path, prefixed=True)) == [
+        {"tokens": ["Paris", ":", "10:30"], "tags": ["B-LOC", "O", "O"]}
+    ]
 
 
 def test_supertags(tmp_path: Path) -> None:
@@ -716,7 +822,9 @@ def test_ccgbank_leaves(tmp_path: Path) -> None:
 def test_bucc_sentences_that_occur_twice_have_no_id(tmp_path: Path) -> None:
     """J16: jiant kept repeated sentences, and its F1 was higher than XTREME's; here they can neither ask nor answer."""
     written(tmp_path / "de-en.sample.gold", "de-1\ten-7\nde-2\ten-8\nde-2\ten-9\n")
-    german = written(tmp_path / "de-en.sample.de", "de-1\teins\nde-2\tzwei \nde-3\teins\nde-4\tvier\n")
+    german = written(
+        tmp_path / "de-en.sample.de", "de-1\teins\nde-2\tzwei \nde-3\teins\nde-4\tvier\n"
+    )
     english = written(tmp_path / "de-en.sample.en", "en-7\tone\nen-8\ttwo\n")
     assert list(read_bucc(german)) == [
         {"id": "", "text": "eins", "relevant": ["en-7"]},
@@ -729,13 +837,18 @@ def test_bucc_sentences_that_occur_twice_have_no_id(tmp_path: Path) -> None:
         list(read_bucc(german))
     assert str(caught.value).startswith(f"{gold}, line 2:")
     gold.unlink()
-    assert [row["relevant"] for row in read_bucc(german)] == [[], [], []], "what is to be mined has no gold"
+    assert [row["relevant"] for row in read_bucc(german)] == [[], [], []], (
+        "what is to be mined has no gold"
+    )
 
 
 def test_laser_sides_are_parallel(tmp_path: Path) -> None:
     path = written(tmp_path / "tatoeba.deu-eng.deu", "Hallo.\nJa.\n")
     english = written(tmp_path / "tatoeba.deu-eng.eng", "Hello.\nYes.\n")
-    assert [tuple(row.values()) for row in read_laser(path)] == [("Hallo.", "Hello."), ("Ja.", "Yes.")]
+    assert [tuple(row.values()) for row in read_laser(path)] == [
+        ("Hallo.", "Hello."),
+        ("Ja.", "Yes."),
+    ]
     written(english, "Hello.\n")
     refused(read_laser, path, f"has 2 lines, {english} has 1")
 
@@ -746,7 +859,10 @@ def test_xquad_r_answers_are_sentences_of_any_language(tmp_path: Path) -> None:
         qas = [{"id": "q", "question": "?", "answers": answers}]
         return {"context": context, "sentence_breaks": breaks, "qas": qas}
 
-    english, german = (paragraph("One.\nTwo.", [[0, 5], [5, 9]], 5), paragraph("Eins. Zwei.", [[0, 5], [6, 11]], 0))
+    english, german = (
+        paragraph("One.\nTwo.", [[0, 5], [5, 9]], 5),
+        paragraph("Eins. Zwei.", [[0, 5], [6, 11]], 0),
+    )
     for code, content in (("en", english), ("de", german)):
         (tmp_path / f"{code}.json").write_text(json.dumps({"data": [{"paragraphs": [content]}]}))
     (row,) = read_xquad_r(tmp_path / "en.json")
@@ -770,10 +886,18 @@ def test_xquad_r_answers_are_sentences_of_any_language(tmp_path: Path) -> None:
 def test_mewslix_mentions_and_entities(tmp_path: Path) -> None:
     def mention(text: str, word: str, **more: Any) -> dict[str, Any]:
         start = text.index(word)
-        return {"example_id": f"m{start}", "mention_span": {"start": start, "end": start + len(word)}, **more}
+        return {
+            "example_id": f"m{start}",
+            "mention_span": {"start": start, "end": start + len(word)},
+            **more,
+        }
 
     text = "Left. He saw {it} in Paris,\ntoday."
-    context = {"text": text, "language": "de", "sentence_spans": [{"start": 0, "end": 5}, {"start": 6, "end": 34}]}
+    context = {
+        "text": text,
+        "language": "de",
+        "sentence_spans": [{"start": 0, "end": 5}, {"start": 6, "end": 34}],
+    }
     one = mention(text, "Paris", entity_id="Q90")
     entity = {
         "entity_id": "Q90",
@@ -797,7 +921,11 @@ def test_mewslix_mentions_and_entities(tmp_path: Path) -> None:
 
 
 def test_files_of_several_languages(tmp_path: Path) -> None:
-    rows = [{"text": "a", "language": "en"}, {"text": "b", "language": "de"}, {"text": "c", "language": "en"}]
+    rows = [
+        {"text": "a", "language": "en"},
+        {"text": "b", "language": "de"},
+        {"text": "c", "language": "en"},
+    ]
     written(tmp_path / "all.jsonl", "\n".join(map(json.dumps, rows)))
     source = Files(
         f"{tmp_path}/all.jsonl",
@@ -805,7 +933,9 @@ def test_files_of_several_languages(tmp_path: Path) -> None:
         languages=("de", "en", "fr"),
         where=lambda row, language: row["language"] == language,
     )
-    assert texts(source.rows("train", "en")) == ["a", "c"] and texts(source.rows("train", "de")) == ["b"]
+    assert texts(source.rows("train", "en")) == ["a", "c"] and texts(
+        source.rows("train", "de")
+    ) == ["b"]
     assert source.available("train") == ("de", "en"), "a language without rows is not available"
     assert len(source.rows("train", "fr")) == 0
 
@@ -822,16 +952,19 @@ def test_where_reads_the_columns_it_asks_for(root: Path, monkeypatch: pytest.Mon
         return original(view, column)
 
     monkeypatch.setattr(sources._RowView, "__getitem__", spied)
-    kept = Hub("org/nli", "deu", where=lambda row, language: row["label"] == 2 and len(row) == 2).rows(
-        "validation", "en"
-    )
+    kept = Hub(
+        "org/nli", "deu", where=lambda row, language: row["label"] == 2 and len(row) == 2
+    ).rows("validation", "en")
     assert texts(kept) == ["schlecht"] and read == ["label"], "each column once, for all rows"
     view = sources._RowView(Hub("org/nli", "deu").rows("validation", "en"))
     assert list(view) == ["text", "label"] and len(view) == 2 and view["text"] == "gut"
 
 
 def test_concat_speaks_what_its_sources_declare() -> None:
-    joined = Concat(Hub("a/b", languages={"de": "deu", "en": "eng"}), Files("x", read_lines, languages=("fr", "en")))
+    joined = Concat(
+        Hub("a/b", languages={"de": "deu", "en": "eng"}),
+        Files("x", read_lines, languages=("fr", "en")),
+    )
     assert joined.languages == ("de", "en", "fr")
     assert Concat(Rows({}), Files("x", read_lines, languages=("fr",))).languages == ("en", "fr")
     assert Concat(joined, Hub("a/b", languages=("tr",))).languages == ("de", "en", "fr", "tr")
@@ -842,7 +975,9 @@ def read_with_other(path: Path) -> Iterator[dict[str, str]]:
     yield {"text": path.read_text("utf-8") + (other.read_text("utf-8") if other.exists() else "")}
 
 
-def test_rows_of_files_are_read_once_and_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_of_files_are_read_once_and_mapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reads: list[object] = []
     whole = Files._read
     monkeypatch.setattr(Files, "_read", lambda *given: reads.append(given) or whole(*given))
@@ -855,7 +990,9 @@ def test_rows_of_files_are_read_once_and_mapped(tmp_path: Path, monkeypatch: pyt
     assert texts(source.rows("train", "en")) == ["one+"] and len(reads) == 2
     written(path, "three")
     assert texts(source.rows("train", "en")) == ["three+"] and len(reads) == 3
-    assert texts(Files(str(path), read_lines).rows("train", "en")) == ["three"], "another reader, other rows"
+    assert texts(Files(str(path), read_lines).rows("train", "en")) == ["three"], (
+        "another reader, other rows"
+    )
 
 
 def test_what_cannot_be_read_is_not_kept(tmp_path: Path) -> None:

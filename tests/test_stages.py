@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import jiantx as jx
-from jiantx.stages import fingerprint, shard
+from jiantx.experiments.stages import fingerprint, shard
 
 
 class Log:
@@ -23,7 +23,13 @@ class Log:
     def __init__(self) -> None:
         self.ran: list[str] = []
 
-    def stage(self, name: str, inputs: dict[str, Any] | None = None, *after: jx.Stage, then: Any = None) -> jx.Stage:
+    def stage(
+        self,
+        name: str,
+        inputs: dict[str, Any] | None = None,
+        *after: jx.experiments.Stage,
+        then: Any = None,
+    ) -> jx.experiments.Stage:
         def run(folder: Path, before: Sequence[Path]) -> None:
             self.ran.append(name)
             text = "+".join([(path / "out.txt").read_text() for path in before] + [name])
@@ -31,24 +37,27 @@ class Log:
             if then is not None:
                 then(folder)
 
-        return jx.Stage(name, {"name": name} if inputs is None else inputs, run, after)
+        return jx.experiments.Stage(name, {"name": name} if inputs is None else inputs, run, after)
 
 
 def test_a_done_stage_is_not_run_again(tmp_path: Path) -> None:
     log = Log()
-    plan = jx.Stages(tmp_path, [log.stage("a")])
+    plan = jx.experiments.Stages(tmp_path, [log.stage("a")])
     plan.run()
     plan.run()
-    jx.Stages(tmp_path, [log.stage("a")]).run()
+    jx.experiments.Stages(tmp_path, [log.stage("a")]).run()
     assert log.ran == ["a"]
-    assert plan.done(plan.stages[0]) and (plan.folder_of(plan.stages[0]) / "out.txt").read_text() == "a"
+    assert (
+        plan.done(plan.stages[0])
+        and (plan.folder_of(plan.stages[0]) / "out.txt").read_text() == "a"
+    )
 
 
 def test_a_changed_input_is_another_stage(tmp_path: Path) -> None:
     log = Log()
     for inputs in ({"rate": 1}, {"rate": 2}, {"rate": 1}):
         first = log.stage("a", inputs)
-        jx.Stages(tmp_path, [log.stage("b", {"steps": 5}, first)]).run()
+        jx.experiments.Stages(tmp_path, [log.stage("b", {"steps": 5}, first)]).run()
     assert log.ran == ["a", "b", "a", "b"]  # what builds on it is another one too
     assert log.stage("a", {"x": 1, "y": 2}).key == log.stage("renamed", {"y": 2, "x": 1}).key
     assert log.stage("a", {"x": 1}).key != log.stage("a", {"x": "1"}).key
@@ -65,7 +74,7 @@ def test_a_stage_that_failed_halfway_is_run_again(tmp_path: Path) -> None:
             raise RuntimeError("the machine stopped")
         assert found == ["half.txt", "out.txt"]  # what it left is there, so that it can go on
 
-    plan = jx.Stages(tmp_path, [log.stage("b", None, log.stage("a"), then=then)])
+    plan = jx.experiments.Stages(tmp_path, [log.stage("b", None, log.stage("a"), then=then)])
     with pytest.raises(RuntimeError, match="stopped"):
         plan.run()
     assert [plan.done(stage) for stage in plan] == [True, False]
@@ -77,7 +86,7 @@ def test_a_stage_that_failed_halfway_is_run_again(tmp_path: Path) -> None:
 
 def test_a_damaged_result_is_made_again(tmp_path: Path) -> None:
     log = Log()
-    plan = jx.Stages(tmp_path, [log.stage("a")])
+    plan = jx.experiments.Stages(tmp_path, [log.stage("a")])
     plan.run()
     (plan.folder_of(plan.stages[0]) / "out.txt").write_text("?")
     plan.run()
@@ -89,7 +98,7 @@ def test_shared_stages_run_once_and_in_order(tmp_path: Path) -> None:
     base = log.stage("base")
     middle = [log.stage(f"middle{i}", None, base) for i in range(2)]
     last = [log.stage(f"last{i}", None, base, middle[i]) for i in range(2)]
-    plan = jx.Stages(tmp_path, last)
+    plan = jx.experiments.Stages(tmp_path, last)
     assert [stage.name for stage in plan] == ["base", "middle0", "last0", "middle1", "last1"]
     plan.run()
     assert log.ran == ["base", "middle0", "last0", "middle1", "last1"]
@@ -98,7 +107,9 @@ def test_shared_stages_run_once_and_in_order(tmp_path: Path) -> None:
 
 def test_timings(tmp_path: Path) -> None:
     log = Log()
-    plan = jx.Stages(tmp_path, [log.stage("a", then=lambda folder: time.sleep(0.05)), log.stage("b")])
+    plan = jx.experiments.Stages(
+        tmp_path, [log.stage("a", then=lambda folder: time.sleep(0.05)), log.stage("b")]
+    )
     assert plan.timings() == []
     plan.run()
     first, second = plan.timings()
@@ -113,12 +124,14 @@ def _run_slowly(folder: Path, calls: Path) -> None:
         time.sleep(0.1)
         (here / "out.txt").write_text("done")
 
-    jx.Stages(folder, [jx.Stage("slow", {"x": 1}, run)]).run()
+    jx.experiments.Stages(folder, [jx.experiments.Stage("slow", {"x": 1}, run)]).run()
 
 
 @pytest.mark.parametrize("worker", [threading.Thread, multiprocessing.get_context("fork").Process])
 def test_two_at_once_run_it_once(worker: Callable[..., Any], tmp_path: Path) -> None:
-    both = [worker(target=_run_slowly, args=(tmp_path / "plan", tmp_path / "calls")) for _ in range(2)]
+    both = [
+        worker(target=_run_slowly, args=(tmp_path / "plan", tmp_path / "calls")) for _ in range(2)
+    ]
     for one in both:
         one.start()
     for one in both:
@@ -168,5 +181,5 @@ def test_what_a_stage_took_is_given_back(tmp_path):
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     before = resident()
-    jx.Stages(tmp_path, [jx.Stage("pieces", {}, run)]).run()
+    jx.experiments.Stages(tmp_path, [jx.experiments.Stage("pieces", {}, run)]).run()
     assert kept and resident() - before < 100e6

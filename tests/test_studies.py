@@ -21,7 +21,20 @@ from measure import noise_scale, training_bytes
 
 STUDIES = Path(__file__).parents[1] / "examples" / "studies"
 NAMES = ("model_size", "single_vs_multi_task", "linguistic_distance", "batch_size", "cost")
-BRIEFLY = ("--pretraining-steps", 2, "--steps", 2, 2, "--batch-size", 4, "--targets", "udpos", "tatoeba", "--seeds", 2)
+BRIEFLY = (
+    "--pretraining-steps",
+    2,
+    "--steps",
+    2,
+    2,
+    "--batch-size",
+    4,
+    "--targets",
+    "udpos",
+    "tatoeba",
+    "--seeds",
+    2,
+)
 
 
 def run(monkeypatch, capsys, name, *arguments):
@@ -47,10 +60,16 @@ def made(folder):
 def test_model_size(world, monkeypatch, tmp_path, capsys):
     arguments = (*BRIEFLY, "--output", tmp_path, "--encoders", "16x2", "24x2", "32x2")
     printed = run(monkeypatch, capsys, "model_size", *arguments)
-    text, records = check_page(tmp_path, "model_size.png"), json.loads((tmp_path / "report.json").read_text())
+    text, records = (
+        check_page(tmp_path, "model_size.png"),
+        json.loads((tmp_path / "report.json").read_text()),
+    )
     assert text in printed and "report.html, report.md, model_size.png, report.json" in printed
     assert {(r["encoder"], r["intermediate"], r["seed"]) for r in records} == {
-        (encoder, row, seed) for encoder in ("16x2", "24x2", "32x2") for row in ("none", "mnli") for seed in (1, 2)
+        (encoder, row, seed)
+        for encoder in ("16x2", "24x2", "32x2")
+        for row in ("none", "mnli")
+        for seed in (1, 2)
     }
     assert text.count("| 16x2 | 6,") == 1  # 12 h² + 13 h a layer, and the embeddings' LayerNorm
     assert "Ten times the parameters" in text and "mnli (encoder=32x2)" in text
@@ -62,22 +81,52 @@ def test_model_size(world, monkeypatch, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_single_vs_multi_task(world, monkeypatch, tmp_path, capsys):
-    arguments = (*BRIEFLY, "--output", tmp_path, "--encoders", "16x2", "24x2", "--single", "mnli", "ccg")
+    arguments = (
+        *BRIEFLY,
+        "--output",
+        tmp_path,
+        "--encoders",
+        "16x2",
+        "24x2",
+        "--single",
+        "mnli",
+        "ccg",
+    )
     printed = run(monkeypatch, capsys, "single_vs_multi_task", *arguments)
     text = check_page(tmp_path, "single_vs_multi_task.png")
     records = json.loads((tmp_path / "report.json").read_text())
-    assert text in printed and {r["intermediate"] for r in records} == {"none", "mnli", "ccg", "mnli+ccg"}
+    assert text in printed and {r["intermediate"] for r in records} == {
+        "none",
+        "mnli",
+        "ccg",
+        "mnli+ccg",
+    }
     head = "| encoder | parameters | none | mnli | ccg | joint | joint − best single | joint − mean of singles |"
     assert head in text and "From 16x2 to 24x2" in text
 
 
 @pytest.mark.slow
 def test_linguistic_distance(world, monkeypatch, capsys, tmp_path):
-    arguments = ["--steps", 2, 2, "--seeds", 2, "--targets", "udpos", "tatoeba", "--rows", "mnli", "--output", tmp_path]
+    arguments = [
+        "--steps",
+        2,
+        2,
+        "--seeds",
+        2,
+        "--targets",
+        "udpos",
+        "tatoeba",
+        "--rows",
+        "mnli",
+        "--output",
+        tmp_path,
+    ]
     printed = run(monkeypatch, capsys, "linguistic_distance", *arguments)
     text = check_page(tmp_path, "gain.png")
     assert "| language | overall | lexicon | order | script |" in text and "| zh | 0.8" in text
-    assert "| gain, mnli | overall |" in text and "| gain, mnli | script |" not in text  # a yes or no is no scale
+    assert (
+        "| gain, mnli | overall |" in text and "| gain, mnli | script |" not in text
+    )  # a yes or no is no scale
     assert "`mnli` changes the mean score by" in printed and "hints and no results" in printed
     before = made(tmp_path)
     assert len(before) == 2 * (1 + 2 * 2)  # seeds x (intermediate, rows x targets)
@@ -91,19 +140,37 @@ def test_batch_size(world, monkeypatch, capsys, tmp_path):
     printed = run(monkeypatch, capsys, "batch_size", *sizes, "--seeds", 1, "--output", tmp_path)
     text = check_page(tmp_path, "equal_epochs.png", "equal_steps.png")
     assert "## 64 examples, or 8 steps" in text and "| 8 | linear |" in text
-    assert text.count("\n| 4 | ") == 2  # all rules are one there: once in the table of scores, once in that of costs
-    assert "At equal epochs, told from a batch of 4: no other setting." in printed  # one seed tells nothing
+    assert (
+        text.count("\n| 4 | ") == 2
+    )  # all rules are one there: once in the table of scores, once in that of costs
+    assert (
+        "At equal epochs, told from a batch of 4: no other setting." in printed
+    )  # one seed tells nothing
     assert "Gradient noise scale before training" in printed and "memory of training" in printed
     assert len(made(tmp_path)) == 7
     before = made(tmp_path)
-    assert text in run(monkeypatch, capsys, "batch_size", *sizes, "--seeds", 1, "--output", tmp_path)
+    assert text in run(
+        monkeypatch, capsys, "batch_size", *sizes, "--seeds", 1, "--output", tmp_path
+    )
     assert made(tmp_path) == before
 
 
 @pytest.mark.slow
 def test_cost(world, monkeypatch, capsys, tmp_path):
     encoders = ["--encoders", "16x2", "16x2-en", "--pretraining-steps", 2]
-    arguments = [*encoders, "--targets", "udpos", "tatoeba", "--steps", 2, 2, "--seeds", 2, "--output", tmp_path]
+    arguments = [
+        *encoders,
+        "--targets",
+        "udpos",
+        "tatoeba",
+        "--steps",
+        2,
+        2,
+        "--seeds",
+        2,
+        "--output",
+        tmp_path,
+    ]
     printed = run(monkeypatch, capsys, "cost", *arguments)
     text = check_page(tmp_path, "pareto.png")
     assert "| 16x2-en |" in text and "| encoder | en | ar | de | es | ru | zh |" in text
@@ -122,7 +189,11 @@ def test_studies_use_public_names_and_explain_themselves(name, monkeypatch, caps
     with pytest.raises(SystemExit) as stopped:
         run(monkeypatch, capsys, name, "--help")
     printed = capsys.readouterr().out
-    assert stopped.value.code == 0 and "--data-root hub" in printed and f"default: runs/{name})" in printed
+    assert (
+        stopped.value.code == 0
+        and "--data-root hub" in printed
+        and f"default: runs/{name})" in printed
+    )
     assert "None" not in printed and "[]" not in printed
 
 
@@ -130,7 +201,17 @@ def test_studies_use_public_names_and_explain_themselves(name, monkeypatch, caps
 def test_what_is_not_there_is_said_at_once(monkeypatch, capsys, tmp_path, name):
     named = "--encoders" if name in ("model_size", "single_vs_multi_task", "cost") else "--encoder"
     with pytest.raises(SystemExit) as stopped:
-        run(monkeypatch, capsys, name, "--data-root", tmp_path, named, "nowhere", "--output", tmp_path / "out")
+        run(
+            monkeypatch,
+            capsys,
+            name,
+            "--data-root",
+            tmp_path,
+            named,
+            "nowhere",
+            "--output",
+            tmp_path / "out",
+        )
     assert "lacks rows of" in str(stopped.value) and str(tmp_path) in str(stopped.value)
     assert not (tmp_path / "out").exists()
 
@@ -152,7 +233,15 @@ def test_wrong_arguments_are_a_sentence(monkeypatch, capsys, name, arguments, me
 
 def test_a_row_that_is_none_is_a_sentence(world, monkeypatch, capsys, tmp_path):
     with pytest.raises(SystemExit, match="Did you mean 'mnli'"):
-        run(monkeypatch, capsys, "linguistic_distance", "--rows", "mnil", "--output", tmp_path / "out")
+        run(
+            monkeypatch,
+            capsys,
+            "linguistic_distance",
+            "--rows",
+            "mnil",
+            "--output",
+            tmp_path / "out",
+        )
 
 
 # --- what they compute -----------------------------------------------------------------------------------------------
@@ -176,9 +265,13 @@ def test_correlations_hold_what_is_known():
     (r, low, high), (rho, *_) = linguistic_distance.correlations(x, y)
     assert r == pytest.approx(pearsonr(x, y)[0]) and rho == pytest.approx(spearmanr(x, y)[0])
     theirs = pearsonr(x, y).confidence_interval()
-    assert low == pytest.approx(theirs.low, abs=0.07) and high == pytest.approx(theirs.high, abs=0.07)
+    assert low == pytest.approx(theirs.low, abs=0.07) and high == pytest.approx(
+        theirs.high, abs=0.07
+    )
     assert linguistic_distance.correlations(x, y) == linguistic_distance.correlations(x, y)
-    assert np.isnan(linguistic_distance.correlations(x, np.ones(40))).all()  # what does not vary is related to nothing
+    assert np.isnan(
+        linguistic_distance.correlations(x, np.ones(40))
+    ).all()  # what does not vary is related to nothing
 
 
 def test_examples_to_a_score():
@@ -244,17 +337,29 @@ def test_the_best_single_task_is_chosen_by_other_seeds():
 
 
 def test_what_is_told_from_zero():
-    found = {"up": (1.0, 0.5), "unsure": (1.0, 1.5), "down": (-2.0, 1.0), "one seed": (3.0, math.nan)}
+    found = {
+        "up": (1.0, 0.5),
+        "unsure": (1.0, 1.5),
+        "down": (-2.0, 1.0),
+        "one seed": (3.0, math.nan),
+    }
     assert study.told(found) == (["up (+1.0 ± 0.5)"], ["down (-2.0 ± 1.0)"], ["unsure", "one seed"])
-    assert "above zero for 1 of 4 (up (+1.0 ± 0.5)) and below it for 1 (down" in study.counted(found, 3)
+    assert "above zero for 1 of 4 (up (+1.0 ± 0.5)) and below it for 1 (down" in study.counted(
+        found, 3
+    )
     assert "of the other 2 neither can be said" in study.counted(found, 3)
 
 
 def test_model_size_calls_nothing_a_gain_that_may_be_none():
-    options = SimpleNamespace(intermediate="mnli", targets=["xnli", "tatoeba"], split="validation", seeds=3)
+    options = SimpleNamespace(
+        intermediate="mnli", targets=["xnli", "tatoeba"], split="validation", seeds=3
+    )
     differences = {"small": (1.0, 1.5), "middle": (-0.5, 2.0), "large": (2.0, 2.1)}
     text = model_size.said(differences, {"slope": 0.5, "half": 0.6}, "", options)
-    assert "above zero for 0 of 3 (none) and below it for 0 (none)" in text and "of the other 3" in text
+    assert (
+        "above zero for 0 of 3 (none) and below it for 0 (none)" in text
+        and "of the other 3" in text
+    )
     assert "+0.5 ± 0.6" in text and "no trend is shown" in text
     assert "xnli trains on the same rows again" in text and "tatoeba trains" not in text
     assert " gain" not in text.replace(" again", "")
@@ -272,10 +377,15 @@ def test_single_vs_multi_says_what_intervals_allow():
     assert "From small to large it changes by -1.0 ± 5.1: the interval holds zero" in text
 
 
-@pytest.mark.parametrize(("gain", "word"), [(3.0, "(a gain)"), (-3.0, "(a loss)"), (0.1, "(not told from zero)")])
+@pytest.mark.parametrize(
+    ("gain", "word"), [(3.0, "(a gain)"), (-3.0, "(a loss)"), (0.1, "(not told from zero)")]
+)
 def test_a_gain_is_not_claimed_where_the_interval_holds_zero(gain, word):
     noise, none = np.array([[-0.5], [0.0], [0.5]]), np.array([[50.0, 40.0, 30.0]] * 3)
     related = {("gain, mnli", "order"): [(0.1, -0.5, 0.6)] * 2}
     scores = {"none": none, "mnli": none + gain + noise}
     text = linguistic_distance.said(scores, ["de", "es", "zh"], related, "order")
-    assert f"changes the mean score by {gain:+.1f} ± 1.2 {word}" in text and "no relation is shown" in text
+    assert (
+        f"changes the mean score by {gain:+.1f} ± 1.2 {word}" in text
+        and "no relation is shown" in text
+    )

@@ -11,9 +11,9 @@ import pytest
 
 import jiantx as jx
 from jiantx import evaluation
-from jiantx.evaluation import Predicted
+from jiantx.evaluation import SplitPredictions
 from jiantx.metrics import Answer
-from jiantx.submission import _form, _items, _path
+from jiantx.xtreme import _form, _items, _path
 
 MOCK = Path(jx.__file__).parents[2] / "shared" / "data" / "xtreme_mock_test_data"
 real = pytest.mark.skipif(not MOCK.is_dir(), reason=f"no mock submission at {MOCK}")
@@ -22,7 +22,11 @@ real = pytest.mark.skipif(not MOCK.is_dir(), reason=f"no mock submission at {MOC
 def flat(scores: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], float]:
     if not isinstance(scores, dict):
         return {path: scores}
-    return {at: value for name, inner in scores.items() for at, value in flat(inner, (*path, name)).items()}
+    return {
+        at: value
+        for name, inner in scores.items()
+        for at, value in flat(inner, (*path, name)).items()
+    }
 
 
 @real
@@ -40,7 +44,9 @@ def test_files_that_are_missing_or_of_another_length_are_named(tmp_path: Path) -
     shutil.copytree(MOCK / "predictions", predictions)
     cut = predictions / "xnli" / "test-sw.tsv"
     cut.write_text("".join(cut.read_text().splitlines(keepends=True)[:-1]))
-    with pytest.raises(jx.DataError, match=r"xnli/test-sw.tsv has 9 items, .*xnli/test-sw.tsv has 10"):
+    with pytest.raises(
+        jx.DataError, match=r"xnli/test-sw.tsv has 9 items, .*xnli/test-sw.tsv has 10"
+    ):
         jx.score_xtreme(predictions, MOCK / "labels")
     cut.unlink()
     with pytest.raises(jx.DataError, match=r"xnli/test-sw.tsv is missing"):
@@ -49,10 +55,14 @@ def test_files_that_are_missing_or_of_another_length_are_named(tmp_path: Path) -
     answers = predictions / "xquad" / "test-de.json"
     found = json.loads(answers.read_text())
     answers.write_text(json.dumps(dict(list(found.items())[1:])))
-    with pytest.raises(jx.DataError, match=rf"xquad/test-de.json lacks 1 of {len(found)} items, such as"):
+    with pytest.raises(
+        jx.DataError, match=rf"xquad/test-de.json lacks 1 of {len(found)} items, such as"
+    ):
         jx.score_xtreme(predictions, MOCK / "labels")
     answers.write_text("[]")
-    with pytest.raises(jx.DataError, match=r"xquad/test-de.json: expected a JSON object of ids, found list"):
+    with pytest.raises(
+        jx.DataError, match=r"xquad/test-de.json: expected a JSON object of ids, found list"
+    ):
         jx.score_xtreme(predictions, MOCK / "labels")
     answers.write_text(json.dumps(found))
     tags = predictions / "udpos" / "test-de.tsv"
@@ -68,14 +78,25 @@ def test_files_that_are_missing_or_of_another_length_are_named(tmp_path: Path) -
 PARALLEL = [("Haus", "a house"), ("Apfel", "an apple"), ("Zug", "Trains")]
 ROWS: dict[str, list[dict[str, Any]]] = {
     "xnli": [{"premise": "p", "hypothesis": f"h {i}", "label": "neutral"} for i in range(3)],
-    "udpos": [{"tokens": ["eins", "zwei"], "tags": ["NUM", "NUM"]}, {"tokens": ["drei"], "tags": ["NUM"]}],
+    "udpos": [
+        {"tokens": ["eins", "zwei"], "tags": ["NUM", "NUM"]},
+        {"tokens": ["drei"], "tags": ["NUM"]},
+    ],
     "xquad": [
-        {"id": f"q{i}", "context": "eins zwei", "question": "wo?", "answers": {"text": ["zwei"], "answer_start": [5]}}
+        {
+            "id": f"q{i}",
+            "context": "eins zwei",
+            "question": "wo?",
+            "answers": {"text": ["zwei"], "answer_start": [5]},
+        }
         for i in range(2)
     ],
     "tatoeba": [{"source_sentence": one, "target_sentence": other} for one, other in PARALLEL],
     "bucc2018": [{"id": f"de-{i}", "text": f"satz {i}", "relevant": [f"en-{i}"]} for i in range(3)],
-    "xcopa": [{"premise": "p", "question": "cause", "choice1": "a", "choice2": "b", "label": 1} for _ in range(2)],
+    "xcopa": [
+        {"premise": "p", "question": "cause", "choice1": "a", "choice2": "b", "label": 1}
+        for _ in range(2)
+    ],
     "lareqa": [{"id": f"q{i}", "question": f"f {i}", "relevant": [f"en_{i}_0"]} for i in range(2)],
 }
 LANGUAGE = {"xcopa": "zh"}
@@ -90,7 +111,9 @@ def perfect(model: Any, task: jx.Task, split: str, languages: Any, **kwargs: Any
         features = Features(task, split, language, rows, rows, 0)
         examples = features.examples()
         gold = [task.reference(example) for example in examples]
-        yield Predicted(features, [said(task, e, g) for e, g in zip(examples, gold, strict=True)], gold)
+        yield SplitPredictions(
+            features, [said(task, e, g) for e, g in zip(examples, gold, strict=True)], gold
+        )
 
 
 class said:
@@ -106,11 +129,13 @@ class said:
 def test_written_files_hold_every_item_in_the_official_order(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluation, "predicted", perfect)
+    monkeypatch.setattr(evaluation, "predict_splits", perfect)
     language = LANGUAGE.get(name, "de")
     task = jx.get_task(name).replace(source=jx.Rows({"test": {language: ROWS[name]}}))
     version: Any = "xtreme" if name in jx.XTREME else "xtreme-r"
-    (path,) = jx.write_xtreme_predictions(None, [task], tmp_path, version, languages=language, check_counts=False)  # type: ignore[arg-type]
+    (path,) = jx.write_xtreme_predictions(
+        None, [task], tmp_path, version, languages=language, check_counts=False
+    )  # type: ignore[arg-type]
     assert path == _path(tmp_path, task, language) and path.parent.name == name
     text = path.read_text()
     expected = {
@@ -124,12 +149,16 @@ def test_written_files_hold_every_item_in_the_official_order(
         "lareqa": '{"q0": ["en_0_0"], "q1": ["en_1_0"]}\n',
     }
     assert text == expected[name]
-    form = {"udpos": "token_classification", "xquad": "question_answering", "lareqa": "rankings"}.get(name, "lines")
+    form = {
+        "udpos": "token_classification",
+        "xquad": "question_answering",
+        "lareqa": "rankings",
+    }.get(name, "lines")
     assert len(_items(path, form)) == len(ROWS[name])
 
 
 def test_xtreme_r_has_more_languages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation, "predicted", perfect)
+    monkeypatch.setattr(evaluation, "predict_splits", perfect)
     rows = dict.fromkeys(jx.XTREME_R.languages["udpos"], ROWS["udpos"])
     task = jx.get_task("udpos").replace(source=jx.Rows({"test": rows}))
     for version, languages in (("xtreme", 33), ("xtreme-r", 38)):
@@ -139,11 +168,15 @@ def test_xtreme_r_has_more_languages(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_counts_are_checked_before_anything_is_predicted(tmp_path: Path) -> None:
     task = jx.get_task("xnli").replace(source=jx.Rows({"test": {"de": ROWS["xnli"]}}))
-    with pytest.raises(jx.DataError, match=r"xnli/test-de.tsv: the test split has 3 rows, the official one 5,010"):
+    with pytest.raises(
+        jx.DataError, match=r"xnli/test-de.tsv: the test split has 3 rows, the official one 5,010"
+    ):
         jx.write_xtreme_predictions(None, [task], tmp_path, languages=["de"])  # type: ignore[arg-type]
     with pytest.raises(jx.DataError, match=r"Task xnli, split 'test', language 'ar'"):
         jx.write_xtreme_predictions(None, [task], tmp_path, check_counts=False)  # type: ignore[arg-type]
-    with pytest.raises(jx.DataError, match=r"Task xcopa does not belong to xtreme. Its tasks: xnli, pawsx"):
+    with pytest.raises(
+        jx.DataError, match=r"Task xcopa does not belong to xtreme. Its tasks: xnli, pawsx"
+    ):
         jx.write_xtreme_predictions(None, [jx.get_task("xcopa")], tmp_path)  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
 
@@ -152,7 +185,8 @@ def test_a_real_model_writes_and_is_scored(tmp_path: Path, model_of: Any) -> Non
     """Written from a model over Python rows: all words have a tag, all questions an answer."""
     names = ("xnli", "udpos", "xquad", "tatoeba", "xcopa")
     tasks = [
-        jx.get_task(name).replace(source=jx.Rows({"test": {LANGUAGE.get(name, "de"): ROWS[name]}})) for name in names
+        jx.get_task(name).replace(source=jx.Rows({"test": {LANGUAGE.get(name, "de"): ROWS[name]}}))
+        for name in names
     ]
     model = model_of(tasks)
     for task, name in zip(tasks, names, strict=True):
@@ -165,20 +199,27 @@ def test_a_real_model_writes_and_is_scored(tmp_path: Path, model_of: Any) -> Non
         assert len(_items(path, form)) == len(ROWS[name])
     tags = _items(_path(tmp_path, tasks[1], "de"), "token_classification")
     assert [len(sentence) for sentence in tags] == [2, 1]
-    assert Answer("").text == "" and len(json.loads(_path(tmp_path, tasks[2], "de").read_text())) == 2
+    assert (
+        Answer("").text == "" and len(json.loads(_path(tmp_path, tasks[2], "de").read_text())) == 2
+    )
 
 
 def perfect_submission(folder: Path, names: Any, *, labels: bool) -> None:
     """Files of a few items for every task and language, as predictions or as labels."""
     answers = {"q1": "zwei", "q2": "drei"}
-    asked = [{"id": i, "question": "?", "answers": [{"text": t, "answer_start": 0}]} for i, t in answers.items()]
+    asked = [
+        {"id": i, "question": "?", "answers": [{"text": t, "answer_start": 0}]}
+        for i, t in answers.items()
+    ]
     squad = {"data": [{"title": "", "paragraphs": [{"context": "zwei drei", "qas": asked}]}]}
     texts = {
         "classification": "neutral\nentailment\n",
         "multiple_choice": '{"label": 1}\n{"label": 0}\n',
         "token_classification": "NOUN\nB-PER\n\nO\nVERB\n",
         "question_answering": json.dumps(squad if labels else answers),
-        "rankings": json.dumps({"m1": ["Q1"], "m2": ["Q2"]} if labels else {"m1": ["Q1", "Q2"], "m2": ["Q1", "Q2"]}),
+        "rankings": json.dumps(
+            {"m1": ["Q1"], "m2": ["Q2"]} if labels else {"m1": ["Q1", "Q2"], "m2": ["Q1", "Q2"]}
+        ),
         "pairs": "de-1\ten-1\n",
         "retrieval": "1\n0\n",
     }
@@ -193,13 +234,22 @@ def perfect_submission(folder: Path, names: Any, *, labels: bool) -> None:
 def test_xtreme_r(tmp_path: Path) -> None:
     """Its tasks, languages, groups and keys; LAReQA has no reader in the official program."""
     for folder, labels in (("predictions", False), ("labels", True)):
-        perfect_submission(tmp_path / folder, [name for name in jx.XTREME_R if name != "lareqa"], labels=labels)
+        perfect_submission(
+            tmp_path / folder, [name for name in jx.XTREME_R if name != "lareqa"], labels=labels
+        )
     found = jx.score_xtreme(tmp_path / "predictions", tmp_path / "labels", "xtreme-r")
-    assert set(found) == {"all_task", "classification", "tagging", "qa", "retrieval", "multi_choice"} | set(
-        jx.XTREME_R
-    ) - {"lareqa"}
+    assert set(found) == {
+        "all_task",
+        "classification",
+        "tagging",
+        "qa",
+        "retrieval",
+        "multi_choice",
+    } | set(jx.XTREME_R) - {"lareqa"}
     assert len(found["tatoeba"]["accuracy"]) == 41 and len(found["udpos"]["f1"]) == 38
     assert found["mewslix"]["avg_map@20"] == found["mewslix"]["avg_metric"] == 75.0
-    others = [found[name]["avg_metric"] for name in jx.XTREME_R if name not in ("lareqa", "mewslix")]
+    others = [
+        found[name]["avg_metric"] for name in jx.XTREME_R if name not in ("lareqa", "mewslix")
+    ]
     assert others == [100.0] * 8 and found["retrieval"] == 87.5 and found["multi_choice"] == 100.0
     assert found["all_task"] == pytest.approx((8 * 100 + 75) / 9)

@@ -30,15 +30,24 @@ def load(root: Path, repo: str, config: str, split: str) -> datasets.Dataset:
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
 
 
 def test_seed_decides_everything(root: Path, tmp_path: Path) -> None:
-    same, other = write_root(tmp_path / "same", **SIZES), write_root(tmp_path / "other", seed=1, **SIZES)
+    same, other = (
+        write_root(tmp_path / "same", **SIZES),
+        write_root(tmp_path / "other", seed=1, **SIZES),
+    )
     assert contents(same) == contents(root)
     assert contents(other).keys() == contents(root).keys()
     changed = [name for name, held in contents(root).items() if contents(other)[name] != held]
-    same_suffixes = {Path(name).suffix for name in contents(root)} - {Path(name).suffix for name in changed}
+    same_suffixes = {Path(name).suffix for name in contents(root)} - {
+        Path(name).suffix for name in changed
+    }
     assert not same_suffixes and len(contents(root)) - len(changed) <= 1, "tags_to_id.json may stay"
 
 
@@ -51,8 +60,12 @@ def test_complete_root_is_left_alone(root: Path) -> None:
         write_root(root, seed=7, **SIZES)
 
 
-def test_killed_run_leaves_nothing_that_looks_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(synthetic, "_write_treebanks", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+def test_killed_run_leaves_nothing_that_looks_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        synthetic, "_write_treebanks", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
     with pytest.raises(KeyboardInterrupt):
         write_root(tmp_path / "root", **SIZES)
     assert not (tmp_path / "root").exists()
@@ -60,13 +73,17 @@ def test_killed_run_leaves_nothing_that_looks_finished(tmp_path: Path, monkeypat
 
 def test_several_write_one_root(root: Path, tmp_path: Path) -> None:
     fork = multiprocessing.get_context("fork")
-    workers = [fork.Process(target=write_root, args=(tmp_path / "root",), kwargs=SIZES) for _ in range(3)]
+    workers = [
+        fork.Process(target=write_root, args=(tmp_path / "root",), kwargs=SIZES) for _ in range(3)
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
-    assert contents(tmp_path / "root") == contents(root) and [p.name for p in tmp_path.iterdir()] == ["root"]
+    assert contents(tmp_path / "root") == contents(root) and [
+        p.name for p in tmp_path.iterdir()
+    ] == ["root"]
 
 
 def test_distances_rise_in_the_order_of_the_languages() -> None:
@@ -105,8 +122,15 @@ def test_word_order_follows_the_language() -> None:
     for code, expected in {"es": "agent verb object.noun object.adjective place",
                            "ar": "place verb agent object.noun object.adjective",
                            "zh": "place agent object.adjective object.noun verb"}.items():  # fmt: skip
-        content = [w.key for w in render(event, LANGUAGES[code]).words if w.upos not in ("DET", "ADP", "PUNCT")]
-        assert " ".join(key if key.startswith("object") else key.split(".")[0] for key in content) == expected
+        content = [
+            w.key
+            for w in render(event, LANGUAGES[code]).words
+            if w.upos not in ("DET", "ADP", "PUNCT")
+        ]
+        assert (
+            " ".join(key if key.startswith("object") else key.split(".")[0] for key in content)
+            == expected
+        )
     assert [w.upos for w in render(event, LANGUAGES["zh"]).words][:2] == ["PROPN", "ADP"]
 
 
@@ -136,7 +160,8 @@ def test_labels_are_parallel_over_languages(root: Path) -> None:
 
 def test_tatoeba_pairs_end_in_a_newline_and_share_their_english(root: Path) -> None:
     sets = [
-        load(root, "google/xtreme", f"tatoeba.{code}", "validation") for code in ("deu", "spa", "rus", "ara", "cmn")
+        load(root, "google/xtreme", f"tatoeba.{code}", "validation")
+        for code in ("deu", "spa", "rus", "ara", "cmn")
     ]
     assert all(rows["target_sentence"][:] == sets[0]["target_sentence"][:] for rows in sets)
     assert all(text.endswith(".\n") for rows in sets for text in rows["source_sentence"])
@@ -153,7 +178,8 @@ def test_answers_stand_at_their_offsets(root: Path) -> None:
         for row in load(root, repo, config, "validation"):
             texts, starts = row["answers"]["text"], row["answers"]["answer_start"]
             assert all(
-                text and row["context"][start:].startswith(text) for text, start in zip(texts, starts, strict=True)
+                text and row["context"][start:].startswith(text)
+                for text, start in zip(texts, starts, strict=True)
             )
             empty += not texts
         assert (empty > 0) == (repo == "rajpurkar/squad_v2")
@@ -169,9 +195,13 @@ def over_root(root: Path) -> None:
 def test_every_task_finds_rows(name: str) -> None:
     task = jx.get_task(name)
     found = {split: task.languages(split) for split in ("train", "validation", "test")}
-    assert found["validation"] and sum(map(bool, found.values())) >= (1 if name in ("xquad", "tatoeba") else 2)
+    assert found["validation"] and sum(map(bool, found.values())) >= (
+        1 if name in ("xquad", "tatoeba") else 2
+    )
     declared = set(getattr(task.source, "languages", ("en",)))
-    assert {code for codes in found.values() for code in codes} >= (declared & set(LANGUAGES)) - {"en"}
+    assert {code for codes in found.values() for code in codes} >= (declared & set(LANGUAGES)) - {
+        "en"
+    }
     for split, codes in found.items():
         for code in codes:
             assert list(task.examples(split, code, labelled=True)), (split, code)
@@ -183,7 +213,9 @@ def test_json_paragraphs_are_the_tables_rows(root: Path) -> None:
     english = load(root, "rajpurkar/squad", "plain_text", "train")
     for code in LANGUAGES:
         rows = list(load(root, "google/xquad", f"xquad.{code}", "validation"))
-        data = json.loads((root / "lareqa" / "xquad-r" / f"{code}.json").read_text(encoding="utf-8"))["data"]
+        data = json.loads(
+            (root / "lareqa" / "xquad-r" / f"{code}.json").read_text(encoding="utf-8")
+        )["data"]
         paragraphs = [paragraph for article in data for paragraph in article["paragraphs"]]
         for row, paragraph in zip(rows, paragraphs, strict=True):
             assert (paragraph["context"], paragraph["qas"][0]["id"]) == (row["context"], row["id"])
@@ -192,9 +224,13 @@ def test_json_paragraphs_are_the_tables_rows(root: Path) -> None:
             assert 3 <= len(said) <= 4 and all(sentence.endswith(".") for sentence in said)
         if code == "en":
             continue
-        data = json.loads((translated / f"squad.translate.train.en-{code}.json").read_text(encoding="utf-8"))["data"]
+        data = json.loads(
+            (translated / f"squad.translate.train.en-{code}.json").read_text(encoding="utf-8")
+        )["data"]
         paragraphs = [paragraph for article in data for paragraph in article["paragraphs"]]
-        assert [p["qas"][0]["id"] for p in paragraphs] == english["id"][: SIZES["train_examples"] // 4]
+        assert [p["qas"][0]["id"] for p in paragraphs] == english["id"][
+            : SIZES["train_examples"] // 4
+        ]
         assert [article["title"] for article in data] == english["title"][: len(data)]
         for paragraph in paragraphs:
             (answer,) = paragraph["qas"][0]["answers"]
@@ -208,24 +244,28 @@ def test_bucc_pairs_stand_on_both_sides(root: Path) -> None:
             lines = stem.with_name(f"{stem.name}.{side}").read_text(encoding="utf-8").splitlines()
             sides.append(dict(line.split("\t") for line in lines))
             assert len(lines) == len(sides[-1]) == SIZES["eval_examples"] + 1
-            assert sorted(Counter(sides[-1].values()).values())[-2:] == [1, 2], "one sentence occurs twice"
+            assert sorted(Counter(sides[-1].values()).values())[-2:] == [1, 2], (
+                "one sentence occurs twice"
+            )
         lines = stem.with_name(f"{stem.name}.gold").read_text(encoding="utf-8").splitlines()
         gold = [line.split("\t") for line in lines]
         assert len(gold) == SIZES["eval_examples"] * 2 // 5
         assert all(one in sides[0] and other in sides[1] for one, other in gold)
         paired = [sides[0][one] for one, _ in gold]
-        assert max(Counter([*paired, *sides[0].values()]).values()) == 2, "what occurs twice has no partner"
+        assert max(Counter([*paired, *sides[0].values()]).values()) == 2, (
+            "what occurs twice has no partner"
+        )
 
 
 @pytest.mark.usefixtures("over_root")
 def test_relevant_candidates_are_in_the_pool() -> None:
     for name, per_query in (("lareqa", len(LANGUAGES)), ("mewslix", 1)):
         task = jx.get_task(name)
-        assert isinstance(task, jx.Retrieval) and task.candidates
+        assert isinstance(task, jx.Retrieval) and task.corpus_task
         pool = {
             row["id"]: row["candidate"]
-            for code in task.candidates.languages("test")
-            for row in task.candidates.rows("test", code)
+            for code in task.corpus_task.languages("test")
+            for row in task.corpus_task.rows("test", code)
         }
         assert len(set(pool.values())) == len(pool)
         for split, code in itertools.product(("validation", "test"), task.languages("test")):
@@ -249,13 +289,17 @@ def test_mentions_name_their_entities(root: Path) -> None:
     pairs = [line for split in ("train", "dev") for line in lines(f"wikipedia_pairs-{split}")]
     assert all(pair["entity"]["description_language"] == "en" for pair in pairs)
     mentioned = [tuple(pair["contextual_mention"].values()) for pair in pairs]
-    assert [own["entity_id"] for _, own in mentioned] == [pair["entity"]["entity_id"] for pair in pairs]
+    assert [own["entity_id"] for _, own in mentioned] == [
+        pair["entity"]["entity_id"] for pair in pairs
+    ]
     assert len({own["example_id"] for _, own in found}) == len(found) > len(pairs) > 10
     for context, own in [*found, *mentioned]:
         span, stem = own["mention_span"], lexicon(context["language"])[own["entity_id"]]
         assert context["text"][span["start"] : span["end"]] == span["text"]
         assert span["text"].lower().startswith(stem.lower()) and own["entity_id"] in entities
-        assert any(s["start"] <= span["start"] < span["end"] <= s["end"] for s in context["sentence_spans"])
+        assert any(
+            s["start"] <= span["start"] < span["end"] <= s["end"] for s in context["sentence_spans"]
+        )
 
 
 def test_supertags_are_all_listed(root: Path) -> None:
@@ -265,13 +309,18 @@ def test_supertags_are_all_listed(root: Path) -> None:
     for split in ("train", "dev", "test"):
         for line in (root / "ccg" / f"ccg.{split}").read_text(encoding="utf-8").splitlines():
             words, tags = (side.split(" ") for side in line.split("\t"))
-            assert len(words) == len(tags) and sum(r"S[dcl]\NP" in tag or "S[q]" in tag for tag in tags) >= 1
+            assert (
+                len(words) == len(tags)
+                and sum(r"S[dcl]\NP" in tag or "S[q]" in tag for tag in tags) >= 1
+            )
             used.update(tags)
     assert used == set(listed) and len(used) > 10
 
 
 def test_some_pairs_of_snli_are_undecided() -> None:
-    labels = Counter(item(LANGUAGES["en"])["label"] for item in synthetic._drawn(snli_pair, "snli", 3000))
+    labels = Counter(
+        item(LANGUAGES["en"])["label"] for item in synthetic._drawn(snli_pair, "snli", 3000)
+    )
     assert 30 < labels[-1] < 90 and min(labels[label] for label in range(3)) > 800
 
 
@@ -286,7 +335,11 @@ def test_consequences_follow_the_order_of_the_verbs() -> None:
         choices = [row["choice0"], row["choice1"]]
         assert choices[0] != choices[1]
         now, then = (
-            next(i for i, group in enumerate(synthetic.VERBS) if any(spoken(verb, text) for w in group for verb in w))
+            next(
+                i
+                for i, group in enumerate(synthetic.VERBS)
+                if any(spoken(verb, text) for w in group for verb in w)
+            )
             for text in (row["first"], choices[row["label"]])
         )
         assert (then - now) % len(order) == (1 if row["question"] == "effect" else len(order) - 1)
@@ -302,7 +355,9 @@ def test_entity_tags_are_well_formed(root: Path) -> None:
         names = rows.features["ner_tags"].feature.names
         for row in rows:
             tags = [names[tag] for tag in row["ner_tags"]]
-            assert len(tags) == len(row["tokens"]) == len(row["langs"]) and any(tag != "O" for tag in tags)
+            assert len(tags) == len(row["tokens"]) == len(row["langs"]) and any(
+                tag != "O" for tag in tags
+            )
             for left, right in itertools.pairwise(["O", *tags]):
                 assert not right.startswith("I-") or left[2:] == right[2:], (code, row)
             assert sum(tag.startswith("B-") for tag in tags) == len(row["spans"])
@@ -319,7 +374,9 @@ def test_treebanks_are_valid(root: Path) -> None:
             assert all(len(row) == 10 for row in rows)
             words = [row for row in rows if "-" not in row[0]]
             heads = [int(row[6]) for row in words]
-            assert [int(row[0]) for row in words] == list(range(1, len(words) + 1)) and heads.count(0) == 1
+            assert [int(row[0]) for row in words] == list(range(1, len(words) + 1)) and heads.count(
+                0
+            ) == 1
             for node in range(1, len(words) + 1):  # every word reaches the root
                 for _ in words:
                     node = heads[node - 1] if node else 0
@@ -357,7 +414,11 @@ def test_tokenizer_has_the_layout_of_xlmr(root: Path, tmp_path: Path) -> None:
     synthetic.train_tokenizer(root, tmp_path / "tokenizer", vocab_size=1000)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "tokenizer")
     assert tokenizer.convert_tokens_to_ids(["<s>", "<pad>", "</s>", "<unk>"]) == [0, 1, 2, 3]
-    assert tokenizer.mask_token_id == len(tokenizer) - 1 and tokenizer.is_fast and tokenizer.model_max_length == 384
+    assert (
+        tokenizer.mask_token_id == len(tokenizer) - 1
+        and tokenizer.is_fast
+        and tokenizer.model_max_length == 384
+    )
     pair = tokenizer("the", "cook")["input_ids"]
     assert tokenizer.convert_ids_to_tokens(pair) == ["<s>", "▁the", "</s>", "</s>", "▁cook", "</s>"]
     for code in LANGUAGES:
@@ -372,7 +433,9 @@ def test_default_root_lies_in_the_cache(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("JIANTX_CACHE", str(tmp_path))
     monkeypatch.setattr(synthetic, "SIZES", SIZES)
     path = synthetic.default_root()
-    assert path.parent == tmp_path == synthetic.cache_dir() and path.name.startswith(f"synthetic-{synthetic.VERSION}-")
+    assert path.parent == tmp_path == synthetic.cache_dir() and path.name.startswith(
+        f"synthetic-{synthetic.VERSION}-"
+    )
     assert synthetic.default_root() == path
     monkeypatch.setattr(synthetic, "SIZES", {**SIZES, "seed": 1})
     assert synthetic.default_root() != path

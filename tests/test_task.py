@@ -15,7 +15,8 @@ import jiantx as jx
 from jiantx import task as task_module
 from jiantx.metrics import accuracy, f1_of, micro_f1
 from jiantx.sources import DataError
-from jiantx.task import RESERVED, TASKS, get_task, register
+from jiantx.task import RESERVED
+from jiantx.tasks import TASKS, get_task, register
 
 LABELS = ("no", "yes")
 
@@ -40,7 +41,9 @@ def error_of(task: jx.Task, split: str = "train", language: str = "en", **option
 # --- names -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["", "Mood", "mood-2", "2mood", "mood.en", "a b", "_mood", "änd", "mood\n"])
+@pytest.mark.parametrize(
+    "name", ["", "Mood", "mood-2", "2mood", "mood.en", "a b", "_mood", "änd", "mood\n"]
+)
 @pytest.mark.parametrize("field", ["name", "head"])
 def test_names_that_cannot_be(name: str, field: str) -> None:
     if field == "head" and not name:
@@ -53,7 +56,9 @@ def test_reserved_names_are_those_of_torch() -> None:
     """An attribute of `nn.ModuleDict` cannot name a head (tried: `keys`, `type`, `train`)."""
     # in a process of its own: libraries that other tests load add attributes to `nn.Module`
     program = "import torch; print(*dir(torch.nn.ModuleDict()))"
-    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
     assert {name for name in printed.split() if re.fullmatch(r"[a-z][a-z0-9_]*", name)} == RESERVED
     for name in ("keys", "type", "train", "to", "training"):
         with pytest.raises(ValueError, match=f"'{name}' cannot be a name"):
@@ -71,7 +76,11 @@ def test_head_name_follows_the_name_unless_given() -> None:
 
 def test_tasks_are_values() -> None:
     one = task()
-    assert one.replace() == one and one.replace(max_length=128).max_length == 128 and one.max_length == 256
+    assert (
+        one.replace() == one
+        and one.replace(max_length=128).max_length == 128
+        and one.max_length == 256
+    )
     with pytest.raises(AttributeError):
         one.name = "other"  # type: ignore[misc]
 
@@ -132,7 +141,9 @@ def test_other_names_than_the_task_s_print_both_lists(names: list[str]) -> None:
 
 
 def test_names_inside_lists_are_compared_too() -> None:
-    features = Features({"tokens": Sequence(Value("string")), "tags": Sequence(ClassLabel(names=["O", "X"]))})
+    features = Features(
+        {"tokens": Sequence(Value("string")), "tags": Sequence(ClassLabel(names=["O", "X"]))}
+    )
     held = Dataset.from_dict({"tokens": [["a"]], "tags": [[1]]}, features=features)
     mine = jx.TokenClassification(name="tags", source=jx.Rows({"train": held}), labels=("O", "Y"))
     message = error_of(mine)
@@ -183,7 +194,9 @@ def test_column_function_that_asks_for_a_missing_column() -> None:
         return f"{row['text']} {row['pair']}"
 
     message = error_of(task(rows("no"), text=joined))
-    assert "row 0: The row has no column 'pair' (asked for by joined). It has: text, label." in message
+    assert (
+        "row 0: The row has no column 'pair' (asked for by joined). It has: text, label." in message
+    )
 
 
 def test_missing_column_lists_those_there_are() -> None:
@@ -199,8 +212,12 @@ def test_raw_rows_need_no_gold() -> None:
 
 
 def test_missing_split_and_language_name_the_task() -> None:
-    assert error_of(task(), "test").startswith("Task mood, split 'test', language 'en': The rows have no split 'test'")
-    assert error_of(task(), "train", "de").startswith("Task mood, split 'train', language 'de': There is no language")
+    assert error_of(task(), "test").startswith(
+        "Task mood, split 'test', language 'en': The rows have no split 'test'"
+    )
+    assert error_of(task(), "train", "de").startswith(
+        "Task mood, split 'train', language 'de': There is no language"
+    )
 
 
 def test_no_words() -> None:
@@ -231,7 +248,9 @@ def test_placeholder_in_the_midst_is_found() -> None:
 def test_ids_are_the_rows_own_or_their_numbers() -> None:
     assert [e.id for e in task(rows("no", "yes")).examples("train")] == ["0", "1"]
     held = [{"id": 7, "text": "t", "label": "no"}, {"id": 9, "text": "t", "label": "no"}]
-    assert [(e.id, e.language) for e in task(jx.Rows({"train": {"tr": held}})).examples("train", "tr")] == [
+    assert [
+        (e.id, e.language) for e in task(jx.Rows({"train": {"tr": held}})).examples("train", "tr")
+    ] == [
         ("7", "tr"),
         ("9", "tr"),
     ]
@@ -258,7 +277,11 @@ def test_main_score_is_the_mean_of_the_main_metrics() -> None:
 
 @pytest.mark.parametrize(
     ("labels", "message"),
-    [((0, 1), "expected a tuple of names"), ("pos", "expected a tuple of names"), (("a", "a"), "named twice")],
+    [
+        ((0, 1), "expected a tuple of names"),
+        ("pos", "expected a tuple of names"),
+        (("a", "a"), "named twice"),
+    ],
 )
 def test_labels_are_checked_when_declared(labels: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -18,9 +18,19 @@ from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArgumen
 from transformers.utils import logging
 
 import jiantx as jx
-from jiantx.checkpoints import checkpoints, newest, sole_writer, why_broken
+from jiantx.checkpoints import checkpoints, exclusive_writer, find_problem, latest_checkpoint
 
-TYPES = ("classification", "pair", "multi_label", "regression", "tagging", "qa", "choice", "retrieval", "mlm")
+TYPES = (
+    "classification",
+    "pair",
+    "multi_label",
+    "regression",
+    "tagging",
+    "qa",
+    "choice",
+    "retrieval",
+    "mlm",
+)
 
 
 def arguments(folder: str | Path, **changes: Any) -> TrainingArguments:
@@ -54,14 +64,22 @@ class Gradients(TrainerCallback):
     def __init__(self) -> None:
         self.found: dict[str, Tensor] = {}
 
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+    def on_pre_optimizer_step(
+        self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
+    ) -> None:
         if not self.found:
-            self.found = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+            self.found = {
+                n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None
+            }
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["classification", "multi_label", "regression", "tagging", "qa", "choice", "mlm"])
-def test_accumulation_is_one_batch(kind: str, model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "kind", ["classification", "multi_label", "regression", "tagging", "qa", "choice", "mlm"]
+)
+def test_accumulation_is_one_batch(
+    kind: str, model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
     task = tiny_tasks[kind]
     found = []
     for size, parts in ((8, 1), (4, 2), (2, 4)):
@@ -79,11 +97,15 @@ def test_accumulation_is_one_batch(kind: str, model_of: ModelOf, tiny_tasks, tmp
         trainer = jx.Trainer(model, args, tasks=[task], callbacks=[gradients])
         trainer.train()
         logged = trainer.state.log_history[0]
-        found.append((logged["loss"], logged["grad_norm"], gradients.found, dict(model.state_dict())))
+        found.append(
+            (logged["loss"], logged["grad_norm"], gradients.found, dict(model.state_dict()))
+        )
     loss, norm, gradients, weights = found[0]
     assert norm > 0.05
     for other_loss, other_norm, other_gradients, other_weights in found[1:]:
-        assert other_loss == pytest.approx(loss, abs=1e-5) and other_norm == pytest.approx(norm, rel=1e-4)
+        assert other_loss == pytest.approx(loss, abs=1e-5) and other_norm == pytest.approx(
+            norm, rel=1e-4
+        )
         assert gradients.keys() == other_gradients.keys()
         for name, value in gradients.items():
             torch.testing.assert_close(other_gradients[name], value, atol=1e-6, rtol=1e-4)
@@ -93,7 +115,9 @@ def test_accumulation_is_one_batch(kind: str, model_of: ModelOf, tiny_tasks, tmp
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", TYPES)
-def test_every_type_overfits_eight_examples(kind: str, model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+def test_every_type_overfits_eight_examples(
+    kind: str, model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
     rows = tiny_tasks[kind].rows("train").select(range(8))
     task = tiny_tasks[kind].replace(source=jx.Rows({"train": rows}))
     model = model_of([task])
@@ -163,7 +187,11 @@ def test_a_resumed_run_is_the_straight_run(
             bf16=bf16,
         )
         return jx.Trainer(
-            model, args, tasks=tasks, sampling=jx.Sampling(exponent=0.5, mix=mix), callbacks=list(callbacks)
+            model,
+            args,
+            tasks=tasks,
+            sampling=jx.Sampling(exponent=0.5, mix=mix),
+            callbacks=list(callbacks),
         )
 
     straight = trainer("straight")
@@ -190,7 +218,9 @@ def same(one: jx.Trainer, other: jx.Trainer) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stopped", [6, 8])
-def test_patience_goes_on_where_it_was(stopped: int, model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+def test_patience_goes_on_where_it_was(
+    stopped: int, model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
     """A run that early stopping ends, killed before that, and after it but before it returned."""
     task = tiny_tasks["classification"]
 
@@ -204,17 +234,26 @@ def test_patience_goes_on_where_it_was(stopped: int, model_of: ModelOf, tiny_tas
 
     straight = trainer("straight")
     straight.train()
-    assert straight.state.global_step == 8, "the first evaluation is the best, and three more are not better"
+    assert straight.state.global_step == 8, (
+        "the first evaluation is the best, and three more are not better"
+    )
     with pytest.raises(KeyboardInterrupt):
         trainer("resumed", Stop(stopped)).train()
     resumed = trainer("resumed")
     resumed.train(resume_from_checkpoint=True)
-    assert resumed.state.global_step == 8 and resumed.state.best_global_step == straight.state.best_global_step == 2
+    assert (
+        resumed.state.global_step == 8
+        and resumed.state.best_global_step == straight.state.best_global_step == 2
+    )
     same(resumed, straight)
 
 
 def test_a_fresh_start_among_older_checkpoints(
-    model_of: ModelOf, tiny_tasks, tmp_path: Path, said: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+    model_of: ModelOf,
+    tiny_tasks,
+    tmp_path: Path,
+    said: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is said, its own checkpoints are the newer ones, and one it overwrites is not whole until it is written."""
     task = tiny_tasks["classification"]
@@ -225,19 +264,33 @@ def test_a_fresh_start_among_older_checkpoints(
 
     trainer(4).train()
     second = trainer(2)
-    monkeypatch.setattr(second, "_save_optimizer_and_scheduler", lambda folder: seen.append(why_broken(Path(folder))))
+    monkeypatch.setattr(
+        second,
+        "_save_optimizer_and_scheduler",
+        lambda folder: seen.append(find_problem(Path(folder))),
+    )
     seen: list[str | None] = []
     second.train()
-    assert "A fresh start, in a folder that has another run's checkpoints, such as checkpoint-4." in said()
+    assert (
+        "A fresh start, in a folder that has another run's checkpoints, such as checkpoint-4."
+        in said()
+    )
     assert seen == ["it was not finished (no manifest)"]
-    assert newest(tmp_path) == (tmp_path / "checkpoint-2", [])
+    assert latest_checkpoint(tmp_path) == (tmp_path / "checkpoint-2", [])
 
 
-def test_two_runs_in_one_folder(model_of: ModelOf, tiny_tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_runs_in_one_folder(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("jiantx.checkpoints._PATIENCE", 0)
     task = tiny_tasks["classification"]
-    with sole_writer(tmp_path), pytest.raises(RuntimeError, match="Another process is writing to"):
-        jx.Trainer(model_of([task]), arguments(tmp_path, save_strategy="epoch"), tasks=[task]).train()
+    with (
+        exclusive_writer(tmp_path),
+        pytest.raises(RuntimeError, match="Another process is writing to"),
+    ):
+        jx.Trainer(
+            model_of([task]), arguments(tmp_path, save_strategy="epoch"), tasks=[task]
+        ).train()
 
 
 def test_a_full_disk_stops_the_run(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
@@ -259,10 +312,12 @@ def test_a_full_disk_stops_the_run(model_of: ModelOf, tiny_tasks, tmp_path: Path
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, before)
     (note,) = raised.value.__notes__
-    assert note.startswith(f"Training stopped at step 4. Last whole checkpoint: {tmp_path / 'checkpoint-2'}.")
+    assert note.startswith(
+        f"Training stopped at step 4. Last whole checkpoint: {tmp_path / 'checkpoint-2'}."
+    )
     again = jx.Trainer(model_of([task]), args, tasks=[task])
     assert again.train(resume_from_checkpoint=True).global_step == 6
-    assert [why_broken(path) for path in checkpoints(tmp_path)] == [None] * 3
+    assert [find_problem(path) for path in checkpoints(tmp_path)] == [None] * 3
 
 
 def test_resuming_without_a_checkpoint_is_a_fresh_start(
@@ -282,7 +337,7 @@ def test_a_broken_checkpoint_is_passed_over(
     task = tiny_tasks["tagging"]
     args = arguments(tmp_path, max_steps=3, save_strategy="steps", save_steps=1)
     jx.Trainer(model_of([task]), args, tasks=[task]).train()
-    assert [why_broken(path) for path in checkpoints(tmp_path)] == [None] * 3
+    assert [find_problem(path) for path in checkpoints(tmp_path)] == [None] * 3
     weights = tmp_path / "checkpoint-3" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-10])
     (tmp_path / "checkpoint-2" / "manifest.json").unlink()
@@ -293,7 +348,7 @@ def test_a_broken_checkpoint_is_passed_over(
     assert f"Passed over {tmp_path / 'checkpoint-3'}: model.safetensors has " in text
     assert f"Passed over {tmp_path / 'checkpoint-2'}: it was not finished (no manifest)." in text
     assert f"Resuming from {tmp_path / 'checkpoint-1'}." in text
-    assert [why_broken(path) for path in checkpoints(tmp_path)] == [None] * 3  # written anew
+    assert [find_problem(path) for path in checkpoints(tmp_path)] == [None] * 3  # written anew
     (tmp_path / "checkpoint-2" / "optimizer.pt").unlink()
     with pytest.raises(ValueError, match=r"checkpoint-2 is not whole: optimizer\.pt is missing"):
         trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
@@ -302,7 +357,9 @@ def test_a_broken_checkpoint_is_passed_over(
 def test_a_checkpoint_is_a_model(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
     task = tiny_tasks["tagging"]
     model = model_of([task])
-    jx.Trainer(model, arguments(tmp_path, max_steps=2, save_strategy="steps", save_steps=2), tasks=[task]).train()
+    jx.Trainer(
+        model, arguments(tmp_path, max_steps=2, save_strategy="steps", save_steps=2), tasks=[task]
+    ).train()
     again = jx.MultitaskModel.from_pretrained(tmp_path / "checkpoint-2", [task])
     rows = list(task.rows("train"))
     assert jx.predict(again, task, rows) == jx.predict(model, task, rows)
@@ -315,7 +372,9 @@ def scored(monkeypatch: pytest.MonkeyPatch, task: str, values: list[float]) -> N
     """Main scores of the evaluations to come."""
     left = iter(values)
     score = jx.Score(task, "validation", "en", "main_score", 0.0, 8)
-    monkeypatch.setattr("jiantx.trainer.evaluate", lambda *a, **k: jx.Report([replace(score, value=next(left))]))
+    monkeypatch.setattr(
+        "jiantx.trainer.evaluate", lambda *a, **k: jx.Report([replace(score, value=next(left))])
+    )
 
 
 def test_old_checkpoints_go_and_the_best_stays(
@@ -344,9 +403,14 @@ def test_old_checkpoints_go_and_the_best_stays(
     trainer = jx.Trainer(model, args, tasks=[task], callbacks=[Watch()])
     trainer.train()
     assert kept == [["1"], ["1", "2"], ["2", "3"], ["2", "3", "4"], ["2", "4", "5"]]
-    assert trainer.state.best_model_checkpoint == str(tmp_path / "checkpoint-2") and trainer.state.best_metric == 50
+    assert (
+        trainer.state.best_model_checkpoint == str(tmp_path / "checkpoint-2")
+        and trainer.state.best_metric == 50
+    )
     best = jx.MultitaskModel.from_pretrained(tmp_path / "checkpoint-2")
-    assert all(torch.equal(value, best.state_dict()[name]) for name, value in model.state_dict().items())
+    assert all(
+        torch.equal(value, best.state_dict()[name]) for name, value in model.state_dict().items()
+    )
     assert args.save_total_limit == 2  # the caller's own arguments are left alone
 
 
@@ -356,7 +420,9 @@ def test_evaluation_is_ours(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> No
     source = jx.Rows(
         {
             "train": dict.fromkeys(("en", "de"), mood.rows("train")),
-            "validation": {language: mood.rows("validation", language) for language in ("en", "de", "zh")},
+            "validation": {
+                language: mood.rows("validation", language) for language in ("en", "de", "zh")
+            },
         }
     )
     tasks = [mood.replace(train_languages=("en", "de"), source=source), tagging]
@@ -378,15 +444,21 @@ def test_evaluation_is_ours(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> No
     assert other.evaluate() == {"eval_entities": entities, "eval_score": entities}
 
 
-def test_a_task_without_validation_is_not_evaluated(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
-    task = tiny_tasks["tagging"].replace(source=jx.Rows({"train": tiny_tasks["tagging"].rows("train")}))
+def test_a_task_without_validation_is_not_evaluated(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
+    task = tiny_tasks["tagging"].replace(
+        source=jx.Rows({"train": tiny_tasks["tagging"].rows("train")})
+    )
     args = arguments(tmp_path, eval_strategy="steps", eval_steps=1, max_steps=1)
     trainer = jx.Trainer(model_of([task]), args, tasks=[task])
     trainer.train()
     assert trainer.evaluate() == {}
     best = {"save_strategy": "steps", "save_steps": 1, "load_best_model_at_end": True}
     args = arguments(tmp_path / "best", eval_strategy="steps", eval_steps=1, max_steps=1, **best)
-    with pytest.raises(ValueError, match="needs development rows, and there are none of entities in en"):
+    with pytest.raises(
+        ValueError, match="needs development rows, and there are none of entities in en"
+    ):
         jx.Trainer(model_of([task]), args, tasks=[task]).train()
 
 
@@ -445,7 +517,9 @@ def test_loss_weight_of_a_task(model_of: ModelOf, tiny_tasks, tmp_path: Path) ->
         gradients = Gradients()
         sampling = jx.Sampling(loss_weight=None if weight is None else {"mood": weight})
         args = arguments(tmp_path, max_steps=1, max_grad_norm=0)
-        jx.Trainer(model_of([task]), args, tasks=[task], sampling=sampling, callbacks=[gradients]).train()
+        jx.Trainer(
+            model_of([task]), args, tasks=[task], sampling=sampling, callbacks=[gradients]
+        ).train()
         found.append(gradients.found)
     for name, value in found[0].items():
         torch.testing.assert_close(found[1][name], value / 2)
@@ -465,7 +539,9 @@ def split_at(ids: list[int], first: int) -> list[list[int]]:
 def test_part_of_the_examples(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
     task = tiny_tasks["classification"]
     sampling = jx.Sampling(max_examples={"mood": 5})
-    trainer = jx.Trainer(model_of([task]), arguments(tmp_path, max_steps=6), tasks=[task], sampling=sampling)
+    trainer = jx.Trainer(
+        model_of([task]), arguments(tmp_path, max_steps=6), tasks=[task], sampling=sampling
+    )
     texts = {tuple(ids) for _, batch in trained_on(trainer) for ids in split_at(batch, 0)}
     assert len(texts) == 5
 
@@ -501,21 +577,29 @@ class Poison(TrainerCallback):
     def __init__(self, step: int) -> None:
         self.step = step
 
-    def on_step_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+    def on_step_begin(
+        self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
+    ) -> None:
         if state.global_step == self.step:
             next(iter(model.heads.values())).out.bias.data.fill_(math.nan)
 
 
-def test_a_loss_that_is_no_number_stops_the_run(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number_stops_the_run(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
     task = tiny_tasks["classification"]
     args = arguments(tmp_path, logging_steps=5, save_strategy="steps", save_steps=2)
     trainer = jx.Trainer(model_of([task]), args, tasks=[task], callbacks=[Poison(3)])
-    with pytest.raises(FloatingPointError, match="loss of step 3 is not finite: task 'mood', language 'en'") as error:
+    with pytest.raises(
+        FloatingPointError, match="loss of step 3 is not finite: task 'mood', language 'en'"
+    ) as error:
         trainer.train()
     rows = sorted(task.rows("train")[int(row)]["id"] for row in trainer._sampler.draw(3).rows)
     assert f"training rows {', '.join(rows)}." in str(error.value)
     assert f"Last whole checkpoint: {tmp_path / 'checkpoint-2'}" in str(error.value)
-    assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-2"]  # no broken model is saved as a good one
+    assert [path.name for path in checkpoints(tmp_path)] == [
+        "checkpoint-2"
+    ]  # no broken model is saved as a good one
 
 
 def test_a_loss_that_is_no_number_is_noticed_without_logs_and_checkpoints(
@@ -527,7 +611,9 @@ def test_a_loss_that_is_no_number_is_noticed_without_logs_and_checkpoints(
         jx.Trainer(model_of([task]), args, tasks=[task], callbacks=[Poison(3)]).train()
 
 
-def test_several_gpus_in_one_process_are_refused(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+def test_several_gpus_in_one_process_are_refused(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
     args = arguments(tmp_path)
     args._n_gpu = 4
     with pytest.raises(ValueError, match="torchrun --nproc-per-node 4"):
@@ -540,23 +626,35 @@ def test_what_cannot_be_trained(model_of: ModelOf, tiny_tasks, tmp_path: Path) -
     with pytest.raises(ValueError, match="Two tasks have one name"):
         jx.Trainer(model, arguments(tmp_path), tasks=[task, task.replace(max_length=64)])
     with pytest.raises(ValueError, match=r"Sampling\(loss_weight=…\) names \['mood'\]"):
-        jx.Trainer(model, arguments(tmp_path), tasks=[task], sampling=jx.Sampling(loss_weight={"mood": 1.0}))
+        jx.Trainer(
+            model,
+            arguments(tmp_path),
+            tasks=[task],
+            sampling=jx.Sampling(loss_weight={"mood": 1.0}),
+        )
 
 
-def test_settings_that_follow_from_several_heads(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+def test_settings_that_follow_from_several_heads(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
     tasks = [tiny_tasks["tagging"], tiny_tasks["classification"]]
     args = arguments(tmp_path)
     trainer = jx.Trainer(model_of(tasks), args, tasks=tasks)
     assert trainer.args.ddp_find_unused_parameters is True  # heads sit out the steps of other tasks
     assert trainer.args.logging_nan_inf_filter is False
     assert args.ddp_find_unused_parameters is None and args.logging_nan_inf_filter is True
-    assert jx.Trainer(model_of(tasks[:1]), args, tasks=tasks[:1]).args.ddp_find_unused_parameters is None
+    assert (
+        jx.Trainer(model_of(tasks[:1]), args, tasks=tasks[:1]).args.ddp_find_unused_parameters
+        is None
+    )
     assert sorted(trainer.model.heads) == ["entities", "mood"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", ["xlm-r", "modernbert"])
-def test_activation_checkpointing(family: str, model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+def test_activation_checkpointing(
+    family: str, model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
     tasks = [tiny_tasks["tagging"], tiny_tasks["mlm"]]
     weights = []
     for checkpointing in (False, True):
@@ -571,9 +669,13 @@ def test_activation_checkpointing(family: str, model_of: ModelOf, tiny_tasks, tm
 @pytest.mark.slow
 def test_half_precision(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
     tasks = [tiny_tasks["tagging"], tiny_tasks["classification"], tiny_tasks["qa"]]
-    trainer = jx.Trainer(model_of(tasks), arguments(tmp_path, bf16=True, logging_steps=4), tasks=tasks)
+    trainer = jx.Trainer(
+        model_of(tasks), arguments(tmp_path, bf16=True, logging_steps=4), tasks=tasks
+    )
     trainer.train()
-    assert all(math.isfinite(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry)
+    assert all(
+        math.isfinite(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry
+    )
     assert set(trainer.evaluate()) == {"eval_entities", "eval_mood", "eval_answers", "eval_score"}
 
 
@@ -581,13 +683,21 @@ def test_half_precision(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
 def test_workers(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
     tasks = [tiny_tasks["tagging"], tiny_tasks["mlm"]]
     found = [
-        trained_on(jx.Trainer(model_of(tasks), arguments(tmp_path, dataloader_num_workers=n, max_steps=4), tasks=tasks))
+        trained_on(
+            jx.Trainer(
+                model_of(tasks),
+                arguments(tmp_path, dataloader_num_workers=n, max_steps=4),
+                tasks=tasks,
+            )
+        )
         for n in (0, 2)
     ]
     assert found[0] == found[1]
 
 
-def test_a_run_that_ended_is_not_trained_on(model_of: ModelOf, tiny_tasks, tmp_path: Path, caplog) -> None:
+def test_a_run_that_ended_is_not_trained_on(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path, caplog
+) -> None:
     """transformers would train one step more."""
     task = tiny_tasks["classification"]
     args = arguments(tmp_path, save_strategy="steps", save_steps=2, lr_scheduler_type="constant")
@@ -600,19 +710,32 @@ def test_a_run_that_ended_is_not_trained_on(model_of: ModelOf, tiny_tasks, tmp_p
         assert torch.equal(ours, theirs)
 
 
-def test_trainer_names_the_missing_head_and_language(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+def test_trainer_names_the_missing_head_and_language(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
     mood, tags = tiny_tasks["classification"], tiny_tasks["tagging"]
     with pytest.raises(LookupError, match=f"no head '{tags.head_name}'"):
         jx.Trainer(model_of([mood]), arguments(tmp_path), tasks=[tags])
     german = mood.replace(train_languages=("de",))
-    with pytest.raises(jx.DataError, match=r"no training rows in 'de'. It has: en. .*train_languages"):
+    with pytest.raises(
+        jx.DataError, match=r"no training rows in 'de'. It has: en. .*train_languages"
+    ):
         jx.Trainer(model_of([mood]), arguments(tmp_path), tasks=[german]).train()
 
 
-def test_the_best_model_is_chosen_by_our_score(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+def test_the_best_model_is_chosen_by_our_score(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
     task = tiny_tasks["classification"]
-    settings = {"eval_strategy": "steps", "eval_steps": 2, "save_strategy": "steps", "save_steps": 2}
+    settings = {
+        "eval_strategy": "steps",
+        "eval_steps": 2,
+        "save_strategy": "steps",
+        "save_steps": 2,
+    }
     args = arguments(tmp_path, load_best_model_at_end=True, **settings)
     trainer = jx.Trainer(model_of([task]), args, tasks=[task])
     trainer.train()
-    assert trainer.args.metric_for_best_model == "eval_score" and trainer.state.best_metric is not None
+    assert (
+        trainer.args.metric_for_best_model == "eval_score" and trainer.state.best_metric is not None
+    )

@@ -39,7 +39,9 @@ def test_nothing_changes_on_the_data(model_of: Any, tiny_tasks: Any, tmp_path: P
     loaded = jx.MultitaskModel.from_pretrained(tmp_path / "saved", tasks)
     assert len(loaded.tokenizer) == kept
     assert jx.evaluate(loaded, tasks[:2]).records == jx.evaluate(model, tasks[:2]).records
-    arguments = TrainingArguments(str(tmp_path / "run"), max_steps=2, report_to="none", save_strategy="no")
+    arguments = TrainingArguments(
+        str(tmp_path / "run"), max_steps=2, report_to="none", save_strategy="no"
+    )
     jx.Trainer(loaded, arguments, tasks=tasks).train()
 
 
@@ -78,9 +80,13 @@ def test_frozen_embeddings_stay_as_they_are(model_of: Any, tiny_tasks: Any, tmp_
     model.get_input_embeddings().requires_grad_(False)
     before = model.get_input_embeddings().weight.clone()
     head = model.heads["lines"].bias.clone()
-    arguments = TrainingArguments(str(tmp_path), max_steps=6, report_to="none", save_strategy="no", learning_rate=1e-2)
+    arguments = TrainingArguments(
+        str(tmp_path), max_steps=6, report_to="none", save_strategy="no", learning_rate=1e-2
+    )
     jx.Trainer(model, arguments, tasks=tasks, sampling=jx.Sampling(exponent=0.0)).train()
-    assert torch.equal(model.get_input_embeddings().weight, before) and not torch.equal(model.heads["lines"].bias, head)
+    assert torch.equal(model.get_input_embeddings().weight, before) and not torch.equal(
+        model.heads["lines"].bias, head
+    )
 
 
 SHARED = Path(jx.__file__).parents[2] / "shared"
@@ -94,4 +100,6 @@ def test_the_same_scores_on_real_rows() -> None:
     model = jx.MultitaskModel.from_pretrained(SHARED / "models" / "tiny-xlm", [task])
     before, size = jx.evaluate(model, [task], languages=["de", "zh"]), len(model.tokenizer)
     kept = jx.trim_vocabulary(model, [task], splits=("validation",))
-    assert kept < size and jx.evaluate(model, [task], languages=["de", "zh"]).records == before.records
+    assert (
+        kept < size and jx.evaluate(model, [task], languages=["de", "zh"]).records == before.records
+    )

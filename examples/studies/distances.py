@@ -9,7 +9,12 @@ import numpy as np
 
 from jiantx import synthetic
 
-URIEL = {"syntactic": "syntax_knn", "phonological": "phonology_knn", "inventory": "inventory_knn", "genetic": "fam"}
+URIEL = {
+    "syntactic": "syntax_knn",
+    "phonological": "phonology_knn",
+    "inventory": "inventory_knn",
+    "genetic": "fam",
+}
 TABLE = str(Path(__file__).with_name("distances.csv"))
 Distances = dict[str, dict[str, float]]  # language -> kind -> distance
 
@@ -23,9 +28,15 @@ def distances(source: str, codes: Sequence[str]) -> Distances:
     elif source == "lang2vec":
         known = from_lang2vec(codes)
     else:
-        header, *lines = [line.split(",") for line in Path(source).read_text().splitlines() if line[0] != "#"]
-        known = {line[0]: dict(zip(header[1:], map(float, line[1:]), strict=True)) for line in lines}
-    print(f"No distance in {source}, and left out: {', '.join(code for code in codes if code not in known) or 'none'}")
+        header, *lines = [
+            line.split(",") for line in Path(source).read_text().splitlines() if line[0] != "#"
+        ]
+        known = {
+            line[0]: dict(zip(header[1:], map(float, line[1:]), strict=True)) for line in lines
+        }
+    print(
+        f"No distance in {source}, and left out: {', '.join(code for code in codes if code not in known) or 'none'}"
+    )
     return {code: known[code] for code in codes if code in known}
 
 
@@ -35,7 +46,10 @@ def from_lang2vec(codes: Sequence[str]) -> Distances:
 
     found: Distances = {code: {} for code in codes}
     for kind, name in URIEL.items():
-        vectors = {code: np.array(vector, float) for code, vector in get_features(["en", *codes], name).items()}
+        vectors = {
+            code: np.array(vector, float)
+            for code, vector in get_features(["en", *codes], name).items()
+        }
         for code in codes:
             norms = np.linalg.norm(vectors["en"]) * np.linalg.norm(vectors[code])
             found[code][kind] = float(1 - vectors["en"] @ vectors[code] / norms) if norms else 1.0

@@ -42,7 +42,10 @@ def step_bytes(encoder: str, task: jx.Task, batch_size: int, bf16: bool) -> int:
 def batches(trainer: jx.Trainer, count: int) -> Iterator[dict[str, Any]]:
     """So many training batches, on the device."""
     for batch in islice(cycle(trainer.get_train_dataloader()), count):
-        yield {name: x.to(trainer.args.device) if torch.is_tensor(x) else x for name, x in batch.items()}
+        yield {
+            name: x.to(trainer.args.device) if torch.is_tensor(x) else x
+            for name, x in batch.items()
+        }
 
 
 def noise_scale(trainer: jx.Trainer, size: int, each: int = 8, groups: int = 8) -> float:

@@ -33,38 +33,69 @@ FEW = ["mnli", "qqp", "ccg"]
 class Options(Training):
     encoders: list[str] = option("sizes, Hub ids or folders", ["32x2", "80x2", "112x3"])
     pretraining_steps: int = option("of sizes", 300)
-    single: list[str] = option(f"default: the paper's nine, where there are rows; in the world {' '.join(FEW)}", [])
-    multi: str | None = option("row: tasks joined by +; all: the paper's nine (default: those of --single)")
-    targets: list[str] = option(f"default: XTREME-R's, where there are rows; in the world {' '.join(USUAL)}", [])
+    single: list[str] = option(
+        f"default: the paper's nine, where there are rows; in the world {' '.join(FEW)}", []
+    )
+    multi: str | None = option(
+        "row: tasks joined by +; all: the paper's nine (default: those of --single)"
+    )
+    targets: list[str] = option(
+        f"default: XTREME-R's, where there are rows; in the world {' '.join(USUAL)}", []
+    )
 
     def usual(self) -> Sequence[str]:
         return jx.XTREME_R if self.data_root else USUAL
 
 
 def main(options: Options) -> None:
-    nine = [name for name in jx.XSTILTS_INTERMEDIATE if trains(jx.row_tasks(name))] if options.data_root else FEW
+    nine = (
+        [name for name in jx.XSTILTS_INTERMEDIATE if trains(jx.experiments.parse_row(name))]
+        if options.data_root
+        else FEW
+    )
     options.single = options.single or nine or list(jx.XSTILTS_INTERMEDIATE)
     multi = options.multi or "+".join(options.single)
     options.check([*options.single, multi])
     reports, sizes, table = {}, {}, []
-    best: dict[str, list[float]] = {}  # encoder -> joint training less the best single task, seed by seed
+    best: dict[
+        str, list[float]
+    ] = {}  # encoder -> joint training less the best single task, seed by seed
     mean: dict[str, list[float]] = {}  # less the mean of the singles
     for word in options.encoders:
         name, encoder = Path(word).name, made(word, options.pretraining_steps)
-        found = options.recipe(encoder).run([*options.single, multi], options.targets, seeds=options.seeds)
+        found = options.recipe(encoder).run(
+            [*options.single, multi], options.targets, seeds=options.seeds
+        )
         rows = ("none", *options.single, multi)
-        none, *singles, joint = (list(found.where(intermediate=row).mean(by="seed").values()) for row in rows)
-        reports[name], sizes[name] = found.with_tags(encoder=name), jx.parameter_count(encoder)
+        none, *singles, joint = (
+            list(found.where(intermediate=row).mean(by="seed").values()) for row in rows
+        )
+        reports[name], sizes[name] = (
+            found.with_tags(encoder=name),
+            jx.experiments.parameter_count(encoder),
+        )
         best[name] = less_best(joint, singles)
         mean[name] = [score - fmean(column) for score, *column in zip(joint, *singles, strict=True)]
-        cells = [f"{sizes[name]:,}", *(f"{fmean(scores):.1f}" for scores in (none, *singles, joint))]
-        table.append([name, *cells, *(plus_minus(jx.interval(own[name]), "+") for own in (best, mean))])
+        cells = [
+            f"{sizes[name]:,}",
+            *(f"{fmean(scores):.1f}" for scores in (none, *singles, joint)),
+        ]
+        table.append(
+            [
+                name,
+                *cells,
+                *(plus_minus(jx.report.interval(own[name]), "+") for own in (best, mean)),
+            ]
+        )
     report = jx.Report(record for found in reports.values() for record in found)
     report.to_json(options.output / "report.json")
 
     differences = {"joint − best single": best, "joint − mean of singles": mean}
-    jx.plot_points(
-        {what: points(own, sizes, 1.08**number) for number, (what, own) in enumerate(differences.items())},
+    jx.report.plots.plot_points(
+        {
+            what: points(own, sizes, 1.08**number)
+            for number, (what, own) in enumerate(differences.items())
+        },
         options.output / "single_vs_multi_task.png",
         x="parameters without embeddings (log scale)",
         y=f"difference (points, mean of {len(options.targets)} targets)",
@@ -76,7 +107,9 @@ def main(options: Options) -> None:
     publish(
         "One intermediate task or several at once",
         options,
-        jx.markdown_table(["encoder", "parameters", "none", *options.single, "joint", *differences], table),
+        jx.report.markdown_table(
+            ["encoder", "parameters", "none", *options.single, "joint", *differences], table
+        ),
         f"Main scores ({options.split}), means over {targets}; differences ± 95 % intervals.",
         options.output / "single_vs_multi_task.png",
         f"Joint training is on {multi}. {said(differences, failures(reports.values()), options.seeds)}",
@@ -95,10 +128,15 @@ def less_best(joint: Sequence[float], singles: Sequence[Sequence[float]]) -> lis
     return found
 
 
-def points(own: Mapping[str, Sequence[float]], sizes: Mapping[str, int], shift: float) -> list[jx.Point]:
+def points(
+    own: Mapping[str, Sequence[float]], sizes: Mapping[str, int], shift: float
+) -> list[jx.report.plots.Point]:
     """Each encoder's at its size, or named and beside it, where another series stands."""
-    found = [(sizes[name] * shift, *jx.interval(values), name if shift > 1 else "") for name, values in own.items()]
-    return [jx.Point(x, mean, half, label) for x, mean, half, label in found]
+    found = [
+        (sizes[name] * shift, *jx.report.interval(values), name if shift > 1 else "")
+        for name, values in own.items()
+    ]
+    return [jx.report.plots.Point(x, mean, half, label) for x, mean, half, label in found]
 
 
 def said(differences: Mapping[str, Mapping[str, Sequence[float]]], failed: str, seeds: int) -> str:
@@ -106,9 +144,15 @@ def said(differences: Mapping[str, Mapping[str, Sequence[float]]], failed: str, 
     text = ""
     for what, own in differences.items():
         first, *_, last = *own, *own
-        change: Any = jx.interval([b - a for a, b in zip(own[first], own[last], strict=True)])
-        chance = "" if abs(change[0]) > change[1] else ": the interval holds zero, and no trend with size is shown"
-        text += f"{what.capitalize()} is {counted({n: jx.interval(v) for n, v in own.items()}, seeds)}"
+        change: Any = jx.report.interval(
+            [b - a for a, b in zip(own[first], own[last], strict=True)]
+        )
+        chance = (
+            ""
+            if abs(change[0]) > change[1]
+            else ": the interval holds zero, and no trend with size is shown"
+        )
+        text += f"{what.capitalize()} is {counted({n: jx.report.interval(v) for n, v in own.items()}, seeds)}"
         text += f"From {first} to {last} it changes by {plus_minus(change, '+')}{chance}. "
     return f"{text}{failed}Each size is one pretrained encoder: seeds repeat the fine-tuning only."
 

@@ -23,7 +23,9 @@ USUAL = ("udpos", "panx", "tatoeba")  # targets that small encoders learn in a f
 
 def option(says: str, default: Any = None) -> Any:
     """An argument with its line of help."""
-    given: dict[str, Any] = {"default_factory": default.copy} if isinstance(default, list) else {"default": default}
+    given: dict[str, Any] = (
+        {"default_factory": default.copy} if isinstance(default, list) else {"default": default}
+    )
     return field(metadata={"help": says}, **given)
 
 
@@ -31,17 +33,25 @@ def option(says: str, default: Any = None) -> Any:
 class Options:
     """The arguments of every study."""
 
-    data_root: str | None = option("folder, or hub for the Hugging Face Hub (default: the artificial world)")
+    data_root: str | None = option(
+        "folder, or hub for the Hugging Face Hub (default: the artificial world)"
+    )
     seeds: int = option("how often everything is run, at least twice for an interval", 3)
-    output: Path = option("where results go, and where a study that was stopped goes on", Path("runs"))
-    absent: list[str] = field(default_factory=list, init=False)  # usual targets that have no rows here
+    output: Path = option(
+        "where results go, and where a study that was stopped goes on", Path("runs")
+    )
+    absent: list[str] = field(
+        default_factory=list, init=False
+    )  # usual targets that have no rows here
 
 
 @dataclass(kw_only=True)
 class Training(Options):
     """Of a study that fine-tunes encoders on targets, after intermediate tasks or without."""
 
-    targets: list[str] = option(f"trained and scored (default: of {' '.join(USUAL)} those that have rows)", [])
+    targets: list[str] = option(
+        f"trained and scored (default: of {' '.join(USUAL)} those that have rows)", []
+    )
     split: Literal["validation", "test"] = option("what is scored", "validation")
     steps: list[int] | None = option(
         "of intermediate and of target training (default: few in the artificial world; else -1: three epochs)"
@@ -49,7 +59,10 @@ class Training(Options):
     batch_size: int = option("examples a step", 32)
     learning_rate: float | None = option("default: 1e-5 (1024 / hidden size)^2, at most 1e-3")
     bf16: bool = option("train in mixed precision, on a GPU", False)
-    in_the_world: ClassVar[list[int]] = [150, 40]  # steps, if no other data are given: the demo preset's
+    in_the_world: ClassVar[list[int]] = [
+        150,
+        40,
+    ]  # steps, if no other data are given: the demo preset's
 
     def __post_init__(self) -> None:
         self.steps = self.steps or ([-1, -1] if self.data_root else self.in_the_world)
@@ -58,14 +71,20 @@ class Training(Options):
         for name in self.targets:
             jx.get_task(name)
 
-    def recipe(self, encoder: str) -> jx.Recipe:
+    def recipe(self, encoder: str) -> jx.experiments.Recipe:
         """The paper's rate, 1e-5, is XLM-R large's; smaller encoders take larger steps, and above 1e-3 they broke."""
-        rate = self.learning_rate or jx.default_learning_rate(encoder)
-        both = {"learning_rate": rate, "per_device_train_batch_size": self.batch_size, "bf16": self.bf16}
+        rate = self.learning_rate or jx.experiments.default_learning_rate(encoder)
+        both = {
+            "learning_rate": rate,
+            "per_device_train_batch_size": self.batch_size,
+            "bf16": self.bf16,
+        }
         both |= {"warmup_steps": 0.1, "weight_decay": 0.01, "num_train_epochs": 3}
         kinds = zip(("intermediate", "target"), self.steps or (), strict=True)
         stages: dict[str, Any] = {kind: {**both, "max_steps": steps} for kind, steps in kinds}
-        return jx.Recipe(encoder=encoder, output=self.output, splits=(self.split,), **stages)
+        return jx.experiments.Recipe(
+            encoder=encoder, output=self.output, splits=(self.split,), **stages
+        )
 
     def usual(self) -> Sequence[str]:
         """The targets, if none are given."""
@@ -74,7 +93,11 @@ class Training(Options):
     def check(self, rows: Iterable[str]) -> None:
         """Stop now, not in an hour, where the data root lacks rows; of the usual targets, leave those out."""
         given, tasks = self.targets, [jx.get_task(name) for name in self.targets or self.usual()]
-        here = [t.name for t in tasks if t.is_labelled(self.split) and trains(t.training_tasks())]
+        here = [
+            t.name
+            for t in tasks
+            if t.is_labelled(self.split) and trains(jx.tasks.training_tasks(t))
+        ]
         self.absent = [task.name for task in tasks if task.name not in here]
         self.targets = here
         check_rows(rows, self.absent if given or not here else ())
@@ -83,7 +106,7 @@ class Training(Options):
 def check_rows(rows: Iterable[str], absent: Iterable[str] = ()) -> None:
     """End the study where the data root lacks rows to train on; absent: the targets that it lacks."""
     try:
-        lacks = [*(row for row in rows if not trains(jx.row_tasks(row))), *absent]
+        lacks = [*(row for row in rows if not trains(jx.experiments.parse_row(row))), *absent]
     except (LookupError, ValueError) as error:
         sys.exit(f"error: {error.args[0]}")
     if lacks:
@@ -106,7 +129,9 @@ O = TypeVar("O", bound=Options)
 def run(study: Callable[[O], None], kind: type[O]) -> None:
     """Run a study with the command line's arguments; what is wrong with them or the data ends it with a sentence."""
     program = sys.modules[kind.__module__]
-    parser = HfArgumentParser(kind, description=program.__doc__, formatter_class=_Help, allow_abbrev=False)
+    parser = HfArgumentParser(
+        kind, description=program.__doc__, formatter_class=_Help, allow_abbrev=False
+    )
     parser.set_defaults(output=Path("runs") / Path(str(program.__file__)).stem)
     try:
         options = kind(**vars(parser.parse_args()))
@@ -126,7 +151,11 @@ def made(word: str, steps: int) -> str:
     if not size:
         return word
     languages = ("en",) if size[3] else None
-    return str(jx.default_encoder(hidden=int(size[1]), layers=int(size[2]), languages=languages, max_steps=steps))
+    return str(
+        jx.default_encoder(
+            hidden=int(size[1]), layers=int(size[2]), languages=languages, max_steps=steps
+        )
+    )
 
 
 # --- what is said ----------------------------------------------------------------------------------------------------
@@ -137,7 +166,9 @@ def plus_minus(found: Interval, sign: str = "") -> str:
     mean, half = found
     if math.isnan(mean):
         return "–"
-    return f"{mean:{sign if round(mean, 1) else ''}z.1f}" + ("" if math.isnan(half) else f" ± {half:.1f}")
+    return f"{mean:{sign if round(mean, 1) else ''}z.1f}" + (
+        "" if math.isnan(half) else f" ± {half:.1f}"
+    )
 
 
 def told(found: Mapping[str, Interval]) -> tuple[list[str], list[str], list[str]]:
@@ -159,18 +190,29 @@ def counted(found: Mapping[str, Interval], seeds: int) -> str:
 
 def failures(reports: Iterable[jx.Report]) -> str:
     """A sentence on trainings that failed; nothing where none did."""
-    failed = [f"{t} after {row}" for r in reports for (row, _), tasks in jx.failed_runs(r).items() for t in tasks]
+    failed = [
+        f"{t} after {row}"
+        for r in reports
+        for (row, _), tasks in jx.experiments.failed_runs(r).items()
+        for t in tasks
+    ]
     ended = "; ".join(f"{run} {times} times" for run, times in Counter(failed).items())
-    return f"Trainings not above guessing in development, counted as they are: {ended}. " if ended else ""
+    return (
+        f"Trainings not above guessing in development, counted as they are: {ended}. "
+        if ended
+        else ""
+    )
 
 
 def publish(title: str, options: Options, *parts: str | Path) -> None:
     """Put the command and what came of it on a page in the output, and print it."""
-    page = jx.Page(title)
+    page = jx.experiments.Page(title)
     without = [f"Without {', '.join(options.absent)}: no rows here."] if options.absent else []
     page.add(f"`{' '.join(['python', *sys.argv])}`", *parts, *without)
     page.write(options.output)
-    print(f"\n{page.to_markdown()}\nWritten to {options.output}: {', '.join(written(options.output, parts))}")
+    print(
+        f"\n{page.to_markdown()}\nWritten to {options.output}: {', '.join(written(options.output, parts))}"
+    )
 
 
 def written(output: Path, parts: Sequence[str | Path]) -> list[str]:

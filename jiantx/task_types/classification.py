@@ -9,10 +9,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
-from jiantx.encoding import columns, encode
 from jiantx.metrics import Metric, accuracy, pearson, spearman
 from jiantx.sources import DataError, Row
-from jiantx.task import Column, Example, Labels, Prediction, Task, gold_of, label_of, text_of, value_of
+from jiantx.task import (
+    Column,
+    Example,
+    Labels,
+    Prediction,
+    Task,
+    check_label,
+    column_gold,
+    column_text,
+    column_value,
+)
+from jiantx.tokenization import encode, sequence_features
 
 if TYPE_CHECKING:
     import datasets
@@ -47,17 +57,25 @@ class NumberPrediction(Prediction):
     number: float
 
 
-def _example(task: Classification | Regression, row: Row, id: str, language: str, label: Any) -> TextExample:
-    pair = None if task.text_pair is None else text_of(row, task.text_pair)
-    return TextExample(id=id, language=language, text=text_of(row, task.text), text_pair=pair, label=label)
+def _example(
+    task: Classification | Regression, row: Row, id: str, language: str, label: Any
+) -> TextExample:
+    pair = None if task.text_pair is None else column_text(row, task.text_pair)
+    return TextExample(
+        id=id, language=language, text=column_text(row, task.text), text_pair=pair, label=label
+    )
 
 
 def _encode(
     examples: Sequence[TextExample], tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> dict[str, Sequence[Any]]:
-    pairs = [e.text_pair or "" for e in examples] if examples and examples[0].text_pair is not None else None
+    pairs = (
+        [e.text_pair or "" for e in examples]
+        if examples and examples[0].text_pair is not None
+        else None
+    )
     encodings = encode(tokenizer, [e.text for e in examples], pairs, max_length=max_length)
-    return {"example": range(len(examples)), **columns(tokenizer, encodings)}
+    return {"example": range(len(examples)), **sequence_features(tokenizer, encodings)}
 
 
 @final
@@ -77,14 +95,18 @@ class Classification(Task):
     metrics: tuple[Metric, ...] = (accuracy,)
 
     def example(self, row: Row, *, id: str, language: str) -> TextExample:
-        gold = gold_of(row, self.label)
+        gold = column_gold(row, self.label)
         if gold is not None:
             if self.multi_label:
                 if not isinstance(gold, list | tuple | set | frozenset):
                     raise DataError(f"The labels are {gold!r}; expected a list of them.")
-                gold = tuple(sorted({label_of(g, self.label_names) for g in gold}, key=self.label_names.index))
+                gold = tuple(
+                    sorted(
+                        {check_label(g, self.label_names) for g in gold}, key=self.label_names.index
+                    )
+                )
             else:
-                gold = label_of(gold, self.label_names)
+                gold = check_label(gold, self.label_names)
         return _example(self, row, id, language, gold)
 
     def features(
@@ -94,20 +116,27 @@ class Classification(Task):
         found = _encode(examples, tokenizer, max_length)
         if self.multi_label:  # `labels` counts the items; what is learnt is one 0 or 1 a label
             found["labels"] = [[0 if e.label is not None else -100] for e in examples]
-            found["targets"] = [[float(label in (e.label or ())) for label in self.label_names] for e in examples]
+            found["targets"] = [
+                [float(label in (e.label or ())) for label in self.label_names] for e in examples
+            ]
         else:
             found["labels"] = [[place[e.label] if e.label is not None else -100] for e in examples]
         return found
 
     def decode(
-        self, outputs: Mapping[str, np.ndarray], features: datasets.Dataset, examples: Sequence[TextExample]
+        self,
+        outputs: Mapping[str, np.ndarray],
+        features: datasets.Dataset,
+        examples: Sequence[TextExample],
     ) -> list[LabelPrediction]:
         probabilities = outputs["probabilities"]  # (examples, labels)
         names = self.label_names
         best = probabilities.argmax(axis=1)
         found = []
         for example, row, top in zip(examples, probabilities, best.tolist(), strict=True):
-            label = tuple(n for n, p in zip(names, row) if p > 0.5) if self.multi_label else names[top]
+            label = (
+                tuple(n for n, p in zip(names, row) if p > 0.5) if self.multi_label else names[top]
+            )
             found.append(
                 LabelPrediction(
                     id=example.id,
@@ -142,7 +171,9 @@ class Regression(Task):
     def example(self, row: Row, *, id: str, language: str) -> TextExample:
         number = _number(row, self.label)
         if number is not None and not self.low <= number <= self.high:
-            raise DataError(f"The label {number} is outside the task's scale, {self.low} to {self.high}.")
+            raise DataError(
+                f"The label {number} is outside the task's scale, {self.low} to {self.high}."
+            )
         return _example(self, row, id, language, number)
 
     def features(
@@ -151,13 +182,20 @@ class Regression(Task):
         found = _encode(examples, tokenizer, max_length)
         found["labels"] = [[0 if e.label is not None else -100] for e in examples]
         scale = self.high - self.low
-        found["targets"] = [[(e.label - self.low) / scale if e.label is not None else 0.0] for e in examples]
+        found["targets"] = [
+            [(e.label - self.low) / scale if e.label is not None else 0.0] for e in examples
+        ]
         return found
 
     def decode(
-        self, outputs: Mapping[str, np.ndarray], features: datasets.Dataset, examples: Sequence[TextExample]
+        self,
+        outputs: Mapping[str, np.ndarray],
+        features: datasets.Dataset,
+        examples: Sequence[TextExample],
     ) -> list[NumberPrediction]:
-        numbers = self.low + outputs["numbers"].astype(np.float64) * (self.high - self.low)  # (examples,)
+        numbers = self.low + outputs["numbers"].astype(np.float64) * (
+            self.high - self.low
+        )  # (examples,)
         return [
             NumberPrediction(id=e.id, language=e.language, number=number)
             for e, number in zip(examples, numbers.tolist(), strict=True)
@@ -170,7 +208,7 @@ class Regression(Task):
 
 def _number(row: Row, column: Column) -> float | None:
     try:
-        value = value_of(row, column)  # not `gold_of`: -1 is a number like others here
+        value = column_value(row, column)  # not `gold_of`: -1 is a number like others here
     except DataError:
         return None
     if value is None:

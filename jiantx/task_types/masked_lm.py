@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
-from jiantx.encoding import columns, encode
 from jiantx.metrics import Metric, named
 from jiantx.sampling import generator
 from jiantx.sources import DataError, Row
-from jiantx.task import Column, Example, Prediction, Task, text_of
+from jiantx.task import Column, Example, Prediction, Task, column_text
+from jiantx.tokenization import encode, sequence_features
 
 if TYPE_CHECKING:
     import datasets
@@ -60,22 +60,31 @@ class MaskedLM(Task):
     metrics: tuple[Metric, ...] = (masked_accuracy,)
 
     def example(self, row: Row, *, id: str, language: str) -> LineExample:
-        return LineExample(id=id, language=language, text=text_of(row, self.text))
+        return LineExample(id=id, language=language, text=column_text(row, self.text))
 
     def features(
         self, examples: Sequence[LineExample], tokenizer: PreTrainedTokenizerBase, max_length: int
     ) -> dict[str, Sequence[Any]]:
         if tokenizer.mask_token_id is None:
-            raise DataError(f"{type(tokenizer).__name__} has no mask token. Masked LM needs one: use another encoder.")
+            raise DataError(
+                f"{type(tokenizer).__name__} has no mask token. Masked LM needs one: use another encoder."
+            )
         encodings = encode(tokenizer, [e.text for e in examples], max_length=max_length)
-        return {"example": range(len(examples)), **columns(tokenizer, encodings)}
+        return {"example": range(len(examples)), **sequence_features(tokenizer, encodings)}
 
     def augment(
-        self, batch: dict[str, np.ndarray], tokenizer: PreTrainedTokenizerBase, keys: Sequence[tuple[int, ...]]
+        self,
+        batch: dict[str, np.ndarray],
+        tokenizer: PreTrainedTokenizerBase,
+        keys: Sequence[tuple[int, ...]],
     ) -> dict[str, np.ndarray]:
         ids, lengths = batch["input_ids"], batch["lengths"]
-        draws = np.concatenate([generator("mask", *key).random((length, 2)) for key, length in zip(keys, lengths)])
-        special = np.isin(ids, [i for i in tokenizer.all_special_ids if i != tokenizer.unk_token_id])
+        draws = np.concatenate(
+            [generator("mask", *key).random((length, 2)) for key, length in zip(keys, lengths)]
+        )
+        special = np.isin(
+            ids, [i for i in tokenizer.all_special_ids if i != tokenizer.unk_token_id]
+        )
         chosen = (draws[:, 0] < self.mask_share) & ~special
         # the second draw decides between mask (80 %), another piece (10 %, which one by the same number) and as it is
         fate = draws[:, 1]
@@ -92,16 +101,24 @@ class MaskedLM(Task):
         }
 
     def decode(
-        self, outputs: Mapping[str, np.ndarray], features: datasets.Dataset, examples: Sequence[LineExample]
+        self,
+        outputs: Mapping[str, np.ndarray],
+        features: datasets.Dataset,
+        examples: Sequence[LineExample],
     ) -> list[MaskPrediction]:
         ends = np.cumsum(outputs["counts"])[:-1]
         guesses, hits = np.split(outputs["token_ids"], ends), np.split(outputs["correct"], ends)
         return [
             MaskPrediction(
-                id=e.id, language=e.language, token_ids=tuple(g.tolist()), correct=tuple(h.astype(bool).tolist())
+                id=e.id,
+                language=e.language,
+                token_ids=tuple(g.tolist()),
+                correct=tuple(h.astype(bool).tolist()),
             )
             for e, g, h in zip(examples, guesses, hits, strict=True)
         ]
 
     def reference(self, example: LineExample) -> tuple[bool, ...]:
-        return (True,)  # which pieces are masked is not known before the batch; gold is to guess all of them
+        return (
+            True,
+        )  # which pieces are masked is not known before the batch; gold is to guess all of them

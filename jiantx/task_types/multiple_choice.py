@@ -9,10 +9,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
-from jiantx.encoding import encode, has_segments
 from jiantx.metrics import Metric, accuracy
 from jiantx.sources import DataError, Row
-from jiantx.task import Column, Example, Prediction, Task, encodable, gold_of, text_of, value_of
+from jiantx.task import (
+    Column,
+    Example,
+    Prediction,
+    Task,
+    check_utf8,
+    column_gold,
+    column_text,
+    column_value,
+)
+from jiantx.tokenization import encode, has_segments
 
 if TYPE_CHECKING:
     import datasets
@@ -49,24 +58,28 @@ class MultipleChoice(Task):
     """
 
     task_type: ClassVar[str] = "multiple_choice"
-    outputs_along: ClassVar[str] = "lengths"
+    output_column: ClassVar[str] = "lengths"
     prompt: Column = "prompt"
     choices: Column = "choices"
     label: Column = "label"
     metrics: tuple[Metric, ...] = (accuracy,)
 
     def example(self, row: Row, *, id: str, language: str) -> ChoiceExample:
-        choices = value_of(row, self.choices)
-        if not isinstance(choices, list | tuple) or len(choices) < 2 or not all(isinstance(c, str) for c in choices):
+        choices = column_value(row, self.choices)
+        if (
+            not isinstance(choices, list | tuple)
+            or len(choices) < 2
+            or not all(isinstance(c, str) for c in choices)
+        ):
             raise DataError(f"Expected a list of at least two choices, found {choices!r}.")
         if not all(choice.strip() for choice in choices):
             raise DataError(f"A choice is an empty text: {choices!r}.")
         return ChoiceExample(
             id=id,
             language=language,
-            prompt=text_of(row, self.prompt),
-            choices=tuple(map(encodable, choices)),
-            label=_number(gold_of(row, self.label), len(choices)),
+            prompt=column_text(row, self.prompt),
+            choices=tuple(map(check_utf8, choices)),
+            label=_number(column_gold(row, self.label), len(choices)),
         )
 
     def features(
@@ -84,15 +97,22 @@ class MultipleChoice(Task):
             "labels": [[e.label if e.label is not None else -100] for e in examples],
         }
         if has_segments(tokenizer):
-            found["token_type_ids"] = [list(chain.from_iterable(e.type_ids for e in group)) for group in groups]
+            found["token_type_ids"] = [
+                list(chain.from_iterable(e.type_ids for e in group)) for group in groups
+            ]
         return found
 
     def decode(
-        self, outputs: Mapping[str, np.ndarray], features: datasets.Dataset, examples: Sequence[ChoiceExample]
+        self,
+        outputs: Mapping[str, np.ndarray],
+        features: datasets.Dataset,
+        examples: Sequence[ChoiceExample],
     ) -> list[ChoicePrediction]:
         ends = np.cumsum([len(e.choices) for e in examples])[:-1]
         found = []
-        for example, scores in zip(examples, np.split(outputs["scores"], ends), strict=True):  # (choices,)
+        for example, scores in zip(
+            examples, np.split(outputs["scores"], ends), strict=True
+        ):  # (choices,)
             odds = np.exp(scores - scores.max())
             best = int(scores.argmax())
             probabilities = (odds / odds.sum()).tolist()

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
-from jiantx.encoding import frame, has_segments, pieces
 from jiantx.metrics import Answer, Answers, Metric, exact_match, squad_f1
 from jiantx.sources import DataError, Row
-from jiantx.task import Column, Example, Prediction, Task, gold_of, text_of
+from jiantx.task import Column, Example, Prediction, Task, column_gold, column_text
+from jiantx.tokenization import has_segments, special_tokens, tokenize
 
 if TYPE_CHECKING:
     import datasets
@@ -62,7 +62,7 @@ class QuestionAnswering(Task):
     """
 
     task_type: ClassVar[str] = "question_answering"
-    outputs_along: ClassVar[str] = "input_ids"
+    output_column: ClassVar[str] = "input_ids"
     gold: ClassVar[str] = "answers"
     question: Column = "question"
     context: Column = "context"
@@ -76,8 +76,8 @@ class QuestionAnswering(Task):
     metrics: tuple[Metric, ...] = (exact_match, squad_f1)
 
     def example(self, row: Row, *, id: str, language: str) -> QuestionExample:
-        context, question = text_of(row, self.context), text_of(row, self.question)
-        given = gold_of(row, self.answers)
+        context, question = column_text(row, self.context), column_text(row, self.question)
+        given = column_gold(row, self.answers)
         if given is None:
             return QuestionExample(id=id, language=language, question=question, context=context)
         try:
@@ -85,13 +85,22 @@ class QuestionAnswering(Task):
         except (KeyError, TypeError):
             texts = offsets = None
         if not isinstance(texts, list | tuple) or not isinstance(offsets, list | tuple):
-            raise DataError(f"The answers are {given!r}; expected lists under 'text' and 'answer_start'.")
-        if wrong := [*(t for t in texts if type(t) is not str), *(o for o in offsets if type(o) is not int)]:
-            raise DataError(f"The answers are {given!r}; expected texts and whole numbers, found {wrong[0]!r}.")
+            raise DataError(
+                f"The answers are {given!r}; expected lists under 'text' and 'answer_start'."
+            )
+        if wrong := [
+            *(t for t in texts if type(t) is not str),
+            *(o for o in offsets if type(o) is not int),
+        ]:
+            raise DataError(
+                f"The answers are {given!r}; expected texts and whole numbers, found {wrong[0]!r}."
+            )
         if not texts and not self.unanswerable:
             return QuestionExample(id=id, language=language, question=question, context=context)
         if len(texts) != len(offsets):
-            raise DataError(f"{len(texts)} answers have {len(offsets)} offsets; expected one an answer.")
+            raise DataError(
+                f"{len(texts)} answers have {len(offsets)} offsets; expected one an answer."
+            )
         starts = tuple(_place(text, start, context) for text, start in zip(texts, offsets))
         return QuestionExample(
             id=id,
@@ -104,21 +113,47 @@ class QuestionAnswering(Task):
         )
 
     def features(
-        self, examples: Sequence[QuestionExample], tokenizer: PreTrainedTokenizerBase, max_length: int
+        self,
+        examples: Sequence[QuestionExample],
+        tokenizer: PreTrainedTokenizerBase,
+        max_length: int,
     ) -> dict[str, Sequence[Any]]:
-        around = frame(tokenizer, pair=True)
-        contexts = list(dict.fromkeys(e.context for e in examples))  # several questions share a passage
-        encoded = dict(zip(contexts, ((np.array(p.ids), np.array(p.offsets)) for p in pieces(tokenizer, contexts))))
-        questions = pieces(tokenizer, [e.question for e in examples])
-        names = ["example", "input_ids", "lengths", "truncated", "labels", "start_positions", "end_positions"]
-        names += ["context_start", "offset_starts", "offset_ends", "realigned", "unheld"]
+        around = special_tokens(tokenizer, pair=True)
+        contexts = list(
+            dict.fromkeys(e.context for e in examples)
+        )  # several questions share a passage
+        encoded = dict(
+            zip(
+                contexts,
+                ((np.array(p.ids), np.array(p.offsets)) for p in tokenize(tokenizer, contexts)),
+            )
+        )
+        questions = tokenize(tokenizer, [e.question for e in examples])
+        names = [
+            "example",
+            "input_ids",
+            "lengths",
+            "truncated",
+            "labels",
+            "start_positions",
+            "end_positions",
+        ]
+        names += [
+            "context_start",
+            "offset_starts",
+            "offset_ends",
+            "realigned",
+            "answer_outside_windows",
+        ]
         found: dict[str, list[Any]] = {name: [] for name in names}
         types: list[Any] = []
         for number, (example, question) in enumerate(zip(examples, questions, strict=True)):
             asked = np.array(question.ids[: self.max_question_length], dtype=np.int64)
             ids, offsets = encoded[example.context]
             if not len(ids):
-                raise DataError(f"The passage of question {example.id!r} leaves no tokens: {example.context[:40]!r}.")
+                raise DataError(
+                    f"The passage of question {example.id!r} leaves no tokens: {example.context[:40]!r}."
+                )
             head = len(around.before) + len(asked) + len(around.between)
             room = max_length - len(asked) - around.size
             if room < 2:
@@ -127,8 +162,13 @@ class QuestionAnswering(Task):
                     f"Raise max_length, or lower max_question_length ({self.max_question_length})."
                 )
             gold = _tokens(example, offsets)
-            windows = [(start, min(start + room, len(ids))) for start in _window_starts(len(ids), room, self.stride)]
-            held = gold is None or any(start <= gold[0] and gold[1] < stop for start, stop in windows)
+            windows = [
+                (start, min(start + room, len(ids)))
+                for start in _window_starts(len(ids), room, self.stride)
+            ]
+            held = gold is None or any(
+                start <= gold[0] and gold[1] < stop for start, stop in windows
+            )
             for start, stop in windows:  # what is counted is counted in the first alone
                 inside = gold is not None and start <= gold[0] and gold[1] < stop
                 found["example"].append(number)
@@ -143,14 +183,17 @@ class QuestionAnswering(Task):
                 found["offset_starts"].append(offsets[start:stop, 0])
                 found["offset_ends"].append(offsets[start:stop, 1])
                 found["realigned"].append(0 if start else example.realigned)
-                found["unheld"].append(int(not held and not start))
+                found["answer_outside_windows"].append(int(not held and not start))
                 types.append(around.type_ids(len(asked), stop - start))
         if has_segments(tokenizer):
             found["token_type_ids"] = types
         return dict(found)
 
     def decode(
-        self, outputs: Mapping[str, np.ndarray], features: datasets.Dataset, examples: Sequence[QuestionExample]
+        self,
+        outputs: Mapping[str, np.ndarray],
+        features: datasets.Dataset,
+        examples: Sequence[QuestionExample],
     ) -> list[AnswerPrediction]:
         table = features.with_format("arrow")[:]
         owners = table["example"].to_numpy()
@@ -161,7 +204,9 @@ class QuestionAnswering(Task):
         no_answer = np.minimum.reduceat(spans.null, firsts) - spans.score[best]
         columns = (spans.start[best], spans.stop[best], spans.score[best], no_answer)
         found = []
-        for example, start, stop, score, odds in zip(examples, *(c.tolist() for c in columns), strict=True):
+        for example, start, stop, score, odds in zip(
+            examples, *(c.tolist() for c in columns), strict=True
+        ):
             text = example.context[start:stop]
             span = text.strip()
             found.append(
@@ -205,7 +250,9 @@ def _tokens(example: QuestionExample, offsets: np.ndarray) -> tuple[int, int] | 
 
 def _window_starts(length: int, room: int, stride: int) -> list[int]:
     """Starts of the windows of `room` tokens that cover `length` tokens."""
-    step = max(1, stride if stride < room else room // 2)  # windows overlap, or an answer could lie between two
+    step = max(
+        1, stride if stride < room else room // 2
+    )  # windows overlap, or an answer could lie between two
     starts = [0]
     while starts[-1] + room < length:
         starts.append(starts[-1] + step)
@@ -222,7 +269,9 @@ class _Spans:
     null: np.ndarray
 
 
-def _best_spans(table: Any, outputs: Mapping[str, np.ndarray], n_best: int, max_answer_length: int) -> _Spans:
+def _best_spans(
+    table: Any, outputs: Mapping[str, np.ndarray], n_best: int, max_answer_length: int
+) -> _Spans:
     """The best span among the `n_best` starts and ends of each window's passage, the first of equals."""
 
     def flat(column: str) -> tuple[np.ndarray, np.ndarray]:
@@ -242,7 +291,9 @@ def _best_spans(table: Any, outputs: Mapping[str, np.ndarray], n_best: int, max_
     found = []
     for block in np.split(np.arange(len(tokens)), range(_BLOCK, len(tokens), _BLOCK)):
         outside = np.arange(width) >= sizes[block, None]
-        start, end = (_only_best(view[(windows + heads)[block]], outside, n_best) for view in logits)
+        start, end = (
+            _only_best(view[(windows + heads)[block]], outside, n_best) for view in logits
+        )
         rows = np.arange(len(block))
         first = (start + _reached(end, max_answer_length)).argmax(axis=1)
         lasts = np.minimum(first[:, None] + np.arange(max_answer_length), width - 1)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
 import numpy as np
 
-from jiantx.encoding import encode, has_segments
 from jiantx.metrics import Metric, accuracy_at_1, best_threshold
 from jiantx.sources import DataError, Row, Source
-from jiantx.task import Column, Example, Prediction, Task, gold_of, text_of
+from jiantx.task import Column, Example, Prediction, Task, column_gold, column_text
+from jiantx.tokenization import encode, has_segments
 
 if TYPE_CHECKING:
     import datasets
@@ -57,7 +57,7 @@ class Retrieval(Task):
     """
 
     task_type: ClassVar[str] = "retrieval"
-    outputs_along: ClassVar[str] = "lengths"
+    output_column: ClassVar[str] = "lengths"
     gold: ClassVar[str] = "relevant"
     query: Column | None = "query"
     candidate: Column = "candidate"
@@ -74,8 +74,12 @@ class Retrieval(Task):
     metrics: tuple[Metric, ...] = (accuracy_at_1,)
 
     @property
-    def candidates(self) -> Retrieval | None:
-        return None if self.corpus is None else replace(self, source=self.corpus, corpus=None, query=None)
+    def corpus_task(self) -> Retrieval | None:
+        return (
+            None
+            if self.corpus is None
+            else replace(self, source=self.corpus, corpus=None, query=None)
+        )
 
     def candidate_languages(self, split: str, language: str) -> tuple[str, ...]:
         if self.corpus is None:
@@ -83,7 +87,7 @@ class Retrieval(Task):
         return self.corpus.available(split) if self.pool == "all" else (language,)
 
     @property
-    def training_form(self) -> Retrieval:
+    def for_training(self) -> Retrieval:
         return replace(self, corpus=None)
 
     @property
@@ -91,14 +95,18 @@ class Retrieval(Task):
         return "validation" if self.mining else ""
 
     def example(self, row: Row, *, id: str, language: str) -> PairExample:
-        query = None if self.query is None else text_of(row, self.query)
+        query = None if self.query is None else column_text(row, self.query)
         if self.corpus is None:
-            candidate = text_of(row, self.candidate)
-            return PairExample(id=id, language=language, query=query, candidate=candidate, relevant=(id,))
-        relevant = gold_of(row, self.relevant)
+            candidate = column_text(row, self.candidate)
+            return PairExample(
+                id=id, language=language, query=query, candidate=candidate, relevant=(id,)
+            )
+        relevant = column_gold(row, self.relevant)
         if relevant is not None:
             relevant = (relevant,) if isinstance(relevant, str) else relevant
-            if not isinstance(relevant, list | tuple) or not all(isinstance(r, str) for r in relevant):
+            if not isinstance(relevant, list | tuple) or not all(
+                isinstance(r, str) for r in relevant
+            ):
                 raise DataError(f"The relevant ids are {relevant!r}; expected a list of text.")
             relevant = tuple(relevant)
         return PairExample(id=id, language=language, query=query, relevant=relevant)
@@ -108,10 +116,18 @@ class Retrieval(Task):
     ) -> dict[str, Sequence[Any]]:
         queries = [e.query for e in examples if e.query is not None]
         texts = [e.candidate for e in examples if e.candidate is not None]
-        asked = iter(encode(tokenizer, queries, max_length=min(max_length, self.max_query_length or max_length)))
+        asked = iter(
+            encode(
+                tokenizer, queries, max_length=min(max_length, self.max_query_length or max_length)
+            )
+        )
         found = iter(encode(tokenizer, texts, max_length=max_length))
         groups: list[list[Encoding]] = [
-            [next(side) for side, text in ((asked, e.query), (found, e.candidate)) if text is not None]
+            [
+                next(side)
+                for side, text in ((asked, e.query), (found, e.candidate))
+                if text is not None
+            ]
             for e in examples
         ]
         columns: dict[str, Sequence[Any]] = {
@@ -122,11 +138,16 @@ class Retrieval(Task):
             "labels": [[0] for _ in groups],
         }
         if has_segments(tokenizer):
-            columns["token_type_ids"] = [list(chain.from_iterable(e.type_ids for e in group)) for group in groups]
+            columns["token_type_ids"] = [
+                list(chain.from_iterable(e.type_ids for e in group)) for group in groups
+            ]
         return columns
 
     def decode(
-        self, outputs: Mapping[str, np.ndarray], features: datasets.Dataset, examples: Sequence[PairExample]
+        self,
+        outputs: Mapping[str, np.ndarray],
+        features: datasets.Dataset,
+        examples: Sequence[PairExample],
     ) -> list[RankingPrediction]:
         ids = outputs.get("candidates")
         if ids is None:
@@ -135,7 +156,9 @@ class Retrieval(Task):
         if self.mining:
             own = np.array([e.id for e in examples], dtype=object)
             unpaired = (rankings < 0) | (ids[rankings] == "") | (own == "")[:, None]
-            rankings, scores = (np.where(unpaired, none, x) for none, x in ((-1, rankings), (np.nan, scores)))
+            rankings, scores = (
+                np.where(unpaired, none, x) for none, x in ((-1, rankings), (np.nan, scores))
+            )
         return [
             RankingPrediction(
                 id=e.id,
@@ -146,16 +169,29 @@ class Retrieval(Task):
             for e, r, s in zip(examples, rankings, scores, strict=True)
         ]
 
-    def threshold(self, predictions: Sequence[RankingPrediction], references: Sequence[tuple[str, ...]]) -> float:
-        mined = [(p.scores[0], p.ranking[0] in r) for p, r in zip(predictions, references, strict=True) if p.ranking]
+    def best_threshold(
+        self, predictions: Sequence[RankingPrediction], references: Sequence[tuple[str, ...]]
+    ) -> float:
+        mined = [
+            (p.scores[0], p.ranking[0] in r)
+            for p, r in zip(predictions, references, strict=True)
+            if p.ranking
+        ]
         scores, right = zip(*mined, strict=True) if mined else ((), ())
         total = sum(len(set(relevant)) for relevant in references)
         if not total:
-            raise DataError(f"Task {self.name}: no pair of the split {self.threshold_split!r} is gold.")
+            raise DataError(
+                f"Task {self.name}: no pair of the split {self.threshold_split!r} is gold."
+            )
         return best_threshold(scores, right, total)[0]
 
-    def from_threshold(self, predictions: Sequence[RankingPrediction], threshold: float) -> list[RankingPrediction]:
-        return [p if p.ranking and p.scores[0] >= threshold else replace(p, ranking=(), scores=()) for p in predictions]
+    def apply_threshold(
+        self, predictions: Sequence[RankingPrediction], threshold: float
+    ) -> list[RankingPrediction]:
+        return [
+            p if p.ranking and p.scores[0] >= threshold else replace(p, ranking=(), scores=())
+            for p in predictions
+        ]
 
     def reference(self, example: PairExample) -> tuple[str, ...] | None:
         return example.relevant

@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
-from jiantx.encoding import frame, has_segments, word_pieces
 from jiantx.metrics import Metric, chunk_f1, token_accuracy
 from jiantx.sources import DataError, Row
-from jiantx.task import Column, Example, Labels, Prediction, Task, encodable, gold_of, label_of, value_of
+from jiantx.task import (
+    Column,
+    Example,
+    Labels,
+    Prediction,
+    Task,
+    check_label,
+    check_utf8,
+    column_gold,
+    column_value,
+)
+from jiantx.tokenization import has_segments, special_tokens, tokenize_words
 
 if TYPE_CHECKING:
     import datasets
@@ -52,7 +62,9 @@ class TokenClassification(Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        read_as_outside = [] if callable(self.labels) else [x for x in self.labels if x[0] == "O" and x != "O"]
+        read_as_outside = (
+            [] if callable(self.labels) else [x for x in self.labels if x[0] == "O" and x != "O"]
+        )
         if read_as_outside and chunk_f1 in self.metrics:
             raise ValueError(
                 f"Task {self.name}: chunk F1 reads the first letter of a tag, and would take {read_as_outside} for "
@@ -60,14 +72,14 @@ class TokenClassification(Task):
             )
 
     def example(self, row: Row, *, id: str, language: str) -> TaggedExample:
-        words = value_of(row, self.words)
+        words = column_value(row, self.words)
         if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
             raise DataError(f"Expected a list of words, found {words!r}.")
         if not words:
             raise DataError("The sentence has no words. Drop such rows with the source's `where`.")
         for word in words:
-            encodable(word)
-        tags = gold_of(row, self.tags)
+            check_utf8(word)
+        tags = column_gold(row, self.tags)
         if not isinstance(tags, list | tuple | None):
             raise DataError(f"Expected a list of tags, found {tags!r}.")
         if tags is not None and any(tag is None for tag in tags):
@@ -75,25 +87,32 @@ class TokenClassification(Task):
         if tags is not None:
             if len(tags) != len(words):
                 raise DataError(f"{len(words)} words have {len(tags)} tags; expected one a word.")
-            tags = tuple(label_of(tag, self.label_names) for tag in tags)
+            tags = tuple(check_label(tag, self.label_names) for tag in tags)
         return TaggedExample(id=id, language=language, words=tuple(words), tags=tags)
 
     def features(
         self, examples: Sequence[TaggedExample], tokenizer: PreTrainedTokenizerBase, max_length: int
     ) -> dict[str, Sequence[Any]]:
         place = {label: i for i, label in enumerate(self.label_names)}
-        around = frame(tokenizer)
+        around = special_tokens(tokenizer)
         room = max_length - around.size
         if room < 1:
-            raise DataError(f"max_length {max_length} leaves no room for words beside {around.size} special tokens.")
+            raise DataError(
+                f"max_length {max_length} leaves no room for words beside {around.size} special tokens."
+            )
         found: dict[str, list[Any]] = {
-            name: [] for name in ("example", "input_ids", "lengths", "truncated", "word_positions", "labels")
+            name: []
+            for name in ("example", "input_ids", "lengths", "truncated", "word_positions", "labels")
         }
         types: list[Any] = []
         for number, (example, (ids, owners)) in enumerate(
-            zip(examples, word_pieces(tokenizer, [e.words for e in examples]), strict=True)
+            zip(examples, tokenize_words(tokenizer, [e.words for e in examples]), strict=True)
         ):
-            gold = np.array([place[tag] for tag in example.tags] if example.tags else [-100] * len(example.words))
+            gold = np.array(
+                [place[tag] for tag in example.tags]
+                if example.tags
+                else [-100] * len(example.words)
+            )
             firsts = np.flatnonzero(np.diff(owners, prepend=-1))  # first piece of each word
             for start, stop in _windows(firsts, len(ids), room):
                 inside = (firsts >= start) & (firsts < stop)
@@ -109,7 +128,10 @@ class TokenClassification(Task):
         return dict(found)
 
     def decode(
-        self, outputs: Mapping[str, np.ndarray], features: datasets.Dataset, examples: Sequence[TaggedExample]
+        self,
+        outputs: Mapping[str, np.ndarray],
+        features: datasets.Dataset,
+        examples: Sequence[TaggedExample],
     ) -> list[TagsPrediction]:
         # the features of a sentence follow each other, and so do their words: all words are in order already
         names = np.array(self.label_names, dtype=object)
@@ -118,7 +140,11 @@ class TokenClassification(Task):
         probabilities = np.split(outputs["probabilities"], ends)
         return [
             TagsPrediction(
-                id=e.id, language=e.language, words=e.words, tags=tuple(t.tolist()), probabilities=tuple(p.tolist())
+                id=e.id,
+                language=e.language,
+                words=e.words,
+                tags=tuple(t.tolist()),
+                probabilities=tuple(p.tolist()),
             )
             for e, t, p in zip(examples, tags, probabilities, strict=True)
         ]

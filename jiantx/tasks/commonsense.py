@@ -1,9 +1,9 @@
 """Commonsense reasoning, as a choice between completions."""
 
 from jiantx.sources import Hub, Row
-from jiantx.task import register
 from jiantx.task_types import MultipleChoice
 from jiantx.tasks import languages
+from jiantx.tasks.registry import register
 
 XCOPA = Hub(
     "cambridgeltl/xcopa",

@@ -1,9 +1,9 @@
 """Masked language modelling."""
 
 from jiantx.sources import Files, read_lines
-from jiantx.task import register
 from jiantx.task_types import MaskedLM
 from jiantx.tasks import languages
+from jiantx.tasks.registry import register
 
 TEXT = Files(
     "mlm/{language}.{split}.txt",

@@ -33,7 +33,9 @@ TATOEBA = _words(
     tr:tur ur:urd vi:vie zh:cmn"""
 )
 TATOEBA_R = _words("az:aze lt:lit pl:pol ro:ron uk:ukr")
-TYDIQA = _words("ar:arabic bn:bengali en:english fi:finnish id:indonesian ko:korean ru:russian sw:swahili te:telugu")
+TYDIQA = _words(
+    "ar:arabic bn:bengali en:english fi:finnish id:indonesian ko:korean ru:russian sw:swahili te:telugu"
+)
 UDPOS_HUB = _words(
     """af:Afrikaans ar:Arabic bg:Bulgarian de:German el:Greek en:English es:Spanish et:Estonian eu:Basque fa:Persian
     fi:Finnish fr:French he:Hebrew hi:Hindi hu:Hungarian id:Indonesian it:Italian ja:Japanese kk:Kazakh ko:Korean

@@ -1,9 +1,9 @@
 """Natural language inference."""
 
 from jiantx.sources import Concat, Hub, Row
-from jiantx.task import register
 from jiantx.task_types import Classification
 from jiantx.tasks import languages
+from jiantx.tasks.registry import register
 
 NLI_LABELS = ("entailment", "neutral", "contradiction")
 _ROUNDS = (1, 2, 3)

@@ -2,9 +2,9 @@
 
 from jiantx.metrics import accuracy, f1_of
 from jiantx.sources import Hub, Row
-from jiantx.task import register
 from jiantx.task_types import Classification
 from jiantx.tasks import languages
+from jiantx.tasks.registry import register
 
 
 def both_questions(row: Row, language: str) -> bool:

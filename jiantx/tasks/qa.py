@@ -1,10 +1,17 @@
 """Extractive question answering."""
 
-from jiantx.metrics import best_exact_match, best_f1, mlqa_exact_match, mlqa_f1, squad_v2_exact, squad_v2_f1
+from jiantx.metrics import (
+    best_exact_match,
+    best_f1,
+    mlqa_exact_match,
+    mlqa_f1,
+    squad_v2_exact,
+    squad_v2_f1,
+)
 from jiantx.sources import Concat, Files, Hub, Row, read_squad
-from jiantx.task import register
 from jiantx.task_types import QuestionAnswering
 from jiantx.tasks import languages
+from jiantx.tasks.registry import register
 
 
 def in_language(row: Row, language: str) -> bool:
@@ -34,7 +41,10 @@ TYDIQA = Hub(
 squad_v1 = register(
     QuestionAnswering(
         name="squad_v1",
-        source=Concat(Hub("rajpurkar/squad", revision="7b6d24c440a36b6815f21b70d25016731768db1f"), SQUAD_TRANSLATED),
+        source=Concat(
+            Hub("rajpurkar/squad", revision="7b6d24c440a36b6815f21b70d25016731768db1f"),
+            SQUAD_TRANSLATED,
+        ),
         head="squad",
     )
 )

@@ -3,7 +3,13 @@
 import re
 from dataclasses import replace
 
-from jiantx.metrics import mean_average_precision, mean_reciprocal_rank, mined_f1, mined_precision, mined_recall
+from jiantx.metrics import (
+    mean_average_precision,
+    mean_reciprocal_rank,
+    mined_f1,
+    mined_precision,
+    mined_recall,
+)
 from jiantx.sources import (
     Concat,
     Files,
@@ -15,9 +21,9 @@ from jiantx.sources import (
     read_xquad_r,
     read_xquad_r_sentences,
 )
-from jiantx.task import register
 from jiantx.task_types import Retrieval
 from jiantx.tasks import languages
+from jiantx.tasks.registry import register
 
 # Layer 14 of XLM-R large's 24 and as far up in other encoders: 7 of 12, where XTREME takes 8. Mean of all tokens.
 DEPTH = 14 / 24
@@ -77,7 +83,12 @@ LAREQA = Files(
 LAREQA_SENTENCES = replace(LAREQA, read=read_xquad_r_sentences)
 _MEWSLIX = "https://huggingface.co/datasets/izhx/mewsli-x (raw.tar.gz, unpacked)"
 MEWSLIX = Concat(
-    Files("mewsli-x/wikipedia_pairs-{split}.jsonl", read_mewslix, splits={"train": "train"}, origin=_MEWSLIX),
+    Files(
+        "mewsli-x/wikipedia_pairs-{split}.jsonl",
+        read_mewslix,
+        splits={"train": "train"},
+        origin=_MEWSLIX,
+    ),
     Files(
         "mewsli-x/wikinews_mentions-{split}.jsonl",
         read_mewslix,
@@ -88,7 +99,11 @@ MEWSLIX = Concat(
     ),
 )
 MEWSLIX_ENTITIES = Files(  # descriptions in 50 languages: one pool
-    "mewsli-x/candidate_set_entities.jsonl", read_mewslix, languages=("mul",), splits=_ONE_SET, origin=_MEWSLIX
+    "mewsli-x/candidate_set_entities.jsonl",
+    read_mewslix,
+    languages=("mul",),
+    splits=_ONE_SET,
+    origin=_MEWSLIX,
 )
 
 

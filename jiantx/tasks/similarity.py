@@ -1,9 +1,9 @@
 """Semantic similarity, as a number."""
 
 from jiantx.sources import Hub
-from jiantx.task import register
 from jiantx.task_types import Regression
 from jiantx.tasks import languages
+from jiantx.tasks.registry import register
 
 STSB = Hub(
     "PhilipMay/stsb_multi_mt",

@@ -4,12 +4,23 @@ import json
 from pathlib import Path
 
 from jiantx.metrics import chunk_f1, token_accuracy
-from jiantx.sources import Concat, DataError, Files, Hub, data_root, read_ccgbank, read_conllu, read_supertags
-from jiantx.task import register
+from jiantx.sources import (
+    Concat,
+    DataError,
+    Files,
+    Hub,
+    data_root,
+    read_ccgbank,
+    read_conllu,
+    read_supertags,
+)
 from jiantx.task_types import TokenClassification
 from jiantx.tasks import languages
+from jiantx.tasks.registry import register
 
-UNIVERSAL_TAGS = tuple("ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split())
+UNIVERSAL_TAGS = tuple(
+    "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()
+)
 ENTITY_TAGS = tuple("O B-PER I-PER B-ORG I-ORG B-LOC I-LOC".split())
 _THEIRS = {"train": "train", "validation": "dev", "test": "test"}
 
@@ -28,7 +39,12 @@ UD_R = Files(  # the languages that XTREME-R adds
     origin="LINDAT, http://hdl.handle.net/11234/1-3424 (ud-treebanks-v2.7.tgz)",
 )
 _LDC = "CCGbank, LDC2005T13 (https://catalog.ldc.upenn.edu/LDC2005T13), for which the LDC sells licences"
-CCG = Files("ccg/ccg.{split}", read_supertags, splits=_THEIRS, origin=f"{_LDC}; one sentence a line, words<TAB>tags")
+CCG = Files(
+    "ccg/ccg.{split}",
+    read_supertags,
+    splits=_THEIRS,
+    origin=f"{_LDC}; one sentence a line, words<TAB>tags",
+)
 # CCGbank's own derivations: `get_task("ccg").replace(source=CCGBANK)`. Sections as in jiant, not the parsers' 02-21.
 CCGBANK = Files(
     "ccgbank/data/AUTO/{split}/*.auto",
@@ -53,7 +69,9 @@ def supertags() -> tuple[str, ...]:
             f"CCG's tags are read from {path} (a dictionary of tags and numbers), or from the files of CCGbank, and "
             f"neither is there. They come from {_LDC}."
         )
-    return tuple(sorted({tag for s in splits for tags in CCGBANK.rows(s, "en")["tags"] for tag in tags}))
+    return tuple(
+        sorted({tag for s in splits for tags in CCGBANK.rows(s, "en")["tags"] for tag in tags})
+    )
 
 
 # Universal Dependencies 2.5, all treebanks of a language, surface words. Official score: chunk F1 on bare tags.

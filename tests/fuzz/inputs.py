@@ -14,12 +14,20 @@ CORPUS = Path(__file__).with_name("corpus")
 TOGETHER = 10  # inputs that hypothesis draws at once: one by one, drawing takes three times as long
 
 _BYTES = st.binary(max_size=60) | st.binary(min_size=40, max_size=240)
-_SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=12)
-_VALUES = st.recursive(
-    _SCALARS, lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=4), x, max_size=3), max_leaves=5
+_SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=12)
 )
-_NAMES = st.sampled_from("id text pair label labels tokens tags question context answers prompt choices query".split())
-_ROWS = st.dictionaries(_NAMES | st.sampled_from(["candidate", "relevant", "data", "files"]), _VALUES, max_size=4)
+_VALUES = st.recursive(
+    _SCALARS,
+    lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=4), x, max_size=3),
+    max_leaves=5,
+)
+_NAMES = st.sampled_from(
+    "id text pair label labels tokens tags question context answers prompt choices query".split()
+)
+_ROWS = st.dictionaries(
+    _NAMES | st.sampled_from(["candidate", "relevant", "data", "files"]), _VALUES, max_size=4
+)
 # chosen bytes, files of bytes and of text, and now and then a row, which costs five times as much
 DATA = st.one_of(
     *[_BYTES.map(lambda data: b"\1" + data)] * 5,

@@ -56,7 +56,9 @@ def by_atheris(name: str, runs: int, seed: int, folder: Path) -> str:
     failure = ""
     if status or not done:
         print(said[-3000:], file=sys.stderr)
-        failure = next((line for line in reversed(said.splitlines()) if "Error" in line), f"status {status}")
+        failure = next(
+            (line for line in reversed(said.splitlines()) if "Error" in line), f"status {status}"
+        )
     elif "cov: " not in said:
         failure = "atheris saw no branch of it"
     return f"{int(done[1]) if done else 0:,} | {time.perf_counter() - start:.0f} | {failure}"
@@ -74,7 +76,9 @@ def instrument() -> bool:
     with atheris.instrument_imports(include=["jiantx"]):
         import jiantx
 
-        for module in pkgutil.walk_packages(jiantx.__path__, "jiantx."):  # all: one that comes later has no branches
+        for module in pkgutil.walk_packages(
+            jiantx.__path__, "jiantx."
+        ):  # all: one that comes later has no branches
             importlib.import_module(module.name)
     return True
 
@@ -83,13 +87,19 @@ def main() -> int:
     warnings.simplefilter("ignore")
     logging.disable()
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=100_000, help="inputs of each kind for each target")
+    parser.add_argument(
+        "--runs", type=int, default=100_000, help="inputs of each kind for each target"
+    )
     parser.add_argument("--only", nargs="*", help="names of targets")
     engines = ["hypothesis", "atheris"]
     parser.add_argument("--engines", nargs="+", choices=engines, default=engines)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--folder", type=Path, default=Path("runs/fuzz"), help="where failing inputs are kept")
-    parser.add_argument("--replay", nargs=2, metavar=("NAME", "FILE"), help="run one target on one file")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("runs/fuzz"), help="where failing inputs are kept"
+    )
+    parser.add_argument(
+        "--replay", nargs=2, metavar=("NAME", "FILE"), help="run one target on one file"
+    )
     args = parser.parse_args()
     atheris = not args.replay and "atheris" in args.engines and instrument()
     from fuzz import targets
@@ -97,11 +107,17 @@ def main() -> int:
     if args.replay:
         targets.TARGETS[args.replay[0]](Path(args.replay[1]).read_bytes())
         return 0
-    print("| target | hypothesis: inputs | seconds | failure | atheris: inputs | seconds | failure |")
+    print(
+        "| target | hypothesis: inputs | seconds | failure | atheris: inputs | seconds | failure |"
+    )
     print("| --- | ---: | ---: | --- | ---: | ---: | --- |", flush=True)
     failed = 0
     for name in args.only or targets.TARGETS:
-        parts = [by_hypothesis(name, args.runs, args.seed) if "hypothesis" in args.engines else "– | – | "]
+        parts = [
+            by_hypothesis(name, args.runs, args.seed)
+            if "hypothesis" in args.engines
+            else "– | – | "
+        ]
         parts.append(by_atheris(name, args.runs, args.seed, args.folder) if atheris else "– | – | ")
         failed += not all(part.endswith("| ") for part in parts)
         print(f"| {name} | {' | '.join(parts)} |", flush=True)

@@ -24,7 +24,8 @@ import pyarrow as pa
 from transformers import PreTrainedTokenizerFast
 
 import jiantx as jx
-from jiantx import checkpoints, sources, submission
+from jiantx import checkpoints, sources
+from jiantx import xtreme as submission
 from jiantx.features import encode_examples
 from jiantx.model import MultitaskConfig
 from jiantx.sources import DataError, Row
@@ -32,9 +33,26 @@ from jiantx.sources import DataError, Row
 Target = Callable[[bytes], None]
 TARGETS: dict[str, Target] = {}
 
-FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+FOLDER = Path(
+    tempfile.mkdtemp(prefix="fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+)
 ODD = (
-    *("", " ", "\0", "\n", "\r", "\t", "\u200b", "\u200c", "\u00a0", "\u3000", "\u2028", "\x1c", "\ufeff", "\ufffd"),
+    *(
+        "",
+        " ",
+        "\0",
+        "\n",
+        "\r",
+        "\t",
+        "\u200b",
+        "\u200c",
+        "\u00a0",
+        "\u3000",
+        "\u2028",
+        "\x1c",
+        "\ufeff",
+        "\ufffd",
+    ),
     *(
         "\u0301",
         "e\u0301",
@@ -53,10 +71,47 @@ ODD = (
         "กำ",
         "한",
     ),
-    *("a" * 120, "__", "-1", "0", "#", "# ", '"', "'", "|", "\\", "{", "../x", "O", "B-X", "no", "yes", "A", "1", "2"),
+    *(
+        "a" * 120,
+        "__",
+        "-1",
+        "0",
+        "#",
+        "# ",
+        '"',
+        "'",
+        "|",
+        "\\",
+        "{",
+        "../x",
+        "O",
+        "B-X",
+        "no",
+        "yes",
+        "A",
+        "1",
+        "2",
+    ),
     *chain.from_iterable(words[:3] for words in conftest.WORDS.values()),
 )
-NUMBERS = (0, 1, -1, 2, 3, 7, 2**31, -(2**63), 2**64, 10**400, 0.0, -0.5, 1.5, 1e308, float("inf"), float("nan"))
+NUMBERS = (
+    0,
+    1,
+    -1,
+    2,
+    3,
+    7,
+    2**31,
+    -(2**63),
+    2**64,
+    10**400,
+    0.0,
+    -0.5,
+    1.5,
+    1e308,
+    float("inf"),
+    float("nan"),
+)
 
 
 def target(function: Target) -> Target:
@@ -89,7 +144,12 @@ class Draw:
         return "".join(self.one(*ODD) + self.one("", " ") for _ in range(self.below(7)))
 
     def line(self) -> str:
-        return self.text().translate(dict.fromkeys(map(ord, "\n\t\r"))).encode(errors="replace").decode()
+        return (
+            self.text()
+            .translate(dict.fromkeys(map(ord, "\n\t\r")))
+            .encode(errors="replace")
+            .decode()
+        )
 
     def many(self, make: Callable[[], Any], most: int = 5) -> list[Any]:
         return [make() for _ in range(self.below(most))]
@@ -101,7 +161,10 @@ class Draw:
         if kind < 7:
             return self.many(lambda: self.value(depth + 1))
         names = ("text", "answer_start", "label", "type", "labels", "files", "size")
-        return {self.one(self.text, lambda: self.one(*names))(): self.value(depth + 1) for _ in range(self.below(4))}
+        return {
+            self.one(self.text, lambda: self.one(*names))(): self.value(depth + 1)
+            for _ in range(self.below(4))
+        }
 
     def mostly(self, make: Callable[[], Any]) -> Any:
         """What `make` makes, and in one of sixteen cases anything."""
@@ -124,7 +187,9 @@ def rows_of(read: sources.Reader, data: bytes, name: str = "x.txt") -> list[Row]
     try:
         rows = list(read(path))
     except DataError as error:
-        assert str(path) in str(error) or str(path.with_suffix("")) in str(error), f"it does not name its file: {error}"
+        assert str(path) in str(error) or str(path.with_suffix("")) in str(error), (
+            f"it does not name its file: {error}"
+        )
         return None
     try:
         with sources._storing("The rows"):
@@ -156,7 +221,9 @@ def read_lines(data: bytes) -> None:
 def read_jsonl(data: bytes) -> None:
     data = built(
         data,
-        lambda d: "\n".join(d.many(lambda: d.one(as_json({"a": d.value(), d.text(): d.value()}).decode(), d.text()))),
+        lambda d: "\n".join(
+            d.many(lambda: d.one(as_json({"a": d.value(), d.text(): d.value()}).decode(), d.text()))
+        ),
     )
     rows = rows_of(jx.read_jsonl, data)
     if rows is not None:
@@ -167,7 +234,8 @@ def read_jsonl(data: bytes) -> None:
 def _table(d: Draw) -> str:
     between = d.one("\t", ",", "\t", "\t\t")
     return "\n".join(
-        between.join(d.many(lambda: d.one(d.line(), f'"{d.line()}"', "a", "b"))) for _ in range(d.below(5))
+        between.join(d.many(lambda: d.one(d.line(), f'"{d.line()}"', "a", "b")))
+        for _ in range(d.below(5))
     )
 
 
@@ -179,7 +247,9 @@ def read_csv(data: bytes) -> None:
         writer = csv.DictWriter(again, list(rows[0]), lineterminator="\n", quoting=csv.QUOTE_ALL)
         writer.writeheader()
         writer.writerows(rows)
-        assert rows_of(jx.read_csv, again.getvalue().encode()) == [{k: v or "" for k, v in r.items()} for r in rows]
+        assert rows_of(jx.read_csv, again.getvalue().encode()) == [
+            {k: v or "" for k, v in r.items()} for r in rows
+        ]
 
 
 @target
@@ -199,7 +269,12 @@ def read_xtreme_tsv(data: bytes) -> None:
 
 @target
 def read_conll(data: bytes) -> None:
-    words = built(data, lambda d: "\n".join(d.many(lambda: f"{d.line()}{d.one(' ', chr(9))}{d.one('O', 'B-X')}", 9)))
+    words = built(
+        data,
+        lambda d: "\n".join(
+            d.many(lambda: f"{d.line()}{d.one(' ', chr(9))}{d.one('O', 'B-X')}", 9)
+        ),
+    )
     rows = rows_of(jx.read_conll, words)
     if rows is not None:
         lines = [line for line in lines_of(words) if line.strip()]
@@ -214,9 +289,21 @@ def read_conllu(data: bytes) -> None:
     def make(d: Draw) -> str:
         def line() -> str:
             number = d.one("1", "2", "3", "4", "1-2", "2-3", "2.1", "3-1", "1-9", "x", "")
-            tag, head = d.one("NOUN", "VERB", "_", "ADP"), d.one("0", "1", "2", "3", "_", "-4", "99")
+            tag, head = (
+                d.one("NOUN", "VERB", "_", "ADP"),
+                d.one("0", "1", "2", "3", "_", "-4", "99"),
+            )
             return "\t".join(
-                [number, d.one("_", d.line(), "a b"), "_", tag, "_", "_", head, *"___"[: d.one(3, 3, 3, 2)]]
+                [
+                    number,
+                    d.one("_", d.line(), "a b"),
+                    "_",
+                    tag,
+                    "_",
+                    "_",
+                    head,
+                    *"___"[: d.one(3, 3, 3, 2)],
+                ]
             )
 
         found, word = [], 1
@@ -229,24 +316,33 @@ def read_conllu(data: bytes) -> None:
             else:
                 if kind < 14:
                     found.append(f"{word}-{word + d.below(3)}\t{d.line()}\t" + "\t".join("_" * 8))
-                found.append(f"{word}\t{d.line()}\t_\t{d.one('NOUN', 'VERB')}\t_\t_\t{d.below(4)}\t_\t_\t_")
+                found.append(
+                    f"{word}\t{d.line()}\t_\t{d.one('NOUN', 'VERB')}\t_\t_\t{d.below(4)}\t_\t_\t_"
+                )
                 word += 1
         return "\n".join(found)
 
     data = built(data, make)
     rows = rows_of(jx.read_conllu, data)
     if rows is not None:
-        lines = [line.split("\t") for line in lines_of(data) if line.strip() and not line.startswith("#")]
+        lines = [
+            line.split("\t") for line in lines_of(data) if line.strip() and not line.startswith("#")
+        ]
         given = {(fields[1].replace("\u200c", "").replace(" ", "")) for fields in lines}
         for row in rows:
             assert len(row["tokens"]) == len(row["tags"]) > 0 and given.issuperset(row["tokens"])
             assert {fields[3] for fields in lines}.issuperset(row["tags"])
-        assert sum(len(row["tokens"]) for row in rows) <= sum("-" not in fields[0] for fields in lines)
+        assert sum(len(row["tokens"]) for row in rows) <= sum(
+            "-" not in fields[0] for fields in lines
+        )
 
 
 @target
 def read_supertags(data: bytes) -> None:
-    words = built(data, lambda d: "\n".join(d.many(lambda: d.one(d.line() + "\tN N", "a ﬁ\tN (S/NP)", "İ \tO"))))
+    words = built(
+        data,
+        lambda d: "\n".join(d.many(lambda: d.one(d.line() + "\tN N", "a ﬁ\tN (S/NP)", "İ \tO"))),
+    )
     for row in rows_of(sources.read_supertags, words) or ():
         assert len(row["tokens"]) == len(row["tags"])
 
@@ -256,7 +352,9 @@ def read_ccgbank(data: bytes) -> None:
     def leaf(d: Draw) -> str:
         return f"(<{d.one('L', 'T')} {d.one('N', '(S/NP)')} NN NN {d.one('a', d.line())} N{d.one('>', '> ', '')})"
 
-    words = built(data, lambda d: "\n".join("".join(d.many(lambda: leaf(d))) for _ in range(d.below(4))))
+    words = built(
+        data, lambda d: "\n".join("".join(d.many(lambda: leaf(d))) for _ in range(d.below(4)))
+    )
     rows = rows_of(sources.read_ccgbank, words)
     if rows is not None:
         assert sum(len(row["tokens"]) for row in rows) == words.decode().count("(<L ")
@@ -264,7 +362,9 @@ def read_ccgbank(data: bytes) -> None:
 
 @target
 def read_bucc(data: bytes) -> None:
-    sides = built(data, lambda d: "\n".join(d.many(lambda: f"{d.one('a', 'b', 'c', '')}\t{d.line()}")))
+    sides = built(
+        data, lambda d: "\n".join(d.many(lambda: f"{d.one('a', 'b', 'c', '')}\t{d.line()}"))
+    )
     texts, _, gold = sides.partition(b"\n\n")
     path = FOLDER / "read_bucc" / "x.gold"
     path.parent.mkdir(exist_ok=True)
@@ -279,19 +379,29 @@ def read_bucc(data: bytes) -> None:
 def read_laser(data: bytes) -> None:
     path = FOLDER / "read_laser" / "x.eng"
     path.parent.mkdir(exist_ok=True)
-    sides = built(data, lambda d: "\n\n".join("\n".join(["a", *d.many(d.line, 3)]) for _ in range(2)))
+    sides = built(
+        data, lambda d: "\n\n".join("\n".join(["a", *d.many(d.line, 3)]) for _ in range(2))
+    )
     one, _, other = sides.partition(b"\n\n")
     path.write_bytes(other)
     rows = rows_of(sources.read_laser, one)
     if rows is not None:
         sides = [lines_of(side.removesuffix(b"\n")) if side else [] for side in (one, other)]
-        assert [(row["source_sentence"], row["target_sentence"]) for row in rows] == list(zip(*sides, strict=True))
+        assert [(row["source_sentence"], row["target_sentence"]) for row in rows] == list(
+            zip(*sides, strict=True)
+        )
 
 
 def _squad(d: Draw) -> bytes:
     def question() -> Any:
-        answers = d.many(lambda: d.mostly(lambda: {"text": d.text(), "answer_start": d.one(*NUMBERS[:6])}), 3)
-        return {"id": d.mostly(d.text), "question": d.mostly(d.text), "answers": d.mostly(lambda: answers)}
+        answers = d.many(
+            lambda: d.mostly(lambda: {"text": d.text(), "answer_start": d.one(*NUMBERS[:6])}), 3
+        )
+        return {
+            "id": d.mostly(d.text),
+            "question": d.mostly(d.text),
+            "answers": d.mostly(lambda: answers),
+        }
 
     def paragraph() -> Any:
         breaks = d.many(lambda: [d.below(9), d.below(9)], 3)
@@ -301,7 +411,10 @@ def _squad(d: Draw) -> bytes:
             "qas": d.mostly(lambda: d.many(lambda: d.mostly(question), 3)),
         }
 
-    article = {"title": d.mostly(d.text), "paragraphs": d.mostly(lambda: d.many(lambda: d.mostly(paragraph), 3))}
+    article = {
+        "title": d.mostly(d.text),
+        "paragraphs": d.mostly(lambda: d.many(lambda: d.mostly(paragraph), 3)),
+    }
     return as_json(d.mostly(lambda: {"data": d.mostly(lambda: [d.mostly(lambda: article)])}))
 
 
@@ -314,7 +427,11 @@ def read_squad(data: bytes) -> None:
     data = _squad_file(data)
     rows = rows_of(jx.read_squad, data, "x.json")
     if rows is not None:
-        paragraphs = [p for article in json.loads(data.decode("utf-8-sig"))["data"] for p in article["paragraphs"]]
+        paragraphs = [
+            p
+            for article in json.loads(data.decode("utf-8-sig"))["data"]
+            for p in article["paragraphs"]
+        ]
         assert [row["id"] for row in rows] == [qa["id"] for p in paragraphs for qa in p["qas"]]
         for row in rows:
             assert isinstance(row["context"], str) and isinstance(row["question"], str)
@@ -337,10 +454,25 @@ def read_mewslix(data: bytes) -> None:
         def span() -> Any:
             return d.mostly(lambda: {"start": d.below(4), "end": 4 + d.below(9)})
 
-        mention = {"mention_span": span(), "example_id": d.mostly(d.text), "entity_id": d.mostly(d.text)}
-        context = {"text": d.mostly(d.text), "sentence_spans": d.mostly(lambda: [span(), span()]), "language": "en"}
-        said = {"context": d.mostly(lambda: context), "mentions": d.mostly(lambda: d.many(lambda: mention, 3))}
-        entity = {"entity_id": d.mostly(d.text), "description": d.mostly(d.text), "description_language": "en"}
+        mention = {
+            "mention_span": span(),
+            "example_id": d.mostly(d.text),
+            "entity_id": d.mostly(d.text),
+        }
+        context = {
+            "text": d.mostly(d.text),
+            "sentence_spans": d.mostly(lambda: [span(), span()]),
+            "language": "en",
+        }
+        said = {
+            "context": d.mostly(lambda: context),
+            "mentions": d.mostly(lambda: d.many(lambda: mention, 3)),
+        }
+        entity = {
+            "entity_id": d.mostly(d.text),
+            "description": d.mostly(d.text),
+            "description_language": "en",
+        }
         entity |= {"sentence_spans": d.mostly(lambda: [span()])}
         both = {"contextual_mention": d.mostly(lambda: said), "entity": d.mostly(lambda: entity)}
         return d.mostly(lambda: d.one(said, entity, both))
@@ -399,7 +531,11 @@ def row_for(kind: str, data: bytes) -> Row | None:
         "id": d.text,
     }
     task = TASKS[kind]
-    wanted = [c for c in columns if c == "id" or c in vars(task).values() or (kind == "mlm" and c == "text")]
+    wanted = [
+        c
+        for c in columns
+        if c == "id" or c in vars(task).values() or (kind == "mlm" and c == "text")
+    ]
     return {name: d.mostly(columns[name]) for name in wanted if d.below(24)}
 
 
@@ -431,7 +567,9 @@ def _check_text(kind: str) -> Target:
         if kind in ("classification", "pair"):
             assert example.label is None or example.label in labels
         if kind == "multi_label" and example.label is not None:
-            assert set(example.label) <= set(labels) and len(set(example.label)) == len(example.label)
+            assert set(example.label) <= set(labels) and len(set(example.label)) == len(
+                example.label
+            )
         if kind == "regression":
             assert example.label is None or 0 <= example.label <= 5
 
@@ -463,7 +601,11 @@ def example_qa(data: bytes) -> None:
 @target
 def example_choice(data: bytes) -> None:
     if example := example_of("choice", data):
-        assert _whole(example.prompt) and len(example.choices) > 1 and all(map(_whole, example.choices))
+        assert (
+            _whole(example.prompt)
+            and len(example.choices) > 1
+            and all(map(_whole, example.choices))
+        )
         assert example.label is None or 0 <= example.label < len(example.choices)
 
 
@@ -478,7 +620,9 @@ def example_retrieval(data: bytes) -> None:
 # --- features --------------------------------------------------------------------------------------------------------
 
 
-def features_of(kind: str, data: bytes) -> Iterator[tuple[Any, PreTrainedTokenizerFast, int, dict[str, Any]]]:
+def features_of(
+    kind: str, data: bytes
+) -> Iterator[tuple[Any, PreTrainedTokenizerFast, int, dict[str, Any]]]:
     """An accepted example's features by one of the tokenizers, which hold what every feature must hold."""
     example = example_of(kind, data[1:])
     if example is None:
@@ -501,11 +645,17 @@ def features_of(kind: str, data: bytes) -> Iterator[tuple[Any, PreTrainedTokeniz
 
 @target
 def features_text(data: bytes) -> None:
-    kind = ("classification", "pair", "multi_label", "regression", "mlm")[data[1] % 5] if len(data) > 1 else "pair"
+    kind = (
+        ("classification", "pair", "multi_label", "regression", "mlm")[data[1] % 5]
+        if len(data) > 1
+        else "pair"
+    )
     for example, _, _, found in features_of(kind, data[:1] + data[2:]):
         if kind in ("classification", "pair"):
             (labels,) = found["labels"]
-            assert [TASKS[kind].label_names[i] if i >= 0 else None for i in labels] == [example.label]
+            assert [TASKS[kind].label_names[i] if i >= 0 else None for i in labels] == [
+                example.label
+            ]
 
 
 @target
@@ -515,7 +665,9 @@ def features_tagging(data: bytes) -> None:
         tags = [names[i] if i >= 0 else None for labels in found["labels"] for i in labels]
         assert tags == list(example.tags or [None] * len(example.words))  # words in are labels out
         for positions, ids in zip(found["word_positions"], found["input_ids"], strict=True):
-            assert all(0 <= p < len(ids) for p in positions) and len(set(positions)) == len(positions)
+            assert all(0 <= p < len(ids) for p in positions) and len(set(positions)) == len(
+                positions
+            )
 
 
 @target
@@ -528,18 +680,24 @@ def features_qa(data: bytes) -> None:
             )
             starts, ends = found["offset_starts"][number], found["offset_ends"][number]
             assert len(starts) == len(ends) and head + len(starts) <= len(ids)
-            assert all(0 <= a <= b <= len(example.context) for a, b in zip(starts, ends, strict=True))
+            assert all(
+                0 <= a <= b <= len(example.context) for a, b in zip(starts, ends, strict=True)
+            )
             if start:
                 held += 1
                 first = example.starts[0]
                 answer = range(first, first + len(example.answers[0]))
-                covered = {p for a, b in zip(starts, ends, strict=True) for p in range(a, b) if p in answer}
+                covered = {
+                    p for a, b in zip(starts, ends, strict=True) for p in range(a, b) if p in answer
+                }
                 # all of the answer that is part of a piece; a NUL is of none
-                assert start <= end and covered <= set(range(starts[start - head], ends[end - head]))
+                assert start <= end and covered <= set(
+                    range(starts[start - head], ends[end - head])
+                )
         assert (
             held
             or not example.answers
-            or any(found["unheld"])
+            or any(found["answer_outside_windows"])
             or not example.answers[0].strip()
             or _lost(example, found)
         )
@@ -576,7 +734,9 @@ def features_retrieval(data: bytes) -> None:
 def encoded(kind: str) -> tuple[list[Any], Any]:
     """The examples of a tiny task, and their features."""
     examples = list(TASKS[kind].examples("train", TASKS[kind].languages("train")[0]))[:4]
-    return examples, _Table(encode_examples(TASKS[kind], examples, tokenizers()[0]).with_format("arrow")[:])
+    return examples, _Table(
+        encode_examples(TASKS[kind], examples, tokenizers()[0]).with_format("arrow")[:]
+    )
 
 
 class _Table:
@@ -612,7 +772,9 @@ def decode_classification(data: bytes) -> None:
         values = np.abs(scores(data, len(examples), 3)) / np.float32(2e32)
         for p in task.decode({"probabilities": values}, table, examples):
             said = p.label if kind == "multi_label" else (p.label,)
-            assert set(said) <= set(task.label_names) and set(p.probabilities) == set(task.label_names)
+            assert set(said) <= set(task.label_names) and set(p.probabilities) == set(
+                task.label_names
+            )
 
 
 @target
@@ -627,7 +789,9 @@ def decode_tagging(data: bytes) -> None:
     examples, table = encoded("tagging")
     words = sum(len(e.words) for e in examples)
     tags = numbers(data, 2, words)
-    found = TASKS["tagging"].decode({"tags": tags, "probabilities": scores(data, words)}, table, examples)
+    found = TASKS["tagging"].decode(
+        {"tags": tags, "probabilities": scores(data, words)}, table, examples
+    )
     assert [p.words for p in found] == [e.words for e in examples]
     assert all(len(p.tags) == len(p.words) and {"O", "B-X"}.issuperset(p.tags) for p in found)
     assert [tag for p in found for tag in p.tags] == [("O", "B-X")[i] for i in tags]
@@ -648,7 +812,9 @@ def decode_qa(data: bytes) -> None:
 @target
 def decode_choice(data: bytes) -> None:
     examples, table = encoded("choice")
-    found = TASKS["choice"].decode({"scores": scores(data, sum(len(e.choices) for e in examples))}, table, examples)
+    found = TASKS["choice"].decode(
+        {"scores": scores(data, sum(len(e.choices) for e in examples))}, table, examples
+    )
     for prediction, example in zip(found, examples, strict=True):
         assert example.choices[prediction.choice] == prediction.text
         assert abs(sum(prediction.probabilities) - 1) < 1e-4
@@ -665,7 +831,7 @@ def decode_retrieval(data: bytes) -> None:
         found = task.decode(values, table, examples)
         assert all(ids.issuperset(p.ranking) and len(p.ranking) == len(p.scores) for p in found)
         assert [len(p.ranking) for p in found] == (ranking >= 0).sum(axis=1).tolist()
-    assert all(p.ranking == () or p.scores[0] >= 1.0 for p in mining.from_threshold(found, 1.0))
+    assert all(p.ranking == () or p.scores[0] >= 1.0 for p in mining.apply_threshold(found, 1.0))
 
 
 @target
@@ -729,12 +895,18 @@ def _whole_folder() -> tuple[Path, dict[str, Any]]:
 def manifest(data: bytes) -> None:
     folder, whole = _whole_folder()
     if data[:1] == b"\1":
-        data = as_json(changed(Draw(data[1:]), {"files": {**whole["files"], "../outside": whole["files"]["a"]}}))
+        data = as_json(
+            changed(
+                Draw(data[1:]), {"files": {**whole["files"], "../outside": whole["files"]["a"]}}
+            )
+        )
     (folder / checkpoints.MANIFEST).write_bytes(data)
-    reason = checkpoints.why_broken(folder)
+    reason = checkpoints.find_problem(folder)
     if reason is None:
         listed = json.loads(data)["files"]
-        assert listed and all(facts["size"] == whole["files"][n]["size"] for n, facts in listed.items())
+        assert listed and all(
+            facts["size"] == whole["files"][n]["size"] for n, facts in listed.items()
+        )
         assert all(facts["blake2b"] == whole["files"][n]["blake2b"] for n, facts in listed.items())
     else:
         assert isinstance(reason, str) and reason
@@ -744,8 +916,17 @@ def manifest(data: bytes) -> None:
 def report(data: bytes) -> None:
     if data[:1] == b"\1":
         d = Draw(data[1:])
-        row = {"task": "a", "split": "test", "language": "de", "metric": "main_score", "value": 1.0, "examples": 2}
-        data = as_json(d.mostly(lambda: d.many(lambda: changed(d, {**row, "seed": d.one(*NUMBERS, "x")}))))
+        row = {
+            "task": "a",
+            "split": "test",
+            "language": "de",
+            "metric": "main_score",
+            "value": 1.0,
+            "examples": 2,
+        }
+        data = as_json(
+            d.mostly(lambda: d.many(lambda: changed(d, {**row, "seed": d.one(*NUMBERS, "x")})))
+        )
     path = FOLDER / "report.json"
     path.write_bytes(data)
     try:
@@ -761,7 +942,13 @@ def report(data: bytes) -> None:
 
 @target
 def submitted(data: bytes) -> None:
-    forms = ("question_answering", "rankings", "multiple_choice", "token_classification", "classification")
+    forms = (
+        "question_answering",
+        "rankings",
+        "multiple_choice",
+        "token_classification",
+        "classification",
+    )
     path = FOLDER / "test-en.json"
     path.write_bytes(data[1:])
     form = forms[data[0] % len(forms)] if data else "rankings"

@@ -24,10 +24,15 @@ def stars(**fields: Any) -> jx.Regression:
 
 
 def examples(mine: jx.Task, *rows: dict[str, Any]) -> list[Any]:
-    return [mine.example({"text": "the cat", **row}, id=str(i), language="en") for i, row in enumerate(rows)]
+    return [
+        mine.example({"text": "the cat", **row}, id=str(i), language="en")
+        for i, row in enumerate(rows)
+    ]
 
 
-def encoded(mine: jx.Task, tokenizer: Any, *rows: dict[str, Any], **options: Any) -> list[dict[str, Any]]:
+def encoded(
+    mine: jx.Task, tokenizer: Any, *rows: dict[str, Any], **options: Any
+) -> list[dict[str, Any]]:
     return list(encode_examples(mine, examples(mine, *rows), tokenizer, **options))
 
 
@@ -48,19 +53,28 @@ def test_ids_are_the_tokenizer_s_own(any_tokenizer: Any) -> None:
         features = encoded(mine, any_tokenizer, *rows)
         for row, feature in zip(rows, features, strict=True):
             whole = any_tokenizer(row["text"], row["pair"] if pairs else None)
-            assert feature["input_ids"] == whole["input_ids"] and feature["lengths"] == [len(whole["input_ids"])]
+            assert feature["input_ids"] == whole["input_ids"] and feature["lengths"] == [
+                len(whole["input_ids"])
+            ]
             assert feature.get("token_type_ids") == whole.get("token_type_ids")
-        assert [f["labels"] for f in features] == [[2], [0]] and [f["example"] for f in features] == [0, 1]
+        assert [f["labels"] for f in features] == [[2], [0]] and [
+            f["example"] for f in features
+        ] == [0, 1]
 
 
 def test_long_pairs_are_cut(any_tokenizer: Any) -> None:
-    rows = [{"text": "a " * 100, "pair": "the cat", "label": "no"}, {"text": "a", "pair": "b", "label": "no"}]
+    rows = [
+        {"text": "a " * 100, "pair": "the cat", "label": "no"},
+        {"text": "a", "pair": "b", "label": "no"},
+    ]
     long, short = encoded(task(text_pair="pair"), any_tokenizer, *rows, max_length=24)
     assert (len(long["input_ids"]), long["truncated"], short["truncated"]) == (24, 1, 0)
 
 
 def test_examples_without_gold_are_not_learnt(tokenizer: Any) -> None:
-    assert [f["labels"] for f in encoded(task(), tokenizer, {}, {"label": None}, {"label": "yes"})] == [
+    assert [
+        f["labels"] for f in encoded(task(), tokenizer, {}, {"label": None}, {"label": "yes"})
+    ] == [
         [-100],
         [-100],
         [2],
@@ -107,13 +121,19 @@ def test_several_labels_in_their_order(given: Any, found: Any, tokenizer: Any) -
     (example,) = examples(topics(), {"label": given})
     assert example.label == found == topics().reference(example)
     (feature,) = encoded(topics(), tokenizer, {"label": given})
-    assert feature["labels"] == ([0] if found is not None else [-100]), "an empty set is gold, a missing one is not"
+    assert feature["labels"] == ([0] if found is not None else [-100]), (
+        "an empty set is gold, a missing one is not"
+    )
     assert feature["targets"] == [float(label in (found or ())) for label in LABELS]
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
-    [("no", "expected a list of them"), (["maybe"], "Unknown label 'maybe'"), ([1], "The label is 1")],
+    [
+        ("no", "expected a list of them"),
+        (["maybe"], "Unknown label 'maybe'"),
+        ([1], "The label is 1"),
+    ],
 )
 def test_several_labels_of_another_form(given: Any, said: str) -> None:
     with pytest.raises(DataError, match=said):
@@ -142,9 +162,13 @@ def test_numbers_on_their_scale(label: Any, target: float, tokenizer: Any) -> No
 def test_low_end_need_not_be_zero(tokenizer: Any) -> None:
     mine = stars(low=-1.0, high=1.0)
     features = encoded(mine, tokenizer, {"label": -1}, {"label": 0.5}, {})
-    assert [f["targets"] for f in features] == [[0.0], [0.75], [0.0]], "-1 is a number here, and no placeholder"
+    assert [f["targets"] for f in features] == [[0.0], [0.75], [0.0]], (
+        "-1 is a number here, and no placeholder"
+    )
     assert [f["labels"] for f in features] == [[0], [0], [-100]]
-    decoded = mine.decode({"numbers": np.array([0.0, 0.75, 1.2], np.float32)}, None, examples(mine, {}, {}, {}))  # type: ignore[arg-type]
+    decoded = mine.decode(
+        {"numbers": np.array([0.0, 0.75, 1.2], np.float32)}, None, examples(mine, {}, {}, {})
+    )  # type: ignore[arg-type]
     assert [p.value for p in decoded] == pytest.approx([-1.0, 0.5, 1.4])
 
 
@@ -152,7 +176,9 @@ def test_gold_comes_back() -> None:
     held = examples(stars(), *({"label": n / 4} for n in range(21)))
     targets = np.array([example.label / 5 for example in held])
     decoded = stars().decode({"numbers": targets}, None, held)  # type: ignore[arg-type]
-    assert [p.number for p in decoded] == pytest.approx([stars().reference(example) for example in held])
+    assert [p.number for p in decoded] == pytest.approx(
+        [stars().reference(example) for example in held]
+    )
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,13 @@ def apart(found: dict[str, np.ndarray]) -> list[tuple[list[int], list[int], list
         places = found["masked_positions"][done : done + count]
         assert ((places >= start) & (places < start + size)).all()
         labels = found["labels"][done : done + count]
-        parts.append((found["input_ids"][start : start + size].tolist(), (places - start).tolist(), labels.tolist()))
+        parts.append(
+            (
+                found["input_ids"][start : start + size].tolist(),
+                (places - start).tolist(),
+                labels.tolist(),
+            )
+        )
         done += count
     assert done == len(found["labels"]) == len(found["masked_positions"])
     return parts
@@ -58,7 +64,9 @@ def test_lines_are_encoded_and_cut(any_tokenizer: Any) -> None:
     table = encode_examples(TASK, held, any_tokenizer, 5)
     for feature, line in zip(table, LINES, strict=True):
         whole = any_tokenizer(line)["input_ids"]
-        assert feature["truncated"] == int(len(whole) > 5) and feature["lengths"] == [min(len(whole), 5)]
+        assert feature["truncated"] == int(len(whole) > 5) and feature["lengths"] == [
+            min(len(whole), 5)
+        ]
         assert feature["input_ids"][:-1] == whole[: feature["lengths"][0] - 1]
 
 
@@ -98,9 +106,15 @@ def test_shares(share: float, any_tokenizer: Any) -> None:
     after, before = found["input_ids"][places], given["input_ids"][places]
     masked, kept = after == any_tokenizer.mask_token_id, after == before
     for part, expected in ((masked, 0.8), (~masked & ~kept, 0.1), (kept, 0.1)):
-        assert abs(part.mean() - expected) < 5 * (expected * (1 - expected) / chosen) ** 0.5 + 1 / len(any_tokenizer)
+        assert abs(part.mean() - expected) < 5 * (
+            expected * (1 - expected) / chosen
+        ) ** 0.5 + 1 / len(any_tokenizer)
     others = after[~masked & ~kept]
-    assert others.min() >= 0 and others.max() < len(any_tokenizer) and len(np.unique(others)) > len(any_tokenizer) / 4
+    assert (
+        others.min() >= 0
+        and others.max() < len(any_tokenizer)
+        and len(np.unique(others)) > len(any_tokenizer) / 4
+    )
     untouched = np.ones(len(given["input_ids"]), bool)
     untouched[places] = False
     assert (found["input_ids"][untouched] == given["input_ids"][untouched]).all()
@@ -119,10 +133,14 @@ def test_special_tokens_are_never_masked(any_tokenizer: Any) -> None:
     ordinary = text(any_tokenizer, 30)
     line = [*special, *ordinary, *special]
     ((_, places, labels),) = apart(everything.augment(batch(line), any_tokenizer, keys(0)))
-    assert places == [i for i, token in enumerate(line) if token not in special] and len(places) == 30
+    assert (
+        places == [i for i, token in enumerate(line) if token not in special] and len(places) == 30
+    )
     assert not set(labels) & set(special)
     unknown = any_tokenizer.unk_token_id
-    ((_, places, labels),) = apart(everything.augment(batch([special[0], unknown, unknown]), any_tokenizer, keys(0)))
+    ((_, places, labels),) = apart(
+        everything.augment(batch([special[0], unknown, unknown]), any_tokenizer, keys(0))
+    )
     assert places == [1, 2] and labels == [unknown, unknown], "what is unknown is text all the same"
 
 
@@ -135,7 +153,9 @@ def test_line_with_nothing_masked(tokenizer: Any) -> None:
 
 
 def test_decoding_gives_each_line_its_pieces() -> None:
-    held = [TASK.example({"text": line}, id=str(i), language="en") for i, line in enumerate(LINES[:3])]
+    held = [
+        TASK.example({"text": line}, id=str(i), language="en") for i, line in enumerate(LINES[:3])
+    ]
     outputs = {
         "counts": np.array([2, 0, 3]),
         "token_ids": np.array([5, 6, 7, 8, 9]),

@@ -20,8 +20,12 @@ def any_tokenizer(request: pytest.FixtureRequest) -> Any:
 TASK = jx.MultipleChoice(name="choices", source=jx.Rows({}))
 
 
-def example(label: Any = 0, prompt: str = "the cat", choices: Any = ("eats", "sees a dog", "red")) -> Any:
-    return TASK.example({"prompt": prompt, "choices": choices, "label": label}, id="0", language="en")
+def example(
+    label: Any = 0, prompt: str = "the cat", choices: Any = ("eats", "sees a dog", "red")
+) -> Any:
+    return TASK.example(
+        {"prompt": prompt, "choices": choices, "label": label}, id="0", language="en"
+    )
 
 
 @pytest.mark.parametrize(
@@ -48,7 +52,10 @@ def test_labels_are_numbers_digits_or_letters(label: Any, number: int | None) ->
 def test_labels_out_of_range(label: Any) -> None:
     with pytest.raises(DataError) as caught:
         example(label)
-    assert str(caught.value) == f"The label is {label!r}; expected a choice's number, 0 to 2, or its letter, A to C."
+    assert (
+        str(caught.value)
+        == f"The label is {label!r}; expected a choice's number, 0 to 2, or its letter, A to C."
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,7 +79,10 @@ def test_empty_prompt() -> None:
 
 def sequences(feature: dict[str, Any], column: str = "input_ids") -> list[list[int]]:
     ends = np.cumsum(feature["lengths"])
-    return [feature[column][end - size : end] for end, size in zip(ends, feature["lengths"], strict=True)]
+    return [
+        feature[column][end - size : end]
+        for end, size in zip(ends, feature["lengths"], strict=True)
+    ]
 
 
 def test_each_choice_is_a_sequence_with_the_prompt(any_tokenizer: Any) -> None:
@@ -112,7 +122,9 @@ def test_decoding(seed: int) -> None:
         assert prediction.text == one.choices[prediction.choice]
         odds = np.exp(mine - np.logaddexp.reduce(mine))
         assert prediction.probabilities == pytest.approx(odds, abs=1e-6)
-        assert prediction.probability == pytest.approx(odds.max(), abs=1e-6) == prediction.confidence
+        assert (
+            prediction.probability == pytest.approx(odds.max(), abs=1e-6) == prediction.confidence
+        )
 
 
 def test_first_of_equals() -> None:

@@ -10,23 +10,39 @@ import numpy as np
 import pytest
 
 import jiantx as jx
-from jiantx.encoding import frame, pieces
 from jiantx.features import encode_examples, load_features
 from jiantx.metrics import Answer
 from jiantx.sources import DataError
 from jiantx.task_types.question_answering import QuestionExample
+from jiantx.tokenization import special_tokens, tokenize
 
 KINDS = ("tokenizer", "bert_tokenizer", "roberta_tokenizer", "t5_tokenizer")
 
 # passage, question, answer
 SENTENCES = {
-    "en": ("The old ferry leaves the harbour at nine, and returns by dusk.", "When does it leave?", "at nine"),
-    "ar": ("وصل القطار إلى المحطة في الساعة الخامسة مساءً، ثم غادر.", "متى وصل القطار؟", "الساعة الخامسة"),
+    "en": (
+        "The old ferry leaves the harbour at nine, and returns by dusk.",
+        "When does it leave?",
+        "at nine",
+    ),
+    "ar": (
+        "وصل القطار إلى المحطة في الساعة الخامسة مساءً، ثم غادر.",
+        "متى وصل القطار؟",
+        "الساعة الخامسة",
+    ),
     "hi": ("किताब मेज़ पर रखी है और लड़का नदी के पास बैठा है।", "लड़का कहाँ है?", "नदी के पास"),
     "zh": ("我们昨天在河边看见一只红色的猫，它正在吃鱼。", "猫在哪里?", "河边"),
     "th": ("แมวสีแดงนั่งอยู่ข้างแม่น้ำในตอนเช้า", "แมวอยู่ที่ไหน", "ข้างแม่น้ำ"),
-    "tr": ("Çocuk, İstanbul'daki küçük evin önünde şarkı söylüyordu.", "Çocuk neredeydi?", "küçük evin önünde"),
-    "emoji": ("A 💡 light and 👩‍👩‍👧 family e\u0301t ﬁn. The end", "what?", "👩‍👩‍👧 family e\u0301t ﬁn"),
+    "tr": (
+        "Çocuk, İstanbul'daki küçük evin önünde şarkı söylüyordu.",
+        "Çocuk neredeydi?",
+        "küçük evin önünde",
+    ),
+    "emoji": (
+        "A 💡 light and 👩‍👩‍👧 family e\u0301t ﬁn. The end",
+        "what?",
+        "👩‍👩‍👧 family e\u0301t ﬁn",
+    ),
 }
 
 
@@ -39,18 +55,26 @@ def lettered(kind: str, given: Any) -> Any:
     backend = Tokenizer.from_str(given.backend_tokenizer.to_str())
     names = given.convert_ids_to_tokens(range(5))
     if kind == "bert_tokenizer":
-        pieces = [*names, *letters, *("##" + letter for letter in letters)]
-        backend.model = models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]")
+        tokenize = [*names, *letters, *("##" + letter for letter in letters)]
+        backend.model = models.WordPiece(
+            {piece: i for i, piece in enumerate(tokenize)}, unk_token="[UNK]"
+        )
         backend.normalizer = normalizers.BertNormalizer(lowercase=False)
     elif kind != "roberta_tokenizer":
         names = [name for name in names if name.startswith("<")]
-        pieces = [(name, 0.0) for name in names] + [(piece, -9.0) for piece in ("▁", "▁the", "▁cat", "▁dog", *letters)]
-        backend.model = models.Unigram(pieces, unk_id=names.index("<unk>"))
+        tokenize = [(name, 0.0) for name in names] + [
+            (piece, -9.0) for piece in ("▁", "▁the", "▁cat", "▁dog", *letters)
+        ]
+        backend.model = models.Unigram(tokenize, unk_id=names.index("<unk>"))
     return type(given)(
         tokenizer_object=backend,
         model_max_length=512,
         model_input_names=given.model_input_names,
-        **{name: str(token) for name, token in given.special_tokens_map.items() if name != "mask_token"},
+        **{
+            name: str(token)
+            for name, token in given.special_tokens_map.items()
+            if name != "mask_token"
+        },
     )
 
 
@@ -63,10 +87,16 @@ def task(rows: Any = (), **fields: Any) -> jx.QuestionAnswering:
     return jx.QuestionAnswering(**{"name": "asked", "source": jx.Rows({"train": rows}), **fields})
 
 
-def row(context: str, answer: str | None, question: str = "where?", start: int | None = None) -> dict[str, Any]:
+def row(
+    context: str, answer: str | None, question: str = "where?", start: int | None = None
+) -> dict[str, Any]:
     texts = [] if answer is None else [answer]
     starts = [] if answer is None else [context.index(answer) if start is None else start]
-    return {"context": context, "question": question, "answers": {"text": texts, "answer_start": starts}}
+    return {
+        "context": context,
+        "question": question,
+        "answers": {"text": texts, "answer_start": starts},
+    }
 
 
 def examples(mine: jx.QuestionAnswering, *rows: dict[str, Any]) -> list[QuestionExample]:
@@ -81,7 +111,9 @@ def encoded(
 
 def span(feature: dict[str, Any], context: str) -> str | None:
     """The text at the gold positions; None for the first token, which stands for no answer here."""
-    (first,), (last,), (head,) = (feature[c] for c in ("start_positions", "end_positions", "context_start"))
+    (first,), (last,), (head,) = (
+        feature[c] for c in ("start_positions", "end_positions", "context_start")
+    )
     if first == last == 0 and head > 0:
         return None
     return context[feature["offset_starts"][first - head] : feature["offset_ends"][last - head]]
@@ -103,7 +135,9 @@ def test_gold_comes_back_to_the_letter(script: str, any_tokenizer: Any) -> None:
     assert found is not None and found.strip() == answer
     ids = feature["input_ids"]
     both = any_tokenizer(question, context)
-    assert ids == both["input_ids"], "the ids are those that the tokenizer itself gives for the pair"
+    assert ids == both["input_ids"], (
+        "the ids are those that the tokenizer itself gives for the pair"
+    )
     if "token_type_ids" in feature:
         assert feature["token_type_ids"] == both["token_type_ids"]
     sides = both.sequence_ids()
@@ -130,9 +164,11 @@ def test_windows_cover_the_passage(script: str, any_tokenizer: Any) -> None:
     context = longer_context(context)
     start = context.rindex(answer)
     room = len(any_tokenizer(answer, add_special_tokens=False)["input_ids"]) + 8
-    size = frame(any_tokenizer, pair=True).size
+    size = special_tokens(any_tokenizer, pair=True).size
     length = len(any_tokenizer(question, add_special_tokens=False)["input_ids"]) + size + room
-    features = encoded(task(stride=5), any_tokenizer, row(context, answer, question, start), max_length=length)
+    features = encoded(
+        task(stride=5), any_tokenizer, row(context, answer, question, start), max_length=length
+    )
     assert len(features) > 2
     covered = np.zeros(len(context), bool)
     with_answer = 0
@@ -141,31 +177,47 @@ def test_windows_cover_the_passage(script: str, any_tokenizer: Any) -> None:
         for first, last in zip(feature["offset_starts"], feature["offset_ends"], strict=True):
             covered[first:last] = True
         found = span(feature, context)
-        inside = feature["offset_starts"][0] <= start and start + len(answer) <= feature["offset_ends"][-1]
-        well_inside = feature["offset_starts"][0] < start and start + len(answer) < feature["offset_ends"][-1]
+        inside = (
+            feature["offset_starts"][0] <= start
+            and start + len(answer) <= feature["offset_ends"][-1]
+        )
+        well_inside = (
+            feature["offset_starts"][0] < start and start + len(answer) < feature["offset_ends"][-1]
+        )
         if found is not None:
             assert inside and found.strip() == answer
             with_answer += 1
         else:  # a window without the answer points to the first token; a letter of several bytes may be cut in two
             assert not well_inside
             assert feature["start_positions"] == feature["end_positions"] == [0]
-    assert all(covered[i] for i, letter in enumerate(context) if unicodedata.category(letter) not in ("Zs", "Cf", "Mn"))
+    assert all(
+        covered[i]
+        for i, letter in enumerate(context)
+        if unicodedata.category(letter) not in ("Zs", "Cf", "Mn")
+    )
     assert with_answer >= 1
     firsts = [feature["offset_starts"][0] for feature in features]
-    assert firsts == sorted(set(firsts)) and [feature["example"] for feature in features] == [0] * len(features)
+    assert firsts == sorted(set(firsts)) and [feature["example"] for feature in features] == [
+        0
+    ] * len(features)
 
 
 def test_windows_step_by_the_stride(tokenizer: Any) -> None:
     """The official scripts' doc_stride: tokens between the starts of two windows."""
     context = "a " * 50
-    length = len(pieces(tokenizer, ["who"])[0]) + frame(tokenizer, pair=True).size + 20
+    length = len(tokenize(tokenizer, ["who"])[0]) + special_tokens(tokenizer, pair=True).size + 20
     features = encoded(task(stride=10), tokenizer, row(context, None, "who"), max_length=length)
     starts = [feature["offset_starts"][0] for feature in features]
     sizes = {len(feature["offset_starts"]) for feature in features[:-1]}
     offsets = [
-        o[0] for o in tokenizer(context, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        o[0]
+        for o in tokenizer(context, add_special_tokens=False, return_offsets_mapping=True)[
+            "offset_mapping"
+        ]
     ]
-    assert [offsets.index(start) for start in starts] == list(range(0, 10 * len(starts), 10)) and sizes == {20}
+    assert [offsets.index(start) for start in starts] == list(
+        range(0, 10 * len(starts), 10)
+    ) and sizes == {20}
 
 
 @pytest.mark.parametrize("stride", [-5, 0, 1, 17, 128, 10_000])
@@ -174,9 +226,14 @@ def test_stride_is_guarded(stride: int, any_tokenizer: Any) -> None:
     context = "the cat sees a dog in the red house and eats " * 3
     features = encoded(task(stride=stride), any_tokenizer, row(context, "dog"), max_length=24)
     covered = {
-        i for f in features for a, b in zip(f["offset_starts"], f["offset_ends"], strict=True) for i in range(a, b)
+        i
+        for f in features
+        for a, b in zip(f["offset_starts"], f["offset_ends"], strict=True)
+        for i in range(a, b)
     }
-    assert {i for i, letter in enumerate(context) if not letter.isspace()} <= covered, "no gap between windows"
+    assert {i for i, letter in enumerate(context) if not letter.isspace()} <= covered, (
+        "no gap between windows"
+    )
     assert len(features) < 500
 
 
@@ -184,12 +241,19 @@ def test_long_question_is_cut_and_counted(any_tokenizer: Any) -> None:
     """J24."""
     context = "the cat sees a dog"
     mine = task(max_question_length=10)
-    short, long = encoded(mine, any_tokenizer, row(context, "dog"), row(context, "dog", "who " * 100))
+    short, long = encoded(
+        mine, any_tokenizer, row(context, "dog"), row(context, "dog", "who " * 100)
+    )
     assert (short["truncated"], long["truncated"]) == (0, 1)
     windows = encoded(mine, any_tokenizer, row(context * 30, None, "who " * 100), max_length=64)
-    assert [window["truncated"] for window in windows] == [1, *[0] * (len(windows) - 1)] and len(windows) > 1
+    assert [window["truncated"] for window in windows] == [1, *[0] * (len(windows) - 1)] and len(
+        windows
+    ) > 1
     assert len(long["input_ids"]) < 64 and (span(long, context) or "").strip() == "dog"
-    with pytest.raises(DataError, match=r"max_length 12 leaves no room for the passage beside a question of 10 tokens"):
+    with pytest.raises(
+        DataError,
+        match=r"max_length 12 leaves no room for the passage beside a question of 10 tokens",
+    ):
         encoded(mine, any_tokenizer, row(context, "dog", "who " * 100), max_length=12)
 
 
@@ -202,7 +266,9 @@ def test_passage_without_tokens(bert_tokenizer: Any) -> None:
 def test_unanswerable_points_to_the_first_token(any_tokenizer: Any) -> None:
     mine = task(unanswerable=True)
     (feature,) = encoded(mine, any_tokenizer, row("the cat", None))
-    assert feature["start_positions"] == feature["end_positions"] == [0] and feature["labels"] == [0]
+    assert feature["start_positions"] == feature["end_positions"] == [0] and feature["labels"] == [
+        0
+    ]
     (raw,) = encoded(mine, any_tokenizer, {"context": "the cat", "question": "q"})
     assert raw["labels"] == [-100], "nothing is known of it, so nothing is learnt from it"
 
@@ -210,7 +276,9 @@ def test_unanswerable_points_to_the_first_token(any_tokenizer: Any) -> None:
 def test_questions_share_a_passage(tokenizer: Any) -> None:
     context = "the cat sees a dog"
     one, two = encoded(task(), tokenizer, row(context, "cat"), row(context, "dog"))
-    assert (span(one, context) or "").strip() == "cat" and (span(two, context) or "").strip() == "dog"
+    assert (span(one, context) or "").strip() == "cat" and (
+        span(two, context) or ""
+    ).strip() == "dog"
     assert (one["example"], two["example"]) == (0, 1)
 
 
@@ -231,10 +299,15 @@ def test_wrong_offsets_go_to_the_nearest_occurrence(start: int, found: int) -> N
 def test_moved_answers_are_counted_in_the_first_window(any_tokenizer: Any) -> None:
     context = "  the cat sees a dog " * 12
     moved = row(context, "dog", start=3)
-    moved["answers"] = {"text": ["dog", "cat", "sees"], "answer_start": [3, 3, context.index("sees")]}
+    moved["answers"] = {
+        "text": ["dog", "cat", "sees"],
+        "answer_start": [3, 3, context.index("sees")],
+    }
     right = row(context, "dog")
     features = encoded(task(stride=4), any_tokenizer, moved, right, max_length=32)
-    assert [f["realigned"] for f in features if f["example"] == 1] == [0] * sum(f["example"] for f in features)
+    assert [f["realigned"] for f in features if f["example"] == 1] == [0] * sum(
+        f["example"] for f in features
+    )
     first, *others = [f["realigned"] for f in features if f["example"] == 0]
     assert first == 2 and not any(others) and others
 
@@ -245,7 +318,9 @@ def test_answer_that_is_nowhere(answer: str) -> None:
     with pytest.raises(DataError) as caught:
         list(task(rows).examples("train"))
     assert str(caught.value).startswith("Task asked, split 'train', language 'en', row 1: ")
-    assert f"The answer {answer!r} (at 0) is nowhere in its passage, which begins 'the cat'" in str(caught.value)
+    assert f"The answer {answer!r} (at 0) is nowhere in its passage, which begins 'the cat'" in str(
+        caught.value
+    )
 
 
 @pytest.mark.parametrize(
@@ -264,7 +339,11 @@ def test_answers_of_another_form(answers: Any) -> None:
 
 
 def test_raw_rows_and_withheld_answers() -> None:
-    for each in ({"context": "c", "question": "q"}, {"context": "c", "question": "q", "answers": None}, row("c", None)):
+    for each in (
+        {"context": "c", "question": "q"},
+        {"context": "c", "question": "q", "answers": None},
+        row("c", None),
+    ):
         (example,) = examples(task(), each)
         assert example.answers is None and task().reference(example) is None
     (example,) = examples(task(unanswerable=True), row("c", None))
@@ -275,14 +354,19 @@ def test_raw_rows_and_withheld_answers() -> None:
 
 
 def brute_force(
-    features: list[Any], outputs: dict[str, np.ndarray], count: int, contexts: list[str], longest: int
+    features: list[Any],
+    outputs: dict[str, np.ndarray],
+    count: int,
+    contexts: list[str],
+    longest: int,
 ) -> list[tuple[str, float, float]]:
     """The best span of each question over all windows, one after the other."""
     found = [("", -np.inf, np.inf)] * count
     place = 0
     for feature in features:
         start, end = (
-            outputs[name][place : place + len(feature["input_ids"])] for name in ("start_logits", "end_logits")
+            outputs[name][place : place + len(feature["input_ids"])]
+            for name in ("start_logits", "end_logits")
         )
         place += len(feature["input_ids"])
         (head,), number = feature["context_start"], feature["example"]
@@ -300,7 +384,9 @@ def brute_force(
 
 @pytest.mark.parametrize("longest", [1, 4, 30])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_decoding_is_the_best_span_of_all_windows(seed: int, longest: int, any_tokenizer: Any) -> None:
+def test_decoding_is_the_best_span_of_all_windows(
+    seed: int, longest: int, any_tokenizer: Any
+) -> None:
     mine = task(stride=6, max_answer_length=longest, n_best=10_000, unanswerable=True)
     rows = [row(longer_context(SENTENCES[s][0]), None, "who") for s in ("en", "zh", "ar")] + [
         row("the cat", None, "who")
@@ -309,7 +395,9 @@ def test_decoding_is_the_best_span_of_all_windows(seed: int, longest: int, any_t
     table = encode_examples(mine, held, any_tokenizer, 32)
     rng = np.random.default_rng(seed)
     total = sum(map(len, table["input_ids"]))
-    outputs = {name: rng.normal(size=total).astype(np.float32) for name in ("start_logits", "end_logits")}
+    outputs = {
+        name: rng.normal(size=total).astype(np.float32) for name in ("start_logits", "end_logits")
+    }
     expected = brute_force(list(table), outputs, len(held), [e.context for e in held], longest)
     decoded = mine.decode(outputs, table, held)
     for prediction, example, (text, score, null) in zip(decoded, held, expected, strict=True):
@@ -321,7 +409,9 @@ def test_decoding_is_the_best_span_of_all_windows(seed: int, longest: int, any_t
         assert prediction.value == Answer(text, prediction.no_answer)
 
 
-def logits(table: Any, spans: list[tuple[int, int, float]], null: float = 0.0) -> dict[str, np.ndarray]:
+def logits(
+    table: Any, spans: list[tuple[int, int, float]], null: float = 0.0
+) -> dict[str, np.ndarray]:
     """One span a window stands out: (first, last token of the passage, score)."""
     start, end = [], []
     for feature, (first, last, score) in zip(table, spans, strict=True):
@@ -337,7 +427,9 @@ def logits(table: Any, spans: list[tuple[int, int, float]], null: float = 0.0) -
     }
 
 
-@pytest.mark.parametrize(("null", "score", "answered"), [(1.0, 2.0, True), (2.0, 1.0, False), (1.0, 1.0, True)])
+@pytest.mark.parametrize(
+    ("null", "score", "answered"), [(1.0, 2.0, True), (2.0, 1.0, False), (1.0, 1.0, True)]
+)
 @pytest.mark.parametrize("unanswerable", [True, False])
 def test_no_answer_where_it_scores_better(
     null: float, score: float, answered: bool, unanswerable: bool, tokenizer: Any
@@ -346,7 +438,9 @@ def test_no_answer_where_it_scores_better(
     held = examples(mine, row("the cat sees a dog", "cat"))
     table = encode_examples(mine, held, tokenizer)
     (found,) = mine.decode(logits(table, [(1, 1, score)], null), table, held)
-    assert found.no_answer == pytest.approx(null - score) and found.span == "cat" and found.start == 4
+    assert (
+        found.no_answer == pytest.approx(null - score) and found.span == "cat" and found.start == 4
+    )
     assert found.answer == ("cat" if answered or not unanswerable else "")
 
 
@@ -372,7 +466,10 @@ def test_question_and_special_tokens_are_never_the_answer(any_tokenizer: Any) ->
     head, size = feature["context_start"][0], len(feature["offset_starts"])
     best[head : head + size] = np.arange(size)
     (found,) = mine.decode({"start_logits": best, "end_logits": best}, table, held)
-    assert found.span == held[0].context[feature["offset_starts"][-1] : feature["offset_ends"][-1]].strip()
+    assert (
+        found.span
+        == held[0].context[feature["offset_starts"][-1] : feature["offset_ends"][-1]].strip()
+    )
 
 
 def test_gold_positions_decode_to_the_gold(any_tokenizer: Any) -> None:
@@ -394,14 +491,27 @@ def test_an_answer_that_no_window_holds_is_counted(tokenizer: Any) -> None:
     """It trains as if there were none, and that is said; windows overlap whatever the stride."""
     words = "the cat sees a dog and eats " * 8
     rows = [
-        {"id": str(i), "question": "who", "context": words, "answers": {"text": [text], "answer_start": [0]}}
+        {
+            "id": str(i),
+            "question": "who",
+            "context": words,
+            "answers": {"text": [text], "answer_start": [0]},
+        }
         for i, text in enumerate(("the cat", words.strip()))
     ]
     source = jx.Rows({"train": rows})
     task = jx.QuestionAnswering(name="long", source=source, max_length=24, stride=100)
     features = load_features(task, "train", "en", tokenizer)
-    assert features.table["unheld"][:].count(1) == 1
-    assert features.notes()[-1] == "long train en: 1 answer is longer than a window, and trains as if there were none."
-    middle = [{**rows[0], "answers": {"text": ["eats the"], "answer_start": [words.index("eats the", 60)]}}]
+    assert features.table["answer_outside_windows"][:].count(1) == 1
+    assert (
+        features.notes()[-1]
+        == "long train en: 1 answer is longer than a window, and trains as if there were none."
+    )
+    middle = [
+        {
+            **rows[0],
+            "answers": {"text": ["eats the"], "answer_start": [words.index("eats the", 60)]},
+        }
+    ]
     task = task.replace(source=jx.Rows({"train": middle}))
-    assert not any(load_features(task, "train", "en", tokenizer).table["unheld"])
+    assert not any(load_features(task, "train", "en", tokenizer).table["answer_outside_windows"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jiantx as jx
-from jiantx.evaluation import predicted
+from jiantx.evaluation import predict_splits
 from jiantx.features import encode_examples
 from jiantx.metrics import (
     accuracy_at_1,
@@ -32,17 +32,23 @@ def held() -> list[Any]:
 
 
 @pytest.mark.parametrize("kind", ["tokenizer", "bert_tokenizer", "roberta_tokenizer"])
-def test_a_pair_is_two_sequences(kind: str, held: list[Any], request: pytest.FixtureRequest) -> None:
+def test_a_pair_is_two_sequences(
+    kind: str, held: list[Any], request: pytest.FixtureRequest
+) -> None:
     tokenizer = request.getfixturevalue(kind)
     for feature, pair in zip(encode_examples(TASK, held, tokenizer), PAIRS, strict=True):
         one, two = (tokenizer(text) for text in pair)
         assert feature["input_ids"] == one["input_ids"] + two["input_ids"]
-        assert feature["lengths"] == [len(one["input_ids"]), len(two["input_ids"])] and feature["labels"] == [0]
+        assert feature["lengths"] == [len(one["input_ids"]), len(two["input_ids"])] and feature[
+            "labels"
+        ] == [0]
         if "token_type_ids" in one:
             assert feature["token_type_ids"] == one["token_type_ids"] + two["token_type_ids"]
 
 
-@pytest.mark.parametrize(("query", "candidate"), [("a " * 60, "b"), ("a", "b " * 60), ("a " * 60, "b " * 60)])
+@pytest.mark.parametrize(
+    ("query", "candidate"), [("a " * 60, "b"), ("a", "b " * 60), ("a " * 60, "b " * 60)]
+)
 def test_either_side_may_be_cut(query: str, candidate: str, tokenizer: Any) -> None:
     example = TASK.example({"query": query, "candidate": candidate}, id="0", language="en")
     (feature,) = encode_examples(TASK, [example], tokenizer, 10)
@@ -50,7 +56,10 @@ def test_either_side_may_be_cut(query: str, candidate: str, tokenizer: Any) -> N
 
 
 def test_rankings_are_ids(held: list[Any]) -> None:
-    outputs = {"ranking": np.array([[0, 2], [0, 1], [2, 1]]), "scores": np.array([[0.9, 0.1], [0.8, 0.7], [0.6, 0.5]])}
+    outputs = {
+        "ranking": np.array([[0, 2], [0, 1], [2, 1]]),
+        "scores": np.array([[0.9, 0.1], [0.8, 0.7], [0.6, 0.5]]),
+    }
     decoded = TASK.decode(outputs, None, held)  # type: ignore[arg-type]
     assert [p.value for p in decoded] == [("r0", "r2"), ("r0", "r1"), ("r2", "r1")]
     assert [p.id for p in decoded] == ["r0", "r1", "r2"] and decoded[1].confidence == (0.8, 0.7)
@@ -60,7 +69,10 @@ def test_rankings_are_ids(held: list[Any]) -> None:
 
 
 def test_accuracy_takes_the_first_of_a_ranking() -> None:
-    assert accuracy_at_1([("a", "b")], [("b", "a")]) == 100.0 and accuracy_at_1([("a", "b")], [("b",)]) == 0.0
+    assert (
+        accuracy_at_1([("a", "b")], [("b", "a")]) == 100.0
+        and accuracy_at_1([("a", "b")], [("b",)]) == 0.0
+    )
     assert math.isnan(accuracy_at_1([], []))
     with pytest.raises(ValueError, match="1 predictions for 2 references"):
         accuracy_at_1([("a",)], [("a",), ("b",)])
@@ -74,42 +86,59 @@ def test_empty_sides(row: dict[str, str]) -> None:
 
 # --- a corpus --------------------------------------------------------------------------------------------------------
 
-QUESTIONS = [{"id": "q0", "query": "the cat", "relevant": ["de_1"]}, {"id": "q1", "query": "a dog", "relevant": []}]
+QUESTIONS = [
+    {"id": "q0", "query": "the cat", "relevant": ["de_1"]},
+    {"id": "q1", "query": "a dog", "relevant": []},
+]
 SENTENCES = {
-    "de": [{"id": f"de_{i}", "candidate": text} for i, text in enumerate(("der hund", "die katze", "ein haus"))],
+    "de": [
+        {"id": f"de_{i}", "candidate": text}
+        for i, text in enumerate(("der hund", "die katze", "ein haus"))
+    ],
     "en": [{"id": "en_0", "candidate": "the cat"}],
 }
 SEARCH = jx.Retrieval(
     name="searching",
-    source=jx.Rows({"train": [{"id": "p0", "query": "a", "candidate": "b"}], "validation": {"de": QUESTIONS}}),
+    source=jx.Rows(
+        {"train": [{"id": "p0", "query": "a", "candidate": "b"}], "validation": {"de": QUESTIONS}}
+    ),
     corpus=jx.Rows({"validation": SENTENCES, "test": SENTENCES}),
     max_query_length=4,
 )
 
 
 def test_training_rows_are_pairs_and_others_are_queries(tokenizer: Any) -> None:
-    (pair,) = SEARCH.training_form.examples("train")
+    (pair,) = SEARCH.for_training.examples("train")
     assert (pair.query, pair.candidate, pair.relevant) == ("a", "b", ("p0",))
     queries = list(SEARCH.examples("validation", "de", labelled=True))
-    assert [e.candidate for e in queries] == [None, None] and [e.relevant for e in queries] == [("de_1",), ()]
-    assert SEARCH.candidates is not None
-    found = list(SEARCH.candidates.examples("validation", "de"))
+    assert [e.candidate for e in queries] == [None, None] and [e.relevant for e in queries] == [
+        ("de_1",),
+        (),
+    ]
+    assert SEARCH.corpus_task is not None
+    found = list(SEARCH.corpus_task.examples("validation", "de"))
     assert [(e.id, e.query, e.candidate) for e in found][1] == ("de_1", None, "die katze")
     features = encode_examples(SEARCH, queries, tokenizer)
     assert all(len(lengths) == 1 and lengths[0] <= 4 for lengths in features["lengths"])
-    assert features["truncated"] == [int(len(tokenizer(row["query"])["input_ids"]) > 4) for row in QUESTIONS]
+    assert features["truncated"] == [
+        int(len(tokenizer(row["query"])["input_ids"]) > 4) for row in QUESTIONS
+    ]
     assert SEARCH.candidate_languages("validation", "de") == ("de",)
     assert SEARCH.replace(pool="all").candidate_languages("validation", "de") == ("de", "en")
 
 
 @pytest.mark.parametrize(("pool", "size"), [("language", 3), ("all", 4)])
-def test_the_pool_is_one_language_or_all(pool: Any, size: int, model_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pool_is_one_language_or_all(
+    pool: Any, size: int, model_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     task = SEARCH.replace(pool=pool, metrics=(mean_average_precision,))
     model = model_of([task])
     report = jx.evaluate(model, [task], languages=["de"])
     assert {s.metric: s.examples for s in report} == {"map@20": 2, "main_score": 2}
     # a candidate of the row's own is no part of the pool
-    (found,) = jx.predict(model, task, [{"query": "the cat", "candidate": "the cat"}], language="de")
+    (found,) = jx.predict(
+        model, task, [{"query": "the cat", "candidate": "the cat"}], language="de"
+    )
     assert len(found.ranking) == size == len(set(found.ranking))
     if pool == "all":  # the same text has the cosine 1 with itself
         assert found.ranking[0] == "en_0" and found.scores[0] == pytest.approx(1.0, abs=1e-5)
@@ -117,7 +146,10 @@ def test_the_pool_is_one_language_or_all(pool: Any, size: int, model_of: Any, mo
 
 def test_a_corpus_that_lacks_the_language_is_an_error(model_of: Any) -> None:
     task = SEARCH.replace(corpus=jx.Rows({"validation": {"en": SENTENCES["en"]}}))
-    with pytest.raises(DataError, match="Task searching, split 'validation', language 'de': There is no language 'de'"):
+    with pytest.raises(
+        DataError,
+        match="Task searching, split 'validation', language 'de': There is no language 'de'",
+    ):
         jx.evaluate(model_of([task]), [task], languages=["de"])
 
 
@@ -127,8 +159,12 @@ def test_training_pairs_of_a_task_with_a_corpus(model_of: Any, tmp_path: Any) ->
     task = SEARCH.replace(pooling="pooler")
     model = model_of([task])
     before = model.heads["searching"].dense.weight.clone()
-    arguments = TrainingArguments(str(tmp_path), max_steps=2, report_to="none", save_strategy="no", disable_tqdm=True)
-    rows = [{"id": f"p{i}", "query": f"the cat {i}", "candidate": f"der hund {i}"} for i in range(8)]
+    arguments = TrainingArguments(
+        str(tmp_path), max_steps=2, report_to="none", save_strategy="no", disable_tqdm=True
+    )
+    rows = [
+        {"id": f"p{i}", "query": f"the cat {i}", "candidate": f"der hund {i}"} for i in range(8)
+    ]
     jx.Trainer(model, arguments, tasks=[task.replace(source=jx.Rows({"train": rows}))]).train()
     assert not before.equal(model.heads["searching"].dense.weight)
 
@@ -165,7 +201,7 @@ def test_mined_pairs_are_one_to_one_from_the_threshold_on(model_of: Any) -> None
     """BUCC: the threshold is set on validation, and applied to test."""
     model = model_of([MINING])
     for split in ("validation", "test"):
-        (found,) = predicted(model, MINING, split, ["de"])
+        (found,) = predict_splits(model, MINING, split, ["de"])
         pairs = {p.id: p.ranking for p in found.predictions}
         assert all(len(ranking) <= 1 for ranking in pairs.values())
         assert pairs["de-0"] == ("en-0",) and pairs["de-1"] == ("en-1",) and pairs["de-3"] == ()
@@ -182,19 +218,24 @@ def test_the_threshold_of_another_split() -> None:
         }
         return MINING.decode(outputs, None, examples)  # type: ignore[arg-type]
 
-    examples = [MINING.example({"query": "x", "relevant": [r]}, id=f"q{r}", language="de") for r in "abz"]
+    examples = [
+        MINING.example({"query": "x", "relevant": [r]}, id=f"q{r}", language="de") for r in "abz"
+    ]
     references = [MINING.reference(example) for example in examples]
-    threshold = MINING.threshold(said(1.3, 1.1, 0.9), references)  # type: ignore[arg-type]
+    threshold = MINING.best_threshold(said(1.3, 1.1, 0.9), references)  # type: ignore[arg-type]
     assert threshold == pytest.approx(1.0)
-    kept = MINING.from_threshold(said(1.05, 0.95, 1.2), threshold)
+    kept = MINING.apply_threshold(said(1.05, 0.95, 1.2), threshold)
     assert [p.ranking for p in kept] == [("a",), (), ("c",)]
     with pytest.raises(DataError, match="no pair of the split 'validation' is gold"):
-        MINING.threshold(said(1.0, 1.0, 1.0), [(), (), ()])
+        MINING.best_threshold(said(1.0, 1.0, 1.0), [(), (), ()])
 
 
 def test_a_repeated_sentence_cannot_be_paired() -> None:
     """Traps J16: XTREME gives sentences that occur twice no id; with ids, F1 is too high."""
-    examples = [MINING.example({"query": "x", "relevant": ["a"]}, id=id, language="de") for id in ("", "q1", "q2")]
+    examples = [
+        MINING.example({"query": "x", "relevant": ["a"]}, id=id, language="de")
+        for id in ("", "q1", "q2")
+    ]
     outputs = {
         "ranking": np.array([[0], [1], [-1]]),
         "scores": np.array([[1.2], [1.1], [np.nan]]),
@@ -208,23 +249,35 @@ def test_a_repeated_sentence_cannot_be_paired() -> None:
 
 def test_average_precision_by_hand() -> None:
     ranking = [str(i) for i in range(30)]
-    assert mean_average_precision([ranking], [("0", "2")]) == pytest.approx(100 * (1 / 1 + 2 / 3) / 2)
+    assert mean_average_precision([ranking], [("0", "2")]) == pytest.approx(
+        100 * (1 / 1 + 2 / 3) / 2
+    )
     assert mean_average_precision([ranking], [("25",)]) == 0.0, "beyond the twentieth"
-    assert mean_average_precision([ranking], [tuple(ranking)]) == 100.0, "no more than 20 can be found"
+    assert mean_average_precision([ranking], [tuple(ranking)]) == 100.0, (
+        "no more than 20 can be found"
+    )
     assert mean_average_precision([ranking, ranking], [("0",), ()]) == 100.0, "nothing to find"
     assert math.isnan(mean_average_precision([], []))
 
 
 def test_reciprocal_rank_by_hand() -> None:
     ranking = [str(i) for i in range(30)]
-    assert mean_reciprocal_rank([ranking, ranking], [("3",), ("20",)]) == pytest.approx(100 * (1 / 4) / 2)
+    assert mean_reciprocal_rank([ranking, ranking], [("3",), ("20",)]) == pytest.approx(
+        100 * (1 / 4) / 2
+    )
     gold = [("3",), ("0",), ("19",)]
-    assert mean_reciprocal_rank([ranking] * 3, gold) == pytest.approx(mean_average_precision([ranking] * 3, gold))
+    assert mean_reciprocal_rank([ranking] * 3, gold) == pytest.approx(
+        mean_average_precision([ranking] * 3, gold)
+    )
 
 
 def test_mined_pairs_by_hand() -> None:
     says, gold = [("a",), (), ("c",)], [("a",), ("b",), ()]
-    assert (mined_precision(says, gold), mined_recall(says, gold), mined_f1(says, gold)) == (50.0, 50.0, 50.0)
+    assert (mined_precision(says, gold), mined_recall(says, gold), mined_f1(says, gold)) == (
+        50.0,
+        50.0,
+        50.0,
+    )
     assert mined_precision([()], [("a",)]) == 0.0 and mined_f1([()], [("a",)]) == 0.0
     assert math.isnan(mined_f1([()], [()]))
 
@@ -245,7 +298,9 @@ def test_a_sweep_over_layers_gives_what_each_layer_gives(model_of: Any, tiny_tas
     assert set(swept.mean(by="layer")) == set(range(depth + 1))
     with pytest.raises(ValueError, match=rf"Layer {depth + 1} of an encoder with {depth}"):
         jx.evaluate(model, [task], layers=[depth + 1])
-    with pytest.raises(ValueError, match="A sweep over layers is for retrieval; mood is something else"):
+    with pytest.raises(
+        ValueError, match="A sweep over layers is for retrieval; mood is something else"
+    ):
         jx.evaluate(model, [tiny_tasks["classification"]], layers=[1])
 
 

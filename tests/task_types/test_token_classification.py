@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import jiantx as jx
-from jiantx.encoding import word_pieces
 from jiantx.features import encode_examples
 from jiantx.sources import DataError
+from jiantx.tokenization import tokenize_words
 
 LABELS = ("O", "B-X", "I-X")
 SENTENCES = [
@@ -32,12 +32,17 @@ def any_tokenizer(request: pytest.FixtureRequest) -> Any:
 
 
 def task(**fields: Any) -> jx.TokenClassification:
-    return jx.TokenClassification(**{"name": "entities", "source": jx.Rows({}), "labels": LABELS, **fields})
+    return jx.TokenClassification(
+        **{"name": "entities", "source": jx.Rows({}), "labels": LABELS, **fields}
+    )
 
 
 def examples(sentences: list[list[str]], tagged: bool = True) -> list[Any]:
     rng = random.Random(0)
-    rows = [{"tokens": words, **({"tags": rng.choices(LABELS, k=len(words))} if tagged else {})} for words in sentences]
+    rows = [
+        {"tokens": words, **({"tags": rng.choices(LABELS, k=len(words))} if tagged else {})}
+        for words in sentences
+    ]
     return [task().example(row, id=str(i), language="en") for i, row in enumerate(rows)]
 
 
@@ -75,14 +80,14 @@ def test_each_word_is_read_at_its_first_piece(any_tokenizer: Any) -> None:
     for max_length in (256, 12):
         for feature in round_trip(SENTENCES, any_tokenizer, max_length):
             words = SENTENCES[feature["example"]]
-            firsts = {word_pieces(any_tokenizer, [[word]])[0][0][0] for word in words}
+            firsts = {tokenize_words(any_tokenizer, [[word]])[0][0][0] for word in words}
             assert {feature["input_ids"][place] for place in feature["word_positions"]} <= firsts
             assert len(feature["word_positions"]) == len(feature["labels"]) > 0
 
 
 def test_windows_are_whole_words_in_order(any_tokenizer: Any) -> None:
     words = SENTENCES[0] * 6
-    ((ids, _),) = word_pieces(any_tokenizer, [words])
+    ((ids, _),) = tokenize_words(any_tokenizer, [words])
     features = round_trip([words], any_tokenizer, 20)
     inner = [i for f in features for i in f["input_ids"][1:-1]]
     assert len(features) > 2 and inner == ids.tolist(), "no piece is lost or doubled"
@@ -100,13 +105,15 @@ def test_one_word_longer_than_a_window(any_tokenizer: Any) -> None:
 
 def test_window_that_just_fits(any_tokenizer: Any) -> None:
     words = SENTENCES[0]
-    size = len(word_pieces(any_tokenizer, [words])[0][0]) + 2
+    size = len(tokenize_words(any_tokenizer, [words])[0][0]) + 2
     assert len(round_trip([words], any_tokenizer, size)) == 1
     assert len(round_trip([words], any_tokenizer, size - 1)) == 2
 
 
 def test_no_room(tokenizer: Any) -> None:
-    with pytest.raises(DataError, match="max_length 2 leaves no room for words beside 2 special tokens"):
+    with pytest.raises(
+        DataError, match="max_length 2 leaves no room for words beside 2 special tokens"
+    ):
         encode_examples(task(), examples(SENTENCES), tokenizer, 2)
 
 
@@ -124,7 +131,10 @@ def test_sentences_without_gold(tokenizer: Any) -> None:
         ({"tokens": "the cat", "tags": ["O"]}, "Expected a list of words, found 'the cat'"),
         ({"tokens": ["a", None], "tags": ["O", "O"]}, "Expected a list of words"),
         ({"tokens": ["a", "b"], "tags": ["O"]}, "2 words have 1 tags; expected one a word"),
-        ({"tokens": ["a"], "tags": ["B-Y"]}, r"Unknown label 'B-Y'\. The task's labels are \['O', 'B-X', 'I-X'\]"),
+        (
+            {"tokens": ["a"], "tags": ["B-Y"]},
+            r"Unknown label 'B-Y'\. The task's labels are \['O', 'B-X', 'I-X'\]",
+        ),
         ({"tokens": ["a"], "tags": [1]}, "The label is 1, and the data set does not say"),
     ],
 )

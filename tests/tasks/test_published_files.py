@@ -21,7 +21,6 @@ from transformers import AutoTokenizer
 
 import jiantx as jx
 from jiantx import data_root, get_task
-from jiantx.encoding import pieces
 from jiantx.features import encode_examples
 from jiantx.metrics import best_threshold, metric_name
 from jiantx.sources import (
@@ -42,6 +41,7 @@ from jiantx.sources import (
 )
 from jiantx.tasks import languages
 from jiantx.tasks.languages import TATOEBA, TYDIQA
+from jiantx.tokenization import tokenize
 
 SHARED = HUB.parent
 DATA = SHARED / "data"
@@ -97,9 +97,17 @@ LAYOUTS = [
     Layout("squad_v1", r"squad_v1\.1/(?P<split>\w+)\.json", read_squad),
     Layout("squad_v2", r"squad_v2\.0/(?P<split>\w+)\.json", read_squad),
     Layout("xquad", r"xquad/xquad\.(?P<language>..)\.json", read_squad),
-    Layout("mlqa", r"mlqa/MLQA_V1/(?P<split>dev)/dev-context-(?P<language>..)-question-..\.json", read_squad),
+    Layout(
+        "mlqa",
+        r"mlqa/MLQA_V1/(?P<split>dev)/dev-context-(?P<language>..)-question-..\.json",
+        read_squad,
+    ),
     Layout("tydiqa", r"tydiqa/.+-goldp-(?P<split>\w+)-(?P<language>\w+)\.json", read_squad),
-    Layout("hellaswag", r"(original_format_excerpts/)?hellaswag/hellaswag_(?P<split>\w+)\.jsonl", read_jsonl),
+    Layout(
+        "hellaswag",
+        r"(original_format_excerpts/)?hellaswag/hellaswag_(?P<split>\w+)\.jsonl",
+        read_jsonl,
+    ),
     Layout("cosmosqa", r"cosmosqa/(?P<split>\w+)\.csv", read_csv),
     Layout(
         "commonsenseqa",
@@ -107,7 +115,12 @@ LAYOUTS = [
         read_jsonl,
         {"prompt": csqa_stem, "choices": csqa_choices},
     ),
-    Layout("siqa", r"social_iqa/socialIQa_v1\.4_(?P<split>\w+)\.jsonl", read_jsonl, {"label": "correct"}),
+    Layout(
+        "siqa",
+        r"social_iqa/socialIQa_v1\.4_(?P<split>\w+)\.jsonl",
+        read_jsonl,
+        {"label": "correct"},
+    ),
     Layout("copa", r"copa_en/(?P<split>\w+)\.en\.jsonl", read_jsonl),
     Layout("xcopa", r"xcopa/../(?P<split>\w+)\.(?P<language>..)\.jsonl", read_jsonl),
     Layout(
@@ -150,7 +163,12 @@ LAYOUTS = [
         read_jsonl,
         {"text": "context", "label": anli_label},
     ),
-    Layout("xnli", r"xnli/xtreme/(?P<split>\w+)-(?P<language>..)(\.nolabel)?\.tsv", read_xtreme_tsv, PAIR),
+    Layout(
+        "xnli",
+        r"xnli/xtreme/(?P<split>\w+)-(?P<language>..)(\.nolabel)?\.tsv",
+        read_xtreme_tsv,
+        PAIR,
+    ),
     Layout(
         "xnli",
         r"xnli/XNLI-1\.0/xnli\.(?P<split>\w+)\.jsonl",
@@ -193,7 +211,11 @@ LAYOUTS = [
         {**PAIR, "label": "gold_label"},
         header=True,
     ),
-    Layout("pawsx", r"pawsx/xtreme/(?P<split>\w+)-(?P<language>..)(\.placeholders)?\.tsv", read_xtreme_tsv),
+    Layout(
+        "pawsx",
+        r"pawsx/xtreme/(?P<split>\w+)-(?P<language>..)(\.placeholders)?\.tsv",
+        read_xtreme_tsv,
+    ),
     Layout("pawsx", r"pawsx/x-final/(?P<language>..)/(?P<split>\w+)_2k\.tsv", read_tsv),
     Layout(
         "pawsx",
@@ -203,7 +225,9 @@ LAYOUTS = [
     ),
     Layout("udpos", r"ud/UD_[^/]+/(?P<language>..)_\w+-ud-(?P<split>\w+)\.conllu", read_conllu),
     Layout("udpos", r"udpos_xtreme/(?P<split>\w+)-(?P<language>..)\.tsv", read_conll),
-    Layout("panx", r"wikiann/(?P<language>..)/(?P<split>\w+)", partial(read_conll, prefixed=True), TAGS),
+    Layout(
+        "panx", r"wikiann/(?P<language>..)/(?P<split>\w+)", partial(read_conll, prefixed=True), TAGS
+    ),
     Layout(
         "panx",
         r"uner/UNER_[^/]+/(?P<language>..)_\w+-ud-(?P<split>\w+)\.iob2",
@@ -256,7 +280,9 @@ def cases() -> Iterator[Any]:
                 one = groups.get("language", "en")
                 spoken = layout.mixed or (CODES.get(one, one),)
                 for language in spoken:
-                    case = Case(layout, path, split, language, (count - layout.header) // len(spoken))
+                    case = Case(
+                        layout, path, split, language, (count - layout.header) // len(spoken)
+                    )
                     yield pytest.param(case, id=f"{path}-{language}")
 
 
@@ -313,7 +339,8 @@ def test_published_file(case: Case) -> None:
     examples = list(task.examples(case.split, case.language, rows=rows, labelled=True))
     lost = LOST.get(case.path, {})
     expected = {
-        metric_name(metric): 100.0 * (1 - lost.get(metric_name(metric), 0) / len(rows)) for metric in task.metrics
+        metric_name(metric): 100.0 * (1 - lost.get(metric_name(metric), 0) / len(rows))
+        for metric in task.metrics
     }
     scores = gold_scores(task, examples)
     assert scores == pytest.approx(expected)
@@ -325,9 +352,12 @@ def test_published_file(case: Case) -> None:
 def test_published_file_without_labels(case: Case) -> None:
     task = case.task
     assert len(task.rows(case.split, case.language)) == case.count
-    assert all(task.reference(example) is None for example in task.examples(case.split, case.language))
+    assert all(
+        task.reference(example) is None for example in task.examples(case.split, case.language)
+    )
     with pytest.raises(
-        DataError, match=f"Task {task.name}, split '{case.split}', language 'en', row 0: .*(label|answerKey)"
+        DataError,
+        match=f"Task {task.name}, split '{case.split}', language 'en', row 0: .*(label|answerKey)",
     ):
         next(task.examples(case.split, case.language, labelled=True))
 
@@ -389,25 +419,35 @@ class Spans:
         columns = table.with_format("numpy")[:]
         places: list[set[tuple[int, int]]] = [set() for _ in examples]
         for number, start, end, head, starts, ends in zip(
-            *(columns[name] for name in ("example", "start_positions", "end_positions", "context_start")),
+            *(
+                columns[name]
+                for name in ("example", "start_positions", "end_positions", "context_start")
+            ),
             *(columns[name] for name in ("offset_starts", "offset_ends")),
             strict=True,
         ):
             if start[0]:
                 first, last = start[0] - head[0], end[0] - head[0]
                 places[number].add((int(starts[first]), int(ends[last])))
-                gold = examples[number].starts[0], examples[number].starts[0] + len(examples[number].answers[0])
-                assert ends[first] > gold[0] and starts[last] < gold[1], "a token at the border is not the answer's"
+                gold = (
+                    examples[number].starts[0],
+                    examples[number].starts[0] + len(examples[number].answers[0]),
+                )
+                assert ends[first] > gold[0] and starts[last] < gold[1], (
+                    "a token at the border is not the answer's"
+                )
         self.wider, self.cut, self.longer = 0, 0, 0
         self.texts: dict[int, str] = {}
         for number, (example, place) in enumerate(zip(examples, places, strict=True)):
-            assert len(place) == 1 or not (place and example.answers), "windows differ, or hold what is no answer"
+            assert len(place) == 1 or not (place and example.answers), (
+                "windows differ, or hold what is no answer"
+            )
             if place:
                 self.texts[number] = self._compare(example, *place.pop())
             elif example.answers:
                 # windows overlap by at least so much; a longer answer may be cut by all of them
                 overlap = task.max_length - task.max_question_length - 4 - task.stride
-                assert len(pieces(tokenizer, [example.answers[0]])[0].ids) > overlap
+                assert len(tokenize(tokenizer, [example.answers[0]])[0].ids) > overlap
                 self.longer += 1
 
     def _compare(self, example: Any, start: int, end: int) -> str:
@@ -416,13 +456,17 @@ class Spans:
         text: str = context[start:end].strip()
         start += len(context[start:end]) - len(context[start:end].lstrip())
         lost = context[first:start] + context[start + len(text) : last]
-        assert all(c.isspace() or unicodedata.category(c) == "Cf" for c in lost), "a letter of the answer has no token"
+        assert all(c.isspace() or unicodedata.category(c) == "Cf" for c in lost), (
+            "a letter of the answer has no token"
+        )
         self.cut += bool(lost)
         self.wider += start < first or start + len(text) > last
         return text
 
 
-def check_round_trip(task: jx.Task, examples: list[Any], tokenizer: Any, max_length: int | None = None) -> None:
+def check_round_trip(
+    task: jx.Task, examples: list[Any], tokenizer: Any, max_length: int | None = None
+) -> None:
     """Gold comes back from features: as labels, as tags, as spans."""
     if isinstance(task, jx.QuestionAnswering):
         task = task.replace(max_answer_length=384)
@@ -445,12 +489,20 @@ def asked(kind: type[jx.Task] | tuple[type[jx.Task], ...]) -> list[Any]:
     return [p for p in CASES if isinstance(get_task(p.values[0].layout.task), kind)]
 
 
-LEARNT = (jx.Classification, jx.MultipleChoice, jx.QuestionAnswering, jx.Regression, jx.TokenClassification)
+LEARNT = (
+    jx.Classification,
+    jx.MultipleChoice,
+    jx.QuestionAnswering,
+    jx.Regression,
+    jx.TokenClassification,
+)
 
 
 @real
 @pytest.mark.slow
-@pytest.mark.parametrize("case", [p for p in asked(LEARNT) if not re.match(UNLABELLED, p.values[0].path)])
+@pytest.mark.parametrize(
+    "case", [p for p in asked(LEARNT) if not re.match(UNLABELLED, p.values[0].path)]
+)
 def test_round_trip_of_published_files(case: Case, tokenizers: dict[str, Any]) -> None:
     task = case.task
     rows = some(task.rows(case.split, case.language))
@@ -467,10 +519,16 @@ def hub_rows(task: jx.Task, split: str) -> int:
     for source in getattr(task.source, "sources", (task.source,)):
         if isinstance(source, jx.Hub):
             names = split if source.splits is None else source.splits.get(split, ())
-            words = source.languages.values() if isinstance(source.languages, dict) else source.languages
+            words = (
+                source.languages.values()
+                if isinstance(source.languages, dict)
+                else source.languages
+            )
             configs = {source.config and source.config.format(language=word) for word in words}
             for (repository, config, theirs), count in listed().items():
-                if repository == source.path and theirs in ((names,) if isinstance(names, str) else names):
+                if repository == source.path and theirs in (
+                    (names,) if isinstance(names, str) else names
+                ):
                     found += count if configs & {config, None} else 0
     return found
 
@@ -547,8 +605,16 @@ def test_spans_that_do_not_come_back_to_the_letter(case: Case, tiny_xlm: Any) ->
 
 PASSAGES = {  # passage, question, answer
     "th": ("แม่น้ำโขงไหลผ่านหกประเทศและยาวประมาณ 4,350 กิโลเมตร", "แม่น้ำโขงยาวเท่าไร", "4,350 กิโลเมตร"),
-    "hi": ("गंगा नदी हिमालय से निकलती है और बंगाल की खाड़ी में गिरती है।", "गंगा कहाँ गिरती है?", "बंगाल की खाड़ी में"),
-    "sw": ("Mlima Kilimanjaro uko Tanzania; kimo chake ni mita 5,895.", "Mlima uko wapi?", "Tanzania"),
+    "hi": (
+        "गंगा नदी हिमालय से निकलती है और बंगाल की खाड़ी में गिरती है।",
+        "गंगा कहाँ गिरती है?",
+        "बंगाल की खाड़ी में",
+    ),
+    "sw": (
+        "Mlima Kilimanjaro uko Tanzania; kimo chake ni mita 5,895.",
+        "Mlima uko wapi?",
+        "Tanzania",
+    ),
     "tr": ("Ağrı Dağı'nın yüksekliği 5.137 metredir; İğdır'dadır.", "Nerededir?", "İğdır"),
     "ar": ("يبلغ طول نهر النيل حوالي ٦٦٥٠ كيلومترًا.", "كم يبلغ طول النيل؟", "٦٦٥٠ كيلومترًا"),
     "zh": ("长江全长约6300公里，流经十一个省份。", "长江多长？", "6300公里"),
@@ -560,7 +626,11 @@ def test_round_trip_in_other_scripts(language: str, tokenizers: dict[str, Any]) 
     """J22: jiant lower-cased XLM-R's text to align it, which moves what follows a Turkish İ. Here offsets are given."""
     context, question, answer = PASSAGES[language]
     start = context.index(answer)
-    row = {"question": question, "context": context, "answers": {"text": [answer], "answer_start": [start]}}
+    row = {
+        "question": question,
+        "context": context,
+        "answers": {"text": [answer], "answer_start": [start]},
+    }
     words = list(context) if language in ("th", "zh") else context.split()
     # a word of marks alone, one of a space that is none, and one that many pieces write
     words = [word for word in words if word.strip()] + ["ั", "\u200b", "ก" * 120]
@@ -569,7 +639,12 @@ def test_round_trip_in_other_scripts(language: str, tokenizers: dict[str, Any]) 
         "xquad": row,
         "panx": {"tokens": words, "ner_tags": tags},
         "xnli": {"premise": context, "hypothesis": answer, "label": "neutral"},
-        "siqa": {"context": context, "question": question, **{f"answer{x}": answer + x for x in "ABC"}, "label": "2"},
+        "siqa": {
+            "context": context,
+            "question": question,
+            **{f"answer{x}": answer + x for x in "ABC"},
+            "label": "2",
+        },
         "stsb": {"sentence1": context, "sentence2": answer, "similarity_score": 3.2},
     }
     for name, given in rows.items():
@@ -596,7 +671,9 @@ def test_mining_does_not_read_the_hub_s_bucc() -> None:
     assert pairs == listed()["google/xtreme", "bucc18.zh", "validation"] < len(examples) / 20
 
 
-@pytest.mark.parametrize(("language", "other"), [("el", "grc"), ("zh", "lzh"), ("de", "gsw"), ("fr", "fro")])
+@pytest.mark.parametrize(
+    ("language", "other"), [("el", "grc"), ("zh", "lzh"), ("de", "gsw"), ("fr", "fro")]
+)
 def test_treebanks_are_chosen_by_file_prefix(language: str, other: str, tmp_path: Path) -> None:
     """Facts, trap 2: the Hub's udpos takes Ancient Greek for Greek, and Swiss German for German."""
     for code in (language, other):
@@ -604,7 +681,9 @@ def test_treebanks_are_chosen_by_file_prefix(language: str, other: str, tmp_path
         path.parent.mkdir(parents=True)
         path.write_text(f"1\t{code}\t_\tNOUN\t_\t_\t0\t_\t_\t_\n\n")
     data_root(tmp_path)
-    assert [example.words for example in get_task("udpos").examples("validation", language)] == [(language,)]
+    assert [example.words for example in get_task("udpos").examples("validation", language)] == [
+        (language,)
+    ]
 
 
 def test_tags_are_scored_as_xtreme_scores_them() -> None:
@@ -615,7 +694,9 @@ def test_tags_are_scored_as_xtreme_scores_them() -> None:
         assert task.main_metrics == (chunks,)
         gold = [("NOUN", "NOUN", "CCONJ", "VERB")]
         assert chunks([("NOUN", "NOUN", "SCONJ", "VERB")], gold) == pytest.approx(200 / 3)
-        assert chunks([("NOUN", "VERB", "CCONJ", "VERB")], gold) == pytest.approx(400 / 7), "equal neighbours are one"
+        assert chunks([("NOUN", "VERB", "CCONJ", "VERB")], gold) == pytest.approx(400 / 7), (
+            "equal neighbours are one"
+        )
         assert words([("NOUN", "VERB", "CCONJ", "VERB")], gold) == 75
 
 
@@ -659,7 +740,9 @@ def hubs() -> list[jx.Hub]:
 @pytest.mark.parametrize("source", hubs(), ids=lambda source: source.path)
 def test_no_data_set_needs_a_script(source: jx.Hub) -> None:
     """Facts, trap 11: `datasets` runs no scripts. Where a repository had one, a commit with parquet is named."""
-    assert source.revision in (None, "refs/convert/parquet") or re.fullmatch("[0-9a-f]{40}", source.revision)
+    assert source.revision in (None, "refs/convert/parquet") or re.fullmatch(
+        "[0-9a-f]{40}", source.revision
+    )
     assert not list((HUB / source.path).rglob("*.py"))
 
 
@@ -667,14 +750,21 @@ def test_no_data_set_needs_a_script(source: jx.Hub) -> None:
 def test_xcopa_s_wrong_questions_are_used_as_they_are() -> None:
     """Facts, trap 13: so that scores are those of others."""
     data_root(HUB)
-    asked = [example.prompt.rsplit(" ", 1)[1] for example in get_task("xcopa").examples("validation", "tr")]
+    asked = [
+        example.prompt.rsplit(" ", 1)[1]
+        for example in get_task("xcopa").examples("validation", "tr")
+    ]
     assert asked == ["effect?"] * 100
 
 
 @pytest.mark.parametrize("mark", ["\ufeff", " ", "\u200b"])
 def test_passage_that_begins_with_what_is_no_letter(mark: str, tokenizers: dict[str, Any]) -> None:
     """Facts, trap 13: some of XQuAD's passages begin with U+FEFF."""
-    row = {"question": "Wann?", "context": f"{mark}Am Abend kam er.", "answers": {"text": ["Am"], "answer_start": [1]}}
+    row = {
+        "question": "Wann?",
+        "context": f"{mark}Am Abend kam er.",
+        "answers": {"text": ["Am"], "answer_start": [1]},
+    }
     for tokenizer in tokenizers.values():
         task: Any = get_task("xquad")
         example = task.example(row, id="1", language="de")

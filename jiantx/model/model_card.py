@@ -11,7 +11,10 @@ _MOST_LABELS = 20  # that are listed one by one
 
 
 def model_card(
-    encoder: str, tasks: Mapping[str, Mapping[str, Any]], heads: Mapping[str, Mapping[str, Any]], report: Report | None
+    encoder: str,
+    tasks: Mapping[str, Mapping[str, Any]],
+    heads: Mapping[str, Mapping[str, Any]],
+    report: Report | None,
 ) -> str:
     """README.md for the Hugging Face Hub, with its metadata.
 
@@ -19,12 +22,32 @@ def model_card(
     report: the scores to show, if any.
     """
     scored = sorted({record.language for record in report or ()})
-    languages = sorted({code for task in tasks.values() for code in task["languages"]} | set(scored))
-    lines = ["---", "library_name: jiantx", "tags:", "- jiantx", *(f"- {head['type']}" for head in _types(heads))]
-    lines += ["language:", *(f'- "{code}"' for code in languages if len(code) == 2)] if languages else []
+    languages = sorted(
+        {code for task in tasks.values() for code in task["languages"]} | set(scored)
+    )
+    lines = [
+        "---",
+        "library_name: jiantx",
+        "tags:",
+        "- jiantx",
+        *(f"- {head['type']}" for head in _types(heads)),
+    ]
+    lines += (
+        ["language:", *(f'- "{code}"' for code in languages if len(code) == 2)] if languages else []
+    )
     lines += ["---", "", f"# {', '.join(tasks) or 'Heads'} on a shared encoder ({encoder})", ""]
-    lines += ["```python", "import jiantx as jx", "", 'model = jx.MultitaskModel.from_pretrained("…")  # this folder']
-    lines += ["```", "", "| task | head | type | labels | languages of training |", "|---|---|---|---|---|"]
+    lines += [
+        "```python",
+        "import jiantx as jx",
+        "",
+        'model = jx.MultitaskModel.from_pretrained("…")  # this folder',
+    ]
+    lines += [
+        "```",
+        "",
+        "| task | head | type | labels | languages of training |",
+        "|---|---|---|---|---|",
+    ]
     for name, task in tasks.items():
         head = heads[task["head"]]
         labels = head.get("labels", ())

@@ -44,7 +44,9 @@ MANIFEST = "jiantx-synthetic.json"
 
 
 def _groups(text: str) -> tuple[tuple[tuple[str, ...], ...], ...]:
-    return tuple(tuple(tuple(words.split()) for words in group.split("|")) for group in text.split(","))
+    return tuple(
+        tuple(tuple(words.split()) for words in group.split("|")) for group in text.split(",")
+    )
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,11 @@ OPPOSITES = {
     for group in _GROUPS for words in group for word in words
 }  # fmt: skip
 UPOS = {word: tag for tag, words in FUNCTION_WORDS.items() for word in words}
-ENTITY = dict.fromkeys(PEOPLE, "PER") | dict.fromkeys(ORGANISATIONS, "ORG") | dict.fromkeys((*REGIONS, *TOWNS), "LOC")
+ENTITY = (
+    dict.fromkeys(PEOPLE, "PER")
+    | dict.fromkeys(ORGANISATIONS, "ORG")
+    | dict.fromkeys((*REGIONS, *TOWNS), "LOC")
+)
 NAMES = (*PEOPLE, *SURNAMES, *TOWNS)
 LEMMAS = (
     *UPOS, *SYNONYMS, "belong", *DAYS, *ORGANISATIONS, *REGIONS,
@@ -122,7 +128,9 @@ class Phrase:
     noun: str
     adjective: str | None = None
     count: int = 1
-    name: str | None = None  # a surname, or the town in an organisation's or a region's name; then no adjective
+    name: str | None = (
+        None  # a surname, or the town in an organisation's or a region's name; then no adjective
+    )
     article: str = "the"
 
 
@@ -160,7 +168,11 @@ class Language:
     plural: str = "s"
     past: str = "ed"
     changes: tuple[tuple[str, str], ...] = ()  # regular sound changes of cognates
-    syllables: tuple[str, str, str] = ("", "", "")  # onsets, vowels, codas of the words that are not cognates
+    syllables: tuple[str, str, str] = (
+        "",
+        "",
+        "",
+    )  # onsets, vowels, codas of the words that are not cognates
 
 
 LANGUAGES: dict[str, Language] = {
@@ -199,13 +211,17 @@ def lexicon(code: str) -> dict[str, str]:
     onsets, vowels, codas = (part.split(" ") for part in language.syllables)
     shared = round(language.cognates * len(LEMMAS))
     cognates = set(random.Random("cognates").sample(LEMMAS, len(LEMMAS))[:shared])
-    unchanged = set(random.Random("changes").sample(LEMMAS, len(LEMMAS))[: (len(LEMMAS) + shared) // 2])
+    unchanged = set(
+        random.Random("changes").sample(LEMMAS, len(LEMMAS))[: (len(LEMMAS) + shared) // 2]
+    )
     stems, taken = {}, set(LEMMAS)
     for lemma in LEMMAS:
         stem = lemma
         if lemma not in cognates:
             while stem in taken:
-                stem = "".join(rng.choice(onsets) + rng.choice(vowels) + rng.choice(codas) for _ in range(2))
+                stem = "".join(
+                    rng.choice(onsets) + rng.choice(vowels) + rng.choice(codas) for _ in range(2)
+                )
             taken.add(stem)
             stem = stem.translate(_BOPOMOFO) if language.bopomofo else stem
         elif lemma not in unchanged:
@@ -257,7 +273,9 @@ class Sentence:
         return spans[0][0], spans[-1][1]
 
 
-def _phrase(phrase: Phrase, language: Language, part: str, relation: str, adposition: str) -> list[Word]:
+def _phrase(
+    phrase: Phrase, language: Language, part: str, relation: str, adposition: str
+) -> list[Word]:
     stems, entity = lexicon(language.code), ENTITY.get(phrase.noun, "")
 
     def word(role: str, lemma: str, upos: str, relation: str, entity: str = "") -> Word:
@@ -265,17 +283,28 @@ def _phrase(phrase: Phrase, language: Language, part: str, relation: str, adposi
 
     form = _inflect(stems[phrase.noun], language.plural) if phrase.count > 1 else stems[phrase.noun]
     upos = "PROPN" if entity else "NOUN"
-    noun = Word(form.capitalize() if entity else form, phrase.noun, upos, f"{part}.noun", relation, entity)
+    noun = Word(
+        form.capitalize() if entity else form, phrase.noun, upos, f"{part}.noun", relation, entity
+    )
     own = [word("adjective", phrase.adjective, "ADJ", "amod")] if phrase.adjective else []
     if phrase.name:
-        own = [word("name", phrase.name, "PROPN", "flat" if entity == "PER" else "compound", entity)]
+        own = [
+            word("name", phrase.name, "PROPN", "flat" if entity == "PER" else "compound", entity)
+        ]
     words = [noun, *own] if language.adjective_last or entity == "PER" else [*own, noun]
     if phrase.count > 1:
         words.insert(0, word("count", str(phrase.count), "NUM", "nummod"))
-    elif entity in ("", "ORG") and phrase.article and (language.articles or phrase.article == "every"):
+    elif (
+        entity in ("", "ORG")
+        and phrase.article
+        and (language.articles or phrase.article == "every")
+    ):
         words.insert(0, word("article", phrase.article, "DET", "det"))
     if adposition:
-        words.insert(len(words) if language.postpositions else 0, word("adposition", adposition, "ADP", "case"))
+        words.insert(
+            len(words) if language.postpositions else 0,
+            word("adposition", adposition, "ADP", "case"),
+        )
     return words
 
 
@@ -295,13 +324,19 @@ def _clause(event: Event, language: Language, ask: str, front: str) -> list[Word
     for part, (question, relation, adposition) in PARTS.items():
         said = question if part == ask else getattr(event, part)
         if said in UPOS:  # a question word, or an adverb of time
-            parts[part] = [word(said, f"{part}.noun", "advmod" if UPOS[said] == "ADV" else relation)]
+            parts[part] = [
+                word(said, f"{part}.noun", "advmod" if UPOS[said] == "ADV" else relation)
+            ]
         elif said:
             phrase = said if isinstance(said, Phrase) else Phrase(said, article="")  # a day
             parts[part] = _phrase(phrase, language, part, relation, adposition)
     # English do-support, everywhere: "did not open", "what did Mira open", but "who opened".
     support = event.negated or ask not in ("", "agent")
-    form = stems[event.verb] if support or event.verb == "is" else _inflect(stems[event.verb], language.past)
+    form = (
+        stems[event.verb]
+        if support or event.verb == "is"
+        else _inflect(stems[event.verb], language.past)
+    )
     verb = [Word(form, event.verb, UPOS.get(event.verb, "VERB"), "verb", "root")]
     if event.negated:
         verb.insert(0, word("not", "negation", "advmod"))
@@ -309,7 +344,9 @@ def _clause(event: Event, language: Language, ask: str, front: str) -> list[Word
     first = [front] if front in parts else []
     if ask and language.question_first:
         first.append(ask)
-    if ask in ("", "agent") or not language.question_first:  # else the question word draws it forward
+    if (
+        ask in ("", "agent") or not language.question_first
+    ):  # else the question word draws it forward
         verb, auxiliary = [*auxiliary, *verb], []
     parts["verb"] = verb[::-1] if language.order.endswith("v") else verb
     rest = sorted(parts.keys() - first, key=lambda part: language.order.index(part[0]))
@@ -317,7 +354,9 @@ def _clause(event: Event, language: Language, ask: str, front: str) -> list[Word
     return [word for part in (*first, "auxiliary", *rest) for word in parts[part]]
 
 
-def render(events: Event | Sequence[Event], language: Language, *, ask: str = "", front: str = "") -> Sentence:
+def render(
+    events: Event | Sequence[Event], language: Language, *, ask: str = "", front: str = ""
+) -> Sentence:
     """Say one event, or several joined by `and`. The second event's keys begin with `1:`.
 
     `ask` makes it a question for that part of the event; `front` is the part that stands first.
@@ -333,7 +372,10 @@ def render(events: Event | Sequence[Event], language: Language, *, ask: str = ""
         clause = _clause(event, language, ask, front)
         if index:
             clause.insert(0, Word(lexicon(language.code)["and"], "and", "CCONJ", "and", "cc"))
-            clause = [w._replace(key=f"{index}:{w.key}", relation=w.relation.replace("root", "conj")) for w in clause]
+            clause = [
+                w._replace(key=f"{index}:{w.key}", relation=w.relation.replace("root", "conj"))
+                for w in clause
+            ]
         words += clause
     mark = "?" if ask else "."
     words.append(Word(mark, mark, "PUNCT", "mark", "punct"))
@@ -344,7 +386,9 @@ def render(events: Event | Sequence[Event], language: Language, *, ask: str = ""
     return Sentence(tuple(words), tuple(written))
 
 
-def say(events: Event | Sequence[Event], language: Language, *, ask: str = "", front: str = "") -> str:
+def say(
+    events: Event | Sequence[Event], language: Language, *, ask: str = "", front: str = ""
+) -> str:
     """The text of `render`."""
     return render(events, language, ask=ask, front=front).text
 
@@ -357,7 +401,9 @@ def distance(language: Language, *, sample: int = 200) -> dict[str, float]:
     `script`: 1 if most letters are not Latin; `overall`: their mean, weighted 0.5, 0.3, 0.2.
     """
     english, own = lexicon("en"), lexicon(language.code)
-    unlike = [SequenceMatcher(None, english[x], own[x], autojunk=False).ratio() < 0.6 for x in english]
+    unlike = [
+        SequenceMatcher(None, english[x], own[x], autojunk=False).ratio() < 0.6 for x in english
+    ]
     rng, turned, latin = random.Random("distance"), [], []
     for _ in range(sample):
         event = _event(rng)
@@ -385,7 +431,9 @@ def _filled(event: Event, slots: Iterable[str]) -> list[str]:
 
 def _set(event: Event, slot: str, value: Any) -> Event:
     part, _, inner = slot.partition(".")
-    return replace(event, **{part: replace(getattr(event, part), **{inner: value}) if inner else value})
+    return replace(
+        event, **{part: replace(getattr(event, part), **{inner: value}) if inner else value}
+    )
 
 
 def _domain(event: Event) -> Domain:
@@ -487,14 +535,19 @@ def _next(rng: random.Random, event: Event, step: int = 1) -> Event:
     """What usually happens next to the same thing: verbs follow one another in the order of `VERBS`."""
     row = next((i for i, group in enumerate(VERBS) if SYNONYMS[event.verb] in group), 0)
     verb = rng.choice(VERBS[(row + step) % len(VERBS)][0])
-    return replace(event, agent=Phrase(event.agent.noun), verb=verb, recipient=None, place=None, time="then")
+    return replace(
+        event, agent=Phrase(event.agent.noun), verb=verb, recipient=None, place=None, time="then"
+    )
 
 
 def _facts(rng: random.Random, thing: str) -> list[Event]:
     """What every such thing is, and where it belongs."""
     domain, every = DOMAIN_OF[thing], Phrase(thing, article="every")
     place = Phrase(rng.choice(domain.places))
-    return [Event(every, "is", Phrase(domain.kind, article="a")), Event(every, "belong", place=place)]
+    return [
+        Event(every, "is", Phrase(domain.kind, article="a")),
+        Event(every, "belong", place=place),
+    ]
 
 
 def _question(rng: random.Random, event: Event, ask: str) -> Event:
@@ -512,7 +565,9 @@ Fields = dict[str, Any]
 Item = Callable[[Language], Fields]
 NLI_LABELS = ("entailment", "neutral", "contradiction")
 BIO = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
-UNIVERSAL = tuple("ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split())
+UNIVERSAL = tuple(
+    "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()
+)
 ASKED = ("agent", "object", "place", "time")
 
 
@@ -521,15 +576,27 @@ def nli(rng: random.Random, undecided: float = 0.0) -> Item:
     label, hypothesis = rng.randrange(3), _add(rng, _event(rng, details=0), rng.randint(1, 2))
     premise = hypothesis = replace(hypothesis, negated=rng.random() < 0.25)
     forgotten, domain = "", _domain(hypothesis)
-    if label == 0 and rng.random() < 0.5 and _set(hypothesis, "object.noun", domain.kind) == hypothesis:
+    if (
+        label == 0
+        and rng.random() < 0.5
+        and _set(hypothesis, "object.noun", domain.kind) == hypothesis
+    ):
         premise = _set(hypothesis, "object.noun", rng.choice(domain.things))  # "fruit", so "apple"
     elif label == 1:
         premise, forgotten = _forget(rng, hypothesis, general=0.1)
     elif label == 2:
         premise = _contradict(rng, hypothesis)
-    premise = _reword(rng, _add(rng, premise, 2 - len(_filled(premise, DETAILS)), without=forgotten))
-    label = -1 if undecided and rng.random() < undecided else label  # drawn last, and only where it is wanted
-    return lambda language: {"first": say(premise, language), "second": say(hypothesis, language), "label": label}
+    premise = _reword(
+        rng, _add(rng, premise, 2 - len(_filled(premise, DETAILS)), without=forgotten)
+    )
+    label = (
+        -1 if undecided and rng.random() < undecided else label
+    )  # drawn last, and only where it is wanted
+    return lambda language: {
+        "first": say(premise, language),
+        "second": say(hypothesis, language),
+        "label": label,
+    }
 
 
 def question_pair(rng: random.Random) -> Item:
@@ -561,10 +628,15 @@ def paraphrase(rng: random.Random) -> Item:
         first = second if label else [_set(_set(event, "agent", taker), "recipient", giver)]
     else:
         people = rng.sample(PEOPLE, 2)
-        second = [replace(_event(rng, details=0, giving=False), agent=Phrase(person)) for person in people]
+        second = [
+            replace(_event(rng, details=0, giving=False), agent=Phrase(person)) for person in people
+        ]
         first = second[::-1]
         if not label:
-            first = [replace(event, agent=other.agent) for event, other in zip(second, first, strict=True)]
+            first = [
+                replace(event, agent=other.agent)
+                for event, other in zip(second, first, strict=True)
+            ]
     first = [_reword(rng, event) for event in first]
     front = rng.choice(("", "time", "place"))
     return lambda language: {
@@ -580,7 +652,11 @@ def similarity(rng: random.Random) -> Item:
     first = replace(other, **{slot: getattr(second, slot) for slot in kept})
     same = float(sum(getattr(first, slot) == getattr(second, slot) for slot in slots))
     first = _reword(rng, first)
-    return lambda language: {"first": say(first, language), "second": say(second, language), "score": same}
+    return lambda language: {
+        "first": say(first, language),
+        "second": say(second, language),
+        "score": same,
+    }
 
 
 def reading(rng: random.Random, answerable: float = 1.0) -> Item:
@@ -589,7 +665,9 @@ def reading(rng: random.Random, answerable: float = 1.0) -> Item:
     count = rng.randint(3, 4)
     while len(events) < count:  # they differ in who and in what, so that a question has one answer
         event = _event(rng, details=2)
-        if not any(event.agent.noun == e.agent.noun or _domain(event) == _domain(e) for e in events):
+        if not any(
+            event.agent.noun == e.agent.noun or _domain(event) == _domain(e) for e in events
+        ):
             events.append(event)
     target = rng.choice(events)
     ask = rng.choice(_filled(target, ("agent", "object", "object", "place", "time")))
@@ -630,7 +708,11 @@ def ending(rng: random.Random) -> Item:
     while len(endings) < 3:
         other = _event(rng, details=1, giving=False)
         # The second has the right thing and a wrong verb, the others the right verb and a wrong thing.
-        wrong = replace(right, verb=other.verb) if len(endings) == 1 else replace(right, object=other.object)
+        wrong = (
+            replace(right, verb=other.verb)
+            if len(endings) == 1
+            else replace(right, object=other.object)
+        )
         if wrong not in (right, *endings):
             endings.append(wrong)
     label = rng.randrange(4)
@@ -677,7 +759,12 @@ def knowledge(rng: random.Random) -> Item:
     answer = rng.randrange(5)
     texts.insert(answer, right)
     choices = {"label": list("ABCDE"), "text": texts}
-    return lambda language: {"question": question, "concept": thing, "choices": choices, "key": "ABCDE"[answer]}
+    return lambda language: {
+        "question": question,
+        "concept": thing,
+        "choices": choices,
+        "key": "ABCDE"[answer],
+    }
 
 
 def translation(rng: random.Random) -> Item:
@@ -708,7 +795,10 @@ def tagged(rng: random.Random) -> Item:
 
     def fields(language: Language) -> Fields:
         words = sentence(language).words
-        return {"tokens": [word.form for word in words], "tags": [UNIVERSAL.index(word.upos) for word in words]}
+        return {
+            "tokens": [word.form for word in words],
+            "tags": [UNIVERSAL.index(word.upos) for word in words],
+        }
 
     return fields
 
@@ -727,13 +817,20 @@ def entities(rng: random.Random) -> Item:
         for word, form in zip(said.words, said.written, strict=True):
             part = word.key.split(".")[0] if word.entity else ""
             if form:
-                tags.append(BIO.index(f"{'I' if part == last else 'B'}-{word.entity}" if part else "O"))
+                tags.append(
+                    BIO.index(f"{'I' if part == last else 'B'}-{word.entity}" if part else "O")
+                )
             if part and part == last:
                 spans[-1] += f" {form}"
             elif part:
                 spans.append(f"{word.entity}: {form}")
             last = part if form else last
-        return {"tokens": tokens, "tags": tags, "languages": [language.code] * len(tokens), "spans": spans}
+        return {
+            "tokens": tokens,
+            "tags": tags,
+            "languages": [language.code] * len(tokens),
+            "spans": spans,
+        }
 
     return fields
 
@@ -751,11 +848,24 @@ def _head(key: str) -> str:
 def _conllu(sentence: Sentence, name: str) -> str:
     number = {"": 0} | {word.key: index for index, word in enumerate(sentence.words, start=1)}
     lines = [f"# sent_id = {name}", f"# text = {sentence.text}"]
-    for index, (w, written) in enumerate(zip(sentence.words, sentence.written, strict=True), start=1):
+    for index, (w, written) in enumerate(
+        zip(sentence.words, sentence.written, strict=True), start=1
+    ):
         space = "SpaceAfter=No" if index == len(sentence.words) - 1 else "_"  # before the full stop
         if written not in (w.form, ""):  # two words in one token have one more line
             lines.append("\t".join((f"{index}-{index + 1}", written, *"_______", "_")))
-        row = (index, w.form, w.lemma, w.upos, "_", "_", number[_head(w.key)], w.relation, "_", space)
+        row = (
+            index,
+            w.form,
+            w.lemma,
+            w.upos,
+            "_",
+            "_",
+            number[_head(w.key)],
+            w.relation,
+            "_",
+            space,
+        )
         lines.append("\t".join(map(str, row)))
     return "\n".join([*lines, ""])
 
@@ -774,20 +884,27 @@ def _category(word: Word, sentence: Sentence) -> str:
     form = "b" if "auxiliary" in keys else "dcl"
     if word.upos == "VERB":
         return rf"((S[{form}]\NP)/PP)/NP" if "recipient.noun" in keys else rf"(S[{form}]\NP)/NP"
-    if word.relation == "compound" or (word.entity == "PER" and word.key.replace("noun", "name") in keys - {word.key}):
+    if word.relation == "compound" or (
+        word.entity == "PER" and word.key.replace("noun", "name") in keys - {word.key}
+    ):
         return "N/N"
     front = "^" if word is sentence.words[0] else ""
     names = (f"{word.lemma} did" if form == "b" else "", word.lemma, front + word.upos, word.upos)
     return next(CATEGORIES[name] for name in names if name in CATEGORIES)
 
 
-ENTITIES = dict.fromkeys(PEOPLE, "agent") | dict.fromkeys(TOWNS, "place")  # and the part that they play in an event
+ENTITIES = dict.fromkeys(PEOPLE, "agent") | dict.fromkeys(
+    TOWNS, "place"
+)  # and the part that they play in an event
 ENTITIES |= {thing: "object" for domain in DOMAINS for thing in domain.things}
 
 
 def _spans(text: str) -> list[Fields]:
     """Where its sentences stand."""
-    return [{"start": found.start(), "end": found.end()} for found in re.finditer(r"[^ .][^.]*[.]", text)]
+    return [
+        {"start": found.start(), "end": found.end()}
+        for found in re.finditer(r"[^ .][^.]*[.]", text)
+    ]
 
 
 def _mentions(rng: random.Random, language: Language, id: str) -> tuple[Fields, list[Fields]]:
@@ -795,7 +912,12 @@ def _mentions(rng: random.Random, language: Language, id: str) -> tuple[Fields, 
     events = [_event(rng, details=2) for _ in range(3)]
     said = [render(event, language) for event in events]
     text = " ".join(sentence.text for sentence in said)
-    context = {"document_title": id, "language": language.code, "text": text, "sentence_spans": _spans(text)}
+    context = {
+        "document_title": id,
+        "language": language.code,
+        "text": text,
+        "sentence_spans": _spans(text),
+    }
     found: list[Fields] = []
     for event, sentence, around in zip(events, said, _spans(text), strict=True):
         for part in _filled(event, ("agent", "object", "place")):
@@ -803,7 +925,9 @@ def _mentions(rng: random.Random, language: Language, id: str) -> tuple[Fields, 
             if ENTITIES.get(noun) == part:
                 start, end = (around["start"] + offset for offset in sentence.span(f"{part}.noun"))
                 span = {"start": start, "end": end, "text": text[start:end]}
-                found.append({"example_id": f"{id}-{len(found)}", "entity_id": noun, "mention_span": span})
+                found.append(
+                    {"example_id": f"{id}-{len(found)}", "entity_id": noun, "mention_span": span}
+                )
     return context, found
 
 
@@ -819,7 +943,9 @@ def passage(rng: random.Random, language: Language) -> str:
     event = replace(event, negated=rng.random() < 0.1)
     shape = rng.random()
     if shape < 0.08:
-        return " ".join(say(fact, language) for fact in _facts(rng, rng.choice(rng.choice(DOMAINS).things)))
+        return " ".join(
+            say(fact, language) for fact in _facts(rng, rng.choice(rng.choice(DOMAINS).things))
+        )
     first = render(_reword(rng, event), language, front=rng.choice(("", "", "time", "place")))
     if shape < 0.40:  # in other words, or less exactly
         second = event if rng.random() < 0.5 else _forget(rng, event)[0]
@@ -868,7 +994,10 @@ class Table:
     def configs(self) -> dict[str, Language]:
         """The name of each configuration, and what it is written in."""
         spoken = (LANGUAGES[code] for code in self.languages.split())
-        return {self.config.format(language=own.code, language3=own.code3, name=own.name): own for own in spoken}
+        return {
+            self.config.format(language=own.code, language3=own.code3, name=own.name): own
+            for own in spoken
+        }
 
 
 _ANSWERS = {"text": ["string"], "answer_start": ["int32"]}
@@ -941,15 +1070,25 @@ def _write_table(root: Path, table: Table, seed: int, sizes: Mapping[str, int]) 
     from datasets import Features
 
     columns = table.fields()
-    schema = Features({column: _features(kind) for column, (_, kind) in columns.items()}).arrow_schema
+    schema = Features(
+        {column: _features(kind) for column, (_, kind) in columns.items()}
+    ).arrow_schema
     for split in table.splits.split():
         size = TRAIN if split.startswith("train") else EVALUATION
         # Only text, and no configuration, enters the generator: all languages say the same meanings.
         items = _drawn(table.item, f"{seed} {table.repo} {table.config} {split}", sizes[size])
         for config, language in table.configs().items():
             rows = []
-            for index, item in enumerate(items[: len(items) // 4] if size == TRAIN and language != ENGLISH else items):
-                fields = {"index": index, "id": f"{split}-{index}", "split": split, "none": "", **item(language)}
+            for index, item in enumerate(
+                items[: len(items) // 4] if size == TRAIN and language != ENGLISH else items
+            ):
+                fields = {
+                    "index": index,
+                    "id": f"{split}-{index}",
+                    "split": split,
+                    "none": "",
+                    **item(language),
+                }
                 rows.append({column: fields[name] for column, (name, _) in columns.items()})
             path = root / table.repo / config / f"{split}-00000-of-00001.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -964,7 +1103,9 @@ def _write_cards(root: Path) -> None:
     """
     for repo in {table.repo for table in TABLES}:
         files = sorted((root / repo).rglob("*.parquet"))
-        digest = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()
+        digest = hashlib.sha256(
+            b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)
+        ).hexdigest()
         lines = ["---", "configs:"]
         for table in (table for table in TABLES if table.repo == repo):
             for config in table.configs():
@@ -972,7 +1113,9 @@ def _write_cards(root: Path) -> None:
                 for split in table.splits.split():
                     lines += [f"  - split: {split}", f"    path: {config}/{split}-*"]
         note = f"Artificial rows in the columns of {repo}, written by jiantx.synthetic; language codes are borrowed."
-        (root / repo / "README.md").write_text("\n".join([*lines, "---", note, ""]), encoding="utf-8")
+        (root / repo / "README.md").write_text(
+            "\n".join([*lines, "---", note, ""]), encoding="utf-8"
+        )
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:
@@ -986,15 +1129,31 @@ def _write_treebanks(root: Path, seed: int, sizes: Mapping[str, int]) -> None:
     for split, size in (("train", TRAIN), ("dev", EVALUATION), ("test", EVALUATION)):
         sentences = _drawn(_sentence, f"{seed} treebank {split}", sizes[size])
         for language in [ENGLISH] if split == "train" else LANGUAGES.values():
-            path = root / "ud-treebanks-v2.5" / f"UD_{language.name}-JX" / f"{language.code}_jx-ud-{split}.conllu"
-            _write(path, (_conllu(said(language), f"{split}-{index}") for index, said in enumerate(sentences)))
+            path = (
+                root
+                / "ud-treebanks-v2.5"
+                / f"UD_{language.name}-JX"
+                / f"{language.code}_jx-ud-{split}.conllu"
+            )
+            _write(
+                path,
+                (
+                    _conllu(said(language), f"{split}-{index}")
+                    for index, said in enumerate(sentences)
+                ),
+            )
         lines = []
-        for said in (draw(ENGLISH) for draw in _drawn(_sentence, f"{seed} ccg {split}", sizes[size])):
+        for said in (
+            draw(ENGLISH) for draw in _drawn(_sentence, f"{seed} ccg {split}", sizes[size])
+        ):
             categories = [_category(word, said) for word in said.words]
             lines.append(" ".join(word.form for word in said.words) + "\t" + " ".join(categories))
             tags.update(categories)
         _write(root / "ccg" / f"ccg.{split}", lines)
-    _write(root / "ccg" / "tags_to_id.json", [json.dumps({tag: number for number, tag in enumerate(sorted(tags))})])
+    _write(
+        root / "ccg" / "tags_to_id.json",
+        [json.dumps({tag: number for number, tag in enumerate(sorted(tags))})],
+    )
 
 
 def _write_squad(root: Path, seed: int, sizes: Mapping[str, int]) -> None:
@@ -1008,13 +1167,28 @@ def _write_squad(root: Path, seed: int, sizes: Mapping[str, int]) -> None:
         for code in codes:
             articles = []
             for index, row in enumerate(item(LANGUAGES[code]) for item in items):
-                context, spans = row["context"], [tuple(span.values()) for span in _spans(row["context"])]
-                answers = [dict(zip(row["answers"], answer)) for answer in zip(*row["answers"].values())]
+                context, spans = (
+                    row["context"],
+                    [tuple(span.values()) for span in _spans(row["context"])],
+                )
+                answers = [
+                    dict(zip(row["answers"], answer)) for answer in zip(*row["answers"].values())
+                ]
                 asked = {"id": f"{split}-{index}", "question": row["question"], "answers": answers}
-                sentences = {"sentence_breaks": spans, "sentences": [context[start:end] for start, end in spans]}
-                paragraph = {"context": context, "qas": [asked], **(sentences if split == "validation" else {})}
+                sentences = {
+                    "sentence_breaks": spans,
+                    "sentences": [context[start:end] for start, end in spans],
+                }
+                paragraph = {
+                    "context": context,
+                    "qas": [asked],
+                    **(sentences if split == "validation" else {}),
+                }
                 articles.append({"title": row["title"], "paragraphs": [paragraph]})
-            _write(root / name.format(code), [json.dumps({"data": articles, "version": "1.1"}, ensure_ascii=False)])
+            _write(
+                root / name.format(code),
+                [json.dumps({"data": articles, "version": "1.1"}, ensure_ascii=False)],
+            )
 
 
 def _write_bucc(root: Path, seed: int, sizes: Mapping[str, int]) -> None:
@@ -1030,7 +1204,10 @@ def _write_bucc(root: Path, seed: int, sizes: Mapping[str, int]) -> None:
             own = [*own, own[-1 if side == "en" else 0]]  # one without a partner stands there twice
             rng.shuffle(own)
             ids.append({pair: f"{side}-{number:09}" for number, pair in enumerate(own, start=1)})
-            lines = (f"{side}-{number:09}\t{pair[side != 'en']}" for number, pair in enumerate(own, start=1))
+            lines = (
+                f"{side}-{number:09}\t{pair[side != 'en']}"
+                for number, pair in enumerate(own, start=1)
+            )
             _write(root / f"bucc2018/{code}-en/{code}-en.{split}.{side}", lines)
         gold = (f"{id}\t{ids[1][pair]}" for pair, id in ids[0].items() if pair in ids[1])
         _write(root / f"bucc2018/{code}-en/{code}-en.{split}.gold", gold)
@@ -1039,37 +1216,65 @@ def _write_bucc(root: Path, seed: int, sizes: Mapping[str, int]) -> None:
 def _write_mewslix(root: Path, seed: int, sizes: Mapping[str, int]) -> None:
     def described(noun: str, language: Language) -> Fields:
         rng, part = random.Random(f"{seed} mewsli-x {noun}"), ENTITIES[noun]
-        told = _facts(rng, noun) if part == "object" else [_set(_event(rng), part, Phrase(noun)) for _ in range(2)]
+        told = (
+            _facts(rng, noun)
+            if part == "object"
+            else [_set(_event(rng), part, Phrase(noun)) for _ in range(2)]
+        )
         text = " ".join(say(event, language) for event in told)
-        own = {"entity_id": noun, "title": lexicon(language.code)[noun], "description_language": language.code}
+        own = {
+            "entity_id": noun,
+            "title": lexicon(language.code)[noun],
+            "description_language": language.code,
+        }
         return {**own, "description": text, "sentence_spans": _spans(text)}
 
-    def mentions(kind: str, split: str, count: int, *languages: str) -> list[tuple[Fields, list[Fields]]]:
-        rng, spoken = random.Random(f"{seed} mewsli-x {kind} {split}"), [LANGUAGES[code] for code in languages]
+    def mentions(
+        kind: str, split: str, count: int, *languages: str
+    ) -> list[tuple[Fields, list[Fields]]]:
+        rng, spoken = (
+            random.Random(f"{seed} mewsli-x {kind} {split}"),
+            [LANGUAGES[code] for code in languages],
+        )
         return [_mentions(rng, spoken[i % len(spoken)], f"{split}-{i}") for i in range(count)]
 
     spoken, some = itertools.cycle(LANGUAGES.values()), sizes[EVALUATION] // 2
-    files: dict[str, list[Fields]] = {"candidate_set_entities": [described(*x) for x in zip(ENTITIES, spoken)]}
+    files: dict[str, list[Fields]] = {
+        "candidate_set_entities": [described(*x) for x in zip(ENTITIES, spoken)]
+    }
     for split in ("dev", "test"):
         documents = mentions("news", split, some, "en", "de", "es", "ar")
-        files[f"wikinews_mentions-{split}"] = [{"context": text, "mentions": found} for text, found in documents]
+        files[f"wikinews_mentions-{split}"] = [
+            {"context": text, "mentions": found} for text, found in documents
+        ]
     for split, count in (("train", sizes[TRAIN] // 4), ("dev", some)):
         files[f"wikipedia_pairs-{split}"] = [
             {"contextual_mention": {"context": text, "mention": own}, "entity": described(own["entity_id"], ENGLISH)}
             for text, found in mentions("pairs", split, count, "en") for own in found[:1]
         ]  # fmt: skip
     for name, rows in files.items():
-        _write(root / "mewsli-x" / f"{name}.jsonl", (json.dumps(row, ensure_ascii=False) for row in rows))
+        _write(
+            root / "mewsli-x" / f"{name}.jsonl",
+            (json.dumps(row, ensure_ascii=False) for row in rows),
+        )
 
 
 def _write_text(root: Path, language: Language, seed: int, lines: int) -> None:
     for split, count in (("train", lines), ("validation", max(lines // 20, 10))):
         rng = random.Random(f"{seed} text {language.code} {split}")
-        _write(root / "mlm" / f"{language.code}.{split}.txt", (passage(rng, language) for _ in range(count)))
+        _write(
+            root / "mlm" / f"{language.code}.{split}.txt",
+            (passage(rng, language) for _ in range(count)),
+        )
 
 
 def write_root(
-    path: Path | str, *, seed: int = 0, train_examples: int = 6000, eval_examples: int = 200, text_lines: int = 40000
+    path: Path | str,
+    *,
+    seed: int = 0,
+    train_examples: int = 6000,
+    eval_examples: int = 200,
+    text_lines: int = 40000,
 ) -> Path:
     """Write a data root: the built-in tasks' files, as `jiantx.data_root` reads them.
 
@@ -1090,8 +1295,14 @@ def write_root(
         draft = Path(folder) / path.name
         draft.mkdir()
         parts = [partial(_write_table, draft, table, seed, sizes) for table in TABLES]
-        parts += [partial(_write_text, draft, own, seed, text_lines // len(LANGUAGES)) for own in LANGUAGES.values()]
-        parts += [partial(write, draft, seed, sizes) for write in (_write_treebanks, _write_squad, _write_bucc)]
+        parts += [
+            partial(_write_text, draft, own, seed, text_lines // len(LANGUAGES))
+            for own in LANGUAGES.values()
+        ]
+        parts += [
+            partial(write, draft, seed, sizes)
+            for write in (_write_treebanks, _write_squad, _write_bucc)
+        ]
         parts += [partial(_write_mewslix, draft, seed, sizes), partial(_write_cards, draft)]
         for write in tqdm(parts, desc=f"synthetic data in {path}", unit="part"):
             write()
@@ -1107,7 +1318,9 @@ def write_root(
 def _complete(path: Path, manifest: Mapping[str, object]) -> bool:
     if not path.exists() or not any(path.iterdir()):
         return False
-    found = json.loads((path / MANIFEST).read_text()) if (path / MANIFEST).exists() else "no manifest"
+    found = (
+        json.loads((path / MANIFEST).read_text()) if (path / MANIFEST).exists() else "no manifest"
+    )
     if found != manifest:
         raise FileExistsError(
             f"{path} holds something else: found {found}, expected {manifest}. Remove it or choose another path."
@@ -1118,8 +1331,15 @@ def _complete(path: Path, manifest: Mapping[str, object]) -> bool:
 # --- What the examples start from ---------------------------------------------------------------------------------
 
 SIZES: dict[str, int] = {}  # of the default root, where they are not `write_root`'s own
-PRETRAINING = {"max_steps": 900, "per_device_train_batch_size": 64, "learning_rate": 3e-3, "warmup_steps": 50}
-MASK_SHARE = 0.3  # a short run learns more from more masks: 15 % left the encoder less able to learn mnli
+PRETRAINING = {
+    "max_steps": 900,
+    "per_device_train_batch_size": 64,
+    "learning_rate": 3e-3,
+    "warmup_steps": 50,
+}
+MASK_SHARE = (
+    0.3  # a short run learns more from more masks: 15 % left the encoder less able to learn mnli
+)
 
 
 def _cached(kind: str, *settings: object) -> Path:
@@ -1164,8 +1384,12 @@ def train_tokenizer(root: Path | str, path: Path | str, *, vocab_size: int = 200
     )  # fmt: skip
     trained = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
     special = [(token, 0.0) for token in ("<s>", "<pad>", "</s>", "<unk>")]
-    learnt = [(trained.id_to_piece(i), trained.get_score(i)) for i in range(3, trained.get_piece_size())]
-    tokenizer = XLMRobertaTokenizer(vocab=[*special, *learnt, ("<mask>", 0.0)], model_max_length=384)
+    learnt = [
+        (trained.id_to_piece(i), trained.get_score(i)) for i in range(3, trained.get_piece_size())
+    ]
+    tokenizer = XLMRobertaTokenizer(
+        vocab=[*special, *learnt, ("<mask>", 0.0)], model_max_length=384
+    )
     tokenizer.save_pretrained(path)
     return Path(path)
 
@@ -1183,7 +1407,11 @@ def encoder_config(vocab_size: int, hidden: int = 160, layers: int = 4) -> XLMRo
 
 
 def default_encoder(
-    *, hidden: int = 160, layers: int = 4, languages: Sequence[str] | None = None, max_steps: int | None = None
+    *,
+    hidden: int = 160,
+    layers: int = 4,
+    languages: Sequence[str] | None = None,
+    max_steps: int | None = None,
 ) -> Path:
     """A small encoder, pretrained on the world's text by masked LM with jiantx itself; made on first use and kept.
 
@@ -1192,34 +1420,49 @@ def default_encoder(
     from filelock import FileLock
     from transformers import AutoTokenizer, TrainingArguments, XLMRobertaModel, set_seed
 
-    from jiantx.checkpoints import why_broken, write_manifest
+    from jiantx.checkpoints import find_problem, write_manifest
     from jiantx.model import MultitaskModel
     from jiantx.sources import Files, read_lines
-    from jiantx.task import get_task
+    from jiantx.tasks import get_task
     from jiantx.trainer import Trainer
 
     root, spoken = default_root(), tuple(languages or LANGUAGES)
     pretraining = PRETRAINING if max_steps is None else {**PRETRAINING, "max_steps": max_steps}
-    other = [] if (hidden, layers, spoken) == (160, 4, tuple(LANGUAGES)) else [hidden, layers, spoken]
+    other = (
+        [] if (hidden, layers, spoken) == (160, 4, tuple(LANGUAGES)) else [hidden, layers, spoken]
+    )
     path = _cached("synthetic-encoder", pretraining, MASK_SHARE, root.name, *other)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and why_broken(path):
-        raise RuntimeError("The default encoder is made in one process. Call jiantx.default_encoder() in one first.")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and find_problem(path):
+        raise RuntimeError(
+            "The default encoder is made in one process. Call jiantx.default_encoder() in one first."
+        )
     with FileLock(f"{path}.lock"):
-        if why_broken(path) is None:
+        if find_problem(path) is None:
             return path
         work = path.with_name(path.name + ".work")
         tokenizer = AutoTokenizer.from_pretrained(train_tokenizer(root, work))
-        text = Files(str(root / "mlm" / "{language}.{split}.txt"), read_lines, languages=tuple(LANGUAGES))
+        text = Files(
+            str(root / "mlm" / "{language}.{split}.txt"), read_lines, languages=tuple(LANGUAGES)
+        )
         task = get_task("mlm").replace(source=text, train_languages=spoken, mask_share=MASK_SHARE)
         set_seed(0)
         XLMRobertaModel(encoder_config(len(tokenizer), hidden, layers)).save_pretrained(work)
         model = MultitaskModel.from_pretrained(work, [task])
         arguments = TrainingArguments(
-            str(work), adam_beta2=0.98, weight_decay=0.01, save_strategy="no", report_to="none", **pretraining
+            str(work),
+            adam_beta2=0.98,
+            weight_decay=0.01,
+            save_strategy="no",
+            report_to="none",
+            **pretraining,
         )
-        arguments._n_gpu = min(arguments.n_gpu, 1)  # small: one GPU of several is enough, and starts no processes
+        arguments._n_gpu = min(
+            arguments.n_gpu, 1
+        )  # small: one GPU of several is enough, and starts no processes
         Trainer(model, arguments, tasks=[task]).train()
-        model.export(task, path)  # an XLMRobertaForMaskedLM folder, the form in which the Hub has XLM-R
+        model.export(
+            task, path
+        )  # an XLMRobertaForMaskedLM folder, the form in which the Hub has XLM-R
         write_manifest(path)
         shutil.rmtree(work)
     return path

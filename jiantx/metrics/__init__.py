@@ -38,13 +38,17 @@ def named(name: str) -> Callable[[_AnyMetric], _AnyMetric]:
 
 def metric_name(metric: Metric) -> str:
     """The name under which a metric is reported."""
-    name: str = getattr(metric, "metric_name", "") or getattr(metric, "__name__", type(metric).__name__)
+    name: str = getattr(metric, "metric_name", "") or getattr(
+        metric, "__name__", type(metric).__name__
+    )
     return name
 
 
 def _check_lengths(predictions: Sequence[Any], references: Sequence[Any]) -> None:
     if len(predictions) != len(references):
-        raise ValueError(f"There are {len(predictions)} predictions for {len(references)} references.")
+        raise ValueError(
+            f"There are {len(predictions)} predictions for {len(references)} references."
+        )
 
 
 # --- Labels ----------------------------------------------------------------------------------------------------------
@@ -55,7 +59,9 @@ def accuracy(predictions: Sequence[Any], references: Sequence[Any]) -> float:
     _check_lengths(predictions, references)
     if not len(references):
         return math.nan
-    right = sum(bool(_unordered(p) == _unordered(r)) for p, r in zip(predictions, references, strict=True))
+    right = sum(
+        bool(_unordered(p) == _unordered(r)) for p, r in zip(predictions, references, strict=True)
+    )
     return 100.0 * right / len(references)
 
 
@@ -142,7 +148,11 @@ def token_accuracy(predictions: Tags, references: Tags) -> float:
     """Share of words whose tag is right, over all sentences together; reported as "accuracy"."""
     _check_words(predictions, references)
     total = sum(map(len, references))
-    right = sum(p == r for pair in zip(predictions, references, strict=True) for p, r in zip(*pair, strict=True))
+    right = sum(
+        p == r
+        for pair in zip(predictions, references, strict=True)
+        for p, r in zip(*pair, strict=True)
+    )
     return 100.0 * right / total if total else math.nan
 
 
@@ -180,18 +190,24 @@ def chunk_scores(predictions: Tags, references: Tags, *, seqeval: str = "0.0.12"
     number: dict[str, int] = {"O": 0}
     flat = [
         # Every sentence is followed by an O, which closes its last chunk.
-        np.fromiter((number.setdefault(tag, len(number)) for s in side for tag in (*s, "O")), np.int64)
+        np.fromiter(
+            (number.setdefault(tag, len(number)) for s in side for tag in (*s, "O")), np.int64
+        )
         for side in (predictions, references)
     ]
     if "" in number:
         raise ValueError("A tag is empty.")
     prefixes = np.array([tag[0] for tag in number])
     old = seqeval.startswith("0.")
-    names = [tag.split("-")[-1] if old else tag[1:].split("-", maxsplit=1)[-1] or "_" for tag in number]
+    names = [
+        tag.split("-")[-1] if old else tag[1:].split("-", maxsplit=1)[-1] or "_" for tag in number
+    ]
     types: dict[str, int] = {}
     type_numbers = np.array([types.setdefault(name, len(types)) for name in names])
 
-    (predicted_end, predicted_start), (actual_end, actual_start) = (_chunks(prefixes[s], type_numbers[s]) for s in flat)
+    (predicted_end, predicted_start), (actual_end, actual_start) = (
+        _chunks(prefixes[s], type_numbers[s]) for s in flat
+    )
     same_type = type_numbers[flat[0]] == type_numbers[flat[1]]
     right = int((predicted_end & actual_end & same_type & (predicted_start == actual_start)).sum())
     predicted, actual = int(predicted_end.sum()), int(actual_end.sum())
@@ -210,14 +226,20 @@ def _chunks(
     """For each word, whether a chunk ends there, and where the newest chunk began (conlleval's rules)."""
     length = len(prefix)
     outside = (prefix == "O") | (prefix == ".")
-    change = np.ones(length, np.bool_)  # of type, from the word before; the first word has none before it
+    change = np.ones(
+        length, np.bool_
+    )  # of type, from the word before; the first word has none before it
     change[1:] = type_[1:] != type_[:-1]
     before = np.roll(prefix, 1)
     before[:1] = "O"  # also what stands before the first word
 
-    start = np.isin(prefix, ["B", "S"]) | (np.isin(prefix, ["E", "I"]) & np.isin(before, ["E", "S", "O"]))
+    start = np.isin(prefix, ["B", "S"]) | (
+        np.isin(prefix, ["E", "I"]) & np.isin(before, ["E", "S", "O"])
+    )
     start |= ~outside & change
-    end_before = np.isin(before, ["E", "S"]) | (np.isin(before, ["B", "I"]) & np.isin(prefix, ["B", "S", "O"]))
+    end_before = np.isin(before, ["E", "S"]) | (
+        np.isin(before, ["B", "I"]) & np.isin(prefix, ["B", "S", "O"])
+    )
     end_before[1:] |= ~outside[:-1] & change[1:]
 
     end = np.roll(end_before, -1)  # the last word is an O, and no chunk ends at it
@@ -228,7 +250,9 @@ def _check_words(predictions: Tags, references: Tags) -> None:
     _check_lengths(predictions, references)
     for index, (prediction, reference) in enumerate(zip(predictions, references, strict=True)):
         if len(prediction) != len(reference):
-            raise ValueError(f"Sentence {index} has {len(reference)} words and {len(prediction)} predicted tags.")
+            raise ValueError(
+                f"Sentence {index} has {len(reference)} words and {len(prediction)} predicted tags."
+            )
 
 
 # --- Answers ---------------------------------------------------------------------------------------------------------
@@ -293,13 +317,17 @@ def best_exact_match(predictions: Sequence[Answer], references: Sequence[Answers
 
     Above the threshold the empty answer stands in for the prediction, so predictions should not be emptied already.
     """
-    return _best(predictions, references, _exact(predictions, _nonempty(references), _squad_normalised))
+    return _best(
+        predictions, references, _exact(predictions, _nonempty(references), _squad_normalised)
+    )
 
 
 @named("best_f1")
 def best_f1(predictions: Sequence[Answer], references: Sequence[Answers]) -> float:
     """F1 at the best threshold on `no_answer`, by SQuAD's v2 script."""
-    return _best(predictions, references, _f1(predictions, _nonempty(references), _squad_normalised))
+    return _best(
+        predictions, references, _f1(predictions, _nonempty(references), _squad_normalised)
+    )
 
 
 @named("exact_match")
@@ -317,15 +345,24 @@ def mlqa_f1(predictions: Sequence[Answer], references: Sequence[Answers]) -> flo
 _Normalise = Callable[[str, str], str]  # (text, language)
 
 
-def _exact(predictions: Sequence[Answer], references: Sequence[Answers], normalise: _Normalise) -> list[float]:
+def _exact(
+    predictions: Sequence[Answer], references: Sequence[Answers], normalise: _Normalise
+) -> list[float]:
     _check_lengths(predictions, references)
     return [
-        float(any(normalise(p.text, r.language) == normalise(text, r.language) for text in r.texts or ("",)))
+        float(
+            any(
+                normalise(p.text, r.language) == normalise(text, r.language)
+                for text in r.texts or ("",)
+            )
+        )
         for p, r in zip(predictions, references, strict=True)
     ]
 
 
-def _f1(predictions: Sequence[Answer], references: Sequence[Answers], normalise: _Normalise) -> list[float]:
+def _f1(
+    predictions: Sequence[Answer], references: Sequence[Answers], normalise: _Normalise
+) -> list[float]:
     _check_lengths(predictions, references)
     scores = []
     for prediction, reference in zip(predictions, references, strict=True):
@@ -345,14 +382,19 @@ def _overlap(words: list[str], gold: list[str]) -> float:
 
 
 def _nonempty(references: Sequence[Answers]) -> list[Answers]:
-    return [Answers(tuple(text for text in r.texts if _squad_normalised(text)), r.language) for r in references]
+    return [
+        Answers(tuple(text for text in r.texts if _squad_normalised(text)), r.language)
+        for r in references
+    ]
 
 
 def _mean(scores: list[float]) -> float:
     return 100.0 * sum(scores) / len(scores) if scores else math.nan
 
 
-def _best(predictions: Sequence[Answer], references: Sequence[Answers], scores: list[float]) -> float:
+def _best(
+    predictions: Sequence[Answer], references: Sequence[Answers], scores: list[float]
+) -> float:
     if not scores:
         return math.nan
     # From "no question has an answer" on, one question after the other is answered, the surest first. What that
@@ -388,7 +430,10 @@ def _is_punctuation(character: str) -> bool:
 
 
 def _normalised(
-    text: str, is_punctuation: Callable[[str], bool], articles: re.Pattern[str] | None, split_han: bool = False
+    text: str,
+    is_punctuation: Callable[[str], bool],
+    articles: re.Pattern[str] | None,
+    split_han: bool = False,
 ) -> str:
     text = "".join(character for character in text.lower() if not is_punctuation(character))
     if articles:
@@ -405,7 +450,9 @@ def _squad_normalised(text: str, language: str = "en") -> str:
 
 def _mlqa_normalised(text: str, language: str) -> str:
     if language not in _ARTICLES:
-        raise ValueError(f"MLQA's script has no rules for the language {language!r}. It has: {', '.join(_ARTICLES)}.")
+        raise ValueError(
+            f"MLQA's script has no rules for the language {language!r}. It has: {', '.join(_ARTICLES)}."
+        )
     return _normalised(text, _is_punctuation, _ARTICLES[language], split_han=language == "zh")
 
 
@@ -419,7 +466,12 @@ Rankings = Sequence[Sequence[str]]
 def accuracy_at_1(predictions: Rankings, references: Rankings) -> float:
     """Share of queries whose first candidate is relevant; reported as "accuracy"."""
     _check_lengths(predictions, references)
-    return _mean([float(ranking[0] in relevant) for ranking, relevant in zip(predictions, references, strict=True)])
+    return _mean(
+        [
+            float(ranking[0] in relevant)
+            for ranking, relevant in zip(predictions, references, strict=True)
+        ]
+    )
 
 
 @named("map@20")
@@ -430,7 +482,9 @@ def mean_average_precision(predictions: Rankings, references: Rankings) -> float
     Queries without any are left out.
     """
     _check_lengths(predictions, references)
-    return _mean([_precision(p[:20], set(r)) for p, r in zip(predictions, references, strict=True) if r])
+    return _mean(
+        [_precision(p[:20], set(r)) for p, r in zip(predictions, references, strict=True) if r]
+    )
 
 
 def _precision(ranking: Sequence[str], relevant: set[str]) -> float:
@@ -443,7 +497,10 @@ def mean_reciprocal_rank(predictions: Rankings, references: Rankings) -> float:
     """Mean of 1 / rank of the first relevant candidate, 0 if it is not among the first 20; reported as "mrr@20"."""
     _check_lengths(predictions, references)
     pairs = zip(predictions, references, strict=True)
-    ranks = [next((place for place, id in enumerate(ranking[:20], 1) if id in gold), 0) for ranking, gold in pairs]
+    ranks = [
+        next((place for place, id in enumerate(ranking[:20], 1) if id in gold), 0)
+        for ranking, gold in pairs
+    ]
     return _mean([1 / rank if rank else 0.0 for rank in ranks])
 
 
@@ -474,7 +531,9 @@ def _pairs(predictions: Rankings, references: Rankings) -> tuple[int, int, int]:
     return right, sum(map(len, predictions)), sum(len(set(r)) for r in references)
 
 
-def best_threshold(scores: npt.ArrayLike, is_gold: npt.ArrayLike, total_gold: int) -> tuple[float, float]:
+def best_threshold(
+    scores: npt.ArrayLike, is_gold: npt.ArrayLike, total_gold: int
+) -> tuple[float, float]:
     """The threshold that gives the best F1 when pairs with a score of at least it are kept, and that F1 (0–100).
 
     It lies midway between the last pair kept and the first one left out; where all are kept, it is the lowest score.

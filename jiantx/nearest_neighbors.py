@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 
-def nearest(queries: Tensor, corpus: Tensor, k: int, *, memory: int = 1 << 28) -> tuple[Tensor, Tensor]:
+def nearest(
+    queries: Tensor, corpus: Tensor, k: int, *, memory: int = 1 << 28
+) -> tuple[Tensor, Tensor]:
     """The k rows of `corpus` with the largest inner product with each query, largest first.
 
     Of equal products the row that comes first in `corpus` wins. `memory` is the size in bytes to which a block of
@@ -26,14 +28,18 @@ def nearest(queries: Tensor, corpus: Tensor, k: int, *, memory: int = 1 << 28) -
         ValueError: k is below 1 or above m, or a vector is not finite.
     """
     if not 1 <= k <= len(corpus):
-        raise ValueError(f"k is {k}, and must lie between 1 and the {len(corpus)} rows of the corpus.")
+        raise ValueError(
+            f"k is {k}, and must lie between 1 and the {len(corpus)} rows of the corpus."
+        )
     best = _Best(len(queries), k, queries.device)
     for some, block, products in _products(queries, corpus, memory):
         best.add(some, block.start, products)
     return best.scores, best.indices
 
 
-def _products(queries: Tensor, corpus: Tensor, memory: int) -> Iterator[tuple[slice, slice, Tensor]]:
+def _products(
+    queries: Tensor, corpus: Tensor, memory: int
+) -> Iterator[tuple[slice, slice, Tensor]]:
     """The inner products, block by block: which queries, which rows of the corpus, (queries, rows) in float32."""
     for name, vectors in (("queries", queries), ("corpus", corpus)):
         # row by row: a mask of all entries would be large; in float64, where no sum of finite numbers overflows
@@ -49,11 +55,19 @@ def _products(queries: Tensor, corpus: Tensor, memory: int) -> Iterator[tuple[sl
     rows = max(1, min(n, math.isqrt(entries)))
     columns = min(m, entries // rows)
     rows = max(1, min(n, entries // columns))
-    buffer = queries.new_empty(rows * columns)  # one for all blocks: fresh memory costs as much as the products
+    buffer = queries.new_empty(
+        rows * columns
+    )  # one for all blocks: fresh memory costs as much as the products
     for some in _slices(n, rows):
         for block in _slices(m, columns):
             shape = (some.stop - some.start, block.stop - block.start)
-            yield some, block, torch.mm(queries[some], corpus[block].T, out=buffer[: shape[0] * shape[1]].view(shape))
+            yield (
+                some,
+                block,
+                torch.mm(
+                    queries[some], corpus[block].T, out=buffer[: shape[0] * shape[1]].view(shape)
+                ),
+            )
 
 
 def _slices(length: int, step: int) -> Iterator[slice]:
@@ -71,7 +85,9 @@ class _Best:
         values, places = _top(block, self.scores.shape[1])
         if start:
             # The older ones stand first, and their row numbers are lower: a stable sort settles ties as it should.
-            values, order = torch.cat([self.scores[some], values], dim=1).sort(dim=1, descending=True, stable=True)
+            values, order = torch.cat([self.scores[some], values], dim=1).sort(
+                dim=1, descending=True, stable=True
+            )
             places = torch.cat([self.indices[some], places + start], dim=1).gather(1, order)
         width = min(values.shape[1], self.scores.shape[1])
         self.scores[some, :width], self.indices[some, :width] = values[:, :width], places[:, :width]
@@ -116,7 +132,9 @@ def _topk(block: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return values, places.gather(1, order)
 
 
-def margin_pairs(source: Tensor, target: Tensor, *, k: int = 4, memory: int = 1 << 28) -> tuple[Tensor, Tensor]:
+def margin_pairs(
+    source: Tensor, target: Tensor, *, k: int = 4, memory: int = 1 << 28
+) -> tuple[Tensor, Tensor]:
     """Mine pairs of sentences that translate each other, best first; no sentence is in two pairs.
 
     The score of a pair is its cosine over the mean cosine of both sentences' k nearest neighbours on the other side
@@ -146,17 +164,28 @@ def margin_pairs(source: Tensor, target: Tensor, *, k: int = 4, memory: int = 1 
     # 0 / 0 comes from vectors without any neighbour, and is no match.
     forward = (forward / ((source_mean[:, None] + target_mean[targets]) / 2)).nan_to_num(nan=0.0)
     backward = (backward / ((target_mean[:, None] + source_mean[sources]) / 2)).nan_to_num(nan=0.0)
-    scores, choice = (torch.cat(both) for both in zip(forward.max(dim=1), backward.max(dim=1), strict=True))
+    scores, choice = (
+        torch.cat(both) for both in zip(forward.max(dim=1), backward.max(dim=1), strict=True)
+    )
     n = len(source)
-    left = torch.cat([torch.arange(n, device=source.device), sources.gather(1, choice[n:, None]).squeeze(1)])
-    right = torch.cat([targets.gather(1, choice[:n, None]).squeeze(1), torch.arange(len(target), device=source.device)])
+    left = torch.cat(
+        [torch.arange(n, device=source.device), sources.gather(1, choice[n:, None]).squeeze(1)]
+    )
+    right = torch.cat(
+        [
+            targets.gather(1, choice[:n, None]).squeeze(1),
+            torch.arange(len(target), device=source.device),
+        ]
+    )
 
     scores, left, right = scores.cpu(), left.cpu(), right.cpu()
     order = torch.from_numpy(np.lexsort((right.numpy(), left.numpy(), -scores.numpy())))
     taken_left: set[int] = set()
     taken_right: set[int] = set()
     kept = []
-    for candidate, i, j in zip(order.tolist(), left[order].tolist(), right[order].tolist(), strict=True):
+    for candidate, i, j in zip(
+        order.tolist(), left[order].tolist(), right[order].tolist(), strict=True
+    ):
         if i not in taken_left and j not in taken_right:
             taken_left.add(i)
             taken_right.add(j)
@@ -164,11 +193,15 @@ def margin_pairs(source: Tensor, target: Tensor, *, k: int = 4, memory: int = 1 
     return torch.stack([left[kept], right[kept]], dim=1), scores[kept]
 
 
-def _exactly(queries: Tensor, corpus: Tensor, places: Tensor, k: int, memory: int) -> tuple[Tensor, Tensor]:
+def _exactly(
+    queries: Tensor, corpus: Tensor, places: Tensor, k: int, memory: int
+) -> tuple[Tensor, Tensor]:
     """The k best of these places by their products in float64: ties stay ties, and nothing else becomes one."""
     places = places.sort(dim=1).values
     exact = torch.empty(places.shape, dtype=torch.float64, device=queries.device)
     for some in _slices(len(queries), max(1, memory // (8 * places.shape[1] * queries.shape[1]))):
-        exact[some] = torch.einsum("qd,qkd->qk", queries[some].double(), corpus[places[some]].double())
+        exact[some] = torch.einsum(
+            "qd,qkd->qk", queries[some].double(), corpus[places[some]].double()
+        )
     best, order = exact.sort(dim=1, descending=True, stable=True)
     return best[:, :k], places.gather(1, order)[:, :k]

@@ -16,19 +16,26 @@ from statistics import fmean
 from typing import Any, Literal
 
 from accelerate import PartialState
-from transformers import AutoConfig, EarlyStoppingCallback, ProgressCallback, TrainingArguments, set_seed
+from transformers import (
+    AutoConfig,
+    EarlyStoppingCallback,
+    ProgressCallback,
+    TrainingArguments,
+    set_seed,
+)
 
 import jiantx
-from jiantx.cache import source_text
+from jiantx.cache import fingerprint_text
 from jiantx.evaluation import evaluate
-from jiantx.features import CHANGED
+from jiantx.experiments.stages import Stage, Stages, fingerprint
+from jiantx.features import CHANGE_COUNTS
 from jiantx.metrics import metric_name
 from jiantx.model import MultitaskModel
 from jiantx.report import MAIN, Report, Score
 from jiantx.sampling import Sampling, subset
 from jiantx.sources import DataError, Rows, data_root
-from jiantx.stages import Stage, Stages, fingerprint
-from jiantx.task import Task, get_task
+from jiantx.task import Task
+from jiantx.tasks import get_task, training_tasks
 from jiantx.tasks.benchmarks import XSTILTS_INTERMEDIATE
 from jiantx.trainer import Trainer
 
@@ -45,10 +52,12 @@ def default_learning_rate(encoder: str | os.PathLike[str]) -> float:
 
     The square of the widths' ratio, and its end, come from the artificial world alone: above 1e-3 encoders broke there.
     """
-    return float(f"{min(1e-3, 1e-5 * (1024 / AutoConfig.from_pretrained(encoder).hidden_size) ** 2):.2g}")
+    return float(
+        f"{min(1e-3, 1e-5 * (1024 / AutoConfig.from_pretrained(encoder).hidden_size) ** 2):.2g}"
+    )
 
 
-def row_tasks(words: str) -> list[Task]:
+def parse_row(words: str) -> list[Task]:
     """The tasks of a row: `mnli+squad_v1` both, `all` the paper's nine, `mnli[en,de]` in these languages.
 
     ValueError for words that are no row, LookupError for a name that is no task.
@@ -62,11 +71,19 @@ def row_tasks(words: str) -> list[Task]:
     for part in re.split(r"\+(?![^\[]*\])", words):
         match = _ROW.fullmatch(part)
         if match is None:
-            raise ValueError(f"{words!r} is no row: write tasks joined by +, languages in brackets: mnli[en,de]+mlm.")
+            raise ValueError(
+                f"{words!r} is no row: write tasks joined by +, languages in brackets: mnli[en,de]+mlm."
+            )
         name, languages = match.groups()
         for task in map(get_task, XSTILTS_INTERMEDIATE if name == "all" else [name]):
             # plain text needs no labels: without a word it is that of all languages that are there
-            codes = languages.split(",") if languages else task.languages("train") if task.gold == "" else ()
+            codes = (
+                languages.split(",")
+                if languages
+                else task.languages("train")
+                if task.gold == ""
+                else ()
+            )
             if codes:
                 task = task.replace(train_languages=tuple(code.strip() for code in codes))
             if task.name in found:
@@ -82,7 +99,7 @@ def joint_sampling(tasks: Sequence[Task], most: int | None = None) -> Sampling:
 
 
 @dataclass(frozen=True)
-class Place:
+class Cell:
     """A place in the table: a row, a seed, and targets that are trained alike."""
 
     row: str
@@ -140,34 +157,43 @@ class Recipe:
         self.stages(plan).run()
         return self.report(plan)
 
-    def plan(self, rows: Sequence[str], targets: Sequence[str | Task], *, seeds: int = 1) -> dict[Place, Stage]:
+    def plan(
+        self, rows: Sequence[str], targets: Sequence[str | Task], *, seeds: int = 1
+    ) -> dict[Cell, Stage]:
         """The stage of each place, those before it inside; targets that are trained alike share one."""
         alike: dict[tuple[Any, ...], list[Task]] = {}
         for target in targets:
             task = get_task(target) if isinstance(target, str) else target
             course = self.course(task)
             if course:
-                task = task.replace(max_length=self.max_length.get(course[-1][0].name, task.max_length))
-            alike.setdefault(tuple(_named(task for task, _ in course)) or (task.name,), []).append(task)
+                task = task.replace(
+                    max_length=self.max_length.get(course[-1][0].name, task.max_length)
+                )
+            alike.setdefault(tuple(_named(task for task, _ in course)) or (task.name,), []).append(
+                task
+            )
         groups, found = [self._group(tasks) for tasks in alike.values()], {}
         for seed, words in itertools.product(range(1, seeds + 1), dict.fromkeys([BASELINE, *rows])):
             after = () if words == BASELINE else (self._intermediate_stage(words, seed),)
             for group in groups:
-                place = Place(words, seed, tuple(group.scored), group.targets)
+                place = Cell(words, seed, tuple(group.scored), group.targets)
                 found[place] = self._target_stage(words, seed, group, after)
         return found
 
-    def stages(self, plan: Mapping[Place, Stage]) -> Stages:
+    def stages(self, plan: Mapping[Cell, Stage]) -> Stages:
         """The stages of a plan in their order, each once."""
         return Stages(Path(self.output), plan.values())
 
-    def report(self, plan: Mapping[Place, Stage]) -> Report:
+    def report(self, plan: Mapping[Cell, Stage]) -> Report:
         """The scores of the places that are done, and how many training rows were changed.
 
         Tags: intermediate, seed, encoder, version; stage="intermediate" for the rows of the training before a target's.
         """
         stages, found = self.stages(plan), Report()
-        own = {"encoder": self._fingerprint, "version": jiantx.__version__}  # never averaged with another's
+        own = {
+            "encoder": self._fingerprint,
+            "version": jiantx.__version__,
+        }  # never averaged with another's
         for place, stage in plan.items():
             for part in filter(stages.done, (*stage.after, stage)):
                 scores = Report.from_json(stages.folder_of(part) / "report.json")
@@ -177,7 +203,7 @@ class Recipe:
 
     def course(self, target: Task) -> list[tuple[Task, int | None]]:
         """What fine-tunes a target, in order, each with the most rows of a language that it takes (None: all)."""
-        own = target.training_tasks()
+        own = training_tasks(target)
         own = tuple(t.replace(max_length=self.max_length.get(t.name, t.max_length)) for t in own)
         shot = [(task.replace(train_languages=self.train_languages), self.shots) for task in own]
         if not self.train_languages:
@@ -188,7 +214,7 @@ class Recipe:
 
     def _intermediate_stage(self, words: str, seed: int) -> Stage:
         """Train the encoder on one task, or jointly on several; keep the encoder only."""
-        tasks = row_tasks(words)
+        tasks = parse_row(words)
 
         def run(folder: Path, before: Sequence[Path]) -> None:
             set_seed(seed)
@@ -205,7 +231,9 @@ class Recipe:
         course = self.course(targets[0])
         arguments = [{**self.target, **self.by_task.get(task.name, {})} for task, _ in course]
         scored = {
-            task.name: {split: codes for split in self.splits if (codes := self.scored(task, split))}
+            task.name: {
+                split: codes for split in self.splits if (codes := self.scored(task, split))
+            }
             for task in targets
         }
         if bare := [name for name, splits in scored.items() if not splits]:
@@ -218,7 +246,9 @@ class Recipe:
         facts |= {"shots": self.shots, "adapt": self.adapt} if course else {}
         return _Group(tuple(targets), course, arguments, scored, facts)
 
-    def _target_stage(self, words: str, seed: int, group: _Group, after: tuple[Stage, ...]) -> Stage:
+    def _target_stage(
+        self, words: str, seed: int, group: _Group, after: tuple[Stage, ...]
+    ) -> Stage:
         """Train a fresh copy of the intermediate encoder, with new heads, as its targets are trained; score them.
 
         What has nothing to train on, such as sentence retrieval, is scored on the intermediate encoder as it is.
@@ -227,12 +257,16 @@ class Recipe:
         def run(folder: Path, before: Sequence[Path]) -> None:
             set_seed(seed)
             start = before[0] / "encoder" if before else self.encoder
-            known = {task.name: task for task in (*(task for task, _ in group.course), *group.targets)}
+            known = {
+                task.name: task for task in (*(task for task, _ in group.course), *group.targets)
+            }
             model = MultitaskModel.from_pretrained(start, list(known.values()), heads="new")
             report = Report()
             for number, (task, most) in enumerate(group.course):
                 place = folder / f"{number}-{task.name}"
-                model, changed = self._fine_tune(model, task, place, group.arguments[number], seed, most)
+                model, changed = self._fine_tune(
+                    model, task, place, group.arguments[number], seed, most
+                )
                 report += changed.with_tags(course=number) if len(group.course) > 1 else changed
             for target in group.targets:
                 for split, languages in group.scored[target.name].items():
@@ -242,7 +276,12 @@ class Recipe:
             if PartialState().is_main_process:
                 report.to_json(folder / "report.json")
 
-        return Stage(f"{words} -> {'+'.join(group.scored)}, seed {seed}", self._facts(seed) | group.facts, run, after)
+        return Stage(
+            f"{words} -> {'+'.join(group.scored)}, seed {seed}",
+            self._facts(seed) | group.facts,
+            run,
+            after,
+        )
 
     def scored(self, task: Task, split: str) -> list[str]:
         """The languages of a split that are scored; none where its labels are placeholders."""
@@ -251,7 +290,7 @@ class Recipe:
 
     def development_rows(self, task: Task, seed: int) -> Task | None:
         """What was trained, with the English development rows that tell whether that failed; None if it has none."""
-        if task.candidates is not None or "en" not in task.languages("validation"):
+        if task.corpus_task is not None or "en" not in task.languages("validation"):
             return None  # a corpus would be encoded for this alone
         return _some(task, self.eval_examples or _PAPER_ROWS, seed, ["en"])
 
@@ -262,8 +301,12 @@ class Recipe:
         """
         found = []
         for task in tasks:
-            have = task.languages("validation") if task.candidates is None else ()  # a corpus takes long to encode
-            if codes := [code for code in task.train_languages if code in have] or [c for c in have if c == "en"]:
+            have = (
+                task.languages("validation") if task.corpus_task is None else ()
+            )  # a corpus takes long to encode
+            if codes := [code for code in task.train_languages if code in have] or [
+                c for c in have if c == "en"
+            ]:
                 found.append(task.replace(train_languages=tuple(codes)))
         return found
 
@@ -285,7 +328,13 @@ class Recipe:
         return fingerprint(self.encoder)  # reads all of a folder, and so once
 
     def _fine_tune(
-        self, model: MultitaskModel, task: Task, folder: Path, arguments: Mapping[str, Any], seed: int, most: int | None
+        self,
+        model: MultitaskModel,
+        task: Task,
+        folder: Path,
+        arguments: Mapping[str, Any],
+        seed: int,
+        most: int | None,
     ) -> tuple[MultitaskModel, Report]:
         """Train a target's head, and as much of the encoder as `adapt` says."""
         if self.adapt == "lora":
@@ -312,15 +361,21 @@ class Recipe:
         """
         evaluated = self.evaluated(tasks)
         never = {} if evaluated else {"eval_strategy": "no", "load_best_model_at_end": False}
-        args = TrainingArguments(output_dir=str(folder), seed=seed, **{**QUIET, **arguments, **never})
+        args = TrainingArguments(
+            output_dir=str(folder), seed=seed, **{**QUIET, **arguments, **never}
+        )
         most = most or self.max_train_examples
         trainer = Trainer(
             model,
             args,
             tasks=tasks,
             sampling=joint_sampling(tasks, most),
-            eval_tasks=[_some(task, self.eval_examples, seed, task.train_languages) for task in evaluated],
-            callbacks=[EarlyStoppingCallback(self.patience)] if self.patience and args.eval_strategy != "no" else None,
+            eval_tasks=[
+                _some(task, self.eval_examples, seed, task.train_languages) for task in evaluated
+            ],
+            callbacks=[EarlyStoppingCallback(self.patience)]
+            if self.patience and args.eval_strategy != "no"
+            else None,
         )
         if not args.disable_tqdm:
             trainer.remove_callback(ProgressCallback)
@@ -329,24 +384,30 @@ class Recipe:
         return Report(
             Score(name, "train", code, what, float(count), len(found.rows))
             for (name, code), found in trainer.features.items()
-            for what in CHANGED
+            for what in CHANGE_COUNTS
             if (count := found.count(what))
         )
 
     def _development(
-        self, model: MultitaskModel, course: Sequence[tuple[Task, int | None]], seed: int, scored: Report
+        self,
+        model: MultitaskModel,
+        course: Sequence[tuple[Task, int | None]],
+        seed: int,
+        scored: Report,
     ) -> Iterator[Score]:
         """The main score on English development rows, and that of guessing the commonest: 0 if it is no accuracy."""
         some = self.development_rows(course[-1][0], seed)
         if some is None:
             return
         task, rows = some, len(some.rows("validation", "en"))
-        found = [r for r in _english(scored, task) if r.examples == rows]  # the same rows: nothing is computed twice
+        found = [
+            r for r in _english(scored, task) if r.examples == rows
+        ]  # the same rows: nothing is computed twice
         try:
             (record,) = found or _english(evaluate(model, [task], languages=["en"]), task)
         except DataError:  # no labels there
             return
-        record = replace(record, task=course_name([task for task, _ in course]))
+        record = replace(record, task=training_name([task for task, _ in course]))
         yield replace(record, metric=DEVELOPMENT)
         chance = 0.0  # of tags and answers
         if [metric_name(metric) for metric in task.metrics] == ["accuracy"]:
@@ -358,15 +419,30 @@ class Recipe:
 def _english(report: Report, task: Task) -> list[Score]:
     """The main score of a task's English development rows, if it is there."""
     place = (task.name, "validation", "en", MAIN)
-    return [record for record in report if (record.task, record.split, record.language, record.metric) == place]
+    return [
+        record
+        for record in report
+        if (record.task, record.split, record.language, record.metric) == place
+    ]
 
 
 def _named(tasks: Iterable[Task]) -> list[tuple[Any, ...]]:
     """What tells tasks apart: names, and a hash over what is declared, the text of column functions too."""
     found = []
     for task in tasks:
-        values = {f.name: getattr(task, f.name) for f in fields(task) if f.name not in ("metrics", "main_metrics")}
-        text = source_text((task.task_type, task.own_types(), values, [metric_name(metric) for metric in task.metrics]))
+        values = {
+            f.name: getattr(task, f.name)
+            for f in fields(task)
+            if f.name not in ("metrics", "main_metrics")
+        }
+        text = fingerprint_text(
+            (
+                task.task_type,
+                task.user_classes(),
+                values,
+                [metric_name(metric) for metric in task.metrics],
+            )
+        )
         declared = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
         found.append((task.name, *task.train_languages, task.max_length, declared))
     return found
@@ -376,16 +452,23 @@ def _some(task: Task, most: int | None, seed: int, languages: Iterable[str]) -> 
     """The task with at most so many development rows of each of these languages, chosen at random."""
     if most is None:
         return task
-    rows = {code: task.rows("validation", code) for code in languages if code in task.languages("validation")}
+    rows = {
+        code: task.rows("validation", code)
+        for code in languages
+        if code in task.languages("validation")
+    }
     for code, part in rows.items():
         rows[code] = part.select(subset(seed, task.name, code, len(part), min(most, len(part))))
     return task.replace(source=Rows({"validation": rows} if rows else {}))
 
 
-DEVELOPMENT, CHANCE = "development", "chance"  # metrics beside the main score: of a course, not of a target
+DEVELOPMENT, CHANCE = (
+    "development",
+    "chance",
+)  # metrics beside the main score: of a course, not of a target
 
 
-def course_name(trained: Iterable[Task]) -> str:
+def training_name(trained: Iterable[Task]) -> str:
     """What fine-tunes a target, in a word: `siqa+copa`."""
     return "+".join(dict.fromkeys(task.name for task in trained))
 
@@ -405,7 +488,7 @@ def failed_runs(report: Report) -> dict[tuple[str, int], list[str]]:
 
 def without_failed(report: Report, targets: Iterable[Task]) -> Report:
     """The scores without those of runs that failed, where other seeds of the row have not."""
-    course = {target.name: course_name(target.training_tasks()) for target in targets}
+    course = {target.name: training_name(training_tasks(target)) for target in targets}
     failed = failed_runs(report)
     seeds: dict[tuple[str, str], set[int]] = {}  # of a row and a target
     for record in report:
@@ -414,7 +497,11 @@ def without_failed(report: Report, targets: Iterable[Task]) -> Report:
 
     def lost(record: Score) -> bool:
         words, seed = _run(record)
-        bad = {s for s in seeds[words, record.task] if course.get(record.task) in failed.get((words, s), ())}
+        bad = {
+            s
+            for s in seeds[words, record.task]
+            if course.get(record.task) in failed.get((words, s), ())
+        }
         return seed in bad and bad != seeds[words, record.task]
 
     return Report(record for record in report if not lost(record))
@@ -437,10 +524,12 @@ def best_rows(report: Report, targets: Sequence[Task]) -> dict[str, str]:
         for own in (True, False)
     )
     apart = {key[0] for key in development.keys() & test.keys() if development[key] != test[key]}
-    course = {target.name: course_name(target.training_tasks()) for target in targets}
+    course = {target.name: training_name(training_tasks(target)) for target in targets}
     scores: dict[str, dict[str, float]] = {}
     for name, trained in course.items():
-        metric, of = (MAIN, name) if name in apart else (DEVELOPMENT, trained if trained != name else "")
+        metric, of = (
+            (MAIN, name) if name in apart else (DEVELOPMENT, trained if trained != name else "")
+        )
         chosen = list(report.where(task=of, split="validation", metric=metric))
         of_row = {row: [r.value for r in chosen if r.tags["intermediate"] == row] for row in rows}
         if all(of_row.values()):

@@ -26,7 +26,7 @@ from accelerate.utils import broadcast_object_list
 from filelock import FileLock
 from tqdm.auto import tqdm
 
-from jiantx.checkpoints import MANIFEST, why_broken, write_json, write_manifest
+from jiantx.checkpoints import MANIFEST, find_problem, write_json, write_manifest
 
 T = TypeVar("T")
 _FACTS = "stage.json"
@@ -57,7 +57,9 @@ class Stages:
 
     def __init__(self, folder: Path, stages: Iterable[Stage]) -> None:
         self.folder = folder
-        self.stages = list({stage.key: stage for wanted in stages for stage in _with_those_before(wanted)}.values())
+        self.stages = list(
+            {stage.key: stage for wanted in stages for stage in _with_those_before(wanted)}.values()
+        )
 
     def __iter__(self) -> Iterator[Stage]:
         return iter(self.stages)
@@ -68,7 +70,7 @@ class Stages:
 
     def done(self, stage: Stage) -> bool:
         """Whether a stage's result is there and whole."""
-        return why_broken(self.folder_of(stage)) is None
+        return find_problem(self.folder_of(stage)) is None
 
     def run(self) -> None:
         """Run what is not done, with a progress bar over stages; the ranks of one job run each stage together."""
@@ -101,7 +103,10 @@ class Stages:
         ranks.wait_for_everyone()
         if ranks.is_main_process:
             seconds = round(time.perf_counter() - start, 3)
-            write_json(folder / _FACTS, {"name": stage.name, "inputs": dict(stage.inputs), "seconds": seconds})
+            write_json(
+                folder / _FACTS,
+                {"name": stage.name, "inputs": dict(stage.inputs), "seconds": seconds},
+            )
             write_manifest(folder)
         ranks.wait_for_everyone()
 
@@ -137,7 +142,10 @@ def fingerprint(path: str | os.PathLike[str]) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for file in sorted(folder.iterdir()):
         # not what a stage says of itself: how long it took is no part of the encoder
-        if file.suffix in (".json", ".safetensors", ".bin", ".txt", ".model") and file.name not in (MANIFEST, _FACTS):
+        if file.suffix in (".json", ".safetensors", ".bin", ".txt", ".model") and file.name not in (
+            MANIFEST,
+            _FACTS,
+        ):
             digest.update(file.name.encode())
             with open(file, "rb") as stream:
                 hashlib.file_digest(stream, lambda: digest)  # goes on with the same digest

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
     from transformers import PreTrainedTokenizerBase
 
-LONGEST_WORD = 100  # pieces; a longer "word" is noise and becomes one unknown piece, as in the paper's code
+LONGEST_WORD = (
+    100  # pieces; a longer "word" is noise and becomes one unknown piece, as in the paper's code
+)
 
 
 def _backend(tokenizer: PreTrainedTokenizerBase) -> Any:
@@ -46,13 +48,17 @@ def encode(
     backend = _backend(tokenizer)
     backend.enable_truncation(max_length, direction="right" if cut == "end" else "left")
     try:
-        found: list[Encoding] = backend.encode_batch_fast(list(texts) if pairs is None else list(zip(texts, pairs)))
+        found: list[Encoding] = backend.encode_batch_fast(
+            list(texts) if pairs is None else list(zip(texts, pairs))
+        )
     finally:
         backend.no_truncation()
     return found
 
 
-def columns(tokenizer: PreTrainedTokenizerBase, encodings: Sequence[Encoding]) -> dict[str, list[Any]]:
+def sequence_features(
+    tokenizer: PreTrainedTokenizerBase, encodings: Sequence[Encoding]
+) -> dict[str, list[Any]]:
     """The feature columns of one sequence each: ids, length, segment ids where the model has them, whether cut."""
     found: dict[str, list[Any]] = {
         "input_ids": [e.ids for e in encodings],
@@ -70,13 +76,15 @@ def has_segments(tokenizer: PreTrainedTokenizerBase) -> bool:
 
 
 @dataclass(frozen=True)
-class Frame:
+class SpecialTokens:
     """The special tokens around one text, or around and between two."""
 
     before: np.ndarray
     between: np.ndarray
     after: np.ndarray
-    types: tuple[np.ndarray, np.ndarray, np.ndarray, int, int]  # segment ids: before, between, after, first, second
+    types: tuple[
+        np.ndarray, np.ndarray, np.ndarray, int, int
+    ]  # segment ids: before, between, after, first, second
 
     @property
     def size(self) -> int:
@@ -84,7 +92,14 @@ class Frame:
 
     def ids(self, first: np.ndarray, second: np.ndarray | None = None) -> np.ndarray:
         """Token ids of a framed text or pair."""
-        return np.concatenate([self.before, first, *([self.between, second] if second is not None else []), self.after])
+        return np.concatenate(
+            [
+                self.before,
+                first,
+                *([self.between, second] if second is not None else []),
+                self.after,
+            ]
+        )
 
     def type_ids(self, first: int, second: int = 0) -> np.ndarray:
         """Segment ids for texts of so many tokens."""
@@ -93,7 +108,7 @@ class Frame:
 
 
 @lru_cache(maxsize=64)
-def frame(tokenizer: PreTrainedTokenizerBase, pair: bool = False) -> Frame:
+def special_tokens(tokenizer: PreTrainedTokenizerBase, pair: bool = False) -> SpecialTokens:
     """Read the frame off an encoded sample: what belongs to no text is special."""
     (sample,) = _backend(tokenizer).encode_batch([("a", "a")] if pair else ["a"])
     ids, types = np.array(sample.ids), np.array(sample.type_ids)
@@ -102,22 +117,28 @@ def frame(tokenizer: PreTrainedTokenizerBase, pair: bool = False) -> Frame:
     second = np.flatnonzero(owner == 1) if pair else first[-1:] + 1
     before, after = slice(0, first[0]), slice(second[-1] + 1 if pair else first[-1] + 1, None)
     between = slice(first[-1] + 1, second[0])
-    return Frame(
+    return SpecialTokens(
         ids[before],
         ids[between],
         ids[after],
-        (types[before], types[between], types[after], int(types[first[0]]), int(types[second[0]]) if pair else 0),
+        (
+            types[before],
+            types[between],
+            types[after],
+            int(types[first[0]]),
+            int(types[second[0]]) if pair else 0,
+        ),
     )
 
 
-def pieces(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[Encoding]:
+def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[Encoding]:
     """Encode texts without special tokens and without cutting."""
     backend = _backend(tokenizer)
     found: list[Encoding] = backend.encode_batch(list(texts), add_special_tokens=False)
     return found
 
 
-def word_pieces(
+def tokenize_words(
     tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Encode sentences given as words: for each, the ids of its pieces and the number of its word of each piece.
@@ -130,11 +151,16 @@ def word_pieces(
     splitter = str(backend.pre_tokenizer)
     space = " " if "ByteLevel" in splitter and "add_prefix_space=True" not in splitter else ""
     encodings = backend.encode_batch(
-        [[space + word for word in words] for words in sentences], is_pretokenized=True, add_special_tokens=False
+        [[space + word for word in words] for words in sentences],
+        is_pretokenized=True,
+        add_special_tokens=False,
     )
     found = []
     for words, encoding in zip(sentences, encodings, strict=True):
-        ids, owners = np.array(encoding.ids, dtype=np.int64), np.array(encoding.word_ids, dtype=np.int64)
+        ids, owners = (
+            np.array(encoding.ids, dtype=np.int64),
+            np.array(encoding.word_ids, dtype=np.int64),
+        )
         counts = np.bincount(owners, minlength=len(words))
         odd = (counts == 0) | (counts > LONGEST_WORD)
         if odd.any():

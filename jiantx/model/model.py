@@ -33,9 +33,17 @@ from transformers import (
 from transformers.utils import logging
 
 from jiantx.attention import NAME as FLAT
-from jiantx.attention import Sequences, encoder_class, layers_of, position_offset
-from jiantx.card import model_card
-from jiantx.heads import EXPORT_KEYS, HEADS, MASKED_LM_KEYS, Head, HeadOutput, owners, rows_of
+from jiantx.attention import SequenceLayout, encoder_class, layers_of, probe_flat_attention
+from jiantx.heads import (
+    EXPORT_KEYS,
+    HEADS,
+    MASKED_LM_KEYS,
+    Head,
+    HeadOutput,
+    pad_sequences,
+    sequence_index,
+)
+from jiantx.model.model_card import model_card
 from jiantx.report import Report
 from jiantx.sources import DataError
 from jiantx.task import Task, check_name
@@ -73,27 +81,43 @@ class MultitaskConfig(PreTrainedConfig):
     ) -> None:
         if isinstance(encoder, Mapping):
             if not isinstance(kind := encoder.get("model_type"), str):
-                raise ValueError(f"The config's encoder has the model_type {kind!r}; expected a name.")
+                raise ValueError(
+                    f"The config's encoder has the model_type {kind!r}; expected a name."
+                )
             try:
                 encoder = AutoConfig.for_model(**encoder)
             except Exception as error:  # a value that a family refuses is of whatever type it says
-                raise ValueError(f"The config's encoder, a {kind!r}, cannot be made: {error}") from error
+                raise ValueError(
+                    f"The config's encoder, a {kind!r}, cannot be made: {error}"
+                ) from error
         elif not isinstance(encoder, PreTrainedConfig | None):
             raise ValueError(f"The config's encoder is {encoder!r}; expected a config.")
         for part, values in {"heads": heads or {}, "tasks": tasks or {}}.items():
-            if not isinstance(values, Mapping) or not all(isinstance(v, Mapping) for v in values.values()):
-                raise ValueError(f"The config's {part} are {values!r}; expected a dictionary of dictionaries by name.")
+            if not isinstance(values, Mapping) or not all(
+                isinstance(v, Mapping) for v in values.values()
+            ):
+                raise ValueError(
+                    f"The config's {part} are {values!r}; expected a dictionary of dictionaries by name."
+                )
         for name, head in (heads or {}).items():
             check_name(name)
             if not isinstance(head.get("type"), str):
-                raise ValueError(f"The config's head {name!r} is {dict(head)}; expected a task type under 'type'.")
+                raise ValueError(
+                    f"The config's head {name!r} is {dict(head)}; expected a task type under 'type'."
+                )
         for name, task in (tasks or {}).items():
-            if not isinstance(task.get("head"), str) or not isinstance(task.get("languages"), list | tuple):
-                raise ValueError(f"The config's task {name!r} is {dict(task)}; expected its 'head' and 'languages'.")
+            if not isinstance(task.get("head"), str) or not isinstance(
+                task.get("languages"), list | tuple
+            ):
+                raise ValueError(
+                    f"The config's task {name!r} is {dict(task)}; expected its 'head' and 'languages'."
+                )
         # tokens: or Trainer aligns them, and says so each time; the range: heads start with the encoder's spread
         for name in ("pad_token_id", "bos_token_id", "eos_token_id", "initializer_range"):
             kwargs.setdefault(name, getattr(encoder, name, None))
-        super().__init__(**kwargs)  # first: it would forget which attention a loaded encoder's config asks for
+        super().__init__(
+            **kwargs
+        )  # first: it would forget which attention a loaded encoder's config asks for
         self.encoder = encoder
         self.heads = {name: dict(head) for name, head in (heads or {}).items()}
         self.tasks = {name: dict(task) for name, task in (tasks or {}).items()}
@@ -122,12 +146,19 @@ class MultitaskModel(PreTrainedModel):
             kind = encoder_class(config.encoder)
             encoder = kind._from_config(config.encoder, **without_pooler(kind))
         self.encoder = encoder
-        self.heads: Any = nn.ModuleDict(  # name -> Head; of a ModuleDict mypy knows no more than Module
-            {name: _head_of(self.encoder.config, name, head) for name, head in config.heads.items()}
+        self.heads: Any = (
+            nn.ModuleDict(  # name -> Head; of a ModuleDict mypy knows no more than Module
+                {
+                    name: _head_of(self.encoder.config, name, head)
+                    for name, head in config.heads.items()
+                }
+            )
         )
         self.tokenizer: PreTrainedTokenizerBase | None = None
         self._offset: int | None = None  # first position of a flat sequence; None: run padded
-        self.report: Report | None = None  # the scores that the model card shows; the trainer's, or yours
+        self.report: Report | None = (
+            None  # the scores that the model card shows; the trainer's, or yours
+        )
         self.post_init()
 
     # --- loading and saving ---
@@ -154,7 +185,9 @@ class MultitaskModel(PreTrainedModel):
         distributed = kwargs.pop("distributed_config", None)
         _check_folder(path, kwargs.get("subfolder"))
         hub: dict[str, Any] = {
-            k: kwargs[k] for k in ("revision", "cache_dir", "token", "local_files_only", "subfolder") if k in kwargs
+            k: kwargs[k]
+            for k in ("revision", "cache_dir", "token", "local_files_only", "subfolder")
+            if k in kwargs
         }
         # False and not None: transformers would ask at the terminal whether to run what the folder holds
         hub["trust_remote_code"] = kwargs.pop("trust_remote_code", False)
@@ -163,25 +196,36 @@ class MultitaskModel(PreTrainedModel):
         wanted = _head_configs(tasks) if tasks is not None else None
         if isinstance(config, MultitaskConfig):
             with _quietly(), _reading(path):
-                model, info = super().from_pretrained(path, config=config, dtype=dtype, **_TELLING, **kwargs)
+                model, info = super().from_pretrained(
+                    path, config=config, dtype=dtype, **_TELLING, **kwargs
+                )
             _check_weights(path, config, model, info)
             if wanted is not None:
                 model._set_heads(wanted, keep=heads == "keep")
         else:
             if wanted is None:
-                raise ValueError(f"{os.fspath(path)} is a plain encoder: give the tasks that it is to learn.")
+                raise ValueError(
+                    f"{os.fspath(path)} is a plain encoder: give the tasks that it is to learn."
+                )
             with_mlm = any(head["type"] == "masked_lm" for head in wanted.values())
             encoder, mlm = _load_encoder(path, config, dtype, with_mlm, kwargs)
             model = cls(MultitaskConfig(encoder=encoder.config), encoder=encoder)
             model._set_heads(wanted, keep=False)
             for head in model.heads.values():
                 if mlm and head.config["type"] == "masked_lm":
-                    head.load_state_dict({**head.state_dict(), **mlm})  # some checkpoints have no bias
+                    head.load_state_dict(
+                        {**head.state_dict(), **mlm}
+                    )  # some checkpoints have no bias
                     logger.info("The masked-LM head is the checkpoint's own.")
         if tasks is not None:
-            trained = {name: task["languages"] for name, task in model.config.tasks.items() if heads == "keep"}
+            trained = {
+                name: task["languages"]
+                for name, task in model.config.tasks.items()
+                if heads == "keep"
+            }
             model.config.tasks = {
-                task.name: {"head": task.head_name, "languages": trained.get(task.name, [])} for task in tasks
+                task.name: {"head": task.head_name, "languages": trained.get(task.name, [])}
+                for task in tasks
             }
         model._set_tokenizer(_load_tokenizer(path, hub))
         model._choose_path(padding_free)
@@ -197,10 +241,16 @@ class MultitaskModel(PreTrainedModel):
         whole = self.state_dict()
         names = {module: name for name, module in self.named_modules()}
         layers = layers_of(self.encoder)
-        self.fsdp_plan = {f"{names[layers]}.*": "free_full_weight"} if layers else {"encoder": "keep_full_weight"}
+        self.fsdp_plan = (
+            {f"{names[layers]}.*": "free_full_weight"}
+            if layers
+            else {"encoder": "keep_full_weight"}
+        )
         self.maybe_distribute_model(self, how, mesh)
         # rank 0's values, as with DDP: a new head may be another on each rank
-        set_model_state_dict(self, whole, options=StateDictOptions(full_state_dict=True, broadcast_from_rank0=True))
+        set_model_state_dict(
+            self, whole, options=StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
+        )
 
     def _set_heads(self, wanted: Mapping[str, dict[str, Any]], *, keep: bool) -> None:
         """Keep the heads that fit, make the others new."""
@@ -227,11 +277,13 @@ class MultitaskModel(PreTrainedModel):
                 head.config["first"] = self.config.heads[name]["first"] = "mean"
         most = getattr(config, "max_position_embeddings", None)
         if most and tokenizer.model_max_length > most:
-            first = position_offset(config)
-            tokenizer.model_max_length = most - ((config.pad_token_id or 0) + 1 if first is None else first)
+            first = probe_flat_attention(config)
+            tokenizer.model_max_length = most - (
+                (config.pad_token_id or 0) + 1 if first is None else first
+            )
 
     def _choose_path(self, padding_free: bool | Literal["auto"]) -> None:
-        self._offset = position_offset(self.encoder.config) if padding_free else None
+        self._offset = probe_flat_attention(self.encoder.config) if padding_free else None
         if padding_free is True and self._offset is None:
             raise ValueError(
                 f"{type(self.encoder).__name__} cannot run without padding: its attention is not transformers' "
@@ -279,12 +331,16 @@ class MultitaskModel(PreTrainedModel):
         With `push_to_hub=True` (and what `push_to_hub` takes), upload them; the repository has the folder's name.
         """
         names = ("repo_id", "commit_message", "private", "token", "revision", "create_pr")
-        push = kwargs.pop("push_to_hub", False) and {name: kwargs.pop(name) for name in names if name in kwargs}
+        push = kwargs.pop("push_to_hub", False) and {
+            name: kwargs.pop(name) for name in names if name in kwargs
+        }
         super().save_pretrained(save_directory, **kwargs)
         if self.should_save_on_this_rank(kwargs.get("is_main_process", True)):
             if self.tokenizer is not None:
                 self.tokenizer.save_pretrained(save_directory)
-            card = model_card(self.encoder.config.model_type, self.config.tasks, self.config.heads, self.report)
+            card = model_card(
+                self.encoder.config.model_type, self.config.tasks, self.config.heads, self.report
+            )
             (Path(save_directory) / "README.md").write_text(card, encoding="utf-8")
             if push is not False:  # transformers would upload before these are there
                 self.push_to_hub(**{"repo_id": Path(save_directory).name, **push}, **kwargs)
@@ -305,7 +361,11 @@ class MultitaskModel(PreTrainedModel):
         repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
         with TemporaryDirectory() as folder:
             self.save_pretrained(folder, **kwargs)
-            how: Any = {"commit_message": commit_message, "revision": revision, "create_pr": create_pr}
+            how: Any = {
+                "commit_message": commit_message,
+                "revision": revision,
+                "create_pr": create_pr,
+            }
             return str(api.upload_folder(repo_id=repo_id, folder_path=folder, **how))
 
     def save_encoder(self, path: str | os.PathLike[str]) -> None:
@@ -324,7 +384,9 @@ class MultitaskModel(PreTrainedModel):
         kind, family = task.task_type, self.encoder.config.model_type
         keys = EXPORT_KEYS.get(family, {}).get(kind)
         if keys is None:
-            raise ValueError(f"transformers has no class that a {kind} head of {family!r} fits; use save_encoder().")
+            raise ValueError(
+                f"transformers has no class that a {kind} head of {family!r} fits; use save_encoder()."
+            )
         config = AutoConfig.for_model(**self.encoder.config.to_dict())
         head: Any = self.head_of(task)
         if kind in ("classification", "token_classification"):
@@ -346,7 +408,9 @@ class MultitaskModel(PreTrainedModel):
         plain.tie_weights()
         tied = {k for k in loaded.missing_keys if k.endswith(("decoder.weight", "decoder.bias"))}
         if set(loaded.missing_keys) - tied or loaded.unexpected_keys:
-            raise ValueError(f"{type(plain).__name__} has other parameters than expected: {loaded}.")
+            raise ValueError(
+                f"{type(plain).__name__} has other parameters than expected: {loaded}."
+            )
         plain.save_pretrained(path)
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(path)
@@ -357,7 +421,9 @@ class MultitaskModel(PreTrainedModel):
         from peft import LoraConfig
         from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as TARGETS
 
-        kwargs.setdefault("target_modules", TARGETS.get(self.encoder.config.model_type, "all-linear"))
+        kwargs.setdefault(
+            "target_modules", TARGETS.get(self.encoder.config.model_type, "all-linear")
+        )
         # without `modules_to_save` PEFT leaves the heads frozen and random; it wants the names inside the dictionary
         return LoraConfig(**{"modules_to_save": list(self.heads), **kwargs})
 
@@ -390,8 +456,15 @@ class MultitaskModel(PreTrainedModel):
         states = self.states(**batch, layers=[module.layer] if layers is None else layers)
         if layers is None:
             return self._head(module, states[0], batch)
-        each = {layer: self._head(module, some, batch).outputs for layer, some in zip(layers, states, strict=True)}
-        return HeadOutput(outputs={f"{name}@{layer}": x for layer, o in each.items() for name, x in (o or {}).items()})
+        each = {
+            layer: self._head(module, some, batch).outputs
+            for layer, some in zip(layers, states, strict=True)
+        }
+        return HeadOutput(
+            outputs={
+                f"{name}@{layer}": x for layer, o in each.items() for name, x in (o or {}).items()
+            }
+        )
 
     def _mixed(self, parts: Sequence[dict[str, Any]], batch: dict[str, Any]) -> HeadOutput:
         modules = [self.heads[part["head"]] for part in parts]
@@ -402,12 +475,19 @@ class MultitaskModel(PreTrainedModel):
             self._head(module, states[module.layer].split(sizes)[place], part)
             for place, (module, part) in enumerate(zip(modules, parts, strict=True))
         ]
-        losses, items = ([getattr(output, name) for output in found] for name in ("loss", "num_items"))
-        return HeadOutput(loss=torch.stack(losses).sum(), num_items=torch.stack(items).sum(), parts=found)
+        losses, items = (
+            [getattr(output, name) for output in found] for name in ("loss", "num_items")
+        )
+        return HeadOutput(
+            loss=torch.stack(losses).sum(), num_items=torch.stack(items).sum(), parts=found
+        )
 
     def _head(self, module: nn.Module, states: Tensor, batch: Mapping[str, Any]) -> HeadOutput:
         lengths = batch["lengths"]
-        more = {"starts": lengths.cumsum(0) - lengths, "embedding": self.get_input_embeddings().weight}
+        more = {
+            "starts": lengths.cumsum(0) - lengths,
+            "embedding": self.get_input_embeddings().weight,
+        }
         found: HeadOutput = module(states, {**batch, **more})
         return found
 
@@ -429,11 +509,17 @@ class MultitaskModel(PreTrainedModel):
         if self._offset is not None:
             flat = {name: values[None] for name, values in tokens.items()}
             flat["position_ids"] = (position_ids + self._offset)[None]
-            return [states[0] for states in self._run(layers, sequences=Sequences(lengths, longest), **flat)]
+            return [
+                states[0]
+                for states in self._run(layers, sequences=SequenceLayout(lengths, longest), **flat)
+            ]
         pads = {"input_ids": self.encoder.config.pad_token_id or 0}
-        padded = {name: rows_of(values, lengths, longest, pads.get(name, 0)) for name, values in tokens.items()}
-        padded["attention_mask"] = rows_of(torch.ones_like(input_ids), lengths, longest, 0)
-        owner = owners(lengths, len(input_ids))
+        padded = {
+            name: pad_sequences(values, lengths, longest, pads.get(name, 0))
+            for name, values in tokens.items()
+        }
+        padded["attention_mask"] = pad_sequences(torch.ones_like(input_ids), lengths, longest, 0)
+        owner = sequence_index(lengths, len(input_ids))
         return [states[owner, position_ids] for states in self._run(layers, **padded)]
 
     def _run(self, layers: Sequence[int | None], **inputs: Any) -> list[Tensor]:
@@ -441,14 +527,20 @@ class MultitaskModel(PreTrainedModel):
         depth = self.encoder.config.num_hidden_layers
         wanted = [depth if layer is None else layer for layer in layers]
         if wrong := [layer for layer in wanted if not 0 <= layer <= depth]:
-            raise ValueError(f"Layer {wrong[0]} of an encoder with {depth}: choose 0 (embeddings) to {depth}.")
+            raise ValueError(
+                f"Layer {wrong[0]} of an encoder with {depth}: choose 0 (embeddings) to {depth}."
+            )
         inner = set(wanted) - {depth}
         modules = layers_of(self.encoder)
         if modules is None and inner:
             hidden = self.encoder(**inputs, output_hidden_states=True).hidden_states
             return [hidden[layer] for layer in wanted]
         found: dict[int, Tensor] = {}
-        with _read_before({layer: modules[layer] for layer in inner} if modules else {}, found, depth not in wanted):
+        with _read_before(
+            {layer: modules[layer] for layer in inner} if modules else {},
+            found,
+            depth not in wanted,
+        ):
             found[depth] = self.encoder(**inputs).last_hidden_state
         return [found[layer] for layer in wanted]
 
@@ -458,7 +550,9 @@ class _Stopped(Exception):
 
 
 @contextmanager
-def _read_before(layers: Mapping[int, nn.Module], found: dict[int, Tensor], stop: bool) -> Iterator[None]:
+def _read_before(
+    layers: Mapping[int, nn.Module], found: dict[int, Tensor], stop: bool
+) -> Iterator[None]:
     """Keep the states that these layers read, by their numbers; `stop` ends the run at the highest of them."""
 
     def keep(number: int, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -468,7 +562,10 @@ def _read_before(layers: Mapping[int, nn.Module], found: dict[int, Tensor], stop
 
     # before FSDP's own hooks: a layer that is not run need not be gathered
     hook: Any = {"with_kwargs": True, "prepend": True}
-    handles = [layer.register_forward_pre_hook(partial(keep, number), **hook) for number, layer in layers.items()]
+    handles = [
+        layer.register_forward_pre_hook(partial(keep, number), **hook)
+        for number, layer in layers.items()
+    ]
     try:
         with suppress(_Stopped):
             yield
@@ -481,7 +578,9 @@ def _head_of(encoder: PreTrainedConfig, name: str, config: Mapping[str, Any]) ->
     try:
         return HEADS[config["type"]](encoder, config)
     except (KeyError, TypeError) as error:
-        raise ValueError(f"The head {name!r} cannot be made from its config, {dict(config)}: {error!r}.") from error
+        raise ValueError(
+            f"The head {name!r} cannot be made from its config, {dict(config)}: {error!r}."
+        ) from error
 
 
 def _head_configs(tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:
@@ -500,7 +599,11 @@ def _head_configs(tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:
 
 def without_pooler(kind: type[PreTrainedModel]) -> dict[str, bool]:
     """Heads have their own; a pooler that nobody reads would only cost memory and confuse DDP."""
-    return {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(kind.__init__).parameters else {}
+    return (
+        {"add_pooling_layer": False}
+        if "add_pooling_layer" in inspect.signature(kind.__init__).parameters
+        else {}
+    )
 
 
 def _check_fits(name: str, head: Any, wanted: Mapping[str, Any]) -> None:
@@ -514,7 +617,11 @@ def _check_fits(name: str, head: Any, wanted: Mapping[str, Any]) -> None:
 
 
 def _load_encoder(
-    path: str | os.PathLike[str], config: PreTrainedConfig, dtype: Any, with_mlm: bool, kwargs: Mapping[str, Any]
+    path: str | os.PathLike[str],
+    config: PreTrainedConfig,
+    dtype: Any,
+    with_mlm: bool,
+    kwargs: Mapping[str, Any],
 ) -> tuple[PreTrainedModel, dict[str, Tensor]]:
     """The encoder, and the state of the checkpoint's masked-LM head where it is asked for and there."""
     mlm: dict[str, Tensor] = {}
@@ -522,7 +629,9 @@ def _load_encoder(
     saved_as = (config.architectures or [""])[0]
     with _quietly(), _reading(path):
         if with_mlm and keys and saved_as.endswith(("ForMaskedLM", "ForPreTraining")):
-            whole, info = AutoModelForMaskedLM.from_pretrained(path, dtype=dtype, **_TELLING, **kwargs)
+            whole, info = AutoModelForMaskedLM.from_pretrained(
+                path, dtype=dtype, **_TELLING, **kwargs
+            )
             state = whole.state_dict()
             theirs = {
                 name.replace(part, ours, 1): name
@@ -531,14 +640,20 @@ def _load_encoder(
                 if name == part or name.startswith(f"{part}.")
             }
             # an ELECTRA discriminator, say, has no such head: it gets a new one
-            own = {name for name in info["missing_keys"] if not name.startswith(f"{whole.base_model_prefix}.")}
+            own = {
+                name
+                for name in info["missing_keys"]
+                if not name.startswith(f"{whole.base_model_prefix}.")
+            }
             if own.isdisjoint(theirs.values()):
                 mlm = {ours: state[name] for ours, name in theirs.items()}
             info["missing_keys"] = set(info["missing_keys"]) - own
             encoder = whole.base_model
         else:
             kind = encoder_class(config)
-            encoder, info = kind.from_pretrained(path, dtype=dtype, **_TELLING, **without_pooler(kind), **kwargs)
+            encoder, info = kind.from_pretrained(
+                path, dtype=dtype, **_TELLING, **without_pooler(kind), **kwargs
+            )
     _check_weights(path, config, encoder, info)
     return encoder, mlm
 
@@ -547,9 +662,15 @@ def _check_folder(path: str | os.PathLike[str], subfolder: str | None) -> None:
     """ValueError for a folder that is none; what does not look like one is a Hub id."""
     folder, own = Path(path), Path(path, subfolder or "")
     if folder.is_dir() and not (own / "config.json").is_file():
-        raise ValueError(f"The folder {own} holds no config.json, and so no encoder and no saved model.")
-    if not folder.exists() and (folder.is_absolute() or os.fspath(path).startswith(".") or len(folder.parts) > 2):
-        raise ValueError(f"There is no folder {folder}, and a Hub id has the form name or organisation/name.")
+        raise ValueError(
+            f"The folder {own} holds no config.json, and so no encoder and no saved model."
+        )
+    if not folder.exists() and (
+        folder.is_absolute() or os.fspath(path).startswith(".") or len(folder.parts) > 2
+    ):
+        raise ValueError(
+            f"There is no folder {folder}, and a Hub id has the form name or organisation/name."
+        )
 
 
 def _check_config(path: str | os.PathLike[str], config: PreTrainedConfig) -> None:
@@ -591,12 +712,16 @@ def _quietly() -> Iterator[None]:
 
 
 def _check_weights(
-    path: str | os.PathLike[str], config: PreTrainedConfig, model: PreTrainedModel, info: Mapping[str, Any]
+    path: str | os.PathLike[str],
+    config: PreTrainedConfig,
+    model: PreTrainedModel,
+    info: Mapping[str, Any],
 ) -> None:
     """ValueError if a checkpoint lacks weights, the pooler's apart: they would be random."""
     missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)
     broken = missing + sorted(
-        f"{name} ({tuple(there)} instead of {tuple(here)})" for name, there, here in info["mismatched_keys"]
+        f"{name} ({tuple(there)} instead of {tuple(here)})"
+        for name, there, here in info["mismatched_keys"]
     )
     if broken:
         raise ValueError(
@@ -606,7 +731,9 @@ def _check_weights(
         )
 
 
-def _load_tokenizer(path: str | os.PathLike[str], hub: Mapping[str, Any]) -> PreTrainedTokenizerBase:
+def _load_tokenizer(
+    path: str | os.PathLike[str], hub: Mapping[str, Any]
+) -> PreTrainedTokenizerBase:
     own = Path(path, hub.get("subfolder") or "")
     if Path(path).is_dir() and not any((own / name).exists() for name in _TOKENIZER_FILES):
         why = f"none of {', '.join(_TOKENIZER_FILES)} is there"
@@ -614,7 +741,9 @@ def _load_tokenizer(path: str | os.PathLike[str], hub: Mapping[str, Any]) -> Pre
         try:
             found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path, **hub)
             return found
-        except Exception as error:  # tokenizers raises no narrower type for a file that it cannot read
+        except (
+            Exception
+        ) as error:  # tokenizers raises no narrower type for a file that it cannot read
             why = str(error).partition("\n")[0]
     raise DataError(
         f"{os.fspath(path)} has no tokenizer that can be loaded ({why}). Save the encoder's tokenizer into the same "

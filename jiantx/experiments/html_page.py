@@ -39,7 +39,10 @@ class Page:
 
     def to_markdown(self) -> str:
         """The page as Markdown; pictures are linked by their names."""
-        parts = [part.strip() if isinstance(part, str) else f"![{part.stem}]({part.name})" for part in self._parts]
+        parts = [
+            part.strip() if isinstance(part, str) else f"![{part.stem}]({part.name})"
+            for part in self._parts
+        ]
         return "\n\n".join([f"# {self.title}", *parts]) + "\n"
 
     def to_html(self) -> str:
@@ -74,7 +77,9 @@ def _blocks(text: str) -> str:
             if kind == "table":
                 found.append(_table(lines))
             elif kind == "list":
-                found.append("<ul>" + "".join(f"<li>{_inline(line[2:])}</li>" for line in lines) + "</ul>")
+                found.append(
+                    "<ul>" + "".join(f"<li>{_inline(line[2:])}</li>" for line in lines) + "</ul>"
+                )
             elif kind == "heading":
                 found += [f"<h2>{_inline(line.lstrip('# '))}</h2>" for line in lines]
             else:
@@ -88,7 +93,10 @@ def _kind(line: str) -> str:
 
 def _table(lines: list[str]) -> str:
     rows = [[_inline(cell.strip()) for cell in line.strip("|").split("|")] for line in lines]
-    head, body = rows[0], [row for row in rows[1:] if not all(re.fullmatch(r":?-+:?", cell) for cell in row)]
+    head, body = (
+        rows[0],
+        [row for row in rows[1:] if not all(re.fullmatch(r":?-+:?", cell) for cell in row)],
+    )
     cells = ["".join(f"<td>{cell}</td>" for cell in row) for row in body]
     return (
         "<table><thead><tr>" + "".join(f"<th>{cell}</th>" for cell in head) + "</tr></thead><tbody>"
@@ -97,4 +105,6 @@ def _table(lines: list[str]) -> str:
 
 
 def _inline(text: str) -> str:
-    return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text)))
+    return re.sub(
+        r"\*\*(.+?)\*\*", r"<b>\1</b>", re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
+    )

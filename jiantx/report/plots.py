@@ -29,14 +29,19 @@ class _Square:
     fill: str | None = None  # instead of the colour of the value
 
 
-def heatmap(comparison: Comparison, path: str | os.PathLike[str], *, title: str | None = None) -> None:
+def heatmap(
+    comparison: Comparison, path: str | os.PathLike[str], *, title: str | None = None
+) -> None:
     """Draw a table of differences: intermediate tasks down, target tasks across, their average set apart.
 
     Baseline rows hold scores on a neutral ground. Differences, in points, are coloured from brown (worse) over white
     (0) to teal (better), with ± the standard deviation over seeds, and in bold where the 95 % interval excludes
     zero. The suffix of `path` is the format: .png, .pdf, .svg. Equal comparisons give equal bytes.
     """
-    squares = [[_difference(cell, row.is_baseline) for cell in (*row.cells, row.average)] for row in comparison.rows]
+    squares = [
+        [_difference(cell, row.is_baseline) for cell in (*row.cells, row.average)]
+        for row in comparison.rows
+    ]
     shown = [s.value for row in squares for s in row if s.fill is None and not math.isnan(s.value)]
     limit = max([1.0, *map(abs, shown)])
     _draw(
@@ -63,10 +68,16 @@ def scores(report: Report, path: str | os.PathLike[str], *, title: str | None = 
     tasks, languages = list(means), list(dict.fromkeys(language for _, language in cells))
     if not tasks:
         raise ValueError("The report holds no main score to plot.")
-    values = [[*(cells.get((task, language), math.nan) for language in languages), means[task]] for task in tasks]
+    values = [
+        [*(cells.get((task, language), math.nan) for language in languages), means[task]]
+        for task in tasks
+    ]
     shown = [value for row in values for value in row if not math.isnan(value)]
     _draw(
-        [[_Square(value, "–" if math.isnan(value) else f"{value:.1f}") for value in row] for row in values],
+        [
+            [_Square(value, "–" if math.isnan(value) else f"{value:.1f}") for value in row]
+            for row in values
+        ],
         rows=tasks,
         columns=[*languages, "mean"],
         limits=(min(shown) - 1, max(shown) + 1),
@@ -84,20 +95,41 @@ def gaps(report: Report, path: str | os.PathLike[str], *, title: str | None = No
     """
     rows = transfer_gaps(report)
     if not rows:
-        raise ValueError("The report holds no task that is scored in English and in another language.")
+        raise ValueError(
+            "The report holds no task that is scored in English and in another language."
+        )
 
     def draw(axes: "Axes") -> None:
         for place, (english, others) in enumerate(rows.values()):
             axes.plot([others, english], [place, place], color="0.75", linewidth=2, zorder=1)
-            axes.text(max(english, others) + 0.4, place, f"{english - others:.1f}", va="center", fontsize=9)
+            axes.text(
+                max(english, others) + 0.4,
+                place,
+                f"{english - others:.1f}",
+                va="center",
+                fontsize=9,
+            )
         for side, (label, marker) in enumerate((("English", "o"), ("other languages", "s"))):
             values = [row[side] for row in rows.values()]
-            axes.scatter(values, range(len(rows)), color=_COLOURS[side], marker=marker, s=36, label=label, zorder=2)
+            axes.scatter(
+                values,
+                range(len(rows)),
+                color=_COLOURS[side],
+                marker=marker,
+                s=36,
+                label=label,
+                zorder=2,
+            )
         axes.set_yticks(range(len(rows)), list(rows))
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.margins(x=0.08)
         axes.set_xlabel("main score, mean over tasks; beside it the zero-shot gap in points")
-        axes.legend(loc="upper left", bbox_to_anchor=(0, 1.0 + 0.9 / (len(rows) + 1)), ncols=2, frameon=False)
+        axes.legend(
+            loc="upper left",
+            bbox_to_anchor=(0, 1.0 + 0.9 / (len(rows) + 1)),
+            ncols=2,
+            frameon=False,
+        )
 
     _framed(draw, path, title, height=1.2 + 0.3 * len(rows))
 
@@ -109,11 +141,16 @@ def transfer_gaps(report: Report) -> dict[str, tuple[float, float]]:
         cells = report.where(intermediate=words).cells()
         pairs = []
         for task in dict.fromkeys(task for task, _ in cells):
-            others = [value for (name, code), value in cells.items() if name == task and code != "en"]
+            others = [
+                value for (name, code), value in cells.items() if name == task and code != "en"
+            ]
             if (task, "en") in cells and others:
                 pairs.append((cells[task, "en"], float(np.mean(others))))
         if pairs:
-            found[words] = (float(np.mean([p[0] for p in pairs])), float(np.mean([p[1] for p in pairs])))
+            found[words] = (
+                float(np.mean([p[0] for p in pairs])),
+                float(np.mean([p[1] for p in pairs])),
+            )
     return found
 
 
@@ -146,15 +183,35 @@ def plot_points(
 
         for number, (name, found) in enumerate(series.items()):
             errors = [point.error or 0.0 for point in found]
-            how: dict[str, Any] = {"color": _COLOURS[number % len(_COLOURS)], "marker": "osD^vPX"[number % 7]}
-            how |= {"linestyle": "-" if joined else "none", "linewidth": 1.5, "capsize": 3, "elinewidth": 1}
+            how: dict[str, Any] = {
+                "color": _COLOURS[number % len(_COLOURS)],
+                "marker": "osD^vPX"[number % 7],
+            }
+            how |= {
+                "linestyle": "-" if joined else "none",
+                "linewidth": 1.5,
+                "capsize": 3,
+                "elinewidth": 1,
+            }
             how |= {"yerr": errors if any(errors) else None, "markersize": 6}
-            axes.errorbar([point.x for point in found], [point.y for point in found], label=name, **how)
+            axes.errorbar(
+                [point.x for point in found], [point.y for point in found], label=name, **how
+            )
             for point in found:
-                named = axes.annotate(point.label, (point.x, point.y), (5, 4), textcoords="offset points", fontsize=9)
-                named.set_path_effects([withStroke(linewidth=3, foreground=_PAPER)])  # readable across a line
+                named = axes.annotate(
+                    point.label, (point.x, point.y), (5, 4), textcoords="offset points", fontsize=9
+                )
+                named.set_path_effects(
+                    [withStroke(linewidth=3, foreground=_PAPER)]
+                )  # readable across a line
         for number, (name, line) in enumerate((lines or {}).items()):
-            axes.plot(*line, color="0.35", linewidth=1, linestyle=("--", ":", "-.")[number % 3], label=name)
+            axes.plot(
+                *line,
+                color="0.35",
+                linewidth=1,
+                linestyle=("--", ":", "-.")[number % 3],
+                label=name,
+            )
         if any(point.y - (point.error or 0) < 0 for found in series.values() for point in found):
             axes.axhline(0, color="0.7", linewidth=1, zorder=0)
         if log_x:  # 200 k instead of 2 x 10^5, and few enough not to touch
@@ -174,7 +231,11 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#
 
 
 def _framed(
-    draw: Callable[["Axes"], None], path: str | os.PathLike[str], title: str | None, *, height: float = 4.0
+    draw: Callable[["Axes"], None],
+    path: str | os.PathLike[str],
+    title: str | None,
+    *,
+    height: float = 4.0,
 ) -> None:
     """A picture with two axes; equal data give equal bytes."""
     try:
@@ -236,7 +297,9 @@ def _draw(
     lefts = [i + (_GAP if i == len(columns) - 1 else 0) for i in range(len(columns))]
     tops = [i + (_GAP if rows_apart and i >= rows_apart else 0) for i in range(len(rows))]
     name, low, high = colours
-    colour = LinearSegmentedColormap.from_list(name, mpl.colormaps[name](np.linspace(low, high, 256)))
+    colour = LinearSegmentedColormap.from_list(
+        name, mpl.colormaps[name](np.linspace(low, high, 256))
+    )
     norm = Normalize(*limits)
 
     # The defaults, whatever this machine's matplotlibrc says, so that equal tables give equal files.
@@ -249,7 +312,9 @@ def _draw(
             for x, square in zip(lefts, line, strict=True):
                 _draw_square(axes, x, y, square, colour, norm)
         slanted: dict[str, Any] = {"rotation": 35, "rotation_mode": "anchor", "ha": "left"}
-        axes.set_xticks([x + 0.5 for x in lefts], columns, **(slanted if max(map(len, columns)) > 9 else {}))
+        axes.set_xticks(
+            [x + 0.5 for x in lefts], columns, **(slanted if max(map(len, columns)) > 9 else {})
+        )
         axes.set_yticks([y + 0.5 for y in tops], rows)
         axes.tick_params(length=0, labelsize=11, labeltop=True, labelbottom=False)
         axes.spines[:].set_visible(False)
@@ -263,14 +328,31 @@ def _draw(
         _save(figure, path)
 
 
-def _draw_square(axes: "Axes", x: float, y: float, square: _Square, colour: "Colormap", norm: "Normalize") -> None:
+def _draw_square(
+    axes: "Axes", x: float, y: float, square: _Square, colour: "Colormap", norm: "Normalize"
+) -> None:
     from matplotlib.colors import to_rgb
     from matplotlib.patches import Rectangle
 
-    fill = _PAPER if math.isnan(square.value) else square.fill or to_rgb(colour(float(norm(square.value))))
+    fill = (
+        _PAPER
+        if math.isnan(square.value)
+        else square.fill or to_rgb(colour(float(norm(square.value))))
+    )
     axes.add_patch(Rectangle((x, y), 1, 1, facecolor=fill, edgecolor=_PAPER, linewidth=1.5))
     luma = np.dot(to_rgb(fill), (0.299, 0.587, 0.114))  # how light the fill looks
-    centred: dict[str, Any] = {"ha": "center", "va": "center", "color": _INK if luma > 0.5 else _PAPER}
+    centred: dict[str, Any] = {
+        "ha": "center",
+        "va": "center",
+        "color": _INK if luma > 0.5 else _PAPER,
+    }
     weight = "bold" if square.bold else "normal"
-    axes.text(x + 0.5, y + (0.37 if square.small else 0.5), square.text, fontsize=11, weight=weight, **centred)
+    axes.text(
+        x + 0.5,
+        y + (0.37 if square.small else 0.5),
+        square.text,
+        fontsize=11,
+        weight=weight,
+        **centred,
+    )
     axes.text(x + 0.5, y + 0.75, square.small, fontsize=8, **centred)

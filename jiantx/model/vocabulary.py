@@ -18,7 +18,10 @@ from jiantx.task import Task
 
 
 def trim_vocabulary(
-    model: MultitaskModel, tasks: Sequence[Task], *, splits: Sequence[str] = ("train", "validation", "test")
+    model: MultitaskModel,
+    tasks: Sequence[Task],
+    *,
+    splits: Sequence[str] = ("train", "validation", "test"),
 ) -> int:
     """Drop the pieces that these splits of the tasks never use, from tokenizer and embeddings; how many are left.
 
@@ -28,11 +31,15 @@ def trim_vocabulary(
     """
     tokenizer = model.tokenizer
     if tokenizer is None:
-        raise ValueError("The model has no tokenizer. Load it with from_pretrained, or set model.tokenizer.")
+        raise ValueError(
+            "The model has no tokenizer. Load it with from_pretrained, or set model.tokenizer."
+        )
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     if state["model"]["type"] != "Unigram":
         kind = state["model"]["type"]
-        raise ValueError(f"{type(tokenizer).__name__} is a {kind} tokenizer; only Unigram's pieces can go one by one.")
+        raise ValueError(
+            f"{type(tokenizer).__name__} is a {kind} tokenizer; only Unigram's pieces can go one by one."
+        )
     vocabulary = state["model"]["vocab"]
     keep = np.zeros(len(tokenizer), dtype=bool)
     keep[[token["id"] for token in state["added_tokens"]]] = True
@@ -50,11 +57,15 @@ def trim_vocabulary(
     backend = Tokenizer.from_str(json.dumps(state))
     names = ("model_max_length", "model_input_names", "padding_side", "truncation_side")
     options: dict[str, Any] = {name: getattr(tokenizer, name) for name in names}
-    model.tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, **tokenizer.special_tokens_map, **options)
+    model.tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend, **tokenizer.special_tokens_map, **options
+    )
 
     rows, old = torch.from_numpy(kept), model.get_input_embeddings()
     pad = None if old.padding_idx is None else new_id[old.padding_idx]
-    small = nn.Embedding(len(kept), old.weight.shape[1], pad, device=old.weight.device, dtype=old.weight.dtype)
+    small = nn.Embedding(
+        len(kept), old.weight.shape[1], pad, device=old.weight.device, dtype=old.weight.dtype
+    )
     small.weight.data.copy_(old.weight.data[rows.to(old.weight.device)])
     model.encoder.set_input_embeddings(small)
     for config in (model.encoder.config, model.config):
@@ -68,16 +79,20 @@ def trim_vocabulary(
     return len(kept)
 
 
-def _used(tasks: Sequence[Task], splits: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Iterator[np.ndarray]:
+def _used(
+    tasks: Sequence[Task], splits: Sequence[str], tokenizer: PreTrainedTokenizerBase
+) -> Iterator[np.ndarray]:
     """The token ids of every split and language, candidates included."""
     for task in tasks:
         for split in splits:
-            forms = [task.training_form] if split == "train" else [task, task.candidates]
+            forms = [task.for_training] if split == "train" else [task, task.corpus_task]
             for form in filter(None, forms):
                 for language in form.languages(split):
                     # as long as text may ever be read, not as this task reads it
                     most = min(tokenizer.model_max_length, 2**16)
-                    found = load_features(form, split, language, tokenizer, max_length=most, labelled=False)
+                    found = load_features(
+                        form, split, language, tokenizer, max_length=most, labelled=False
+                    )
                     for block in found.table.with_format("arrow").iter(batch_size=10_000):
                         yield np.unique(block["input_ids"].combine_chunks().flatten().to_numpy())
 

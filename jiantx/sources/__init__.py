@@ -23,7 +23,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jiantx.cache import cache_dir, kept, source_text
+from jiantx.cache import cache_dir, fingerprint_text, load_or_write
 
 if TYPE_CHECKING:
     import datasets
@@ -55,7 +55,9 @@ def data_root(path: object = _UNSET) -> Path | None:
     global _root  # noqa: PLW0603
     if path is not _UNSET:
         if path is not None and not Path(str(path)).is_dir():
-            raise DataError(f"The data root {str(path)!r} is not a folder. Give an existing one, or None for the Hub.")
+            raise DataError(
+                f"The data root {str(path)!r} is not a folder. Give an existing one, or None for the Hub."
+            )
         _root = None if path is None else Path(str(path)).resolve()
     if _root is _UNSET:
         given = os.environ.get("JIANTX_DATA")
@@ -159,7 +161,9 @@ class Hub(Source):
 
 
 @lru_cache(maxsize=512)
-def _loaded(path: str, config: str | None, split: str, revision: str | None, cache: str | None) -> datasets.Dataset:
+def _loaded(
+    path: str, config: str | None, split: str, revision: str | None, cache: str | None
+) -> datasets.Dataset:
     """Mapped rows; opening them again would cost a tenth of a second each time."""
     import datasets
 
@@ -183,7 +187,10 @@ def _not_read(path: str, error: Exception) -> DataError:
     """What is wrong with a local copy: the files that do not open, or else all of which one may be it."""
     files = sorted(file for file in Path(path).rglob("*") if file.is_file())
     broken = [why for file in files if (why := _why_unopened(file))]
-    said = "; ".join(broken[:3]) or f"{error.__cause__ or error}, in one of {', '.join(f.name for f in files[:5])}"
+    said = (
+        "; ".join(broken[:3])
+        or f"{error.__cause__ or error}, in one of {', '.join(f.name for f in files[:5])}"
+    )
     return DataError(f"The copy of {path} cannot be read: {said}. Fetch it again.")
 
 
@@ -232,7 +239,9 @@ def _kept(rows: datasets.Dataset, where: Callable[[Any, str], bool], language: s
                 found.append(view.number)
     except KeyError as error:
         have = ", ".join(rows.column_names)
-        raise DataError(f"The source's `where` asks for the column {error}. The rows have: {have}.") from None
+        raise DataError(
+            f"The source's `where` asks for the column {error}. The rows have: {have}."
+        ) from None
     return found
 
 
@@ -241,7 +250,11 @@ def _own_cache(path: str) -> str | None:
     if not os.path.isdir(path):
         return None
     files = sorted(file for file in Path(path).rglob("*") if file.is_file())
-    return str(cache_dir() / "datasets" / hashlib.blake2b(repr(_state(files)).encode(), digest_size=8).hexdigest())
+    return str(
+        cache_dir()
+        / "datasets"
+        / hashlib.blake2b(repr(_state(files)).encode(), digest_size=8).hexdigest()
+    )
 
 
 def _state(files: Iterable[Path]) -> list[tuple[str, int, int]]:
@@ -251,7 +264,9 @@ def _state(files: Iterable[Path]) -> list[tuple[str, int, int]]:
 
 def _names_splits(files: Any) -> bool:
     """Whether a card's `data_files` says each file's split; otherwise `datasets` knows what is meant."""
-    return isinstance(files, list) and all(isinstance(file, dict) and "split" in file for file in files)
+    return isinstance(files, list) and all(
+        isinstance(file, dict) and "split" in file for file in files
+    )
 
 
 @lru_cache(maxsize=512)
@@ -270,14 +285,28 @@ def _configs(path: str, revision: str | None) -> Mapping[str, tuple[str, ...]]:
         except EntryNotFoundError:  # a parquet conversion has none
             card = None
     try:
-        listed = (metadata_load(card) or {}).get("configs", []) if card and os.path.isfile(card) else []
+        listed = (
+            (metadata_load(card) or {}).get("configs", []) if card and os.path.isfile(card) else []
+        )
         if listed and all(_names_splits(c.get("data_files")) for c in listed):
             return {c["config_name"]: tuple(f["split"] for f in c["data_files"]) for c in listed}
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
-        raise DataError(f"{card}: expected a dataset card, with `configs` as the Hub has them ({error!r}).") from None
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        yaml.YAMLError,
+    ) as error:
+        raise DataError(
+            f"{card}: expected a dataset card, with `configs` as the Hub has them ({error!r})."
+        ) from None
     try:
         names = datasets.get_dataset_config_names(path, revision=revision)
-        return {name: tuple(datasets.get_dataset_split_names(path, name, revision=revision)) for name in names}
+        return {
+            name: tuple(datasets.get_dataset_split_names(path, name, revision=revision))
+            for name in names
+        }
     except Exception as error:  # of many types, by the format
         if not os.path.isdir(path):
             raise
@@ -319,18 +348,38 @@ class Files(Source):
                 language=_word(self.languages, language), split=theirs
             )
             origin = f" They can be had from {self.origin}." if self.origin else ""
-            raise DataError(f"No file matches {place} (split {split!r}, language {language!r}).{origin} Put it there.")
-        beside = sorted({file for path in paths for file in path.parent.iterdir() if file.is_file()})
-        made_by = (self.read, self.where, language if self.where else None, list(map(str, paths)), _state(beside))
-        key = hashlib.blake2b(source_text(made_by).encode(), digest_size=16).hexdigest()
-        return kept(cache_dir() / "files" / f"{key}.arrow", lambda: [self._read(paths, language)])
+            raise DataError(
+                f"No file matches {place} (split {split!r}, language {language!r}).{origin} Put it there."
+            )
+        beside = sorted(
+            {file for path in paths for file in path.parent.iterdir() if file.is_file()}
+        )
+        made_by = (
+            self.read,
+            self.where,
+            language if self.where else None,
+            list(map(str, paths)),
+            _state(beside),
+        )
+        key = hashlib.blake2b(fingerprint_text(made_by).encode(), digest_size=16).hexdigest()
+        return load_or_write(
+            cache_dir() / "files" / f"{key}.arrow", lambda: [self._read(paths, language)]
+        )
 
     def _read(self, paths: Sequence[Path], language: str) -> pa.Table:
         import pyarrow as pa
 
-        rows = (row for path in paths for row in self.read(path) if self.where is None or self.where(row, language))
+        rows = (
+            row
+            for path in paths
+            for row in self.read(path)
+            if self.where is None or self.where(row, language)
+        )
         with _storing(f"The rows of {paths[0]}"):
-            parts = [pa.table(_columns(part)) for part in iter(lambda: list(itertools.islice(rows, 10_000)), [])]
+            parts = [
+                pa.table(_columns(part))
+                for part in iter(lambda: list(itertools.islice(rows, 10_000)), [])
+            ]
             return pa.concat_tables(parts or [pa.table({})], promote_options="permissive")
 
     def available(self, split: str) -> tuple[str, ...]:
@@ -338,7 +387,9 @@ class Files(Source):
         if self.where is None:
             return tuple(code for code, found in paths.items() if found)
         return tuple(
-            c for c, found in paths.items() if any(self.where(row, c) for path in found for row in self.read(path))
+            c
+            for c, found in paths.items()
+            if any(self.where(row, c) for path in found for row in self.read(path))
         )
 
 
@@ -350,10 +401,15 @@ class Rows(Source):
 
     def __post_init__(self) -> None:
         if not isinstance(self.splits, Mapping):
-            raise TypeError(f'Rows takes splits, such as {{"train": rows}}; found {type(self.splits).__name__}.')
+            raise TypeError(
+                f'Rows takes splits, such as {{"train": rows}}; found {type(self.splits).__name__}.'
+            )
 
     def __repr__(self) -> str:
-        sizes = {split: {code: len(rows) for code, rows in self._by_language(split).items()} for split in self.splits}
+        sizes = {
+            split: {code: len(rows) for code, rows in self._by_language(split).items()}
+            for split in self.splits
+        }
         return f"Rows({sizes})"
 
     def _by_language(self, split: str) -> dict[str, Any]:
@@ -364,7 +420,9 @@ class Rows(Source):
         import datasets
 
         if split not in self.splits:
-            raise DataError(f"The rows have no split {split!r}. They have: {', '.join(self.splits)}.")
+            raise DataError(
+                f"The rows have no split {split!r}. They have: {', '.join(self.splits)}."
+            )
         rows = self._by_language(split)
         if language not in rows:
             raise DataError(f"There is no language {language!r}. There are: {', '.join(rows)}.")
@@ -390,32 +448,47 @@ class Concat(Source):
     def rows(self, split: str, language: str) -> datasets.Dataset:
         import datasets
 
-        having = [s for s in self.sources if _declares(s, split, language) or language in s.available(split)]
-        parts = [with_names(source.rows(split, language)) for source in having]
+        having = [
+            s
+            for s in self.sources
+            if _declares(s, split, language) or language in s.available(split)
+        ]
+        parts = [decode_class_labels(source.rows(split, language)) for source in having]
         if not parts:  # the error of the source that should have them says what is missing, and where it belongs
             for source in (s for s in self.sources if language in getattr(s, "languages", ("en",))):
                 if _names(getattr(source, "splits", None), split):
                     source.rows(split, language)
             have = ", ".join(self.languages)
-            raise DataError(f"None of the joined sources has the split {split!r} in {language!r}. Languages: {have}.")
+            raise DataError(
+                f"None of the joined sources has the split {split!r} in {language!r}. Languages: {have}."
+            )
         shared = [c for c in parts[0].column_names if all(c in part.column_names for part in parts)]
         return datasets.concatenate_datasets([part.select_columns(shared) for part in parts])
 
     def available(self, split: str) -> tuple[str, ...]:
         have = [(source, source.available(split)) for source in self.sources]
         found = dict.fromkeys(language for _, languages in have for language in languages)
-        lacking = {l for l in found for source, there in have if _declares(source, split, l) and l not in there}
+        lacking = {
+            l
+            for l in found
+            for source, there in have
+            if _declares(source, split, l) and l not in there
+        }
         return tuple(language for language in found if language not in lacking)
 
     @property
     def languages(self) -> tuple[str, ...]:
         """The languages that any of the sources declares."""
-        return tuple(dict.fromkeys(code for s in self.sources for code in getattr(s, "languages", ("en",))))
+        return tuple(
+            dict.fromkeys(code for s in self.sources for code in getattr(s, "languages", ("en",)))
+        )
 
 
 def _declares(source: Source, split: str, language: str) -> bool:
     """Whether a source names this language and split: without its rows there would be fewer than are meant."""
-    return language in getattr(source, "languages", ()) and bool(_names(getattr(source, "splits", None) or {}, split))
+    return language in getattr(source, "languages", ()) and bool(
+        _names(getattr(source, "splits", None) or {}, split)
+    )
 
 
 @contextmanager
@@ -426,12 +499,17 @@ def _storing(what: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OverflowError, UnicodeError, RecursionError) as error:
-        raise DataError(f"{what} have a column of several types, or of what no column can hold: {error}.") from None
+        raise DataError(
+            f"{what} have a column of several types, or of what no column can hold: {error}."
+        ) from None
 
 
 def _columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
     """Rows as columns, None where a row lacks one: Arrow's own way takes the first row's columns for all."""
-    return {name: [row.get(name) for row in rows] for name in dict.fromkeys(itertools.chain.from_iterable(rows))}
+    return {
+        name: [row.get(name) for row in rows]
+        for name in dict.fromkeys(itertools.chain.from_iterable(rows))
+    }
 
 
 def in_memory(table: pa.Table) -> datasets.Dataset:
@@ -441,7 +519,7 @@ def in_memory(table: pa.Table) -> datasets.Dataset:
     return datasets.Dataset(datasets.table.InMemoryTable(table), fingerprint=secrets.token_hex(8))
 
 
-def each(rows: datasets.Dataset) -> Iterator[Row]:
+def iter_rows(rows: datasets.Dataset) -> Iterator[Row]:
     """The rows, read a thousand at a time."""
     for columns in rows.iter(1000):
         yield from (dict(zip(columns, values)) for values in zip(*columns.values()))
@@ -456,15 +534,21 @@ def class_names(rows: datasets.Dataset, column: str) -> list[str] | None:
     return list(inner.names) if isinstance(inner, datasets.ClassLabel) else None
 
 
-def with_names(rows: datasets.Dataset) -> datasets.Dataset:
+def decode_class_labels(rows: datasets.Dataset) -> datasets.Dataset:
     """Replace class numbers by their names, so that their order never matters; -1 (no label) becomes None."""
 
-    coded = {column: names for column in rows.column_names if (names := class_names(rows, column)) is not None}
+    coded = {
+        column: names
+        for column in rows.column_names
+        if (names := class_names(rows, column)) is not None
+    }
     if not coded:
         return rows
     table = rows.with_format("arrow")[:] if rows._indices is not None else rows.data.table
     for column, names in coded.items():
-        table = table.set_column(table.column_names.index(column), column, _decoded(table[column], names))
+        table = table.set_column(
+            table.column_names.index(column), column, _decoded(table[column], names)
+        )
     return in_memory(table.replace_schema_metadata(None))
 
 
@@ -478,10 +562,14 @@ def _decoded(column: pa.ChunkedArray, names: Sequence[str]) -> pa.ChunkedArray:
             flat = decode(array.flatten())
             lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
             offsets = pa.array([0, *lengths.cumsum().tolist()], pa.int32())
-            return pa.ListArray.from_arrays(offsets, flat, mask=array.is_null() if array.null_count else None)
+            return pa.ListArray.from_arrays(
+                offsets, flat, mask=array.is_null() if array.null_count else None
+            )
         return pa.array(names).take(pc.if_else(pc.less(array, 0), None, array))
 
-    return pa.chunked_array([decode(chunk) for chunk in column.chunks], type=None if column.num_chunks else pa.string())
+    return pa.chunked_array(
+        [decode(chunk) for chunk in column.chunks], type=None if column.num_chunks else pa.string()
+    )
 
 
 # --- readers of file formats: path -> rows ---------------------------------------------------------------------------
@@ -494,14 +582,18 @@ def _lines(path: Path) -> Iterator[str]:
             try:
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
             except UnicodeDecodeError as error:
-                raise DataError(f"{path}, line {number}: not UTF-8 text ({error.reason}). Convert the file.") from None
+                raise DataError(
+                    f"{path}, line {number}: not UTF-8 text ({error.reason}). Convert the file."
+                ) from None
 
 
 def _json(path: Path, text: str, line: int | None = None) -> Any:
     """What JSON says; DataError where it is none, or holds what is no text."""
     try:
         value = json.loads(text)
-        if "\\u" in text:  # only an escape can write half of a surrogate pair, which no UTF-8 can hold
+        if (
+            "\\u" in text
+        ):  # only an escape can write half of a surrogate pair, which no UTF-8 can hold
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         where = f"{path}, line {line}" if line else str(path)
@@ -530,7 +622,9 @@ def read_jsonl(path: Path) -> Iterator[Row]:
         if line.strip():
             row = _json(path, line, number)
             if not isinstance(row, dict):
-                raise DataError(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}.")
+                raise DataError(
+                    f"{path}, line {number}: expected a JSON object, found {type(row).__name__}."
+                )
             yield row
 
 
@@ -552,12 +646,18 @@ def read_xtreme_tsv(path: Path) -> Iterator[Row]:
     return _table(path, "\t", ("sentence1", "sentence2", "label"))
 
 
-def _table(path: Path, delimiter: str, columns: Sequence[str] = (), **dialect: Any) -> Iterator[Row]:
-    lines = csv.reader((f"{line}\n" for line in _lines(path)), delimiter=delimiter, strict=True, **dialect)
+def _table(
+    path: Path, delimiter: str, columns: Sequence[str] = (), **dialect: Any
+) -> Iterator[Row]:
+    lines = csv.reader(
+        (f"{line}\n" for line in _lines(path)), delimiter=delimiter, strict=True, **dialect
+    )
     try:
         columns = columns or next(lines, [])
         if not columns or len(set(columns)) < len(columns):
-            raise DataError(f"{path}, line 1: expected a header of different names, found {list(columns)}.")
+            raise DataError(
+                f"{path}, line 1: expected a header of different names, found {list(columns)}."
+            )
         for fields in filter(None, lines):
             if len(fields) > len(columns):
                 raise DataError(
@@ -569,7 +669,9 @@ def _table(path: Path, delimiter: str, columns: Sequence[str] = (), **dialect: A
         raise DataError(f"{path}, line {lines.line_num}: {error}.") from None
 
 
-def read_conll(path: Path, *, token: int = 0, tag: int = -1, prefixed: bool = False) -> Iterator[Row]:
+def read_conll(
+    path: Path, *, token: int = 0, tag: int = -1, prefixed: bool = False
+) -> Iterator[Row]:
     """Columns, a line a word and a blank one after each sentence: rows `{"tokens", "tags"}`.
 
     `token` and `tag` number the columns; lines that begin with `#` and a space are comments. prefixed: words carry
@@ -584,7 +686,9 @@ def read_conll(path: Path, *, token: int = 0, tag: int = -1, prefixed: bool = Fa
             if line.startswith("# ") and not fields[0].isdecimal():
                 continue
             if len(fields) < max(token + 1, tag + 1, 2):
-                raise DataError(f"{path}, line {number}: expected a word and its tag, found {line!r}.")
+                raise DataError(
+                    f"{path}, line {number}: expected a word and its tag, found {line!r}."
+                )
             tokens.append(fields[token].partition(":")[2] if prefixed else fields[token])
             tags.append(fields[tag])
         elif tokens:
@@ -599,7 +703,9 @@ def read_supertags(path: Path) -> Iterator[Row]:
             tokens, tags = (side.split() for side in line.partition("\t")[::2])
             if len(tokens) != len(tags):
                 found = f"{len(tokens)} words and {len(tags)} tags"
-                raise DataError(f"{path}, line {number}: expected words, a tab, and a tag for each; found {found}.")
+                raise DataError(
+                    f"{path}, line {number}: expected words, a tab, and a tag for each; found {found}."
+                )
             yield {"tokens": tokens, "tags": tags}
 
 
@@ -608,9 +714,14 @@ def read_ccgbank(path: Path) -> Iterator[Row]:
     for number, line in enumerate(_lines(path), 1):
         leaves = re.findall(r"\(<L (\S+) \S+ \S+ (\S+) \S+>\)", line)
         if len(leaves) != line.count("(<L "):
-            raise DataError(f"{path}, line {number}: expected leaves (<L category tag tag word category>).")
+            raise DataError(
+                f"{path}, line {number}: expected leaves (<L category tag tag word category>)."
+            )
         if leaves:
-            yield {"tokens": [word for _, word in leaves], "tags": [category for category, _ in leaves]}
+            yield {
+                "tokens": [word for _, word in leaves],
+                "tags": [category for category, _ in leaves],
+            }
 
 
 def read_bucc(path: Path) -> Iterator[Row]:
@@ -623,7 +734,9 @@ def read_bucc(path: Path) -> Iterator[Row]:
     for number, line in enumerate(_lines(path), 1):
         id, tab, text = line.partition("\t")
         if not tab or not text.strip():
-            raise DataError(f"{path}, line {number}: expected an id, a tab and a sentence, found {line!r}.")
+            raise DataError(
+                f"{path}, line {number}: expected an id, a tab and a sentence, found {line!r}."
+            )
         ids.setdefault(text.strip(), []).append(id)
     partners: dict[str, list[str]] = {}
     gold = path.with_suffix(".gold")
@@ -645,8 +758,13 @@ def read_laser(path: Path) -> Iterator[Row]:
         raise DataError(f"{english} is missing: the English lines of {path}.")
     sides = [list(_lines(path)), list(_lines(english))]
     if len(sides[0]) != len(sides[1]):
-        raise DataError(f"{path} has {len(sides[0])} lines, {english} has {len(sides[1])}; expected as many.")
-    return ({"source_sentence": one, "target_sentence": other} for one, other in zip(*sides, strict=True))
+        raise DataError(
+            f"{path} has {len(sides[0])} lines, {english} has {len(sides[1])}; expected as many."
+        )
+    return (
+        {"source_sentence": one, "target_sentence": other}
+        for one, other in zip(*sides, strict=True)
+    )
 
 
 def read_squad(path: Path) -> Iterator[Row]:
@@ -664,11 +782,17 @@ def read_squad(path: Path) -> Iterator[Row]:
                         "question": qa["question"],
                         "answers": {k: [a[k] for a in answers] for k in ("text", "answer_start")},
                     }
-                    if other := [name for name in ("id", "title", "context", "question") if type(row[name]) is not str]:
+                    if other := [
+                        name
+                        for name in ("id", "title", "context", "question")
+                        if type(row[name]) is not str
+                    ]:
                         raise TypeError(f"{other[0]} is {row[other[0]]!r}")
                     yield row
     except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: expected SQuAD's JSON: data, paragraphs, qas, answers ({error!r}).") from None
+        raise DataError(
+            f"{path}: expected SQuAD's JSON: data, paragraphs, qas, answers ({error!r})."
+        ) from None
 
 
 def read_xquad_r(path: Path) -> Iterator[Row]:
@@ -693,15 +817,25 @@ def _answer_sentences(name: str, size: int, written: int) -> tuple[list[Row], di
     path, sentences, found = Path(name), [], {}
     whole = read_json(path)
     try:
-        for number, paragraph in enumerate(p for article in whole["data"] for p in article["paragraphs"]):
+        for number, paragraph in enumerate(
+            p for article in whole["data"] for p in article["paragraphs"]
+        ):
             context, breaks = paragraph["context"], paragraph["sentence_breaks"]
             for place, (start, end) in enumerate(breaks):
                 id = f"{path.stem}_{number}_{place}"
-                sentences.append({"id": id, "candidate": (context[start:end] + context).replace("\n", "")})
-                own = [qa["id"] for qa in paragraph["qas"] if start <= qa["answers"][0]["answer_start"] < end]
+                sentences.append(
+                    {"id": id, "candidate": (context[start:end] + context).replace("\n", "")}
+                )
+                own = [
+                    qa["id"]
+                    for qa in paragraph["qas"]
+                    if start <= qa["answers"][0]["answer_start"] < end
+                ]
                 found.update(dict.fromkeys(own, id))
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise DataError(f"{path}: expected XQuAD-R's JSON: SQuAD's with sentence_breaks ({error!r}).") from None
+        raise DataError(
+            f"{path}: expected XQuAD-R's JSON: SQuAD's with sentence_breaks ({error!r})."
+        ) from None
     return sentences, found
 
 
@@ -721,7 +855,9 @@ def read_mewslix(path: Path) -> Iterator[Row]:
             else:
                 yield _entity(line)
         except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
-            raise DataError(f"{path}, line {number}: expected Mewsli-X's mention or entity ({error!r}).") from None
+            raise DataError(
+                f"{path}, line {number}: expected Mewsli-X's mention or entity ({error!r})."
+            ) from None
 
 
 def _mentions(line: Mapping[str, Any]) -> list[Row]:
@@ -729,9 +865,12 @@ def _mentions(line: Mapping[str, Any]) -> list[Row]:
     text = context["text"]
     for mention in line["mentions"] if "mentions" in line else [line["mention"]]:
         start, end = mention["mention_span"]["start"], mention["mention_span"]["end"]
-        around = next(s for s in context["sentence_spans"] if s["start"] <= start and end <= s["end"])
+        around = next(
+            s for s in context["sentence_spans"] if s["start"] <= start and end <= s["end"]
+        )
         left, right = (
-            re.sub(r"\{(.*?)\}", r"(\1)", part) for part in (text[around["start"] : start], text[end : around["end"]])
+            re.sub(r"\{(.*?)\}", r"(\1)", part)
+            for part in (text[around["start"] : start], text[end : around["end"]])
         )
         query = _one_line(f"{text[start:end]}: {left} {{ {text[start:end]} }} {right}")
         row = {"id": mention["example_id"], "language": context["language"], "query": query}
@@ -741,7 +880,11 @@ def _mentions(line: Mapping[str, Any]) -> list[Row]:
 
 def _entity(line: Mapping[str, Any]) -> Row:
     spans = [line["description"][span["start"] : span["end"]] for span in line["sentence_spans"]]
-    return {"id": line["entity_id"], "language": line["description_language"], "candidate": _one_line(" ".join(spans))}
+    return {
+        "id": line["entity_id"],
+        "language": line["description_language"],
+        "candidate": _one_line(" ".join(spans)),
+    }
 
 
 def _one_line(text: str) -> str:
@@ -779,7 +922,9 @@ def read_conllu(path: Path) -> Iterator[Row]:
         elif not line.startswith("#"):
             fields = line.split("\t")
             if len(fields) != 10:
-                raise DataError(f"{path}, line {number}: expected 10 columns separated by tabs, found {len(fields)}.")
+                raise DataError(
+                    f"{path}, line {number}: expected 10 columns separated by tabs, found {len(fields)}."
+                )
             lines.append((number, fields))
     yield from sentence()
 
@@ -793,7 +938,12 @@ def _surface(
     order: list[tuple[int, str]] = []
     covered = 0  # up to this word, by a multiword token
     for number, fields in lines:
-        id, form, tag, head = fields[0], fields[1].replace("\u200c", "").replace(" ", ""), fields[3], fields[6]
+        id, form, tag, head = (
+            fields[0],
+            fields[1].replace("\u200c", "").replace(" ", ""),
+            fields[3],
+            fields[6],
+        )
         if "." in id:
             continue
         word = len(order) + 1
@@ -801,10 +951,14 @@ def _surface(
             first, last = map(int, id.split("-")) if "-" in id else (int(id), word)
             above = int(head) if "-" not in id and head != "_" else 0
         except ValueError:
-            raise DataError(f"{path}, line {number}: {id!r} and {head!r} are no word number and head.") from None
+            raise DataError(
+                f"{path}, line {number}: {id!r} and {head!r} are no word number and head."
+            ) from None
         # a number that comes twice would lend one tag to two words: the blank line between two sentences is missing
         if first != word or last < word or ("-" in id and covered >= word):
-            raise DataError(f"{path}, line {number}: found the word number {id!r}, expected {word}.")
+            raise DataError(
+                f"{path}, line {number}: found the word number {id!r}, expected {word}."
+            )
         if "-" in id:
             fused[word], covered = (last, form), last
         else:

@@ -13,11 +13,12 @@ from jiantx.cache import write_text
 from jiantx.metrics import Answer, Answers, Metric, metric_name
 from jiantx.report import Benchmark
 from jiantx.sources import DataError, read_json, read_jsonl, read_lines, read_squad, read_text
-from jiantx.task import Task, get_task
+from jiantx.task import Task
+from jiantx.tasks import get_task
 from jiantx.tasks.benchmarks import XTREME, XTREME_R
 
 if TYPE_CHECKING:
-    from jiantx.evaluation import Predicted
+    from jiantx.evaluation import SplitPredictions
     from jiantx.model import MultitaskModel
 
 Version = Literal["xtreme", "xtreme-r"]
@@ -35,7 +36,17 @@ _ROWS: dict[str, Mapping[str, int]] = {
     "xquad": dict.fromkeys(XTREME_R.languages["xquad"], 1190),
     "mlqa": {"ar": 5335, "de": 4517, "en": 11590, "es": 5253, "hi": 4918, "vi": 5495, "zh": 5137},
     "tydiqa": {
-        **{"ar": 921, "bn": 113, "en": 440, "fi": 782, "id": 565, "ko": 276, "ru": 812, "sw": 499, "te": 669},
+        **{
+            "ar": 921,
+            "bn": 113,
+            "en": 440,
+            "fi": 782,
+            "id": 565,
+            "ko": 276,
+            "ru": 812,
+            "sw": 499,
+            "te": 669,
+        },
     },
     "tatoeba": {
         **dict.fromkeys(XTREME_R.languages["tatoeba"], 1000),
@@ -43,7 +54,17 @@ _ROWS: dict[str, Mapping[str, int]] = {
     },
     "xcopa": dict.fromkeys(XTREME_R.languages["xcopa"], 500),
     "mewslix": {
-        **{"ar": 1501, "de": 1551, "en": 1490, "es": 1552, "fa": 458, "ja": 1519, "pl": 1562, "ro": 672, "ta": 1567},
+        **{
+            "ar": 1501,
+            "de": 1551,
+            "en": 1490,
+            "es": 1552,
+            "fa": 458,
+            "ja": 1519,
+            "pl": 1562,
+            "ro": 672,
+            "ta": 1567,
+        },
         **{"tr": 1215, "uk": 1537},
     },
 }
@@ -63,7 +84,7 @@ def _form(task: Task) -> str:
     """How a task's predictions are written."""
     if task.task_type != "retrieval":
         return task.task_type
-    return "pairs" if task.threshold_split else "rankings" if task.candidates else "retrieval"
+    return "pairs" if task.threshold_split else "rankings" if task.corpus_task else "retrieval"
 
 
 _SUFFIX = {"question_answering": "json", "rankings": "json", "multiple_choice": "jsonl"}
@@ -91,13 +112,15 @@ def write_xtreme_predictions(
 
     >>> write_xtreme_predictions(model, [get_task("xnli")], "submission")  # doctest: +SKIP
     """
-    from jiantx.evaluation import predicted
+    from jiantx.evaluation import predict_splits
 
     benchmark, chosen = _benchmark(version), {}
     wanted = [languages] if isinstance(languages, str) else languages
     for task in tasks:
         if task.name not in benchmark:
-            raise DataError(f"Task {task.name} does not belong to {version}. Its tasks: {', '.join(benchmark)}.")
+            raise DataError(
+                f"Task {task.name} does not belong to {version}. Its tasks: {', '.join(benchmark)}."
+            )
         chosen[task.name] = list(wanted or benchmark.languages[task.name])
         for code in chosen[task.name]:
             found, official = len(task.rows("test", code)), _ROWS.get(task.name, {}).get(code)
@@ -108,7 +131,9 @@ def write_xtreme_predictions(
                 )
     written = []
     for task in tasks:
-        for part in predicted(model, task, "test", chosen[task.name], batch_size=batch_size, labelled=False):
+        for part in predict_splits(
+            model, task, "test", chosen[task.name], batch_size=batch_size, labelled=False
+        ):
             path = _path(folder, task, part.features.language)
             path.parent.mkdir(parents=True, exist_ok=True)
             write_text(path, "".join(_WRITE[_form(task)](part)))
@@ -116,7 +141,7 @@ def write_xtreme_predictions(
     return written
 
 
-def _sorted_by_query(part: Predicted) -> Iterator[str]:
+def _sorted_by_query(part: SplitPredictions) -> Iterator[str]:
     """Tatoeba's English queries are asked in alphabetical order; the answer is a line number, from 0."""
     examples = part.features.examples()
     number = {example.id: place for place, example in enumerate(examples)}
@@ -124,10 +149,12 @@ def _sorted_by_query(part: Predicted) -> Iterator[str]:
         yield f"{number[part.predictions[place].ranking[0]]}\n"
 
 
-_WRITE: dict[str, Callable[[Predicted], Iterator[str]]] = {
+_WRITE: dict[str, Callable[[SplitPredictions], Iterator[str]]] = {
     "classification": lambda part: (f"{p.label}\n" for p in part.predictions),
     "multiple_choice": lambda part: (f'{{"label": {p.choice}}}\n' for p in part.predictions),
-    "token_classification": lambda part: ("".join(f"{tag}\n" for tag in p.tags) + "\n" for p in part.predictions),
+    "token_classification": lambda part: (
+        "".join(f"{tag}\n" for tag in p.tags) + "\n" for p in part.predictions
+    ),
     "question_answering": lambda part: iter([_json({p.id: p.answer for p in part.predictions})]),
     "rankings": lambda part: iter([_json({p.id: list(p.ranking) for p in part.predictions})]),
     "pairs": lambda part: (f"{p.id}\t{p.ranking[0]}\n" for p in part.predictions if p.ranking),
@@ -149,7 +176,9 @@ def _items(path: Path, form: str) -> list[Any] | dict[str, Any]:
             raise DataError(f"{path}: expected a JSON object of ids, found {type(found).__name__}.")
         for id, value in found.items():
             if not isinstance(value, kind):
-                raise DataError(f"{path}: {id!r} has {value!r}; expected a {'text' if kind is str else 'list of ids'}.")
+                raise DataError(
+                    f"{path}: {id!r} has {value!r}; expected a {'text' if kind is str else 'list of ids'}."
+                )
         return found
     if form == "multiple_choice":
         return [row.get("label") for row in read_jsonl(path)]
@@ -186,7 +215,9 @@ def score_xtreme(
     for name in (name for name in benchmark if name not in _UNSCORED):
         by_metric: dict[str, dict[str, float]] = {}
         for language in benchmark.languages[name]:
-            for metric, value in _scores(get_task(name), predictions_dir, labels_dir, language, seqeval).items():
+            for metric, value in _scores(
+                get_task(name), predictions_dir, labels_dir, language, seqeval
+            ).items():
                 by_metric.setdefault(metric, {})[language] = value
         averages = {metric: fmean(values.values()) for metric, values in by_metric.items()}
         main = ("exact_match", "f1") if "exact_match" in averages else (next(iter(averages)),)
@@ -197,12 +228,15 @@ def score_xtreme(
         }
     groups = {**benchmark.groups, **({"multi_choice": ("xcopa",)} if "xcopa" in benchmark else {})}
     means = {
-        group: fmean(found[task]["avg_metric"] for task in tasks if task in found) for group, tasks in groups.items()
+        group: fmean(found[task]["avg_metric"] for task in tasks if task in found)
+        for group, tasks in groups.items()
     }
     return {"all_task": fmean(scores["avg_metric"] for scores in found.values()), **means, **found}
 
 
-def _scores(task: Task, predictions_dir: str | Path, labels_dir: str | Path, language: str, seqeval: str) -> Any:
+def _scores(
+    task: Task, predictions_dir: str | Path, labels_dir: str | Path, language: str, seqeval: str
+) -> Any:
     """The official metrics of one task and language; the first is the one that is averaged."""
     form = _form(task)
     own, gold = (_path(folder, task, language) for folder in (predictions_dir, labels_dir))
@@ -214,7 +248,9 @@ def _scores(task: Task, predictions_dir: str | Path, labels_dir: str | Path, lan
         says, labels = (_by_first(some, everyone) for some in (pairs, right))
     elif isinstance(labels, dict):
         if absent := [id for id in labels if id not in says]:
-            raise DataError(f"{own} lacks {len(absent)} of {len(labels)} items, such as {absent[0]!r}.")
+            raise DataError(
+                f"{own} lacks {len(absent)} of {len(labels)} items, such as {absent[0]!r}."
+            )
         says, labels = [says[id] for id in labels], list(labels.values())
     if len(says) != len(labels):
         raise DataError(f"{own} has {len(says)} items, {gold} has {len(labels)}. Expected as many.")
@@ -223,10 +259,14 @@ def _scores(task: Task, predictions_dir: str | Path, labels_dir: str | Path, lan
     if form == "token_classification":
         for number, (one, other) in enumerate(zip(says, labels, strict=True)):
             if len(one) != len(other):
-                raise DataError(f"{own}: sentence {number} has {len(one)} tags, {gold} has {len(other)}.")
+                raise DataError(
+                    f"{own}: sentence {number} has {len(one)} tags, {gold} has {len(other)}."
+                )
         scores = metrics.chunk_scores(says, labels, seqeval=seqeval)
         return {"f1": scores.f1, "precision": scores.precision, "recall": scores.recall}
-    return {metric_name(metric): metric(says, labels) for metric in _METRICS.get(form, task.metrics)}
+    return {
+        metric_name(metric): metric(says, labels) for metric in _METRICS.get(form, task.metrics)
+    }
 
 
 _METRICS: dict[str, tuple[Metric, ...]] = {

@@ -14,7 +14,10 @@ from typing import Any, TypeVar, overload
 from jiantx.cache import write_text
 
 MAIN = "main_score"  # the metric under which each task's one main score stands: 0–100, higher is better
-_APART = ("encoder", "version")  # tags that are never averaged over: such scores measure different things
+_APART = (
+    "encoder",
+    "version",
+)  # tags that are never averaged over: such scores measure different things
 
 Tag = str | int
 TagSet = frozenset[tuple[str, Tag]]
@@ -83,7 +86,10 @@ class Report:
         return iter(self.records)
 
     def __repr__(self) -> str:
-        tasks, languages = len(_distinct(r.task for r in self)), len(_distinct(r.language for r in self))
+        tasks, languages = (
+            len(_distinct(r.task for r in self)),
+            len(_distinct(r.language for r in self)),
+        )
         return f"<Report: {len(self)} scores, {tasks} tasks, {languages} languages>"
 
     def where(self, **coordinates: Any) -> "Report":
@@ -95,10 +101,14 @@ class Report:
         for name in coordinates:
             self._check_name(name)
         chosen = {
-            name: wanted if isinstance(wanted, Collection) and not isinstance(wanted, str) else (wanted,)
+            name: wanted
+            if isinstance(wanted, Collection) and not isinstance(wanted, str)
+            else (wanted,)
             for name, wanted in coordinates.items()
         }
-        return Report(r for r in self if all(_flat(r).get(name) in wanted for name, wanted in chosen.items()))
+        return Report(
+            r for r in self if all(_flat(r).get(name) in wanted for name, wanted in chosen.items())
+        )
 
     def with_tags(self, **tags: Tag) -> "Report":
         """The same scores with these tags added, or replaced."""
@@ -125,7 +135,9 @@ class Report:
             return _mean_of_tasks(self._main())
         self._check_name(by)
         groups = _grouped((_flat(record).get(by), record) for record in self._main())
-        return {value: _mean_of_tasks(records) for value, records in groups.items() if value is not None}
+        return {
+            value: _mean_of_tasks(records) for value, records in groups.items() if value is not None
+        }
 
     def cells(self) -> dict[tuple[str, str], float]:
         """(task, language) to its main score, averaged over seeds (and other tags)."""
@@ -134,7 +146,9 @@ class Report:
     def _main(self) -> list[Score]:
         return [record for record in self if record.metric == MAIN and not math.isnan(record.value)]
 
-    def compare(self, baseline: "Report", *, tasks: Sequence[str] | None = None, by: str = "task") -> "Comparison":
+    def compare(
+        self, baseline: "Report", *, tasks: Sequence[str] | None = None, by: str = "task"
+    ) -> "Comparison":
         """The table of differences to a baseline, as in Phang et al. 2020.
 
         A row is a set of tags other than "seed". A difference is taken seed by seed, over the languages that both
@@ -154,7 +168,11 @@ class Report:
         base_runs, runs = _runs(theirs, tasks), _runs(own, tasks)
         side = ("task", "language").index(by)
         places = [at[:2] for scores in (*runs.values(), *base_runs.values()) for at in scores]
-        columns = list(tasks) if tasks is not None and by == "task" else _distinct(place[side] for place in places)
+        columns = (
+            list(tasks)
+            if tasks is not None and by == "task"
+            else _distinct(place[side] for place in places)
+        )
 
         labels = iter(_labels([*base_runs, *runs], len(base_runs)))
         rows = [_row(next(labels), True, columns, side, scores) for scores in base_runs.values()]
@@ -176,12 +194,26 @@ class Report:
         found, missing = {}, {}
         for label, records in zip(_labels(list(runs), 0), runs.values(), strict=True):
             _check_apart(records)
-            cells = _cells([record for record in records if record.language in benchmark.languages[record.task]])
-            scores = {task: _mean(value for (name, _), value in cells.items() if name == task) for task in benchmark}
+            cells = _cells(
+                [
+                    record
+                    for record in records
+                    if record.language in benchmark.languages[record.task]
+                ]
+            )
+            scores = {
+                task: _mean(value for (name, _), value in cells.items() if name == task)
+                for task in benchmark
+            }
             found[label] = scores | benchmark.average(scores)
-            absent = {t: tuple(c for c in codes if (t, c) not in cells) for t, codes in benchmark.languages.items()}
+            absent = {
+                t: tuple(c for c in codes if (t, c) not in cells)
+                for t, codes in benchmark.languages.items()
+            }
             missing[label] = {task: languages for task, languages in absent.items() if languages}
-        return Leaderboard(benchmark, found, missing, tuple(_distinct(record.split for record in own)))
+        return Leaderboard(
+            benchmark, found, missing, tuple(_distinct(record.split for record in own))
+        )
 
     def to_markdown(self) -> str:
         """Main scores: a row a task, a column a language; one table for each set of tags other than "seed"."""
@@ -197,7 +229,9 @@ class Report:
     def to_json(self, path: str | os.PathLike[str]) -> None:
         """Write the scores, one a line, NaN as null. Equal reports give equal bytes; the file is whole or absent."""
         rows = []
-        for record in sorted(self, key=lambda r: (*_coordinates(r)[:4], json.dumps(r.tags, sort_keys=True))):
+        for record in sorted(
+            self, key=lambda r: (*_coordinates(r)[:4], json.dumps(r.tags, sort_keys=True))
+        ):
             row = {**_flat(record), "value": None if math.isnan(record.value) else record.value}
             rows.append(json.dumps(row, sort_keys=True, ensure_ascii=False, allow_nan=False))
         write_text(Path(path), "[\n" + ",\n".join(rows) + "\n]\n")
@@ -212,13 +246,13 @@ class Report:
 
     def plot(self, path: str | os.PathLike[str], *, title: str | None = None) -> None:
         """Draw one run's main scores, tasks by languages, averaged over seeds; needs matplotlib."""
-        from jiantx import plots
+        from jiantx.report import plots
 
         plots.scores(self, path, title=title)
 
     def plot_gaps(self, path: str | os.PathLike[str], *, title: str | None = None) -> None:
         """Draw English beside the other languages, a line for each `intermediate`; needs matplotlib."""
-        from jiantx import plots
+        from jiantx.report import plots
 
         plots.gaps(self, path, title=title)
 
@@ -244,7 +278,9 @@ class Benchmark(tuple[str, ...]):
         return self
 
     def __getnewargs__(self) -> tuple[str, dict[str, dict[str, Sequence[str]]]]:  # type: ignore[override]
-        return self.name, {g: {task: self.languages[task] for task in tasks} for g, tasks in self.groups.items()}
+        return self.name, {
+            g: {task: self.languages[task] for task in tasks} for g, tasks in self.groups.items()
+        }
 
     def average(self, scores: Mapping[str, float]) -> dict[str, float]:
         """The mean of the tasks' scores under "all", and of each group's; NaN where a task is missing.
@@ -253,7 +289,10 @@ class Benchmark(tuple[str, ...]):
         {'all': 60.0, 'nli': 70.0, 'qa': 50.0}
         """
         parts = {"all": tuple(self), **self.groups}
-        return {part: math.fsum(scores.get(t, math.nan) for t in names) / len(names) for part, names in parts.items()}
+        return {
+            part: math.fsum(scores.get(t, math.nan) for t in names) / len(names)
+            for part, names in parts.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -283,9 +322,14 @@ class Leaderboard:
                 star = "*" if not math.isnan(scores[part]) and absent.keys() & set(tasks) else ""
                 lines[-1].append(_number(scores[part]) + star)
             whole = {
-                task for task, languages in absent.items() if len(languages) == len(self.benchmark.languages[task])
+                task
+                for task, languages in absent.items()
+                if len(languages) == len(self.benchmark.languages[task])
             }
-            said = [f"{t} ({'all languages' if t in whole else ', '.join(codes)})" for t, codes in absent.items()]
+            said = [
+                f"{t} ({'all languages' if t in whole else ', '.join(codes)})"
+                for t, codes in absent.items()
+            ]
             legend.setdefault("; ".join(said), []).append(row)
         title = f"{self.benchmark.name} ({', '.join(self.splits) or 'no scores'})"
         header = [title, *(f"**{part}**" if part not in self.benchmark else part for part in parts)]
@@ -309,7 +353,9 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
         return _mean(values), math.nan
     from scipy.special import stdtrit  # scikit-learn brings SciPy
 
-    return fmean(values), float(stdtrit(len(values) - 1, 0.975)) * stdev(values) / math.sqrt(len(values))
+    return fmean(values), float(stdtrit(len(values) - 1, 0.975)) * stdev(values) / math.sqrt(
+        len(values)
+    )
 
 
 @dataclass(frozen=True)
@@ -366,32 +412,51 @@ class Comparison:
     def to_text(self) -> str:
         """The same, aligned for a terminal."""
         header, *rows = self._texts()
-        if any(text.endswith(" *") for row in rows for text in row):  # then numbers end two places before the mark
-            rows = [[row[0], *(text if text.endswith(" *") else f"{text}  " for text in row[1:])] for row in rows]
+        if any(
+            text.endswith(" *") for row in rows for text in row
+        ):  # then numbers end two places before the mark
+            rows = [
+                [row[0], *(text if text.endswith(" *") else f"{text}  " for text in row[1:])]
+                for row in rows
+            ]
         widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
         lines = []
         for first, *others in (header, ["-" * width for width in widths], *rows):
-            lines.append("  ".join([first.ljust(widths[0]), *map(str.rjust, others, widths[1:])]).rstrip())
+            lines.append(
+                "  ".join([first.ljust(widths[0]), *map(str.rjust, others, widths[1:])]).rstrip()
+            )
         return "\n".join(lines) + "\n" + self._legend()
 
     def plot(self, path: str | os.PathLike[str], *, title: str | None = None) -> None:
         """Draw the table as a heat map; needs matplotlib."""
-        from jiantx import plots
+        from jiantx.report import plots
 
         plots.heatmap(self, path, title=title)
 
     def _texts(self) -> list[list[str]]:
-        rows = [[row.label, *(_text(c, row.is_baseline) for c in (*row.cells, row.average))] for row in self.rows]
+        rows = [
+            [row.label, *(_text(c, row.is_baseline) for c in (*row.cells, row.average))]
+            for row in self.rows
+        ]
         return [["", *self.columns, "average"], *rows]
 
     def _legend(self) -> str:
         text = ""
-        if any(cell.sd is not None for row in self.rows if not row.is_baseline for cell in (*row.cells, row.average)):
+        if any(
+            cell.sd is not None
+            for row in self.rows
+            if not row.is_baseline
+            for cell in (*row.cells, row.average)
+        ):
             text += (
                 "\nDifferences in points, paired by seed: mean ± standard deviation over seeds. "
                 "`*` the 95 % interval (Student's t, cell by cell) excludes zero.\n"
             )
-        if any(len(row.average.values) < max(len(cell.values) for cell in row.cells) for row in self.rows if row.cells):
+        if any(
+            len(row.average.values) < max(len(cell.values) for cell in row.cells)
+            for row in self.rows
+            if row.cells
+        ):
             text += "\nMeans are over the seeds that have all their parts.\n"
         if self.missing:
             more = f"; and {len(self.missing) - 5} more" if len(self.missing) > 5 else ""
@@ -428,16 +493,24 @@ def _row(label: str, is_baseline: bool, columns: list[str], side: int, scores: _
     parts: Counter[Any] = Counter(place[side] for place in {at[:2] for at in scores})
     means = {at: fmean(values) for at, values in groups.items() if len(values) == parts[at[0]]}
     by_seed = _grouped((seed, value) for (_, seed), value in means.items())
-    cells = [Cell(tuple(value for (at, _), value in means.items() if at == column)) for column in columns]
+    cells = [
+        Cell(tuple(value for (at, _), value in means.items() if at == column)) for column in columns
+    ]
     average = Cell(tuple(fmean(values) for values in by_seed.values() if len(values) == len(parts)))
     return Row(label, is_baseline, tuple(cells), average)
 
 
 def _partner(run: TagSet, baselines: list[TagSet]) -> TagSet:
     rest = _without(run, "intermediate")
-    found = [other for other in baselines if len(baselines) == 1 or _without(other, "intermediate") == rest]
+    found = [
+        other
+        for other in baselines
+        if len(baselines) == 1 or _without(other, "intermediate") == rest
+    ]
     if len(found) != 1:
-        raise ValueError(f"{len(found)} rows of the baseline agree with {_describe(run)}; one must.")
+        raise ValueError(
+            f"{len(found)} rows of the baseline agree with {_describe(run)}; one must."
+        )
     return found[0]
 
 
@@ -503,7 +576,9 @@ def _coordinates(record: Score) -> tuple[object, ...]:
 
 
 def _value(record: Score) -> tuple[object, int]:
-    return None if math.isnan(record.value) else record.value, record.examples  # NaN is equal to NaN here
+    return None if math.isnan(
+        record.value
+    ) else record.value, record.examples  # NaN is equal to NaN here
 
 
 def _flat(record: Score) -> dict[str, Any]:
@@ -544,8 +619,12 @@ def _from_rows(rows: Any) -> Iterator[Score]:
                 raise TypeError(f"score {index}: its {name!r} is {row[name]!r}.")
         value = math.nan if row["value"] is None else row["value"]
         if row["value"] is not None and not abs(value) <= _LARGEST:
-            raise ValueError(f"score {index}: its 'value' is {row['value']!r}; expected a finite number, or null.")
-        json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is no text, and could not be written again
+            raise ValueError(
+                f"score {index}: its 'value' is {row['value']!r}; expected a finite number, or null."
+            )
+        json.dumps(
+            row, ensure_ascii=False
+        ).encode()  # half a surrogate pair is no text, and could not be written again
         tags = {name: tag for name, tag in row.items() if name not in _FIELDS}
         yield Score(**{name: row[name] for name in _FIELDS} | {"value": value, "tags": tags})
 
@@ -555,16 +634,27 @@ def _describe(tags: Iterable[tuple[str, Tag]]) -> str:
 
 
 def _block(run: TagSet, records: list[Score]) -> str:
-    splits, languages = (_distinct(getattr(r, name) for r in records) for name in ("split", "language"))
+    splits, languages = (
+        _distinct(getattr(r, name) for r in records) for name in ("split", "language")
+    )
     rows: list[tuple[str, list[float]]] = []
     for split in splits:
         cells = _cells([record for record in records if record.split == split])
         for task in _distinct(task for task, _ in cells):
             values = [cells.get((task, language), math.nan) for language in languages]
-            rows.append((task if len(splits) == 1 else f"{task} ({split})", [*values, _mean(values)]))
+            rows.append(
+                (task if len(splits) == 1 else f"{task} ({split})", [*values, _mean(values)])
+            )
     if len({record.task for record in records}) == len(rows) > 1:  # else a task would count twice
-        rows.append(("**mean**", [_mean(column) for column in zip(*(values for _, values in rows), strict=True)]))
-    columns = [*languages, "mean"] if len(languages) > 1 else languages  # one language's mean says nothing new
+        rows.append(
+            (
+                "**mean**",
+                [_mean(column) for column in zip(*(values for _, values in rows), strict=True)],
+            )
+        )
+    columns = (
+        [*languages, "mean"] if len(languages) > 1 else languages
+    )  # one language's mean says nothing new
     seeds = len(_distinct(record.tags.get("seed") for record in records))
     title = ", ".join(filter(None, [_describe(run), f"mean of {seeds} seeds" if seeds > 1 else ""]))
     texts = [[label, *map(_number, values[: len(columns)])] for label, values in rows]
@@ -588,4 +678,6 @@ def _text(cell: Cell, is_baseline: bool) -> str:
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table: names on the left, numbers on the right."""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return "".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |\n" for line in lines)
+    return "".join(
+        "| " + " | ".join(text.replace("|", "\\|") for text in line) + " |\n" for line in lines
+    )

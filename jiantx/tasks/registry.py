@@ -1,0 +1,90 @@
+"""Tasks by name: register one, look one up, list them."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from jiantx.registry import Registry
+from jiantx.report import Benchmark
+from jiantx.task import Task
+from jiantx.tasks.benchmarks import BENCHMARKS
+
+T = TypeVar("T", bound=Task)
+
+TASKS: Registry[Task] = Registry("task")
+
+
+def register(task: T) -> T:
+    """Add a task to the registry and return it.
+
+    Raises:
+        ValueError: A task of that name is registered already.
+    """
+    TASKS.register(task.name, task)
+    return task
+
+
+def get_task(name: str) -> Task:
+    """The registered task of that name.
+
+    Raises:
+        LookupError: No task has that name; the message lists similar names.
+    """
+    return TASKS[name]
+
+
+def training_tasks(task: Task) -> tuple[Task, ...]:
+    """The tasks whose training split fine-tunes `task`, in order.
+
+    These are the tasks that `task.train_on` names, or the task itself if it names none. If a named task is of
+    another type, `task` reads that task's rows in its own form. Empty if there is nothing to train on.
+    """
+    named = [get_task(name) for name in task.train_on]
+    if named:
+        return tuple(
+            t if t.task_type == task.task_type else task.replace(source=t.source) for t in named
+        )
+    return (task,) if task.languages("train") else ()
+
+
+def list_tasks(
+    *,
+    type: str | None = None,
+    language: str | None = None,
+    benchmark: str | Benchmark | None = None,
+) -> tuple[str, ...]:
+    """The names of the registered tasks of a task type, that declare a language, or of a benchmark.
+
+    With a benchmark, a language is one that counts there. LookupError for a type, language or benchmark of no task.
+
+    >>> list_tasks(type="regression")
+    ('stsb',)
+    """
+    if isinstance(benchmark, str):
+        name = benchmark.replace("-", "_")
+        if name not in BENCHMARKS:
+            raise LookupError(
+                f"No benchmark is named {benchmark!r}. Known: {', '.join(BENCHMARKS)}."
+            )
+        benchmark = BENCHMARKS[name]
+    tasks = [get_task(name) for name in (sorted(TASKS) if benchmark is None else benchmark)]
+    spoken = {
+        task.name: benchmark.languages[task.name]
+        if benchmark
+        else getattr(task.source, "languages", ("en",))
+        for task in tasks
+    }
+    known = {
+        "type": {task.task_type for task in tasks},
+        "language": {code for codes in spoken.values() for code in codes},
+    }
+    for what, wanted in (("type", type), ("language", language)):
+        if wanted is not None and wanted not in known[what]:
+            raise LookupError(
+                f"No task has the {what} {wanted!r}. There are: {', '.join(sorted(known[what]))}."
+            )
+    return tuple(
+        task.name
+        for task in tasks
+        if type in (None, task.task_type) and (language is None or language in spoken[task.name])
+    )
