@@ -17,10 +17,10 @@ demo: $(READY)  ## run the recipe on the artificial world (SEEDS=1, OUTPUT=runs/
 	$(BIN)/python examples/intermediate_then_target.py $(DEMO) --seeds $(SEEDS) --output $(OUTPUT)
 
 test: $(READY)  ## run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-fast: $(READY)  ## run the tests that take less than a second each
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow"
 
 coverage: $(READY)  ## run all tests and list the lines of jiantx that none of them runs
 	$(BIN)/pip install --quiet --disable-pip-version-check pytest-cov
