@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+import time
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -46,6 +48,25 @@ LETTERS = sorted(
 
 
 # --- every test ------------------------------------------------------------------------------------------------------
+
+
+MAX_SECONDS = 2.0  # a test over one second is marked slow; twice that allows for slow machines
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Fail a test without the mark `slow` that takes long, in seconds of this process's CPU."""
+    started = time.process_time()
+    result = yield
+    seconds = time.process_time() - started
+    if seconds > MAX_SECONDS and item.get_closest_marker("slow") is None:
+        pytest.fail(f"This test took {seconds:.1f} s. Mark it slow, or make it quicker.")
+    return result
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a function by its name and not by its address: all test processes need the same ids."""
+    return getattr(val, "__name__", None) if isinstance(val, FunctionType) else None
 
 
 @pytest.fixture(scope="session", autouse=True)

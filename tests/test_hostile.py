@@ -343,7 +343,6 @@ def test_a_broken_card_is_named(text: str, root: Callable[..., jx.Hub], ran: Pat
         "half a surrogate pair": ("train.jsonl", lambda: b'{"text": "\\ud800"}\n'),
         "not UTF-8": ("train.csv", lambda: b"text\n\xff\n"),
     }.values(),
-    ids=str,
 )
 def test_a_broken_file_of_a_copy_is_named(
     name: str, content: Any, with_card: bool, root: Callable[..., jx.Hub]
