@@ -1,4 +1,6 @@
-"""The peers in bench/features.py and bench/decoding.py do what jiantx does, so that the programs stay true."""
+"""The peers in benchmarks/feature_peers.py and benchmarks/decoding.py do what jiantx does, so that
+the programs stay true.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,13 @@ import jiantx as jx
 from jiantx.features import encode_examples
 from jiantx.metrics import best_threshold
 
-BENCH = Path(__file__).parents[1] / "bench"
+BENCH = Path(__file__).parents[1] / "benchmarks"
 pytestmark = [
     pytest.mark.skipif(not (BENCH / "features.py").is_file(), reason="the benchmarks are not here"),
     pytest.mark.slow,  # alone: for torch and datasets, which the programs import
 ]
-WORDS = "the a cat dog sees eats red green house river in on of and quickly slowly not where who tall".split()
+WORDS = """the a cat dog sees eats red green house river in on of and quickly slowly not where who
+    tall""".split()
 
 
 def program(name: str) -> ModuleType:
@@ -34,27 +37,27 @@ def program(name: str) -> ModuleType:
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[tuple[Any, Any]]:
-    """bench/features.py and bench/decoding.py, which import bench/timing.py."""
+    """benchmarks/feature_peers.py and decoding.py, which imports benchmarks/harness.py."""
     before = set(sys.modules)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(BENCH))
-        yield program("features"), program("decoding")
-    if "timing" not in before:
-        sys.modules.pop("timing", None)
+        yield program("feature_peers"), program("decoding")
+    if "harness" not in before:
+        sys.modules.pop("harness", None)
 
 
 def questions(count: int, seed: int = 0) -> dict[str, list[Any]]:
     """Rows in columns: passages of 1 to 90 words, answers of 1 to 4 of them."""
     rng = random.Random(seed)
     columns: dict[str, list[Any]] = {"id": [], "question": [], "context": [], "answers": []}
-    for number in range(count):
-        words = [rng.choice(WORDS) for _ in range(rng.randint(1, 90))]
-        first = rng.randrange(len(words))
-        answer = " ".join(words[first : first + rng.randint(1, 4)])
-        start = len(" ".join([*words[:first], ""]))
-        columns["id"].append(str(number))
+    for index in range(count):
+        passage = [rng.choice(WORDS) for _ in range(rng.randint(1, 90))]
+        first = rng.randrange(len(passage))
+        answer = " ".join(passage[first : first + rng.randint(1, 4)])
+        start = len(" ".join([*passage[:first], ""]))
+        columns["id"].append(str(index))
         columns["question"].append(" ".join(rng.choice(WORDS) for _ in range(rng.randint(1, 9))))
-        columns["context"].append(" ".join(words))
+        columns["context"].append(" ".join(passage))
         columns["answers"].append({"text": [answer], "answer_start": [start]})
     return columns
 
@@ -69,14 +72,14 @@ def squad(columns: dict[str, list[Any]], **changes: Any) -> tuple[Any, list[Any]
     return task, list(task.examples("train"))
 
 
-def spans(found: Any) -> list[tuple[list[int], int, int]]:
+def spans(columns: Any) -> list[tuple[list[int], int, int]]:
     def one(value: Any) -> int:
         return int(value[0] if isinstance(value, list) else value)
 
     names = ("input_ids", "start_positions", "end_positions")
     return [
         (list(ids), one(start), one(end))
-        for ids, start, end in zip(*(found[n] for n in names), strict=True)
+        for ids, start, end in zip(*(columns[n] for n in names), strict=True)
     ]
 
 
@@ -87,13 +90,13 @@ def test_windows(kind: str, bench: Any, request: pytest.FixtureRequest) -> None:
     ours = encode_examples(task, examples, tokenizer)
     assert len(ours) > 60
     assert spans(bench[0].looped_squad(columns, tokenizer, 48, 16)) == spans(ours[:])
-    theirs = []  # its stride is what two windows share, and so depends on the question
+    peer_spans = []  # its stride is what two windows share, and so depends on the question
     for row in range(len(examples)):
         one = {name: values[row : row + 1] for name, values in columns.items()}
-        asked = len(tokenizer(one["question"], add_special_tokens=False)["input_ids"][0])
-        room = 48 - asked - tokenizer.num_special_tokens_to_add(pair=True)
-        theirs += spans(bench[0].batched_squad(one, tokenizer, 48, room - 16))
-    assert theirs == spans(ours[:])
+        question_length = len(tokenizer(one["question"], add_special_tokens=False)["input_ids"][0])
+        context_room = 48 - question_length - tokenizer.num_special_tokens_to_add(pair=True)
+        peer_spans += spans(bench[0].batched_squad(one, tokenizer, 48, context_room - 16))
+    assert peer_spans == spans(ours[:])
 
 
 def test_pairs_and_tags(bench: Any, tokenizer: Any) -> None:
@@ -118,28 +121,34 @@ def test_pairs_and_tags(bench: Any, tokenizer: Any) -> None:
     )
     ours = encode_examples(nli, list(nli.examples("train")), tokenizer)[:]
     for peer in (bench[0].batched_nli, bench[0].looped_nli):
-        theirs = peer(pairs, tokenizer, 24)
+        peer_columns = peer(pairs, tokenizer, 24)
         assert (
-            theirs["input_ids"] == ours["input_ids"]
-            and [[x] for x in theirs["labels"]] == ours["labels"]
+            peer_columns["input_ids"] == ours["input_ids"]
+            and [[x] for x in peer_columns["labels"]] == ours["labels"]
         )
 
-    words = {"tokens": [rng.choices(WORDS, k=rng.randint(1, 9)) for _ in range(30)]}
-    words["ner_tags"] = [[rng.randrange(3) for _ in sentence] for sentence in words["tokens"]]
+    sentences = {"tokens": [rng.choices(WORDS, k=rng.randint(1, 9)) for _ in range(30)]}
+    sentences["ner_tags"] = [
+        [rng.randrange(3) for _ in sentence] for sentence in sentences["tokens"]
+    ]
     rows = [
         {"tokens": tokens, "tags": ["OBI"[tag] for tag in tags]}
-        for tokens, tags in zip(*words.values(), strict=True)
+        for tokens, tags in zip(*sentences.values(), strict=True)
     ]
     tagging = jx.TokenClassification(
         name="tags", source=jx.Rows({"train": rows}), labels=("O", "B", "I")
     )
     ours = encode_examples(tagging, list(tagging.examples("train")), tokenizer)[:]
     for peer in (bench[0].batched_tags, bench[0].looped_tags):
-        theirs = peer(words, tokenizer)
-        assert theirs["input_ids"] == ours["input_ids"]
-        assert [[x for x in labels if x != -100] for labels in theirs["labels"]] == ours["labels"]
-        places = [[i for i, x in enumerate(labels) if x != -100] for labels in theirs["labels"]]
-        assert places == ours["word_positions"]
+        peer_columns = peer(sentences, tokenizer)
+        assert peer_columns["input_ids"] == ours["input_ids"]
+        assert [[x for x in labels if x != -100] for labels in peer_columns["labels"]] == ours[
+            "labels"
+        ]
+        positions = [
+            [i for i, x in enumerate(labels) if x != -100] for labels in peer_columns["labels"]
+        ]
+        assert positions == ours["word_positions"]
 
 
 @pytest.mark.parametrize("unanswerable", [False, True])
@@ -147,13 +156,13 @@ def test_answers(unanswerable: bool, bench: Any, tokenizer: Any) -> None:
     task, examples = squad(questions(60, seed=1), unanswerable=unanswerable)
     table = encode_examples(task, examples, tokenizer)
     outputs = bench[1].random_logits(table)
-    found = [(p.answer, p.start, p.score) for p in task.decode(outputs, table, examples)]
-    assert bench[1].looped(outputs, table, examples, unanswerable=unanswerable) == found
-    assert bench[1].looped(outputs, list(table), examples, unanswerable=unanswerable) == found
-    assert any(answer == "" for answer, _, _ in found) == unanswerable
+    answers = [(p.answer, p.start, p.score) for p in task.decode(outputs, table, examples)]
+    assert bench[1].looped(outputs, table, examples, unanswerable=unanswerable) == answers
+    assert bench[1].looped(outputs, list(table), examples, unanswerable=unanswerable) == answers
+    assert any(answer == "" for answer, _, _ in answers) == unanswerable
 
 
 def test_threshold(bench: Any) -> None:
     scores, right = bench[1].mined(500)
-    theirs = bench[1].looped_threshold(scores, right, 300)
-    assert theirs == pytest.approx(best_threshold(scores, right, 300), abs=1e-9)
+    peer_threshold = bench[1].looped_threshold(scores, right, 300)
+    assert peer_threshold == pytest.approx(best_threshold(scores, right, 300), abs=1e-9)

@@ -1,10 +1,10 @@
 """Where the time of a training step and of an evaluation goes, as a table and a picture.
 
-    python bench/breakdown.py --picture docs/performance.png
+    python benchmarks/breakdown.py --picture docs/performance.png
 
-NLI (MNLI's slice), 4 layers of 384, batches of 32, by torch's profiler: the time that each operation itself takes,
-added up by kind. What is left of the wall clock is Python, and torch between its operations.
-"""
+NLI (MNLI's slice), 4 layers of 384, batches of 32, by torch's profiler: the time that each
+operation itself takes, added up by kind. What is left of the wall clock is Python, and torch
+between its operations."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import datasets
+import harness
 import numpy as np
 import torch
-import train
+import training_data as data
+import training_peers as peers
 import transformers
-from timing import machine, table, write
+from harness import machine, table, write
 from torch.profiler import ProfilerActivity, profile, record_function
 
 import jiantx as jx
@@ -56,7 +58,8 @@ KINDS = {
     ),
     READ: (READ,),
 }
-OTHER, PYTHON = "other operations", "Python"
+OTHER = "other operations"
+PYTHON = "Python"
 
 
 def main() -> int:
@@ -64,9 +67,9 @@ def main() -> int:
     torch.set_num_threads(options.threads)
     transformers.logging.set_verbosity_error()
     datasets.disable_progress_bars()
-    print(
-        f"{machine()}\n{options.task}, {options.layers} layers of {options.hidden}, batches of {options.batch}.\n"
-    )
+    print(machine())
+    size = f"{options.layers} layers of {options.hidden}"
+    print(f"{options.task}, {size}, batches of {options.batch}.\n")
     records = [
         {"what": "training step, float32", **measured(*training(options, bf16=False))},
         {"what": "training step, bf16", **measured(*training(options, bf16=True))},
@@ -87,42 +90,38 @@ def main() -> int:
     return 0
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--task", default="nli", choices=list(train.SINGLE))
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = harness.parser(__doc__)
+    harness.add_encoder_flags(parser, layers=4, hidden=384)
+    parser.add_argument("--task", default="nli", choices=list(data.SINGLE))
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--hidden", type=int, default=384)
     parser.add_argument("--steps", type=int, default=12)
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--picture", type=Path)
-    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     parser.set_defaults(attention_dropout=0.0)
     return parser.parse_args(arguments)
 
 
 def training(options: argparse.Namespace, *, bf16: bool) -> tuple[Callable[[int], None], int]:
     """A step as the Trainer takes it, without the Trainer, and how many there are."""
-    features = train.some(
-        train.features_of(train.SINGLE[options.task]), options.steps * options.batch
+    features = data.sample_features(
+        data.features_of(data.SINGLE[options.task]), options.steps * options.batch
     )
-    task, language = features.task, features.language
-    model = train.our_model(
-        train.encoder_config(options, options.hidden, options.layers), [task]
+    task = features.task
+    language = features.language
+    model = peers.jiantx_model(
+        peers.encoder_config(options, options.hidden, options.layers), [task]
     ).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5, fused=True)
     sizes = {task.name: {language: len(features.table)}}
     draws = list(Sampler(jx.Sampling(), sizes, batch_size=options.batch, seed=0).epoch(0))
-    read = TrainingFeatures({(task.name, language): features}, train.tokenizer(), seed=0)
+    read = TrainingFeatures({(task.name, language): features}, data.tokenizer(), seed=0)
 
-    def step(number: int) -> None:
+    def step(index: int) -> None:
         with record_function(READ):
-            batch = read.__getitems__(draws[number % len(draws)])
+            batch = read.__getitems__(draws[index % len(draws)])
         with torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext():
-            found = model(**batch)
-        (found.loss / found.num_items).backward()
+            output = model(**batch)
+        (output.loss / output.num_items).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
@@ -132,45 +131,46 @@ def training(options: argparse.Namespace, *, bf16: bool) -> tuple[Callable[[int]
 
 def evaluation(options: argparse.Namespace) -> tuple[Callable[[int], None], int]:
     """A batch of an evaluation, and how many there are."""
-    features = train.some(
-        train.features_of(train.SINGLE[options.task]), options.steps * options.batch
+    features = data.sample_features(
+        data.features_of(data.SINGLE[options.task]), options.steps * options.batch
     )
-    task, table = features.task, features.table
-    model = train.our_model(
-        train.encoder_config(options, options.hidden, options.layers), [task]
+    task = features.task
+    table = features.table
+    model = peers.jiantx_model(
+        peers.encoder_config(options, options.hidden, options.layers), [task]
     ).eval()
     lengths = np.array([len(ids) for ids in table["input_ids"][:]])
-    parts = sorted_batches(lengths, options.batch)
+    batches = sorted_batches(lengths, options.batch)
 
-    def step(number: int) -> None:
-        part = parts[number * 7 % len(parts)]  # long and short ones in turn
+    def step(index: int) -> None:
+        batch_rows = batches[index * 7 % len(batches)]  # long and short ones in turn
         with record_function(READ):
             (batch,) = evaluation_batches(
-                task, table, train.tokenizer(), [part], lambda row: (row,)
+                task, table, data.tokenizer(), [batch_rows], lambda row: (row,)
             )
         with torch.inference_mode():
             model(**batch)
 
-    return step, len(parts)
+    return step, len(batches)
 
 
 def measured(step: Callable[[int], None], steps: int) -> dict[str, Any]:
     """Seconds a step by the wall clock, unprofiled, and the share of each kind of operation."""
-    for number in range(3):
-        step(number)
+    for index in range(3):
+        step(index)
     started = time.perf_counter()
-    for number in range(steps):
-        step(number)
+    for index in range(steps):
+        step(index)
     seconds = (time.perf_counter() - started) / steps
-    with profile(activities=[ProfilerActivity.CPU]) as found:
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
         started = time.perf_counter()
-        for number in range(steps):
-            step(number)
-        whole = time.perf_counter() - started
+        for index in range(steps):
+            step(index)
+        profiled_seconds = time.perf_counter() - started
     spent: Counter[str] = Counter()
-    for event in found.key_averages():
+    for event in profiler.key_averages():
         spent[kind_of(event.key)] += event.self_cpu_time_total / 1e6
-    spent[PYTHON] = max(0.0, whole - spent.total())
+    spent[PYTHON] = max(0.0, profiled_seconds - spent.total())
     return {
         "seconds": seconds,
         "shares": {kind: spent[kind] / spent.total() for kind in (*KINDS, OTHER, PYTHON)},
@@ -179,13 +179,14 @@ def measured(step: Callable[[int], None], steps: int) -> dict[str, Any]:
 
 def kind_of(name: str) -> str:
     """The kind whose longest name the operation's begins with."""
-    found = [
-        (len(start), kind)
-        for kind, starts in KINDS.items()
-        for start in starts
-        if name.startswith(start)
-    ]
-    return max(found, default=(0, OTHER))[1]
+    best_length = 0
+    best_kind = OTHER
+    for kind, prefixes in KINDS.items():
+        for prefix in prefixes:
+            if name.startswith(prefix) and len(prefix) > best_length:
+                best_length = len(prefix)
+                best_kind = kind
+    return best_kind
 
 
 def draw(records: list[Mapping[str, Any]], kinds: list[str], path: Path) -> None:
@@ -197,22 +198,22 @@ def draw(records: list[Mapping[str, Any]], kinds: list[str], path: Path) -> None
 
     figure, axes = pyplot.subplots(figsize=(10, 2.9), layout="constrained")
     colours = [*pyplot.get_cmap("tab20").colors[::2][: len(KINDS)], "0.6", "0.8"]
-    for place, record in enumerate(reversed(records)):
+    for position, record in enumerate(reversed(records)):
         left = 0.0
         for kind, colour in zip(kinds, colours, strict=True):
             share = record["shares"][kind]
             axes.barh(
-                place,
+                position,
                 share,
                 left=left,
                 color=colour,
-                label=kind if place == 0 else None,
+                label=kind if position == 0 else None,
                 edgecolor="white",
             )
             if share > 0.03:
                 axes.text(
                     left + share / 2,
-                    place,
+                    position,
                     f"{100 * share:.0f}",
                     ha="center",
                     va="center",

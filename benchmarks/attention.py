@@ -1,27 +1,27 @@
 """Attention on a CPU: one sequence at a time, in several forms, beside all of them padded.
 
-    python bench/attention.py
-    python bench/attention.py --heads 12 --lengths 64 384
+    python benchmarks/attention.py
+    python benchmarks/attention.py --heads 12 --lengths 64 384
 
-Forward and backward of the attention alone, for 2,048 tokens in sequences of about one length (those of a batch are
-drawn between half and one and a half of it). `jiantx` is `flat_attention`; "fused" is torch's
-`scaled_dot_product_attention` on each sequence, "in float32" the same after a cast; "products" are two matrix products
-around a softmax; "padded" is the fused form on all sequences at once, padded, with a mask. All agree.
-"""
+Forward and backward of the attention alone, for 2,048 tokens in sequences of about one length
+(those of a batch are drawn between half and one and a half of it). `jiantx` is `flat_attention`;
+"fused" is torch's `scaled_dot_product_attention` on each sequence, "in float32" the same after a
+cast; "products" are two matrix products around a softmax; "padded" is the fused form on all
+sequences at once, padded, with a mask. All agree."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+import harness
 import numpy as np
 import torch
-from timing import body, machine, ratio, said, table, take_turns, write
+from harness import body, format_ratio, machine, ratio, table, take_turns, write
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention as fused
 
@@ -35,36 +35,34 @@ OURS = "jiantx"
 def main() -> int:
     options = parse()
     torch.set_num_threads(options.threads)
+    print(machine())
     print(
-        f"{machine()}\n{options.heads} heads of {SIZE}; ms forward and backward, median; times jiantx's, with range.\n"
+        f"{options.heads} heads of {SIZE}; ms forward and backward, median; times jiantx's, "
+        "with range.\n"
     )
-    records, printed = [], False
+    records = []
+    printed = False
     for dtype in (torch.float32, torch.bfloat16):
         for length in options.lengths:
             records.append(compare(options, length, dtype))
-            ours, *others = found = records[-1]["seconds"].items()
+            ours, *peers = seconds_by_form = records[-1]["seconds"].items()
             cells = [
                 f"{1000 * np.median(ours[1]):.1f}",
-                *(said(ratio(seconds, ours[1])) for _, seconds in others),
+                *(format_ratio(ratio(seconds, ours[1])) for _, seconds in peers),
             ]
             if not printed:
-                print(table(("dtype", "length", *(name for name, _ in found)), []))
+                print(table(("dtype", "length", *(name for name, _ in seconds_by_form)), []))
                 printed = True
             print(body([(str(dtype)[6:], length, *cells)]), flush=True)
     print(f"\nWritten: {write('attention', vars(options), records, options.results)}")
     return 0
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = harness.parser(__doc__, repeat=9)
     parser.add_argument("--lengths", nargs="+", type=int, default=[16, 32, 64, 128, 256, 340])
     parser.add_argument("--tokens", type=int, default=2048)
     parser.add_argument("--heads", type=int, default=6)
-    parser.add_argument("--repeat", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     return parser.parse_args(arguments)
 
 
@@ -96,20 +94,25 @@ def timed(form: Callable[..., Tensor], states: list[Tensor], upstream: Tensor, t
 
 def forms(sizes: list[int]) -> dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]]:
     """Ways to attend inside sequences: (1, heads, tokens, size) -> (1, tokens, heads, size)."""
-    sequences, module = SequenceLayout(torch.tensor(sizes), max(sizes)), torch.nn.Module()
-    found: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    sequences = SequenceLayout(torch.tensor(sizes), max(sizes))
+    module = torch.nn.Module()
+    forms_by_name: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
         OURS: lambda q, k, v: flat_attention(module, q, k, v, sequences=sequences)[0]
     }
-    for name, one in {"fused": fused, "fused, in float32": in_float, "products": products}.items():
-        found[name] = partial(each, sizes=sizes, one=one)
-    return {**found, "padded": partial(padded, lengths=torch.tensor(sizes))}
+    for name, attend in {
+        "fused": fused,
+        "fused, in float32": in_float,
+        "products": products,
+    }.items():
+        forms_by_name[name] = partial(each, sizes=sizes, attend=attend)
+    return {**forms_by_name, "padded": partial(padded, lengths=torch.tensor(sizes))}
 
 
 def each(
-    query: Tensor, key: Tensor, value: Tensor, sizes: list[int], one: Callable[..., Tensor]
+    query: Tensor, key: Tensor, value: Tensor, sizes: list[int], attend: Callable[..., Tensor]
 ) -> Tensor:
-    parts = zip(*(torch.split(x, sizes, dim=2) for x in (query, key, value)), strict=True)
-    return torch.cat([one(*part) for part in parts], dim=2).transpose(1, 2)
+    sequences = zip(*(torch.split(x, sizes, dim=2) for x in (query, key, value)), strict=True)
+    return torch.cat([attend(*sequence) for sequence in sequences], dim=2).transpose(1, 2)
 
 
 def in_float(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -128,9 +131,9 @@ def padded(query: Tensor, key: Tensor, value: Tensor, lengths: Tensor) -> Tensor
     ]
     mask = torch.arange(width) < lengths[:, None]
     states = fused(*rows, attn_mask=mask[:, None, None]).transpose(1, 2)
-    owner = sequence_index(lengths, query.shape[2])
-    place = torch.arange(query.shape[2]) - (lengths.cumsum(0) - lengths)[owner]
-    return states[owner, place][None]
+    sequence = sequence_index(lengths, query.shape[2])
+    position = torch.arange(query.shape[2]) - (lengths.cumsum(0) - lengths)[sequence]
+    return states[sequence, position][None]
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
-"""Sentence vectors of a middle layer: no layer above it is run, and a sweep over layers is one pass.
+"""Sentence vectors of a middle layer: no layer above it is run, and a sweep over layers is one
+pass.
 
-    python bench/layers.py                  # 24 thin layers, as deep as XLM-R large
-    python bench/layers.py --hidden 256 --rows 1000
+    python benchmarks/layers.py                  # 24 thin layers, as deep as XLM-R large
+    python benchmarks/layers.py --hidden 256 --rows 1000
 
-Every run is a whole `evaluate` of retrieval, from cached features to scores. The encoder is random and narrow; its
-depth is XLM-R large's, so that the shares of the layers are. `transformers` is its own encoder with
-`output_hidden_states`, which runs all layers, over the same texts in padded batches, sorted by length too.
-"""
+Every run is a whole `evaluate` of retrieval, from cached features to scores. The encoder is random
+and narrow; its depth is XLM-R large's, so that the shares of the layers are. `transformers` is its
+own encoder with `output_hidden_states`, which runs all layers, over the same texts in padded
+batches, sorted by length too."""
 
 from __future__ import annotations
 
@@ -14,16 +15,17 @@ import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import harness
 import numpy as np
-import timing
 import torch
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-DEPTH, LAYER = 24, 14
+DEPTH = 24
+LAYER = 14
 BATCH = 32
 
 
@@ -31,33 +33,34 @@ def main() -> int:
     options = parse()
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["JIANTX_CACHE"], os.environ["TQDM_DISABLE"] = f"{folder}/cache", "1"
+        os.environ["JIANTX_CACHE"] = f"{folder}/cache"
+        os.environ["TQDM_DISABLE"] = "1"
         records = measured(options, folder)
     lines = []
     for record in records:
-        ours, theirs = record["seconds"].values()
-        times = timing.said(timing.ratio(theirs, ours))
+        first_seconds, other_seconds = record["seconds"].values()
+        times = harness.format_ratio(harness.ratio(other_seconds, first_seconds))
         lines.append(
-            [*record["seconds"], f"{np.median(ours):.2f}", f"{np.median(theirs):.2f}", times]
+            [
+                *record["seconds"],
+                f"{np.median(first_seconds):.2f}",
+                f"{np.median(other_seconds):.2f}",
+                times,
+            ]
         )
     size = f"{2 * options.rows:,} sentences, {DEPTH} layers of {options.hidden}"
-    print(f"{timing.machine()}. {size}; vectors and scores are equal.\n")
-    print(timing.table(["one", "other", "one, s", "other, s", "times as fast (range)"], lines))
-    timing.write("layers", {k: str(v) for k, v in vars(options).items()}, records)
+    print(f"{harness.machine()}. {size}; vectors and scores are equal.\n")
+    print(harness.table(["one", "other", "one, s", "other, s", "times as fast (range)"], lines))
+    harness.write("layers", vars(options), records, options.results)
     return 0
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = harness.parser(__doc__, repeat=5)
+    harness.add_data_flags(parser)
     parser.add_argument("--rows", type=int, default=400, help="pairs of sentences")
     parser.add_argument("--hidden", type=int, default=128)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--tokenizer", default=str(SHARED / "models" / "tiny-xlm"))
-    parser.add_argument("--data-root", type=Path, default=SHARED / "hub")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def measured(options: argparse.Namespace, folder: str) -> list[dict[str, Any]]:
@@ -69,7 +72,9 @@ def measured(options: argparse.Namespace, folder: str) -> list[dict[str, Any]]:
         for layer in (LAYER, DEPTH)
     }
     model = jx.MultitaskModel.from_pretrained(encoder(options, folder), list(tasks.values()))
-    texts = [text for row in rows for text in (row["query"], row["candidate"])]
+    texts: list[str] = []
+    for row in rows:
+        texts += [row["query"], row["candidate"]]
     plain = Plain(f"{folder}/encoder", texts)
     sweep = range(0, DEPTH + 1, 4)
     check(model, tasks[LAYER], plain)
@@ -93,8 +98,10 @@ def measured(options: argparse.Namespace, folder: str) -> list[dict[str, Any]]:
         },
         {f"{len(sweep)} layers in one pass": together, "one pass a layer": apart},
     ]
-    alternatives = [{name: timing.clocked(run) for name, run in runs.items()} for runs in compared]
-    return [{"seconds": timing.take_turns(runs, 1, repeat=options.repeat)} for runs in alternatives]
+    alternatives = [{name: harness.clocked(run) for name, run in runs.items()} for runs in compared]
+    return [
+        {"seconds": harness.take_turns(runs, 1, repeat=options.repeat)} for runs in alternatives
+    ]
 
 
 def pairs(options: argparse.Namespace, folder: str) -> list[dict[str, str]]:
@@ -135,7 +142,7 @@ def encoder(options: argparse.Namespace, folder: str) -> str:
 
 
 class Plain:
-    """transformers' encoder, all of whose layers run; padded batches of texts of about one length."""
+    """transformers' encoder, which runs all layers, over padded batches of texts of like length."""
 
     def __init__(self, path: str, texts: list[str]) -> None:
         from transformers import AutoModel, AutoTokenizer
@@ -148,7 +155,7 @@ class Plain:
     @torch.inference_mode()
     def vectors(self, layer: int) -> torch.Tensor:
         """(texts, hidden) means over tokens after `layer` layers, of length 1."""
-        found = torch.empty(len(self.encoded), self.model.config.hidden_size)
+        means = torch.empty(len(self.encoded), self.model.config.hidden_size)
         for start in range(
             0, len(self.order), 2 * BATCH
         ):  # a feature of jiantx holds two sentences
@@ -158,8 +165,8 @@ class Plain:
             )
             states = self.model(**batch, output_hidden_states=True).hidden_states[layer]
             mask = batch["attention_mask"][:, :, None]
-            found[torch.from_numpy(rows)] = (states * mask).sum(dim=1) / mask.sum(dim=1)
-        return torch.nn.functional.normalize(found, dim=1)
+            means[torch.from_numpy(rows)] = (states * mask).sum(dim=1) / mask.sum(dim=1)
+        return torch.nn.functional.normalize(means, dim=1)
 
 
 def check(model: Any, task: Any, plain: Plain) -> None:
