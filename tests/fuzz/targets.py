@@ -25,7 +25,7 @@ from transformers import PreTrainedTokenizerFast
 
 import jiantx as jx
 from jiantx import checkpoints, sources
-from jiantx import xtreme as submission
+from jiantx.xtreme.files import read_items
 from jiantx.features import encode_examples
 from jiantx.model import MultitaskConfig
 from jiantx.sources import DataError, Row
@@ -953,7 +953,7 @@ def submitted(data: bytes) -> None:
     path.write_bytes(data[1:])
     form = forms[data[0] % len(forms)] if data else "rankings"
     try:
-        found = submission._items(path, form)
+        found = read_items(path, form)
     except DataError as error:
         assert str(path) in str(error)
         return

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import jiantx as jx
-from jiantx import evaluation
 from jiantx.evaluation import SplitPredictions
 from jiantx.metrics import Answer
-from jiantx.xtreme import _form, _items, _path
+from jiantx.xtreme import write
+from jiantx.xtreme.files import file_format, file_path, read_items
 
 MOCK = Path(jx.__file__).parents[2] / "shared" / "data" / "xtreme_mock_test_data"
 real = pytest.mark.skipif(not MOCK.is_dir(), reason=f"no mock submission at {MOCK}")
@@ -23,19 +23,20 @@ def flat(scores: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], float
     if not isinstance(scores, dict):
         return {path: scores}
     return {
-        at: value
+        inner_path: value
         for name, inner in scores.items()
-        for at, value in flat(inner, (*path, name)).items()
+        for inner_path, value in flat(inner, (*path, name)).items()
     }
 
 
 @real
 @pytest.mark.parametrize("seqeval", ["0.0.12", "1.2.2"])
 def test_the_official_scores_of_the_mock_submission(seqeval: Any) -> None:
-    """Every number of the official program, to 1e-9; the two versions of seqeval differ (facts, trap 4; traps, X1)."""
+    """Every number of the official program, to 1e-9; the two versions of seqeval differ."""
     official = json.loads((MOCK / f"official_scores.seqeval-{seqeval}.json").read_text())
-    found = flat(jx.score_xtreme(MOCK / "predictions", MOCK / "labels", seqeval=seqeval))
-    assert len(found) > 300 and found == pytest.approx(flat(official), abs=1e-9)
+    scores = flat(jx.score_xtreme(MOCK / "predictions", MOCK / "labels", seqeval=seqeval))
+    assert len(scores) > 300
+    assert scores == pytest.approx(flat(official), abs=1e-9)
 
 
 @real
@@ -53,10 +54,10 @@ def test_files_that_are_missing_or_of_another_length_are_named(tmp_path: Path) -
         jx.score_xtreme(predictions, MOCK / "labels")
     shutil.copy(MOCK / "predictions" / "xnli" / "test-sw.tsv", cut)
     answers = predictions / "xquad" / "test-de.json"
-    found = json.loads(answers.read_text())
-    answers.write_text(json.dumps(dict(list(found.items())[1:])))
+    texts = json.loads(answers.read_text())
+    answers.write_text(json.dumps(dict(list(texts.items())[1:])))
     with pytest.raises(
-        jx.DataError, match=rf"xquad/test-de.json lacks 1 of {len(found)} items, such as"
+        jx.DataError, match=rf"xquad/test-de.json lacks 1 of {len(texts)} items, such as"
     ):
         jx.score_xtreme(predictions, MOCK / "labels")
     answers.write_text("[]")
@@ -64,7 +65,7 @@ def test_files_that_are_missing_or_of_another_length_are_named(tmp_path: Path) -
         jx.DataError, match=r"xquad/test-de.json: expected a JSON object of ids, found list"
     ):
         jx.score_xtreme(predictions, MOCK / "labels")
-    answers.write_text(json.dumps(found))
+    answers.write_text(json.dumps(texts))
     tags = predictions / "udpos" / "test-de.tsv"
     tags.write_text(tags.read_text().replace("\n", "\nNOUN\n", 1))
     with pytest.raises(jx.DataError, match=r"udpos/test-de.tsv: sentence 0 has \d+ tags"):
@@ -73,7 +74,7 @@ def test_files_that_are_missing_or_of_another_length_are_named(tmp_path: Path) -
         jx.score_xtreme(predictions, MOCK / "labels", "2")  # type: ignore[arg-type]
 
 
-# --- writing ---------------------------------------------------------------------------------------------------------
+# --- writing --------------------------------------------------------------------------------------
 
 PARALLEL = [("Haus", "a house"), ("Apfel", "an apple"), ("Zug", "Trains")]
 ROWS: dict[str, list[dict[str, Any]]] = {
@@ -112,15 +113,18 @@ def perfect(model: Any, task: jx.Task, split: str, languages: Any, **kwargs: Any
         examples = features.examples()
         gold = [task.reference(example) for example in examples]
         yield SplitPredictions(
-            features, [said(task, e, g) for e, g in zip(examples, gold, strict=True)], gold
+            features,
+            [PerfectPrediction(task, *pair) for pair in zip(examples, gold, strict=True)],
+            gold,
         )
 
 
-class said:
+class PerfectPrediction:
     """A prediction, by the names that the writers read."""
 
     def __init__(self, task: jx.Task, example: Any, gold: Any) -> None:
-        self.id, self.label, self.choice, self.tags = example.id, gold, gold, gold
+        self.id = example.id
+        self.label = self.choice = self.tags = gold
         self.answer = gold.texts[0] if isinstance(task, jx.QuestionAnswering) else ""
         self.ranking = gold
 
@@ -129,20 +133,20 @@ class said:
 def test_written_files_hold_every_item_in_the_official_order(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluation, "predict_splits", perfect)
+    monkeypatch.setattr(write, "predict_splits", perfect)
     language = LANGUAGE.get(name, "de")
     task = jx.get_task(name).replace(source=jx.Rows({"test": {language: ROWS[name]}}))
     version: Any = "xtreme" if name in jx.XTREME else "xtreme-r"
     (path,) = jx.write_xtreme_predictions(
         None, [task], tmp_path, version, languages=language, check_counts=False
     )  # type: ignore[arg-type]
-    assert path == _path(tmp_path, task, language) and path.parent.name == name
+    assert path == file_path(tmp_path, task, language) and path.parent.name == name
     text = path.read_text()
     expected = {
         "xnli": "neutral\n" * 3,
         "udpos": "NUM\nNUM\n\nNUM\n\n",
         "xquad": '{"q0": "zwei", "q1": "zwei"}\n',
-        # in the order of the English sides, "Trains" first: line numbers from 0 (traps, X2: no brackets)
+        # in the order of the English sides, "Trains" first: line numbers from 0, no arrays
         "tatoeba": "2\n0\n1\n",
         "bucc2018": "de-0\ten-0\nde-1\ten-1\nde-2\ten-2\n",
         "xcopa": '{"label": 1}\n' * 2,
@@ -154,11 +158,11 @@ def test_written_files_hold_every_item_in_the_official_order(
         "xquad": "question_answering",
         "lareqa": "rankings",
     }.get(name, "lines")
-    assert len(_items(path, form)) == len(ROWS[name])
+    assert len(read_items(path, form)) == len(ROWS[name])
 
 
 def test_xtreme_r_has_more_languages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation, "predict_splits", perfect)
+    monkeypatch.setattr(write, "predict_splits", perfect)
     rows = dict.fromkeys(jx.XTREME_R.languages["udpos"], ROWS["udpos"])
     task = jx.get_task("udpos").replace(source=jx.Rows({"test": rows}))
     for version, languages in (("xtreme", 33), ("xtreme-r", 38)):
@@ -196,22 +200,23 @@ def test_a_real_model_writes_and_is_scored(tmp_path: Path, model_of: Any) -> Non
             model, [task], tmp_path, version, languages=[language], check_counts=False
         )
         form = {"udpos": "token_classification", "xquad": "question_answering"}.get(name, "lines")
-        assert len(_items(path, form)) == len(ROWS[name])
-    tags = _items(_path(tmp_path, tasks[1], "de"), "token_classification")
+        assert len(read_items(path, form)) == len(ROWS[name])
+    tags = read_items(file_path(tmp_path, tasks[1], "de"), "token_classification")
     assert [len(sentence) for sentence in tags] == [2, 1]
     assert (
-        Answer("").text == "" and len(json.loads(_path(tmp_path, tasks[2], "de").read_text())) == 2
+        Answer("").text == ""
+        and len(json.loads(file_path(tmp_path, tasks[2], "de").read_text())) == 2
     )
 
 
 def perfect_submission(folder: Path, names: Any, *, labels: bool) -> None:
     """Files of a few items for every task and language, as predictions or as labels."""
     answers = {"q1": "zwei", "q2": "drei"}
-    asked = [
+    questions = [
         {"id": i, "question": "?", "answers": [{"text": t, "answer_start": 0}]}
         for i, t in answers.items()
     ]
-    squad = {"data": [{"title": "", "paragraphs": [{"context": "zwei drei", "qas": asked}]}]}
+    squad = {"data": [{"title": "", "paragraphs": [{"context": "zwei drei", "qas": questions}]}]}
     texts = {
         "classification": "neutral\nentailment\n",
         "multiple_choice": '{"label": 1}\n{"label": 0}\n',
@@ -226,9 +231,9 @@ def perfect_submission(folder: Path, names: Any, *, labels: bool) -> None:
     for name in names:
         task = jx.get_task(name)
         for language in (jx.XTREME_R if name in jx.XTREME_R else jx.XTREME).languages[name]:
-            path = _path(folder, task, language)
+            path = file_path(folder, task, language)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(texts[_form(task)])
+            path.write_text(texts[file_format(task)])
 
 
 def test_xtreme_r(tmp_path: Path) -> None:
@@ -237,8 +242,8 @@ def test_xtreme_r(tmp_path: Path) -> None:
         perfect_submission(
             tmp_path / folder, [name for name in jx.XTREME_R if name != "lareqa"], labels=labels
         )
-    found = jx.score_xtreme(tmp_path / "predictions", tmp_path / "labels", "xtreme-r")
-    assert set(found) == {
+    scores = jx.score_xtreme(tmp_path / "predictions", tmp_path / "labels", "xtreme-r")
+    assert set(scores) == {
         "all_task",
         "classification",
         "tagging",
@@ -246,10 +251,10 @@ def test_xtreme_r(tmp_path: Path) -> None:
         "retrieval",
         "multi_choice",
     } | set(jx.XTREME_R) - {"lareqa"}
-    assert len(found["tatoeba"]["accuracy"]) == 41 and len(found["udpos"]["f1"]) == 38
-    assert found["mewslix"]["avg_map@20"] == found["mewslix"]["avg_metric"] == 75.0
+    assert len(scores["tatoeba"]["accuracy"]) == 41 and len(scores["udpos"]["f1"]) == 38
+    assert scores["mewslix"]["avg_map@20"] == scores["mewslix"]["avg_metric"] == 75.0
     others = [
-        found[name]["avg_metric"] for name in jx.XTREME_R if name not in ("lareqa", "mewslix")
+        scores[name]["avg_metric"] for name in jx.XTREME_R if name not in ("lareqa", "mewslix")
     ]
-    assert others == [100.0] * 8 and found["retrieval"] == 87.5 and found["multi_choice"] == 100.0
-    assert found["all_task"] == pytest.approx((8 * 100 + 75) / 9)
+    assert others == [100.0] * 8 and scores["retrieval"] == 87.5 and scores["multi_choice"] == 100.0
+    assert scores["all_task"] == pytest.approx((8 * 100 + 75) / 9)
