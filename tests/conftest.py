@@ -27,10 +27,11 @@ from tokenizers import (
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 import jiantx as jx
-from jiantx import sources, synthetic
+from jiantx import synthetic
 from jiantx.batching import Batch, collate
 from jiantx.features import load_features
 from jiantx.metrics import micro_f1, squad_v2_exact, squad_v2_f1
+from jiantx.sources.base import forget_data_root
 
 WORDS = {
     "en": "the a cat dog sees eats red green house river in on of and quickly slowly not where who tall".split(),
@@ -47,7 +48,7 @@ LETTERS = sorted(
 )
 
 
-# --- every test ------------------------------------------------------------------------------------------------------
+# --- every test -----------------------------------------------------------------------------------
 
 
 MAX_SECONDS = 2.0  # a test over one second is marked slow; twice that allows for slow machines
@@ -86,7 +87,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _own_data_root() -> Iterator[None]:
     yield
-    sources._root = sources._UNSET
+    forget_data_root()
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +102,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-# --- tokenizers ------------------------------------------------------------------------------------------------------
+# --- tokenizers -----------------------------------------------------------------------------------
 
 
 def _unigram(special: Sequence[str], template: dict[str, Any], unk: str = "<unk>") -> Tokenizer:
@@ -214,7 +215,7 @@ def roberta_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-# --- encoders --------------------------------------------------------------------------------------------------------
+# --- encoders -------------------------------------------------------------------------------------
 
 _SIZES = {
     "hidden_size": 32,
@@ -329,7 +330,9 @@ def tokenizer_of(request: pytest.FixtureRequest) -> Callable[[str], PreTrainedTo
 def encoder_folder(
     tmp_path_factory: pytest.TempPathFactory, tokenizer_of: Callable[[str], PreTrainedTokenizerFast]
 ) -> EncoderFolder:
-    """(family, tokenizer=None, *, auto=AutoModel, seed=0, **config changes) -> folder of a tiny random encoder."""
+    """(family, tokenizer=None, *, auto=AutoModel, seed=0, **config changes) -> folder of a tiny
+    random encoder.
+    """
 
     @cache
     def made(
@@ -374,7 +377,9 @@ def encoder_folder(
 
 @pytest.fixture(scope="session")
 def model_of(encoder_folder: EncoderFolder) -> ModelOf:
-    """(tasks, family="xlm-r", padding_free="auto", seed=0, **config changes) -> a fresh model, heads from the seed."""
+    """(tasks, family="xlm-r", padding_free="auto", seed=0, **config changes) -> a fresh model,
+    heads from the seed.
+    """
 
     def made(
         tasks: Sequence[jx.Task],
@@ -410,7 +415,7 @@ def batch_of(
     )
 
 
-# --- tasks -----------------------------------------------------------------------------------------------------------
+# --- tasks ----------------------------------------------------------------------------------------
 
 
 def sentence(rng: random.Random, length: int, language: str = "en") -> str:
@@ -532,5 +537,7 @@ def _tiny_tasks() -> dict[str, jx.Task]:
 
 @pytest.fixture(scope="session")
 def tiny_tasks() -> dict[str, jx.Task]:
-    """Small tasks: classification, pair, multi_label, regression, tagging, qa, choice, retrieval, mlm."""
+    """Small tasks: classification, pair, multi_label, regression, tagging, qa, choice, retrieval,
+    mlm.
+    """
     return _tiny_tasks()

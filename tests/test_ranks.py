@@ -1,4 +1,7 @@
-"""Several processes are one run. `on_ranks` starts this file under torchrun, for one of the functions below."""
+"""Several processes are one run.
+
+`on_ranks` starts this file under torchrun, for one of the functions below.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ def history(trainer: jx.Trainer) -> list[dict[str, float]]:
     return [logged for logged in trainer.state.log_history if "train_runtime" not in logged]
 
 
-# --- on every rank ---------------------------------------------------------------------------------------------------
+# --- on every rank --------------------------------------------------------------------------------
 
 
 class Seen(jx.Trainer):
@@ -68,7 +71,10 @@ Curve = tuple[list[dict[str, float]], list[list[str]]]
 
 
 def curve(folder: Path, name: str, *, mix: int = 1, **kwargs: Any) -> Curve:
-    """The logs of a run and the tasks of its micro-batches. Precise: AdamW makes full steps of rounding errors."""
+    """The logs of a run and the tasks of its micro-batches.
+
+    Precise: AdamW makes full steps of rounding errors.
+    """
     tasks = trained_of()
     model = jx.MultitaskModel.from_pretrained(
         folder / "model", tasks, dtype=torch.float64, **kwargs
@@ -246,7 +252,7 @@ def tell(path: Path, found: Any) -> None:
         path.write_text(text)
 
 
-# --- in one process --------------------------------------------------------------------------------------------------
+# --- in one process -------------------------------------------------------------------------------
 
 
 def on_ranks(
@@ -344,7 +350,9 @@ def assert_same_weights(one: Path, other: Path) -> None:
 def test_ranks_are_one_batch(
     ranks: str, kind: str, one, folder: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Also where heads sit out a step, share their parameters, and a task has fewer rows than a batch."""
+    """Also where heads sit out a step, share their parameters, and a task has fewer rows than a
+    batch.
+    """
     assert_same_run(request.getfixturevalue(ranks)[kind], one[kind])
     name = {"two": f"{kind}2", "three": f"{kind}3", "sharded": f"sharded-{kind}"}[ranks]
     assert_same_weights(folder / f"{kind}1", folder / name)
@@ -354,7 +362,7 @@ def test_ranks_are_one_batch(
 def test_ranks_give_the_scores_of_one(
     ranks: str, one, folder: Path, request: pytest.FixtureRequest
 ) -> None:
-    """H2: no row is scored twice to fill up a rank."""
+    """No row is scored twice to fill up a rank."""
     for found, expected in zip(
         request.getfixturevalue(ranks)["scores"], one["scores"], strict=True
     ):
@@ -413,5 +421,6 @@ if __name__ == "__main__":
     PartialState(cpu=True)
     for each in sys.argv[2:]:
         globals()[each](Path(sys.argv[1]))
-    torch.distributed.barrier()  # a rank that ends alone may abort the other, whose threads still wait for it
+    # a rank that ends alone may abort the other, whose threads still wait for it
+    torch.distributed.barrier()
     torch.distributed.destroy_process_group()

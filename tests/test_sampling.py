@@ -1,4 +1,6 @@
-"""Shares of tasks, and the stateless sampler: every example once an epoch, the same on every rank, in any order."""
+"""Shares of tasks, and the stateless sampler: every example once an epoch, the same on every rank,
+in any order.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ def same(one: Draw, other: Draw) -> bool:
     return equal and (one.step, one.task, one.language) == (other.step, other.task, other.language)
 
 
-# --- shares ----------------------------------------------------------------------------------------------------------
+# --- shares ---------------------------------------------------------------------------------------
 
 # Rows of the paper's nine intermediate tasks on the Hub, and their shares with cap 2**17.
 NINE = {
@@ -115,7 +117,7 @@ def test_task_without_rows(sizes: Any) -> None:
         sampler(sizes=sizes)
 
 
-# --- tasks of the steps ----------------------------------------------------------------------------------------------
+# --- tasks of the steps ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -159,7 +161,7 @@ def test_task_without_weight_is_never_drawn() -> None:
     assert {drawn.task_of(step)[0] for step in range(5000)} == {"big"}
 
 
-# --- every example once an epoch -------------------------------------------------------------------------------------
+# --- every example once an epoch ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -169,7 +171,9 @@ def test_task_without_weight_is_never_drawn() -> None:
 def test_every_example_exactly_once_an_epoch(
     batch_size: int, accumulation: int, ranks: int
 ) -> None:
-    """M4, T1, S1: no example is left out, a small task goes on with its next epoch, no epoch ends at the smallest."""
+    """No example is left out, a small task goes on with its next epoch, no epoch ends at the
+    smallest.
+    """
     drawn = sampler(batch_size=batch_size, accumulation=accumulation, ranks=ranks)
     streams: dict[tuple[str, str], list[int]] = {}
     for step in range(400):
@@ -197,12 +201,12 @@ def test_batch_larger_than_the_task() -> None:
 
 
 def test_weighted_small_task_never_runs_dry() -> None:
-    """T1: tasknet promised more batches of a small task than there were, and stopped."""
+    """Tasknet promised more batches of a small task than there were, and stopped."""
     drawn = sampler(Sampling(weights={"big": 1, "small": 9}))
     assert sum(len(drawn.draw(step).rows) for step in range(500)) == 2000
 
 
-# --- micro-batches and ranks -----------------------------------------------------------------------------------------
+# --- micro-batches and ranks ----------------------------------------------------------------------
 
 
 def test_one_task_a_step_for_all_micros_and_ranks() -> None:
@@ -242,11 +246,11 @@ def test_batch_sizes_by_task() -> None:
     assert sizes == {"big": 9, "small": 2, "mixed": 4}
 
 
-# --- a pure function of seed and step --------------------------------------------------------------------------------
+# --- a pure function of seed and step -------------------------------------------------------------
 
 
 def test_seed_fixes_everything() -> None:
-    """J8: jiant's sampler had a generator of its own that no seed reached."""
+    """Jiant's sampler had a generator of its own that no seed reached."""
     one, again, other = (sampler(seed=seed) for seed in (3, 3, 4))
     assert all(same(one.draw(step), again.draw(step)) for step in range(100))
     assert [one.task_of(s) for s in range(100)] != [other.task_of(s) for s in range(100)]
@@ -259,7 +263,7 @@ def test_seed_fixes_everything() -> None:
     ids=["fixed", "schedule"],
 )
 def test_any_order_across_the_border_of_a_block(sampling: Sampling) -> None:
-    """J7: a resumed run draws step s as the straight one did, without having drawn what came before."""
+    """A resumed run draws step s as the straight one did, without having drawn what came before."""
     steps = [*range(4090, 4102), 0, 1, 8191, 8192, 8193]
     straight = sampler(sampling)
     draws = {step: straight.draw(step) for step in range(8194)}
@@ -301,7 +305,7 @@ def test_generator_is_its_key() -> None:
     assert len(numbers) == 6
 
 
-# --- epochs ----------------------------------------------------------------------------------------------------------
+# --- epochs ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -317,7 +321,7 @@ def test_generator_is_its_key() -> None:
     ],
 )
 def test_steps_per_epoch(sampling: Sampling, options: dict[str, int], expected: int) -> None:
-    """S1: not the shortest task's rows."""
+    """Not the shortest task's rows."""
     assert sampler(sampling, **options).steps_per_epoch == expected
 
 
@@ -334,11 +338,11 @@ def test_epochs_follow_each_other() -> None:
         assert all(map(same, itertools.chain(*epochs), whole))
 
 
-# --- subsets ---------------------------------------------------------------------------------------------------------
+# --- subsets --------------------------------------------------------------------------------------
 
 
 def test_subset_is_random_and_stable() -> None:
-    """J18: the first rows are no sample."""
+    """The first rows are no sample."""
     found = subset(0, "a", "en", 1000, 100)
     assert len(set(found.tolist())) == 100 and (np.diff(found) > 0).all()
     assert 350 < found.mean() < 650 and found.max() > 900
@@ -354,7 +358,7 @@ def test_subset_is_random_and_stable() -> None:
     )
 
 
-# --- mixed steps -----------------------------------------------------------------------------------------------------
+# --- mixed steps ----------------------------------------------------------------------------------
 
 
 def test_a_mixed_step_has_equal_parts_of_a_batch_and_one_composition_everywhere():

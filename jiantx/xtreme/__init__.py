@@ -1,4 +1,4 @@
-"""Files for the XTREME leaderboards, and their scorer: Google's `evaluate.py`, number for number."""
+"""Files for the XTREME leaderboards, and a scorer equal to Google's `evaluate.py`."""
 
 from jiantx.xtreme.score import score_xtreme
 from jiantx.xtreme.write import write_xtreme_predictions

@@ -23,7 +23,7 @@ def benchmark_of(version: str) -> Benchmark:
 
 
 def file_format(task: Task) -> str:
-    """How a task's predictions are written: its type or, for retrieval, pairs, rankings or lines."""
+    """How a task is written: its type or, for retrieval, "pairs", "rankings" or "retrieval"."""
     if task.task_type != "retrieval":
         return task.task_type
     if task.threshold_split:
