@@ -431,7 +431,7 @@ def test_class_numbers_become_names() -> None:
     assert class_names(tagged(), "tokens") is None is class_names(tagged(), "absent")
 
 
-@pytest.mark.parametrize("places", [[2, 0], [0], [], [1, 1, 2], [0, 1]])
+@pytest.mark.parametrize("indices", [[2, 0], [0], [], [1, 1, 2], [0, 1]])
 def test_names_of_selected_rows(indices: list[int]) -> None:
     rows = decode_class_labels(tagged().select(indices))
     all_rows = list(decode_class_labels(tagged()))
