@@ -43,7 +43,9 @@ WORDS = {
 }
 PUNCTUATION = ".,?!'\"()-:0123456789"
 LETTERS = sorted(
-    set(unicodedata.normalize("NFKC", "".join(word for words in WORDS.values() for word in words)))
+    set(
+        unicodedata.normalize("NFKC", "".join(word for tokens in WORDS.values() for word in tokens))
+    )
     | set("abcdefghijklmnopqrstuvwxyzABCDE")
 )
 
@@ -108,7 +110,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def _unigram(special: Sequence[str], template: dict[str, Any], unk: str = "<unk>") -> Tokenizer:
     """All letters and some words as pieces; `special` first, <mask> last."""
     pieces = [(piece, 0.0) for piece in special]
-    pieces += [("▁" + word, -5.0) for words in WORDS.values() for word in words]
+    pieces += [("▁" + word, -5.0) for words_of_script in WORDS.values() for word in words_of_script]
     pieces += [(piece, -8.0) for piece in ("▁", "ing", "er", "st", "at")]
     pieces += [(letter, -10.0) for letter in (*LETTERS, *PUNCTUATION)]
     tokenizer = Tokenizer(
@@ -161,11 +163,18 @@ def t5_tokenizer() -> PreTrainedTokenizerFast:
 def bert_tokenizer() -> PreTrainedTokenizerFast:
     """Like BERT's: WordPiece, [PAD] 0, [CLS], [SEP], segment ids."""
     names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    words = [word for words in WORDS.values() for word in words]
+    vocabulary_words = [word for vocabulary_words in WORDS.values() for word in vocabulary_words]
     pieces = dict.fromkeys(
-        [*names, *words, *LETTERS, *PUNCTUATION, *("##" + letter for letter in LETTERS), "##ing"]
+        [
+            *names,
+            *vocabulary_words,
+            *LETTERS,
+            *PUNCTUATION,
+            *("##" + letter for letter in LETTERS),
+            "##ing",
+        ]
     )
-    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    vocabulary = {piece: token_id for token_id, piece in enumerate(pieces)}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False, handle_chinese_chars=False)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -193,7 +202,7 @@ def roberta_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.train_from_iterator(
-        [" ".join(words) for words in WORDS.values()] * 3,
+        [" ".join(words_of_script) for words_of_script in WORDS.values()] * 3,
         trainers.BpeTrainer(
             vocab_size=400,
             special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
@@ -303,8 +312,8 @@ def config_of(
     kind, values = FAMILIES[family]
     names = {"pad": "pad", "bos": "cls", "eos": "sep", "cls": "cls", "sep": "sep"}
     ids = {
-        f"{ours}_token_id": getattr(tokenizer, f"{theirs}_token_id")
-        for ours, theirs in names.items()
+        f"{our_name}_token_id": getattr(tokenizer, f"{family_name}_token_id")
+        for our_name, family_name in names.items()
     }
     if kind == "t5":
         ids = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
@@ -411,7 +420,7 @@ def batch_of(
         task,
         table.with_format("arrow")[numbers],
         tokenizer,
-        [("test", number) for number in numbers],
+        [("test", index) for index in numbers],
     )
 
 
@@ -425,14 +434,18 @@ def sentence(rng: random.Random, length: int, language: str = "en") -> str:
 def classified(number: int, language: str = "en", seed: int = 0) -> list[dict[str, Any]]:
     """Texts of 2 to 30 words whose label is in their first word."""
     rng = random.Random(f"{seed}{language}")
-    found = []
+    rows = []
     for i in range(number):
-        words = sentence(rng, rng.choice((1, 3, 8, 30)), language)
+        text_words = sentence(rng, rng.choice((1, 3, 8, 30)), language)
         label = ("no", "perhaps", "yes")[i % 3]
-        found.append(
-            {"id": f"{language}{i}", "text": f"{WORDS[language][i % 3]} {words}", "label": label}
+        rows.append(
+            {
+                "id": f"{language}{i}",
+                "text": f"{WORDS[language][i % 3]} {text_words}",
+                "label": label,
+            }
         )
-    return found
+    return rows
 
 
 def _tiny_tasks() -> dict[str, jx.Task]:
@@ -451,27 +464,27 @@ def _tiny_tasks() -> dict[str, jx.Task]:
     ]
     tagged = []
     for i in range(16):
-        words = rng.choices(WORDS["en"], k=2 + 5 * (i % 4))
-        tags = ["B-X" if word in ("cat", "dog", "house", "river") else "O" for word in words]
-        tagged.append({"tokens": words, "tags": tags})
-    asked = []
+        text_words = rng.choices(WORDS["en"], k=2 + 5 * (i % 4))
+        tags = ["B-X" if word in ("cat", "dog", "house", "river") else "O" for word in text_words]
+        tagged.append({"tokens": text_words, "tags": tags})
+    questions = []
     for i in range(16):
-        words = rng.choices(WORDS["en"][:12], k=6 + 9 * (i % 4))
-        place = rng.randrange(len(words))
-        words[place] = "quickly"
-        start = len(" ".join(words[:place])) + (place > 0)
+        text_words = rng.choices(WORDS["en"][:12], k=6 + 9 * (i % 4))
+        answer_index = rng.randrange(len(text_words))
+        text_words[answer_index] = "quickly"
+        start = len(" ".join(text_words[:answer_index])) + (answer_index > 0)
         answers = (
             {"text": [], "answer_start": []}
             if i % 4 == 3
             else {"text": ["quickly"], "answer_start": [start]}
         )
         if i % 4 == 3:
-            words[place] = "slowly"
-        asked.append(
+            text_words[answer_index] = "slowly"
+        questions.append(
             {
                 "id": f"q{i}",
                 "question": "where quickly",
-                "context": " ".join(words),
+                "context": " ".join(text_words),
                 "answers": answers,
             }
         )
@@ -521,7 +534,7 @@ def _tiny_tasks() -> dict[str, jx.Task]:
         ),
         "qa": jx.QuestionAnswering(
             name="answers",
-            source=split(asked),
+            source=split(questions),
             unanswerable=True,
             max_length=32,
             stride=8,

@@ -86,7 +86,7 @@ def test_large_vectors_are_finite():
         assert nearest(vectors, vectors / vectors.max(), 1)[1].tolist() == [[0], [0]]
 
 
-# --- Mining ----------------------------------------------------------------------------------------------------------
+# --- Mining ---------------------------------------------------------------------------------------
 
 
 def mined_by_brute_force(source, target, k):
@@ -124,7 +124,9 @@ def test_mining_equals_brute_force(rows, k):
 @pytest.mark.slow
 @pytest.mark.parametrize("ties", [False, True])
 def test_mining_2000_by_2000_equals_float64(ties):
-    """The same pairs and scores, best first; with small whole numbers, products are exact and full of ties."""
+    """The same pairs and scores, best first; with small whole numbers, products are exact and full
+    of ties.
+    """
     if ties:
         source, target = (integers(2000, 6, seed, largest=3) + 4 for seed in (0, 1))
     else:
@@ -161,12 +163,12 @@ def test_mining_what_has_no_neighbour():
     assert scores.shape == (0,)
 
 
-# --- Threshold -------------------------------------------------------------------------------------------------------
+# --- Threshold ------------------------------------------------------------------------------------
 
 
 def f1_at(threshold, scores, gold, total):
-    kept = scores >= threshold
-    return 200 * (kept & gold).sum() / (kept.sum() + total)
+    is_kept = scores >= threshold
+    return 200 * (is_kept & gold).sum() / (is_kept.sum() + total)
 
 
 @pytest.mark.parametrize("seed", range(20))
