@@ -275,10 +275,10 @@ def test_the_kernel_gives_what_the_loop_over_sequences_gives(window: int | None)
     sequences = SequenceLayout(torch.tensor([1, 5, 9]), 9)
 
     def run() -> tuple[Tensor, Tensor]:
-        states, _ = flat_attention(
+        attended, _ = flat_attention(
             torch.nn.Module(), *states, scaling=0.3, sliding_window=window, sequences=sequences
         )
-        return states, torch.autograd.grad(states.square().sum(), states)[0]
+        return attended, torch.autograd.grad(attended.square().sum(), states)[0]
 
     expected = run()
     with as_on_a_gpu():
