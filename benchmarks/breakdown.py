@@ -3,8 +3,9 @@
     python benchmarks/breakdown.py --picture docs/performance.png
 
 NLI (MNLI's slice), 4 layers of 384, batches of 32, by torch's profiler: the time that each
-operation itself takes, added up by kind. What is left of the wall clock is Python, and torch
-between its operations."""
+operation itself takes, added up by kind. The rest of the wall clock is Python, and torch between
+its operations.
+"""
 
 from __future__ import annotations
 
@@ -13,25 +14,29 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import datasets
-import harness
+import measuring
 import numpy as np
 import torch
-import training_data as data
-import training_peers as peers
+import training_data
+import training_runs
 import transformers
-from harness import machine, table, write
+from measuring import table, write_results
 from torch.profiler import ProfilerActivity, profile, record_function
 
 import jiantx as jx
 from jiantx.batching import TrainingFeatures, evaluation_batches, sorted_batches
+from jiantx.features import Features
 from jiantx.sampling import Sampler
 
 READ = "read and collate"
+OTHER = "other operations"
+PYTHON = "Python"
+# Kind -> how names of its operations begin.
 KINDS = {
     "matrix products": ("aten::mm", "aten::addmm"),
     "attention": (
@@ -58,68 +63,84 @@ KINDS = {
     ),
     READ: (READ,),
 }
-OTHER = "other operations"
-PYTHON = "Python"
+ALL_KINDS = (*KINDS, OTHER, PYTHON)
+Step = Callable[[int], None]  # takes its index
 
 
 def main() -> int:
+    """Profile training in float32 and bf16, and evaluation."""
     options = parse()
     torch.set_num_threads(options.threads)
     transformers.logging.set_verbosity_error()
     datasets.disable_progress_bars()
-    print(machine())
-    size = f"{options.layers} layers of {options.hidden}"
-    print(f"{options.task}, {size}, batches of {options.batch}.\n")
-    records = [
-        {"what": "training step, float32", **measured(*training(options, bf16=False))},
-        {"what": "training step, bf16", **measured(*training(options, bf16=True))},
-        {"what": "evaluation, a batch", **measured(*evaluation(options))},
-    ]
-    kinds = [*KINDS, OTHER, PYTHON]
-    rows = [(kind, *(f"{100 * r['shares'][kind]:.0f} %" for r in records)) for kind in kinds]
+    print(measuring.machine())
     print(
-        table(
-            ("", *(r["what"] for r in records)),
-            [("ms", *(f"{1000 * r['seconds']:.0f}" for r in records)), *rows],
-        )
+        f"{options.task}, {options.layers} layers of {options.hidden}, "
+        f"batches of {options.batch}.\n"
     )
-    print(f"\nWritten: {write('breakdown', vars(options), records, options.results)}")
+    programs = {
+        "training step, float32": partial(training, bf16=False),
+        "training step, bf16": partial(training, bf16=True),
+        "evaluation, a batch": evaluation,
+    }
+    records = []
+    for title, make_step in programs.items():
+        step, steps = make_step(options)
+        records.append({"what": title, **measure(step, steps)})
+    lines = [("ms", *(f"{1000 * record['seconds']:.0f}" for record in records))]
+    for kind in ALL_KINDS:
+        lines.append((kind, *(f"{100 * record['shares'][kind]:.0f} %" for record in records)))
+    print(table(("", *programs), lines))
+    print(f"\nWritten: {write_results('breakdown', options, records)}")
     if options.picture:
-        draw(records, kinds, options.picture)
+        draw(records, options.picture)
         print(f"Written: {options.picture}")
     return 0
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = harness.parser(__doc__)
-    harness.add_encoder_flags(parser, layers=4, hidden=384)
-    parser.add_argument("--task", default="nli", choices=list(data.SINGLE))
+    """Read the command line."""
+    parser = measuring.argument_parser(__doc__, repeat=None)
+    measuring.add_data_arguments(parser)
+    measuring.add_encoder_arguments(parser)
+    parser.add_argument("--task", default="nli", choices=list(training_data.SINGLE))
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--steps", type=int, default=12)
-    parser.add_argument("--picture", type=Path)
+    parser.add_argument("--picture", type=Path, help="file to draw the table into")
     parser.set_defaults(attention_dropout=0.0)
     return parser.parse_args(arguments)
 
 
-def training(options: argparse.Namespace, *, bf16: bool) -> tuple[Callable[[int], None], int]:
-    """A step as the Trainer takes it, without the Trainer, and how many there are."""
-    features = data.sample_features(
-        data.features_of(data.SINGLE[options.task]), options.steps * options.batch
-    )
+# --- What is profiled: a step, and how many there are -------------------------------------------
+
+
+def profiled_features(options: argparse.Namespace) -> Features:
+    """Return features for all steps."""
+    features = training_data.training_features(options, training_data.SINGLE[options.task])
+    return training_data.sample_features(features, options.steps * options.batch)
+
+
+def profiled_model(options: argparse.Namespace, task: jx.Task) -> jx.MultitaskModel:
+    """Return a model with random weights and the head of a task."""
+    config = training_runs.encoder_config(options)
+    return training_runs.our_model(config, [task], training_data.tokenizer_of(options))
+
+
+def training(options: argparse.Namespace, *, bf16: bool) -> tuple[Step, int]:
+    """Return a step as the Trainer takes it, without the Trainer."""
+    features = profiled_features(options)
     task = features.task
-    language = features.language
-    model = peers.jiantx_model(
-        peers.encoder_config(options, options.hidden, options.layers), [task]
-    ).train()
+    model = profiled_model(options, task).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5, fused=True)
-    sizes = {task.name: {language: len(features.table)}}
+    sizes = {task.name: {features.language: len(features.table)}}
     draws = list(Sampler(jx.Sampling(), sizes, batch_size=options.batch, seed=0).epoch(0))
-    read = TrainingFeatures({(task.name, language): features}, data.tokenizer(), seed=0)
+    pair = (task.name, features.language)
+    read = TrainingFeatures({pair: features}, training_data.tokenizer_of(options), seed=0)
 
     def step(index: int) -> None:
         with record_function(READ):
             batch = read.__getitems__(draws[index % len(draws)])
-        with torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext():
+        with training_runs.autocast(bf16):
             output = model(**batch)
         (output.loss / output.num_items).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -129,102 +150,85 @@ def training(options: argparse.Namespace, *, bf16: bool) -> tuple[Callable[[int]
     return step, options.steps
 
 
-def evaluation(options: argparse.Namespace) -> tuple[Callable[[int], None], int]:
-    """A batch of an evaluation, and how many there are."""
-    features = data.sample_features(
-        data.features_of(data.SINGLE[options.task]), options.steps * options.batch
-    )
+def evaluation(options: argparse.Namespace) -> tuple[Step, int]:
+    """Return a step that evaluates a batch."""
+    features = profiled_features(options)
     task = features.task
     table = features.table
-    model = peers.jiantx_model(
-        peers.encoder_config(options, options.hidden, options.layers), [task]
-    ).eval()
+    tokenizer = training_data.tokenizer_of(options)
+    model = profiled_model(options, task).eval()
     lengths = np.array([len(ids) for ids in table["input_ids"][:]])
-    batches = sorted_batches(lengths, options.batch)
+    batches_of_rows = sorted_batches(lengths, options.batch)
 
     def step(index: int) -> None:
-        batch_rows = batches[index * 7 % len(batches)]  # long and short ones in turn
+        rows = batches_of_rows[index * 7 % len(batches_of_rows)]  # long and short ones in turn
         with record_function(READ):
-            (batch,) = evaluation_batches(
-                task, table, data.tokenizer(), [batch_rows], lambda row: (row,)
-            )
+            (batch,) = evaluation_batches(task, table, tokenizer, [rows], lambda row: (row,))
         with torch.inference_mode():
             model(**batch)
 
-    return step, len(batches)
+    return step, len(batches_of_rows)
 
 
-def measured(step: Callable[[int], None], steps: int) -> dict[str, Any]:
-    """Seconds a step by the wall clock, unprofiled, and the share of each kind of operation."""
-    for index in range(3):
-        step(index)
-    started = time.perf_counter()
-    for index in range(steps):
-        step(index)
-    seconds = (time.perf_counter() - started) / steps
+# --- Profiles ---------------------------------------------------------------------------------
+
+
+def measure(step: Step, steps: int) -> dict[str, Any]:
+    """Return seconds a step without the profiler, and the share of each kind of operation."""
+    run_steps(step, 3)
+    seconds = run_steps(step, steps) / steps
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
-        started = time.perf_counter()
-        for index in range(steps):
-            step(index)
-        profiled_seconds = time.perf_counter() - started
+        profiled_seconds = run_steps(step, steps)
     spent: Counter[str] = Counter()
     for event in profiler.key_averages():
         spent[kind_of(event.key)] += event.self_cpu_time_total / 1e6
     spent[PYTHON] = max(0.0, profiled_seconds - spent.total())
-    return {
-        "seconds": seconds,
-        "shares": {kind: spent[kind] / spent.total() for kind in (*KINDS, OTHER, PYTHON)},
-    }
+    total = spent.total()
+    return {"seconds": seconds, "shares": {kind: spent[kind] / total for kind in ALL_KINDS}}
 
 
-def kind_of(name: str) -> str:
-    """The kind whose longest name the operation's begins with."""
-    best_length = 0
+def run_steps(step: Step, steps: int) -> float:
+    """Run steps and return their seconds."""
+    started = time.perf_counter()
+    for index in range(steps):
+        step(index)
+    return time.perf_counter() - started
+
+
+def kind_of(operation: str) -> str:
+    """Return the kind whose longest name the operation's name begins with."""
+    longest = 0
     best_kind = OTHER
-    for kind, prefixes in KINDS.items():
-        for prefix in prefixes:
-            if name.startswith(prefix) and len(prefix) > best_length:
-                best_length = len(prefix)
+    for kind, beginnings in KINDS.items():
+        for beginning in beginnings:
+            if operation.startswith(beginning) and len(beginning) > longest:
+                longest = len(beginning)
                 best_kind = kind
     return best_kind
 
 
-def draw(records: list[Mapping[str, Any]], kinds: list[str], path: Path) -> None:
-    """One bar each, its parts named where they are wide enough."""
+def draw(records: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw a bar for each record; kinds have their share written where they are wide enough."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(10, 2.9), layout="constrained")
-    colours = [*pyplot.get_cmap("tab20").colors[::2][: len(KINDS)], "0.6", "0.8"]
-    for position, record in enumerate(reversed(records)):
+    colors = [*pyplot.get_cmap("tab20").colors[::2][: len(KINDS)], "0.6", "0.8"]
+    labels = []
+    for row, record in enumerate(reversed(records)):
+        labels.append(f"{record['what']}\n{1000 * record['seconds']:.0f} ms")
         left = 0.0
-        for kind, colour in zip(kinds, colours, strict=True):
+        for kind, color in zip(ALL_KINDS, colors, strict=True):
             share = record["shares"][kind]
-            axes.barh(
-                position,
-                share,
-                left=left,
-                color=colour,
-                label=kind if position == 0 else None,
-                edgecolor="white",
-            )
+            label = kind if row == 0 else None
+            axes.barh(row, share, left=left, color=color, label=label, edgecolor="white")
             if share > 0.03:
-                axes.text(
-                    left + share / 2,
-                    position,
-                    f"{100 * share:.0f}",
-                    ha="center",
-                    va="center",
-                    fontsize=9,
-                )
+                text = f"{100 * share:.0f}"
+                axes.text(left + share / 2, row, text, ha="center", va="center", fontsize=9)
             left += share
-    axes.set_yticks(
-        range(len(records)),
-        [f"{r['what']}\n{1000 * r['seconds']:.0f} ms" for r in reversed(records)],
-        fontsize=9,
-    )
+    axes.set_yticks(range(len(records)), labels, fontsize=9)
     axes.set_xlim(0, 1)
     axes.set_xticks([])
     axes.spines[:].set_visible(False)

@@ -1,5 +1,4 @@
-"""Sentence vectors of a middle layer: no layer above it is run, and a sweep over layers is one
-pass.
+"""Sentence vectors of a middle layer: no layer above it is run, and a sweep is one pass.
 
     python benchmarks/layers.py                  # 24 thin layers, as deep as XLM-R large
     python benchmarks/layers.py --hidden 256 --rows 1000
@@ -7,7 +6,8 @@ pass.
 Every run is a whole `evaluate` of retrieval, from cached features to scores. The encoder is random
 and narrow; its depth is XLM-R large's, so that the shares of the layers are. `transformers` is its
 own encoder with `output_hidden_states`, which runs all layers, over the same texts in padded
-batches, sorted by length too."""
+batches, sorted by length too.
+"""
 
 from __future__ import annotations
 
@@ -17,110 +17,114 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import harness
 import numpy as np
 import torch
+from measuring import (
+    add_data_arguments,
+    argument_parser,
+    clocked,
+    format_ratio,
+    machine,
+    ratio,
+    set_data_root,
+    table,
+    take_turns,
+    write_results,
+)
 
 DEPTH = 24
 LAYER = 14
 BATCH = 32
+HEADER = ["one", "other", "one, s", "other, s", "times as fast (range)"]
 
 
 def main() -> int:
+    """Measure all comparisons."""
     options = parse()
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["JIANTX_CACHE"] = f"{folder}/cache"
         os.environ["TQDM_DISABLE"] = "1"
-        records = measured(options, folder)
+        records = measure(options, folder)
     lines = []
     for record in records:
-        first_seconds, other_seconds = record["seconds"].values()
-        times = harness.format_ratio(harness.ratio(other_seconds, first_seconds))
-        lines.append(
-            [
-                *record["seconds"],
-                f"{np.median(first_seconds):.2f}",
-                f"{np.median(other_seconds):.2f}",
-                times,
-            ]
-        )
+        seconds, other_seconds = record["seconds"].values()
+        medians = [f"{np.median(values):.2f}" for values in (seconds, other_seconds)]
+        speed_up = format_ratio(ratio(other_seconds, seconds))
+        lines.append([*record["seconds"], *medians, speed_up])
     size = f"{2 * options.rows:,} sentences, {DEPTH} layers of {options.hidden}"
-    print(f"{harness.machine()}. {size}; vectors and scores are equal.\n")
-    print(harness.table(["one", "other", "one, s", "other, s", "times as fast (range)"], lines))
-    harness.write("layers", vars(options), records, options.results)
+    print(f"{machine()}. {size}; vectors and scores are equal.\n")
+    print(table(HEADER, lines))
+    print(f"\nWritten: {write_results('layers', options, records)}")
     return 0
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = harness.parser(__doc__, repeat=5)
-    harness.add_data_flags(parser)
+    """Read the command line."""
+    parser = argument_parser(__doc__, repeat=5)
+    add_data_arguments(parser)
     parser.add_argument("--rows", type=int, default=400, help="pairs of sentences")
     parser.add_argument("--hidden", type=int, default=128)
     return parser.parse_args(arguments)
 
 
-def measured(options: argparse.Namespace, folder: str) -> list[dict[str, Any]]:
+def measure(options: argparse.Namespace, folder: str) -> list[dict[str, Any]]:
+    """Compare layer with layer, with transformers, and a sweep with a pass for each layer."""
     import jiantx as jx
 
-    rows = pairs(options, folder)
-    tasks = {
-        layer: jx.Retrieval(name=f"layer{layer}", source=jx.Rows({"validation": rows}), layer=layer)
-        for layer in (LAYER, DEPTH)
-    }
-    model = jx.MultitaskModel.from_pretrained(encoder(options, folder), list(tasks.values()))
+    rows = sentence_pairs(options, folder)
+    source = jx.Rows({"validation": rows})
+    tasks = {}
+    for layer in (LAYER, DEPTH):
+        tasks[layer] = jx.Retrieval(name=f"layer{layer}", source=source, layer=layer)
+    encoder = write_encoder(options, folder)
+    model = jx.MultitaskModel.from_pretrained(encoder, list(tasks.values()))
     texts: list[str] = []
     for row in rows:
-        texts += [row["query"], row["candidate"]]
-    plain = Plain(f"{folder}/encoder", texts)
-    sweep = range(0, DEPTH + 1, 4)
-    check(model, tasks[LAYER], plain)
+        texts += (row["query"], row["candidate"])
+    plain = PlainEncoder(encoder, texts)
+    check_vectors(model, tasks[LAYER], plain)
 
-    def evaluated(layer: int, layers: tuple[int, ...] | None = None) -> Any:
+    def evaluate(layer: int, layers: tuple[int, ...] | None = None) -> Any:
         return jx.evaluate(model, [tasks[layer]], batch_size=BATCH, layers=layers)
 
-    def apart() -> list[Any]:
-        return [evaluated(DEPTH, (layer,)) for layer in sweep]
+    sweep = tuple(range(0, DEPTH + 1, 4))
+    one_pass = partial(evaluate, DEPTH, sweep)
 
-    together = partial(evaluated, DEPTH, tuple(sweep))
-    if [score.value for score in together()] != [
-        score.value for report in apart() for score in report
-    ]:
+    def pass_per_layer() -> list[float]:
+        scores: list[float] = []
+        for layer in sweep:
+            scores += [score.value for score in evaluate(DEPTH, (layer,))]
+        return scores
+
+    if [score.value for score in one_pass()] != pass_per_layer():
         raise SystemExit("A sweep in one pass and one pass a layer give different scores.")
-    compared = [
-        {f"layer {LAYER}": partial(evaluated, LAYER), f"layer {DEPTH}": partial(evaluated, DEPTH)},
-        {
-            f"layer {LAYER}": partial(evaluated, LAYER),
-            "transformers, all layers": partial(plain.vectors, LAYER),
-        },
-        {f"{len(sweep)} layers in one pass": together, "one pass a layer": apart},
+    middle = partial(evaluate, LAYER)
+    comparisons = [
+        {f"layer {LAYER}": middle, f"layer {DEPTH}": partial(evaluate, DEPTH)},
+        {f"layer {LAYER}": middle, "transformers, all layers": partial(plain.vectors, LAYER)},
+        {f"{len(sweep)} layers in one pass": one_pass, "one pass a layer": pass_per_layer},
     ]
-    alternatives = [{name: harness.clocked(run) for name, run in runs.items()} for runs in compared]
-    return [
-        {"seconds": harness.take_turns(runs, 1, repeat=options.repeat)} for runs in alternatives
-    ]
+    records = []
+    for runs in comparisons:
+        turns = {name: clocked(run) for name, run in runs.items()}
+        records.append({"seconds": take_turns(turns, 1, repeat=options.repeat)})
+    return records
 
 
-def pairs(options: argparse.Namespace, folder: str) -> list[dict[str, str]]:
-    """Premises and hypotheses of MNLI."""
+def sentence_pairs(options: argparse.Namespace, folder: str) -> list[dict[str, str]]:
+    """Return premises of MNLI as queries, and hypotheses as candidates."""
     import jiantx as jx
-    from jiantx import synthetic
 
-    root = options.data_root
-    jx.data_root(
-        root
-        if root.is_dir()
-        else synthetic.write_root(Path(folder) / "root", train_examples=options.rows)
-    )
+    set_data_root(options.data_root, folder, train_examples=options.rows)
     rows = jx.get_task("mnli").rows("train", "en").select(range(options.rows))
     return [{"query": row["premise"], "candidate": row["hypothesis"]} for row in rows]
 
 
-def encoder(options: argparse.Namespace, folder: str) -> str:
-    """A folder of a random XLM-R: as deep as the large one, and narrow."""
+def write_encoder(options: argparse.Namespace, folder: str) -> str:
+    """Write a random XLM-R, as deep as the large one and narrow; return its folder."""
     from transformers import AutoTokenizer, XLMRobertaConfig, XLMRobertaModel
 
     tokenizer = AutoTokenizer.from_pretrained(options.tokenizer)
@@ -141,42 +145,50 @@ def encoder(options: argparse.Namespace, folder: str) -> str:
     return path
 
 
-class Plain:
-    """transformers' encoder, which runs all layers, over padded batches of texts of like length."""
+class PlainEncoder:
+    """transformers' encoder, all of whose layers run, on padded batches of similar lengths.
+
+    Args:
+        path: Folder of the encoder and its tokenizer.
+        texts: The sentences.
+    """
 
     def __init__(self, path: str, texts: list[str]) -> None:
         from transformers import AutoModel, AutoTokenizer
 
         self.model = AutoModel.from_pretrained(path, dtype=torch.float32).eval()
         self.tokenizer = AutoTokenizer.from_pretrained(path)
-        self.encoded = self.tokenizer(texts, truncation=True, max_length=512)["input_ids"]
-        self.order = np.argsort([-len(ids) for ids in self.encoded], kind="stable")
+        self.input_ids = self.tokenizer(texts, truncation=True, max_length=512)["input_ids"]
+        self.order = np.argsort([-len(ids) for ids in self.input_ids], kind="stable")
 
     @torch.inference_mode()
     def vectors(self, layer: int) -> torch.Tensor:
-        """(texts, hidden) means over tokens after `layer` layers, of length 1."""
-        means = torch.empty(len(self.encoded), self.model.config.hidden_size)
-        for start in range(
-            0, len(self.order), 2 * BATCH
-        ):  # a feature of jiantx holds two sentences
-            rows = self.order[start : start + 2 * BATCH]
-            batch = self.tokenizer.pad(
-                {"input_ids": [self.encoded[row] for row in rows]}, return_tensors="pt"
-            )
+        """Return (texts, hidden) means over tokens after `layer` layers, of length 1."""
+        means = torch.empty(len(self.input_ids), self.model.config.hidden_size)
+        batch_size = 2 * BATCH  # a feature of jiantx holds two sentences
+        for start in range(0, len(self.order), batch_size):
+            rows = self.order[start : start + batch_size]
+            features = {"input_ids": [self.input_ids[row] for row in rows]}
+            batch = self.tokenizer.pad(features, return_tensors="pt")
             states = self.model(**batch, output_hidden_states=True).hidden_states[layer]
             mask = batch["attention_mask"][:, :, None]
             means[torch.from_numpy(rows)] = (states * mask).sum(dim=1) / mask.sum(dim=1)
         return torch.nn.functional.normalize(means, dim=1)
 
 
-def check(model: Any, task: Any, plain: Plain) -> None:
-    """SystemExit unless jiantx's vectors are transformers'."""
-    from jiantx.evaluation import _run
+@torch.inference_mode()
+def check_vectors(model: Any, task: Any, plain: PlainEncoder) -> None:
+    """Raise SystemExit unless jiantx's vectors are transformers'."""
+    from jiantx.batching import evaluation_batches
     from jiantx.features import load_features
 
     table = load_features(task, "validation", "en", model.tokenizer).table
-    _, outputs = _run(model, task, [("en", table)], BATCH, None, "")
-    gap = float((outputs["embeddings"] - plain.vectors(task.layer)).abs().max())
+    indices = np.arange(len(table))
+    rows = [indices[start : start + BATCH] for start in range(0, len(table), BATCH)]
+    batches = evaluation_batches(task, table, model.tokenizer, rows, lambda row: (row,))
+    model.eval()
+    vectors = torch.cat([model(**batch).outputs["embeddings"] for batch in batches])
+    gap = float((vectors - plain.vectors(task.layer)).abs().max())
     if gap > 1e-5:
         raise SystemExit(
             f"The vectors of layer {task.layer} differ from transformers' by {gap:.1e}."
