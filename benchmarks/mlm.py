@@ -190,7 +190,7 @@ def our_step(
     """Return jiantx's model and its batch."""
     task = jx.MaskedLM(name="mlm", source=jx.Rows({"train": [{"text": "a"}]}))
     model = jx.MultitaskModel(jx.MultitaskConfig(encoder=config, heads={"mlm": task.head_config()}))
-    model._choose_path("auto")  # `from_pretrained` does this once the weights are loaded
+    model.set_padding_free("auto")  # `from_pretrained` does this once the weights are loaded
     ids, positions = tokens_and_masked_positions(options)
     flat = ids.flatten()
     count = len(ids)

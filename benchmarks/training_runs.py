@@ -79,7 +79,7 @@ def our_model(
     heads = {task.head_name: task.head_config() for task in tasks}
     model = jx.MultitaskModel(jx.MultitaskConfig(encoder=config, heads=heads))
     model._set_tokenizer(tokenizer)
-    model._choose_path("auto")  # `from_pretrained` does this once the weights are loaded
+    model.set_padding_free("auto")  # `from_pretrained` does this once the weights are loaded
     return model
 
 

@@ -1,10 +1,10 @@
-"""`transformers.Trainer` with several tasks: our batches, the loss per item, our evaluation. Public hooks only."""
+"""`transformers.Trainer` with several tasks: our batches, the loss per item, our evaluation."""
 
 from __future__ import annotations
 
-import copy
+import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import cached_property, partial
 from pathlib import Path
@@ -12,10 +12,9 @@ from typing import Any
 
 import torch
 import transformers
-from accelerate import PartialState
 from accelerate.utils import send_to_device
 from torch import Tensor, nn
-from transformers import TrainerCallback, TrainerState, TrainingArguments
+from transformers import TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import TrainOutput
 from transformers.utils import logging
@@ -26,32 +25,47 @@ from jiantx.checkpoints import (
     exclusive_writer,
     find_problem,
     latest_checkpoint,
-    rotate,
-    write_manifest,
 )
 from jiantx.evaluation import evaluate
 from jiantx.features import Features, load_features
 from jiantx.model import MultitaskModel
 from jiantx.report import Report
-from jiantx.sampling import Sampler, Sampling
+from jiantx.sampling import Draw, Sampler, Sampling
 from jiantx.sources import DataError
 from jiantx.task import Task
+from jiantx.trainer_setup import (
+    CANNOT_LOAD_SHARDED,
+    FSDP_IGNORED,
+    ManifestCallback,
+    check_validation_rows,
+    compile_instead_of_accelerate,
+    describe_rows,
+    evaluated_languages,
+    prepare_arguments,
+)
 
 logger = logging.get_logger("jiantx.trainer")
 
-_SHARDED = (
-    "transformers loads no checkpoint into a model that was sharded as it was loaded (`distributed_config`). Without "
-    "that, DDP does it, where the model fits; on GPUs, TrainingArguments(fsdp=True)."
-)
-
 
 class Trainer(transformers.Trainer):
-    """Train a model on one or several tasks. Everything that `transformers.Trainer` takes works here too.
+    """Train a model on one or several tasks, with what `transformers.Trainer` offers.
 
-    sampling: how tasks share the steps. max_length: tokens a sequence; each task's own if None. eval_tasks: scored by
-    `evaluate` on their validation split in their training languages (default: the tasks).
+    Args:
+        model: With a head for each task.
+        args: `transformers.TrainingArguments`. `metric_for_best_model` is `eval_score` by default.
+        tasks: What the model learns, each in its `train_languages`.
+        sampling: How tasks share the steps; in proportion to their rows if None.
+        max_length: Tokens of a sequence; each task's own if None.
+        eval_tasks: Scored by `evaluate` on their validation splits in their training languages; the
+            tasks if None.
+        kwargs: As `transformers.Trainer`'s (callbacks, optimizers, …).
 
-    >>> Trainer(model, TrainingArguments("runs/a", max_steps=1000), tasks=[nli, squad]).train()  # doctest: +SKIP
+    Raises:
+        ValueError: Several GPUs in one process, two tasks of one name, a head that does not fit its
+            task, or a combination of arguments that cannot work.
+        LookupError: The model has no head for a task.
+
+    >>> Trainer(model, arguments, tasks=[nli, squad]).train()  # doctest: +SKIP
     """
 
     def __init__(
@@ -65,29 +79,7 @@ class Trainer(transformers.Trainer):
         eval_tasks: Sequence[Task] | None = None,
         **kwargs: Any,
     ) -> None:
-        args = copy.copy(args) if args is not None else TrainingArguments("runs")
-        if args.n_gpu > 1:
-            raise ValueError(
-                f"{args.n_gpu} GPUs in one process would split flat batches (DataParallel). Start one process a GPU: "
-                f"torchrun --nproc-per-node {args.n_gpu} your_script.py"
-            )
-        # a checkpoint counts only once its manifest is written, so old ones are deleted after that, by us
-        self._keep, args.save_total_limit = args.save_total_limit, None
-        if args.load_best_model_at_end and args.metric_for_best_model in (
-            None,
-            "loss",
-        ):  # the default; ours is a score
-            args.metric_for_best_model, args.greater_is_better = "eval_score", True
-        args.logging_nan_inf_filter = False  # it hides NaN, and waits for the device at every step
-        args.restore_callback_states_from_checkpoint = (
-            True  # or the patience of early stopping starts anew
-        )
-        heads = getattr(model, "heads", {}).values()
-        idle = len(heads) > 1 or any(
-            head.layer is not None for head in heads
-        )  # other tasks' heads, layers not reached
-        if args.ddp_find_unused_parameters is None and idle:
-            args.ddp_find_unused_parameters = True
+        args, kept_checkpoints = prepare_arguments(args, model)
         self.tasks = {task.name: task for task in tasks}
         if len(self.tasks) < len(tasks):
             raise ValueError(f"Two tasks have one name: {[task.name for task in tasks]}.")
@@ -95,49 +87,39 @@ class Trainer(transformers.Trainer):
         self.sampling.check(self.tasks)
         for task in tasks:
             model.head_of(task)
-        if args.torch_compile:
-            model.compile_layers(backend=args.torch_compile_backend, mode=args.torch_compile_mode)
-            # or accelerate compiles the whole model, once for every head
-            args.torch_compile, args.torch_compile_backend, args.torch_compile_mode = (
-                False,
-                None,
-                None,
-            )
+        compile_instead_of_accelerate(args, model)
         self.max_length = max_length
         self._eval_tasks = list(tasks if eval_tasks is None else eval_tasks)
         self._features: dict[tuple[str, str], Features] = {}
         self._sampler: Sampler | None = None
-        self._sums: dict[
-            str, Tensor
-        ] = {}  # task -> (loss, items) since the last log, on the device
-        self._first_bad = torch.tensor(-1)
-        kwargs.setdefault(
-            "eval_dataset", {}
-        )  # not None, or `eval_strategy` is refused; `evaluate` reads its own
+        # task -> (loss, items) since the last log, on the device
+        self._loss_sums: dict[str, Tensor] = {}
+        self._first_nonfinite_step = torch.tensor(-1)
+        # not None, or `eval_strategy` is refused; `evaluate` reads its own tasks
+        kwargs.setdefault("eval_dataset", {})
         kwargs.setdefault("processing_class", getattr(model, "tokenizer", None))
-        callbacks = [_Whole(self._keep, self._stop_if_bad), *(kwargs.pop("callbacks", None) or [])]
+        manifests = ManifestCallback(kept_checkpoints, self._raise_if_nonfinite)
+        callbacks = [manifests, *(kwargs.pop("callbacks", None) or [])]
         super().__init__(model, args, callbacks=callbacks, **kwargs)
         if self.args.fsdp and not (self.is_fsdp_enabled or self.is_fsdp_xla_enabled):
-            raise ValueError(
-                "On this device accelerate ignores `fsdp` and would train with DDP. Shard the model as it is loaded: "
-                "MultitaskModel.from_pretrained(path, tasks, distributed_config=transformers.DistributedConfig("
-                f"fsdp_size={self.args.world_size}))."
-            )
+            raise ValueError(FSDP_IGNORED.format(ranks=self.args.world_size))
         if self.is_distributed_loading_by_transformers and self.args.load_best_model_at_end:
-            raise ValueError(f"load_best_model_at_end: {_SHARDED}")
+            raise ValueError(f"load_best_model_at_end: {CANNOT_LOAD_SHARDED}")
 
-    # --- hooks of transformers.Trainer ---
+    # --- hooks of transformers.Trainer ------------------------------------------------------------
 
     def get_train_dataloader(self) -> TrainingLoader:
-        """Batches of every task, one task a step; ours alone shards them over ranks."""
+        """Make batches, one task a step; this loader, not accelerate, shards them over ranks."""
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
         features = self._training_features(seed)
+        sizes: dict[str, dict[str, int]] = {}
+        for name, task in self.tasks.items():
+            sizes[name] = {
+                language: len(features[name, language].table) for language in task.train_languages
+            }
         self._sampler = Sampler(
             self.sampling,
-            {
-                name: {code: len(features[name, code].table) for code in task.train_languages}
-                for name, task in self.tasks.items()
-            },
+            sizes,
             batch_size=self.args.per_device_train_batch_size,
             seed=seed,
             language_exponents={name: task.language_exponent for name, task in self.tasks.items()},
@@ -155,7 +137,13 @@ class Trainer(transformers.Trainer):
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
     ) -> Any:
-        """The batches of a step, on their way to the device: transformers would send them later, and wait for each."""
+        """Send the batches of a step to the device without waiting; transformers waits for each.
+
+        Args:
+            epoch_iterator: Of the loader.
+            num_batches: Micro-batches of the step.
+            device: Where they go.
+        """
         send = partial(send_to_device, device=device, non_blocking=device.type == "cuda")
         return super().get_batch_samples(map(send, epoch_iterator), num_batches, device)
 
@@ -166,23 +154,28 @@ class Trainer(transformers.Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """The sum over items, divided by the items of the whole step over all micro-batches and ranks."""
-        found = model(**inputs)
-        items = found.num_items if num_items_in_batch is None else num_items_in_batch
-        weights, losses = self.sampling.loss_weight or {}, []
-        for part, output in zip(
-            inputs.get("sub_batches", [inputs]), found.sub_outputs or [found], strict=True
-        ):
-            self._note(part["task"], output.loss.detach(), output.num_items)
-            losses.append(output.loss * weights.get(part["task"], 1.0))
-        loss = torch.stack(losses).sum() / torch.clamp(
-            torch.as_tensor(items, device=found.loss.device), min=1
-        )
+        """Divide the sum over items by the items of the whole step, of all micro-batches and ranks.
+
+        Args:
+            model: Ours, perhaps wrapped.
+            inputs: A flat batch.
+            return_outputs: Return the head's output too.
+            num_items_in_batch: Items of the whole step; the batch's own if None.
+        """
+        output = model(**inputs)
+        items = output.num_items if num_items_in_batch is None else num_items_in_batch
+        weights = self.sampling.loss_weight or {}
+        sub_batches = inputs.get("sub_batches", [inputs])
+        losses = []
+        for batch, sub_output in zip(sub_batches, output.sub_outputs or [output], strict=True):
+            self._record_loss(batch["task"], sub_output.loss.detach(), sub_output.num_items)
+            losses.append(sub_output.loss * weights.get(batch["task"], 1.0))
+        item_count = torch.as_tensor(items, device=output.loss.device)
+        loss = torch.stack(losses).sum() / torch.clamp(item_count, min=1)
         if num_items_in_batch is not None and self.args.average_tokens_across_devices:
-            loss = (
-                loss * self.accelerator.num_processes
-            )  # DDP takes the mean over ranks; the items are everyone's
-        return (loss, found) if return_outputs else loss
+            # DDP takes the mean over ranks, but the items are those of all ranks
+            loss = loss * self.accelerator.num_processes
+        return (loss, output) if return_outputs else loss
 
     def evaluate(
         self,
@@ -190,22 +183,31 @@ class Trainer(transformers.Trainer):
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
-        """Main scores on the validation splits, in the training languages: `eval_<task>`, their mean `eval_score`.
+        """Score the validation splits in the training languages.
 
-        eval_dataset: tasks to score instead of the trainer's own.
+        Args:
+            eval_dataset: Tasks to score instead of the trainer's own.
+            ignore_keys: Ignored.
+            metric_key_prefix: Before the names of the scores.
+
+        Returns:
+            Main scores, `eval_<task>`, and their mean, `eval_score`.
         """
-        model = self.accelerator.unwrap_model(self.model)
+        model = self._own_model
         report = Report()
         for task in eval_dataset or self._eval_tasks:
-            if languages := _evaluated(task):
-                size = self.args.per_device_eval_batch_size
+            languages = evaluated_languages(task)
+            if languages:
                 report += evaluate(
-                    model, [task], languages=languages, batch_size=size, max_length=self.max_length
+                    model,
+                    [task],
+                    languages=languages,
+                    batch_size=self.args.per_device_eval_batch_size,
+                    max_length=self.max_length,
                 )
         model.report = report  # for the model card
-        metrics = {
-            f"{metric_key_prefix}_{task}": value for task, value in report.mean(by="task").items()
-        }
+        task_scores = report.mean(by="task")
+        metrics = {f"{metric_key_prefix}_{task}": score for task, score in task_scores.items()}
         if metrics:
             metrics[f"{metric_key_prefix}_score"] = report.mean()
         self.log(dict(metrics))
@@ -215,56 +217,68 @@ class Trainer(transformers.Trainer):
         return metrics
 
     def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs: Any) -> Any:
-        """Train; with `resume_from_checkpoint=True` from the newest whole checkpoint of the output folder, or afresh.
+        """Train the model.
 
-        Straight run and resumed run end with the same parameters; the logged history is the same if `save_steps` is a
-        multiple of `logging_steps`. ValueError if a checkpoint given by name is not whole; RuntimeError if another
-        process trains in this folder.
+        A run that was stopped and resumed ends with the same parameters as one that was not. The
+        logged history is the same if `save_steps` is a multiple of `logging_steps`.
+
+        Args:
+            resume_from_checkpoint: True resumes from the newest complete checkpoint of the output
+                folder, or starts afresh if there is none. A path resumes from that checkpoint.
+            kwargs: As transformers' own.
+
+        Raises:
+            ValueError: The given checkpoint is not complete, or `load_best_model_at_end` is set and
+                no task has validation rows.
+            RuntimeError: Another process trains in this folder.
+            FloatingPointError: A loss was not finite.
         """
-        if self.args.load_best_model_at_end and not any(map(_evaluated, self._eval_tasks)):
-            named = "; ".join(
-                f"{task.name} in {', '.join(task.train_languages)}" for task in self._eval_tasks
-            )
-            raise ValueError(
-                f"load_best_model_at_end needs development rows, and there are none of {named or 'any task'}. "
-                "Give `eval_tasks` that have some, or leave it off."
-            )
+        check_validation_rows(self.args, self._eval_tasks)
         folder = Path(self.args.output_dir)
-        known = self.accelerator.unwrap_model(self.model).config.tasks  # for the model card
+        trained_tasks = self._own_model.config.tasks  # for the model card
         for task in self.tasks.values():
-            known[task.name] = {"head": task.head_name, "languages": list(task.train_languages)}
+            languages = list(task.train_languages)
+            trained_tasks[task.name] = {"head": task.head_name, "languages": languages}
         writes = self.args.process_index == 0 and self.args.save_strategy != "no"
         with exclusive_writer(folder) if writes else nullcontext():
-            path = self._start(folder, resume_from_checkpoint)
+            path = self._checkpoint_to_resume(folder, resume_from_checkpoint)
             if path and self.is_distributed_loading_by_transformers:
-                raise ValueError(f"Resuming from {path}: {_SHARDED}")
-            if path and (ended := self._ended(path)):
-                return ended
+                raise ValueError(f"Resuming from {path}: {CANNOT_LOAD_SHARDED}")
+            finished_output = self._finished_output(path) if path else None
+            if finished_output:
+                return finished_output
             try:
                 return super().train(resume_from_checkpoint=path, **kwargs)
             except Exception as error:
                 error.add_note(
                     f"Training stopped at step {self.state.global_step}. Last whole checkpoint: "
-                    f"{latest_checkpoint(folder)[0] or 'none'}. `train(resume_from_checkpoint=True)` goes on from there."
+                    f"{latest_checkpoint(folder)[0] or 'none'}. "
+                    "`train(resume_from_checkpoint=True)` goes on from there."
                 )
                 raise
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """As in transformers; a folder that is overwritten is no longer whole."""
+        """Save as transformers does; a folder that is being overwritten counts as incomplete."""
         if self.args.process_index == 0:
             (Path(output_dir or self.args.output_dir) / MANIFEST).unlink(missing_ok=True)
         super().save_model(output_dir, _internal_call)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add each task's mean loss per item; stop where a loss was not finite."""
+        """Add each task's mean loss per item; stop if a loss was not finite.
+
+        Args:
+            logs: Changed in place.
+            start_time: For transformers.
+        """
         if "loss" in logs:
-            self._stop_if_bad()
-            if len(self.tasks) > 1 and self._sums:
-                names = sorted(self._sums)  # the same on all ranks
-                sums = self.accelerator.reduce(torch.stack([self._sums[name] for name in names]))
+            self._raise_if_nonfinite()
+            if len(self.tasks) > 1 and self._loss_sums:
+                names = sorted(self._loss_sums)  # the same on all ranks
+                stacked = torch.stack([self._loss_sums[name] for name in names])
+                sums = self.accelerator.reduce(stacked)
                 for name, (loss, items) in zip(names, sums.tolist(), strict=True):
                     logs[f"loss_{name}"] = loss / max(items, 1)
-            self._sums.clear()
+            self._loss_sums.clear()
         super().log(logs, start_time)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
@@ -273,47 +287,56 @@ class Trainer(transformers.Trainer):
 
     @cached_property
     def _parameters(self) -> int:
-        return int(
-            self.accelerator.unwrap_model(self.model).num_parameters(exclude_embeddings=True)
-        )
+        return int(self._own_model.num_parameters(exclude_embeddings=True))
 
-    # --- ours ---
+    # --- ours -------------------------------------------------------------------------------------
 
-    def _start(self, folder: Path, wanted: str | bool | None) -> str | None:
-        """The checkpoint to start from, and what is said of it."""
-        if wanted is True:
-            path, passed = latest_checkpoint(folder)
-            for broken, why in passed:
-                logger.warning(f"Passed over {broken}: {why}.")
-            logger.warning(
-                f"Resuming from {path}." if path else f"No checkpoint in {folder}: a fresh start."
-            )
-            return str(path) if path else None
-        if wanted and (reason := find_problem(Path(wanted))):
-            raise ValueError(f"The checkpoint {wanted} is not whole: {reason}.")
-        if (
-            not wanted
-            and self.args.save_strategy != "no"
-            and (path := latest_checkpoint(folder)[0])
-        ):
-            logger.warning(
-                f"A fresh start, in a folder that has another run's checkpoints, such as {path.name}."
-            )
-        return wanted or None
+    def _checkpoint_to_resume(self, folder: Path, requested: str | bool | None) -> str | None:
+        """The checkpoint to resume from, None for a fresh start; logs which one and why."""
+        if requested is True:
+            newest, skipped = latest_checkpoint(folder)
+            for checkpoint, problem in skipped:
+                logger.warning(f"Passed over {checkpoint}: {problem}.")
+            if newest is None:
+                logger.warning(f"No checkpoint in {folder}: a fresh start.")
+                return None
+            logger.warning(f"Resuming from {newest}.")
+            return str(newest)
+        if requested:
+            problem_of_requested = find_problem(Path(requested))
+            if problem_of_requested:
+                raise ValueError(
+                    f"The checkpoint {requested} is not whole: {problem_of_requested}."
+                )
+            return requested
+        if self.args.save_strategy != "no":
+            newest, _ = latest_checkpoint(folder)
+            if newest:
+                logger.warning(
+                    "A fresh start, in a folder that has another run's checkpoints, such as "
+                    f"{newest.name}."
+                )
+        return None
+
+    @property
+    def _own_model(self) -> MultitaskModel:
+        return self.accelerator.unwrap_model(self.model)
 
     @property
     def features(self) -> Mapping[tuple[str, str], Features]:
-        """What is trained on, by task and language; nothing before training."""
+        """The training features, by task and language; empty before training."""
         return self._features
 
-    def _ended(self, path: str) -> TrainOutput | None:
-        """The result of a run that had come to its end, or had been stopped: transformers would train on."""
+    def _finished_output(self, path: str) -> TrainOutput | None:
+        """The result of a run that had ended, by its last step or early; None if it had not.
+
+        transformers would go on training.
+        """
         state = TrainerState.load_from_json(str(Path(path) / TRAINER_STATE_NAME))
         *_, last_step = self.set_initial_training_values(self.args, self.get_train_dataloader())
         control: Any = state.stateful_callbacks.get("TrainerControl", {})
-        if state.global_step < last_step and not control.get("args", {}).get(
-            "should_training_stop"
-        ):
+        stopped_early = control.get("args", {}).get("should_training_stop")
+        if state.global_step < last_step and not stopped_early:
             return None
         logger.warning(f"The run had ended: {state.global_step} of {last_step} steps are done.")
         # private, but it knows every form that a checkpoint's weights may have
@@ -326,92 +349,55 @@ class Trainer(transformers.Trainer):
         if self._features:
             return self._features
         for name, task in self.tasks.items():
-            have = task.languages("train")
-            most = (self.sampling.max_examples or {}).get(name)
-            options: Any = {"max_length": self.max_length, "max_examples": most, "seed": seed}
+            available = task.languages("train")
             for language in task.train_languages:
-                if have and language not in have:
+                if available and language not in available:
                     raise DataError(
-                        f"Task {name} has no training rows in {language!r}. It has: {', '.join(have)}. Choose with "
-                        "task.replace(train_languages=(…))."
+                        f"Task {name} has no training rows in {language!r}. "
+                        f"It has: {', '.join(available)}. "
+                        "Choose with task.replace(train_languages=(…))."
                     )
-                found = load_features(
-                    task.for_training, "train", language, self.processing_class, **options
+                features = load_features(
+                    task.for_training,
+                    "train",
+                    language,
+                    self.processing_class,
+                    max_length=self.max_length,
+                    max_examples=(self.sampling.max_examples or {}).get(name),
+                    seed=seed,
                 )
-                self._features[name, language] = found
-                for note in found.notes():
+                self._features[name, language] = features
+                for note in features.notes():
                     logger.warning(note)
         return self._features
 
-    def _note(self, task: str, loss: Tensor, items: Tensor) -> None:
-        """Add to the task's sums, remember the first step whose loss is not finite; nothing waits for the device."""
-        here = torch.stack([loss.float(), items.float()])
-        self._sums[task] = self._sums[task] + here if task in self._sums else here
-        bad = self._first_bad.to(loss.device)
-        self._first_bad = torch.where((bad < 0) & ~loss.isfinite(), self.state.global_step, bad)
+    def _record_loss(self, task: str, loss: Tensor, items: Tensor) -> None:
+        """Add to the task's sums, and remember the first step whose loss is not finite.
 
-    def _stop_if_bad(self) -> None:
-        # on all ranks, at the same places: one that stopped alone would leave the others waiting
-        steps = self.accelerator.gather(self._first_bad.to(self.args.device).reshape(1))
+        Nothing waits for the device.
+        """
+        loss_and_items = torch.stack([loss.float(), items.float()])
+        if task in self._loss_sums:
+            loss_and_items = self._loss_sums[task] + loss_and_items
+        self._loss_sums[task] = loss_and_items
+        step = self._first_nonfinite_step.to(loss.device)
+        is_first = (step < 0) & ~loss.isfinite()
+        self._first_nonfinite_step = torch.where(is_first, self.state.global_step, step)
+
+    def _raise_if_nonfinite(self) -> None:
+        # on all ranks at the same time: one that stopped alone would leave the others waiting
+        own_step = self._first_nonfinite_step.to(self.args.device).reshape(1)
+        steps = self.accelerator.gather(own_step)
         step = int(min(steps[steps >= 0], default=-1))
         if step < 0 or self._sampler is None:
             return
-        rows: dict[str, set[str]] = {}
-        for micro in range(self.args.gradient_accumulation_steps):
-            for rank in range(self.args.world_size):
-                for draw in self._sampler.draws(step, micro, rank):
-                    found = self._features[draw.task, draw.language]
-                    numbers = found.table.select_columns(["example"])[draw.rows]["example"]
-                    ids = (
-                        found.rows["id"]
-                        if "id" in found.rows.column_names
-                        else range(len(found.rows))
-                    )
-                    pair = f"task {draw.task!r}, language {draw.language!r}"
-                    rows.setdefault(pair, set()).update(str(ids[number]) for number in numbers)
-        said = "; ".join(
-            f"{pair}, training rows {', '.join(sorted(own))}" for pair, own in rows.items()
-        )
+        micro_batches = range(self.args.gradient_accumulation_steps)
+        draws: list[Draw] = []
+        for micro, rank in itertools.product(micro_batches, range(self.args.world_size)):
+            draws += self._sampler.draws(step, micro, rank)
         path, _ = latest_checkpoint(Path(self.args.output_dir))
         raise FloatingPointError(
-            f"The loss of step {step} is not finite: {said}. Last whole checkpoint: {path or 'none'}. Lower the "
-            "learning rate, or look at these rows."
+            f"The loss of step {step} is not finite: {describe_rows(self._features, draws)}. "
+            f"Last whole checkpoint: {path or 'none'}. "
+            "Lower the learning rate, or look at these rows."
         )
-
-
-def _evaluated(task: Task) -> list[str]:
-    """The training languages that have development rows."""
-    have = task.languages("validation")  # to find them, some sources go through all rows
-    return [language for language in task.train_languages if language in have]
-
-
-class _Whole(TrainerCallback):
-    """Writes the manifest of a checkpoint once all its files are there, then deletes old ones.
-
-    `check` runs before a checkpoint, before an evaluation and at the end, so that no model is kept or scored after a
-    loss that was not finite.
-    """
-
-    def __init__(self, keep: int | None, check: Callable[[], None]) -> None:
-        self.keep, self.check = keep, check
-
-    def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
-        if control.should_save or control.should_evaluate:
-            self.check()
-
-    def on_epoch_end(
-        self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any
-    ) -> None:
-        self.on_step_end(args, state, control)
-
-    def on_train_end(
-        self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any
-    ) -> None:
-        self.check()
-
-    def on_save(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
-        PartialState().wait_for_everyone()  # each rank writes its own random state
-        if state.is_world_process_zero:
-            folder = Path(args.output_dir)
-            write_manifest(folder / f"checkpoint-{state.global_step}")
-            rotate(folder, self.keep, state.best_model_checkpoint)

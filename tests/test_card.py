@@ -10,7 +10,7 @@ from huggingface_hub import ModelCard
 from transformers import TrainingArguments
 
 import jiantx as jx
-from jiantx.model import model as model_module
+from jiantx.model import saving
 from jiantx.model.model_card import model_card
 from jiantx.report import MAIN, Report, Score
 
@@ -80,7 +80,7 @@ def test_the_card_is_what_is_pushed(
             sent["card"] = (Path(folder_path) / "README.md").read_text()
             return "url"
 
-    monkeypatch.setattr(model_module, "HfApi", Api)
+    monkeypatch.setattr(saving, "HfApi", Api)
     assert model_of([tiny_tasks["tagging"]]).push_to_hub("mine", token="t", create_pr=True) == "url"
     assert sent["repo_id"] == "me/mine" and sent["create_pr"] and sent["token"] == "t"
     assert {"README.md", "config.json", "model.safetensors", "tokenizer.json"} <= sent["files"]

@@ -138,7 +138,7 @@ def test_no_loss_waits(model_of: ModelOf, tiny_tasks, tokenizer) -> None:
         on_meta, (batch_of(tasks[0], tokenizer), batch_of(tasks[1], tokenizer), mixed)
     ):
         items = batch["labels"].ne(-100).sum()
-        trainer._first_bad = trainer._first_bad.to(META)  # once in a training
+        trainer._first_nonfinite_step = trainer._first_nonfinite_step.to(META)  # once in a training
         with as_on_a_gpu(), NoLiterals(), NoCopies():
             trainer.compute_loss(model, batch, num_items_in_batch=items).backward()
 

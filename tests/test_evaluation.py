@@ -14,7 +14,7 @@ from conftest import ModelOf, classified
 from transformers.utils import logging
 
 import jiantx as jx
-from jiantx import evaluation
+from jiantx import inference
 from jiantx.report import MAIN
 
 TYPES = (
@@ -76,7 +76,7 @@ def test_predictions_are_in_the_order_of_the_rows(
         order = np.random.default_rng(batch_size).permutation(len(lengths))
         return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
 
-    monkeypatch.setattr(evaluation, "sorted_batches", shuffled)
+    monkeypatch.setattr(inference, "sorted_batches", shuffled)
     for one, other in zip(jx.predict(model, task, rows), expected, strict=True):
         assert_close(one, other)
 
@@ -88,9 +88,9 @@ def test_every_row_is_scored_once(kind: str, model, tasks, tmp_path: Path) -> No
     languages = task.languages("validation")
     for language in languages:
         rows = task.rows("validation", language)
-        here = report.where(language=language).records
-        assert {score.examples for score in here} == {len(rows)}
-        assert MAIN in {score.metric for score in here}
+        inside = report.where(language=language).records
+        assert {score.examples for score in inside} == {len(rows)}
+        assert MAIN in {score.metric for score in inside}
         lines = (
             (tmp_path / f"{task.name}-validation-{language}.jsonl")
             .read_text(encoding="utf-8")
@@ -149,8 +149,8 @@ def test_raw_rows_need_no_gold(model, tasks) -> None:
         task = tasks[kind]
         rows = list(task.rows("train"))[:3]
         gold = task.gold_column
-        bare = [{name: value for name, value in row.items() if name != gold} for row in rows]
-        assert [p.value for p in jx.predict(model, task, bare)] == [
+        plain_ = [{name: value for name, value in row.items() if name != gold} for row in rows]
+        assert [p.value for p in jx.predict(model, task, plain_)] == [
             p.value for p in jx.predict(model, task, rows)
         ]
     assert jx.predict(model, tasks["tagging"], []) == []
@@ -166,9 +166,9 @@ def test_a_bad_row_is_named(model, tasks) -> None:
 
 
 def test_long_input_keeps_its_words(model, tasks) -> None:
-    words = ["the", "cat"] * 400  # more tokens than a model takes
-    (found,) = jx.predict(model, tasks["tagging"], [{"tokens": words}])
-    assert len(found.tags) == 800
+    tokens = ["the", "cat"] * 400  # more tokens than a model takes
+    (actual,) = jx.predict(model, tasks["tagging"], [{"tokens": tokens}])
+    assert len(actual.tags) == 800
 
 
 def test_answers_are_read_from_the_passage(model, tasks) -> None:
@@ -181,12 +181,12 @@ def test_answers_are_read_from_the_passage(model, tasks) -> None:
 
 def test_rankings(model, tasks) -> None:
     task = tasks["retrieval"]
-    found = jx.predict(model, task, list(task.rows("train")))
-    for prediction in found:
+    actual = jx.predict(model, task, list(task.rows("train")))
+    for prediction in actual:
         assert len(prediction.ranking) == len(set(prediction.ranking)) == 3
         assert list(prediction.scores) == sorted(prediction.scores, reverse=True)
-    own = task.replace(candidate="query")  # each is its own nearest
-    assert jx.evaluate(model, [own]).mean() == 100
+    original = task.replace(candidate="query")  # each is its own nearest
+    assert jx.evaluate(model, [original]).mean() == 100
 
 
 def test_what_cannot_be_computed_is_missing(model, tasks) -> None:
@@ -224,16 +224,16 @@ def test_model_is_left_as_it_was(model_of: ModelOf, tasks) -> None:
 def test_max_length_and_what_was_cut(model, tasks, caplog: pytest.LogCaptureFixture) -> None:
     logging.enable_propagation()
     try:
-        found, whole = (
+        actual, full = (
             jx.evaluate(model, [tasks["classification"]], languages=["en"], max_length=n)
             for n in (8, 128)
         )
     finally:
         logging.disable_propagation()
-    (record,) = found.where(metric="truncated")
-    said = f"mood validation en: {record.value:.0f} of 12 inputs had text cut off (max_length 8)"
-    assert 0 < record.value < 12 and said in caplog.text
-    assert not whole.where(metric="truncated")
+    (record,) = actual.where(metric="truncated")
+    message = f"mood validation en: {record.value:.0f} of 12 inputs had text cut off (max_length 8)"
+    assert 0 < record.value < 12 and message in caplog.text
+    assert not full.where(metric="truncated")
 
 
 # --- what cannot be scored ------------------------------------------------------------------------
@@ -284,18 +284,18 @@ def test_a_model_without_tokenizer(model_of: ModelOf, tasks) -> None:
 
 
 def test_in_order_puts_ragged_outputs_back() -> None:
-    kept = evaluation._InOrder(room=np.array([4, 2, 1]))
-    kept.put(np.array([2, 0]), np.array([1, 3]), {"x": torch.tensor([20, 0, 1, 2])})
-    kept.put(np.array([1]), np.array([2]), {"x": torch.tensor([10, 11])})
-    counts, outputs = kept.all()
+    buffer = inference._OutputBuffer(max_outputs=np.array([4, 2, 1]))
+    buffer.write(np.array([2, 0]), np.array([1, 3]), {"x": torch.tensor([20, 0, 1, 2])})
+    buffer.write(np.array([1]), np.array([2]), {"x": torch.tensor([10, 11])})
+    counts, outputs = buffer.read_all()
     assert counts.tolist() == [3, 2, 1] and outputs["x"].tolist() == [0, 1, 2, 10, 11, 20]
 
 
 def test_predict_asks_no_gold_of_a_label_function(model_of: ModelOf, tiny_tasks) -> None:
     task = tiny_tasks["classification"].replace(label=lambda row: ("glad", "sad")[row["number"]])
     row = {name: value for name, value in task.rows("train")[0].items() if name != "label"}
-    (found,) = jx.predict(model_of([task]), task, [row])
-    assert found.label in task.label_names
+    (actual,) = jx.predict(model_of([task]), task, [row])
+    assert actual.label in task.label_names
 
 
 def test_predicting_raw_rows_asks_for_no_data(

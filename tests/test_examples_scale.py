@@ -72,7 +72,7 @@ def test_a_flat_step_keeps_what_the_plan_says(program, tokenizer_of, family):
         model, partial(program["step"], model, "mlm", count, length), bf16=False
     )
     flat = program["make"](config, device="cpu")
-    flat._choose_path("auto")
+    flat.set_padding_free("auto")
     assert flat.padding_free
     masked = torch.arange(int(program["MASKED"] * count * length))
     batch = {

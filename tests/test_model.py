@@ -96,12 +96,12 @@ def test_weights_that_do_not_match_are_an_error(
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(ValueError, match="does not hold the weights of a XLMRoberta") as error:
         jx.MultitaskModel.from_pretrained(folder, [tiny_tasks[kind]])
-    named = {
+    named_ = {
         "renamed": "37 are missing or of another shape, such as ",
         "one_missing": "encoder.layer.1.output.dense.weight",
         "shape": "embeddings.word_embeddings.weight ((7, 32) instead of (186, 32))",
     }
-    assert named[change] in str(error.value) and "Its config says XLMRobertaForMaskedLM" in str(
+    assert named_[change] in str(error.value) and "Its config says XLMRobertaForMaskedLM" in str(
         error.value
     )
 
@@ -148,12 +148,12 @@ def test_masked_lm_head_is_the_checkpoints_own(
     pad = torch.nn.utils.rnn.pad_sequence
     with torch.inference_mode():
         ours = model(**batch)
-        theirs = plain.eval()(
+        reference = plain.eval()(
             input_ids=pad(batch["input_ids"].split(lengths), True, plain.config.pad_token_id),
             attention_mask=(torch.arange(max(lengths)) < batch["lengths"][:, None]).long(),
             labels=pad(labels.split(lengths), True, -100),
         )
-    assert float(ours.loss / ours.num_items) == pytest.approx(float(theirs.loss), abs=1e-5)
+    assert float(ours.loss / ours.num_items) == pytest.approx(float(reference.loss), abs=1e-5)
 
 
 @pytest.mark.parametrize("family", ["bert", "electra"])
@@ -163,10 +163,10 @@ def test_masked_lm_from_pretraining_checkpoints(
     # BERT's holds a masked-LM head; ELECTRA's discriminator holds none, and gets a new one
     folder = encoder_folder(family, auto=AutoModelForPreTraining)
     model = jx.MultitaskModel.from_pretrained(folder, [tiny_tasks["mlm"]])
-    whole = AutoModelForPreTraining.from_pretrained(folder)
-    assert_same_weights(model.encoder, whole.base_model)
+    full = AutoModelForPreTraining.from_pretrained(folder)
+    assert_same_weights(model.encoder, full.base_model)
     if family == "bert":
-        assert torch.equal(model.heads["lines"].bias, whole.cls.predictions.bias)
+        assert torch.equal(model.heads["lines"].bias, full.cls.predictions.bias)
     else:
         assert (
             not model.heads["lines"].bias.any() and model.heads["lines"].dense.weight.std() > 0.05
@@ -177,20 +177,20 @@ def test_masked_lm_from_pretraining_checkpoints(
 def test_masked_lm_on_families_without_a_known_head(
     family: str, model_of: ModelOf, tiny_tasks, tokenizer_of
 ) -> None:
-    found = model_of([tiny_tasks["mlm"]], family)(
+    actual = model_of([tiny_tasks["mlm"]], family)(
         **batch_of(tiny_tasks["mlm"], tokenizer_of(family))
     )
-    assert torch.isfinite(found.loss)
+    assert torch.isfinite(actual.loss)
 
 
 def test_dtype(encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path) -> None:
     tasks = [tiny_tasks["classification"], tiny_tasks["retrieval"]]
-    for asked, dtype in (
+    for question, dtype in (
         (torch.bfloat16, torch.bfloat16),
         ("auto", torch.float32),
         ("float16", torch.float16),
     ):
-        model = jx.MultitaskModel.from_pretrained(encoder_folder(), tasks[:1], dtype=asked)
+        model = jx.MultitaskModel.from_pretrained(encoder_folder(), tasks[:1], dtype=question)
         assert {parameter.dtype for parameter in model.parameters()} == {
             dtype
         } and model.dtype is dtype
@@ -230,8 +230,8 @@ def test_saved_and_loaded_is_the_same(
             assert (
                 one == other if task.task_type != "multiple_choice" else one.choice == other.choice
             )
-    named = jx.MultitaskModel.from_pretrained(tmp_path, tasks)
-    assert_same_weights(named, model)
+    named_ = jx.MultitaskModel.from_pretrained(tmp_path, tasks)
+    assert_same_weights(named_, model)
 
 
 def test_heads_are_kept_or_new(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
@@ -240,10 +240,10 @@ def test_heads_are_kept_or_new(model_of: ModelOf, tiny_tasks, tmp_path: Path) ->
     )
     model = model_of([tagging, mood])
     model.save_pretrained(tmp_path)
-    kept = jx.MultitaskModel.from_pretrained(tmp_path, [stars, tagging])
-    assert list(kept.heads) == ["entities", "stars"] == list(kept.config.heads)
-    assert_same_weights(kept.heads["entities"], model.heads["entities"])
-    assert_same_weights(kept.encoder, model.encoder)
+    remaining = jx.MultitaskModel.from_pretrained(tmp_path, [stars, tagging])
+    assert list(remaining.heads) == ["entities", "stars"] == list(remaining.config.heads)
+    assert_same_weights(remaining.heads["entities"], model.heads["entities"])
+    assert_same_weights(remaining.encoder, model.encoder)
     new = jx.MultitaskModel.from_pretrained(tmp_path, [tagging, mood], heads="new")
     assert_same_weights(new.encoder, model.encoder)
     assert not torch.equal(new.heads["entities"].out.weight, model.heads["entities"].out.weight)
@@ -251,7 +251,7 @@ def test_heads_are_kept_or_new(model_of: ModelOf, tiny_tasks, tmp_path: Path) ->
         0.1, rel=0.5
     )  # the encoder's own spread
     assert not new.heads["mood"].out.bias.any()
-    kept.save_pretrained(tmp_path / "again")
+    remaining.save_pretrained(tmp_path / "again")
     assert list(jx.MultitaskModel.from_pretrained(tmp_path / "again").heads) == [
         "entities",
         "stars",
@@ -352,7 +352,7 @@ def test_a_saved_model_loads_elsewhere(model_of: ModelOf, tiny_tasks, tmp_path: 
     model = model_of([tiny_tasks["classification"]])
     model.save_pretrained(tmp_path)
     program = f"import jiantx as jx; m = jx.MultitaskModel.from_pretrained({str(tmp_path)!r}); print(list(m.heads))"
-    found = subprocess.run(
+    actual = subprocess.run(
         [sys.executable, "-c", program],
         capture_output=True,
         text=True,
@@ -360,7 +360,7 @@ def test_a_saved_model_loads_elsewhere(model_of: ModelOf, tiny_tasks, tmp_path: 
         cwd=Path(__file__).parents[1],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-    assert found.stdout.strip() == "['mood']"
+    assert actual.stdout.strip() == "['mood']"
 
 
 # --- running ---------------------------------------------------------------------------------------------------------
@@ -398,8 +398,8 @@ def test_fewer_layers_are_the_hidden_states(
         assert len(states) == depth + 1
         for layer in range(depth + 1):
             ran.clear()
-            (found,) = model.states(**inputs, layers=[layer])
-            torch.testing.assert_close(found, states[layer][mask.bool()], atol=1e-5, rtol=1e-4)
+            (actual,) = model.states(**inputs, layers=[layer])
+            torch.testing.assert_close(actual, states[layer][mask.bool()], atol=1e-5, rtol=1e-4)
             if family != "albert":
                 assert ran == list(range(layer))  # and no more
 
@@ -412,8 +412,8 @@ def test_layers_that_are_not_run_learn_nothing(
     model = model_of([task]).train()
     if checkpointing:
         model.gradient_checkpointing_enable()
-    found = model(**batch_of(task, tokenizer))
-    found.loss.backward()
+    actual = model(**batch_of(task, tokenizer))
+    actual.loss.backward()
     first, second = (list(layer.parameters()) for layer in layers_of(model.encoder))
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in first if p.dim() > 1)
     assert all(p.grad is None for p in second)
@@ -443,7 +443,7 @@ def test_without_a_first_token_the_mean_is_read(
     names = ("input_ids", "lengths", "position_ids", "longest")
     with torch.inference_mode():
         (states,) = model.states(*(batch[name] for name in names))
-        means = torch.stack([part.mean(0) for part in states.split(batch["lengths"].tolist())])
+        means = torch.stack([item.mean(0) for item in states.split(batch["lengths"].tolist())])
         head = model.heads["mood"]
         expected = head.out(torch.tanh(head.dense(means))).softmax(-1)
         torch.testing.assert_close(
@@ -463,9 +463,9 @@ def test_without_a_first_token_the_mean_is_read(
 def test_segments_reach_the_encoder(model_of: ModelOf, tiny_tasks, bert_tokenizer) -> None:
     task = tiny_tasks["pair"]
     model, batch = model_of([task], "bert"), batch_of(tiny_tasks["pair"], bert_tokenizer)
-    found = model(**batch).outputs["probabilities"]
+    actual = model(**batch).outputs["probabilities"]
     batch["token_type_ids"] = torch.zeros_like(batch["token_type_ids"])
-    assert (model(**batch).outputs["probabilities"] - found).abs().max() > 1e-4
+    assert (model(**batch).outputs["probabilities"] - actual).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("family", ["xlm-r", "t5", "mpnet", "modernbert", "distilbert"])
@@ -484,9 +484,9 @@ def test_a_tokenizer_that_knows_no_limit_learns_it(
     family: str, room: int, encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(encoder_folder(family, max_position_embeddings=64), tmp_path / "x")
-    said = json.loads((folder / "tokenizer_config.json").read_text())
-    del said["model_max_length"]
-    (folder / "tokenizer_config.json").write_text(json.dumps(said))
+    message = json.loads((folder / "tokenizer_config.json").read_text())
+    del message["model_max_length"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(message))
     task = tiny_tasks["classification"]
     model = jx.MultitaskModel.from_pretrained(folder, [task])
     assert model.tokenizer.model_max_length == room
@@ -577,7 +577,7 @@ def test_a_mixed_batch_is_its_parts(
     model = model_of(
         tasks, padding_free=padding_free, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
     ).train()
-    parts = [batch_of(task, tokenizer, slice(0, 4)) for task in tasks]
+    items = [batch_of(task, tokenizer, slice(0, 4)) for task in tasks]
 
     def gradients(run: Any) -> tuple[float, dict[str, torch.Tensor]]:
         model.zero_grad()
@@ -587,17 +587,17 @@ def test_a_mixed_batch_is_its_parts(
             name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None
         }
 
-    mixed = model(**merge_batches(parts))
-    assert [part.loss.item() for part in mixed.sub_outputs] == pytest.approx(
-        [model(**p).loss.item() for p in parts], rel=1e-5
+    mixed = model(**merge_batches(items))
+    assert [item.loss.item() for item in mixed.sub_outputs] == pytest.approx(
+        [model(**p).loss.item() for p in items], rel=1e-5
     )
-    assert int(mixed.num_items) == sum(int(part.num_items) for part in mixed.sub_outputs)
+    assert int(mixed.num_items) == sum(int(item.num_items) for item in mixed.sub_outputs)
     assert torch.equal(
-        merge_batches(parts)["labels"], torch.cat([part["labels"] for part in parts])
+        merge_batches(items)["labels"], torch.cat([item["labels"] for item in items])
     )
     one, separate = (
-        gradients(lambda: model(**merge_batches(parts)).loss),
-        gradients(lambda: sum(model(**p).loss for p in parts)),
+        gradients(lambda: model(**merge_batches(items)).loss),
+        gradients(lambda: sum(model(**p).loss for p in items)),
     )
     assert one[0] == pytest.approx(separate[0], rel=1e-5)
     assert one[1].keys() == separate[1].keys() and len(one[1]) > 20

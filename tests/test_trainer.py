@@ -81,15 +81,15 @@ def test_accumulation_is_one_batch(
     kind: str, model_of: ModelOf, tiny_tasks, tmp_path: Path
 ) -> None:
     task = tiny_tasks[kind]
-    found = []
-    for size, parts in ((8, 1), (4, 2), (2, 4)):
+    actual = []
+    for size, items in ((8, 1), (4, 2), (2, 4)):
         gradients = Gradients()
         model = model_of([task])
         args = arguments(
             tmp_path,
             max_steps=1,
             per_device_train_batch_size=size,
-            gradient_accumulation_steps=parts,
+            gradient_accumulation_steps=items,
             logging_steps=1,
             optim="sgd",
             max_grad_norm=0.05,  # clipped once, for the whole step
@@ -97,12 +97,12 @@ def test_accumulation_is_one_batch(
         trainer = jx.Trainer(model, args, tasks=[task], callbacks=[gradients])
         trainer.train()
         logged = trainer.state.log_history[0]
-        found.append(
+        actual.append(
             (logged["loss"], logged["grad_norm"], gradients.found, dict(model.state_dict()))
         )
-    loss, norm, gradients, weights = found[0]
+    loss, norm, gradients, weights = actual[0]
     assert norm > 0.05
-    for other_loss, other_norm, other_gradients, other_weights in found[1:]:
+    for other_loss, other_norm, other_gradients, other_weights in actual[1:]:
         assert other_loss == pytest.approx(loss, abs=1e-5) and other_norm == pytest.approx(
             norm, rel=1e-4
         )
@@ -382,11 +382,11 @@ def test_old_checkpoints_go_and_the_best_stays(
 ) -> None:
     task = tiny_tasks["tagging"]
     scored(monkeypatch, task.name, [10, 50, 20, 30, 40])
-    kept: list[list[str]] = []
+    remaining: list[list[str]] = []
 
     class Watch(TrainerCallback):
         def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            kept.append([path.name.split("-")[1] for path in checkpoints(tmp_path)])
+            remaining.append([path.name.split("-")[1] for path in checkpoints(tmp_path)])
 
     args = arguments(
         tmp_path,
@@ -402,7 +402,7 @@ def test_old_checkpoints_go_and_the_best_stays(
     model = model_of([task])
     trainer = jx.Trainer(model, args, tasks=[task], callbacks=[Watch()])
     trainer.train()
-    assert kept == [["1"], ["1", "2"], ["2", "3"], ["2", "3", "4"], ["2", "4", "5"]]
+    assert remaining == [["1"], ["1", "2"], ["2", "3"], ["2", "3", "4"], ["2", "4", "5"]]
     assert (
         trainer.state.best_model_checkpoint == str(tmp_path / "checkpoint-2")
         and trainer.state.best_metric == 50
@@ -432,10 +432,10 @@ def test_evaluation_is_ours(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> No
     trainer.train()
     evaluated = [entry for entry in trainer.state.log_history if "eval_score" in entry]
     assert [entry["step"] for entry in evaluated] == [2, 4]
-    found = trainer.evaluate()
+    actual = trainer.evaluate()
     labels = jx.evaluate(model, tasks[:1], languages=["en", "de"]).mean()
     entities = jx.evaluate(model, tasks[1:]).mean()
-    assert found == {
+    assert actual == {
         "eval_mood": labels,
         "eval_entities": entities,
         "eval_score": pytest.approx((labels + entities) / 2),
@@ -457,7 +457,7 @@ def test_a_task_without_validation_is_not_evaluated(
     best = {"save_strategy": "steps", "save_steps": 1, "load_best_model_at_end": True}
     args = arguments(tmp_path / "best", eval_strategy="steps", eval_steps=1, max_steps=1, **best)
     with pytest.raises(
-        ValueError, match="needs development rows, and there are none of entities in en"
+        ValueError, match="needs validation rows, and there are none of entities in en"
     ):
         jx.Trainer(model_of([task]), args, tasks=[task]).train()
 
@@ -467,16 +467,16 @@ def test_a_task_without_validation_is_not_evaluated(
 
 def trained_on(trainer: jx.Trainer) -> list[tuple[str, list[int]]]:
     """Task and tokens of every micro-batch of a run."""
-    found = []
+    actual = []
     original = trainer.compute_loss
 
     def spy(model: Any, inputs: dict[str, Any], **kwargs: Any) -> Any:
-        found.append((inputs["task"], inputs["input_ids"].tolist()))
+        actual.append((inputs["task"], inputs["input_ids"].tolist()))
         return original(model, inputs, **kwargs)
 
     trainer.compute_loss = spy  # type: ignore[method-assign]
     trainer.train()
-    return found
+    return actual
 
 
 @pytest.mark.slow
@@ -512,7 +512,7 @@ def test_batch_size_of_a_task(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> 
 @pytest.mark.slow
 def test_loss_weight_of_a_task(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
     task = tiny_tasks["classification"]
-    found = []
+    actual = []
     for weight in (None, 0.5, 0.0):
         gradients = Gradients()
         sampling = jx.Sampling(loss_weight=None if weight is None else {"mood": weight})
@@ -520,20 +520,20 @@ def test_loss_weight_of_a_task(model_of: ModelOf, tiny_tasks, tmp_path: Path) ->
         jx.Trainer(
             model_of([task]), args, tasks=[task], sampling=sampling, callbacks=[gradients]
         ).train()
-        found.append(gradients.found)
-    for name, value in found[0].items():
-        torch.testing.assert_close(found[1][name], value / 2)
-        assert not found[2][name].any()
+        actual.append(gradients.found)
+    for name, value in actual[0].items():
+        torch.testing.assert_close(actual[1][name], value / 2)
+        assert not actual[2][name].any()
 
 
 def split_at(ids: list[int], first: int) -> list[list[int]]:
     """A flat batch's sequences: each begins with the same token."""
-    found: list[list[int]] = []
+    actual: list[list[int]] = []
     for i in ids:
         if i == first:
-            found.append([])
-        found[-1].append(i)
-    return found
+            actual.append([])
+        actual[-1].append(i)
+    return actual
 
 
 def test_part_of_the_examples(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
@@ -682,7 +682,7 @@ def test_half_precision(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_workers(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
     tasks = [tiny_tasks["tagging"], tiny_tasks["mlm"]]
-    found = [
+    actual = [
         trained_on(
             jx.Trainer(
                 model_of(tasks),
@@ -692,7 +692,7 @@ def test_workers(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
         )
         for n in (0, 2)
     ]
-    assert found[0] == found[1]
+    assert actual[0] == actual[1]
 
 
 def test_a_run_that_ended_is_not_trained_on(
@@ -706,8 +706,8 @@ def test_a_run_that_ended_is_not_trained_on(
     again = jx.Trainer(model_of([task]), args, tasks=[task])
     assert again.train(resume_from_checkpoint=True).global_step == first.state.global_step
     assert "The run had ended" in caplog.text
-    for ours, theirs in zip(again.model.parameters(), first.model.parameters(), strict=True):
-        assert torch.equal(ours, theirs)
+    for ours, reference in zip(again.model.parameters(), first.model.parameters(), strict=True):
+        assert torch.equal(ours, reference)
 
 
 def test_trainer_names_the_missing_head_and_language(

@@ -22,22 +22,22 @@ def test_nothing_changes_on_the_data(model_of: Any, tiny_tasks: Any, tmp_path: P
     ids = load_features(tasks[0], "train", "en", model.tokenizer).table["input_ids"][:]
     pieces = [model.tokenizer.convert_ids_to_tokens(row) for row in ids]
     size = len(model.tokenizer)
-    kept = jx.trim_vocabulary(model, tasks)
-    assert kept == len(model.tokenizer) == model.get_input_embeddings().num_embeddings < size
+    remaining = jx.trim_vocabulary(model, tasks)
+    assert remaining == len(model.tokenizer) == model.get_input_embeddings().num_embeddings < size
     for task, expected in zip(tasks, before, strict=True):
-        found = model(**batch_of(task, model.tokenizer))
-        assert found.num_items == expected.num_items
+        actual = model(**batch_of(task, model.tokenizer))
+        assert actual.num_items == expected.num_items
         if not isinstance(task, jx.MaskedLM):  # whose loss is over the pieces that are left
-            torch.testing.assert_close(found.loss, expected.loss)
+            torch.testing.assert_close(actual.loss, expected.loss)
             for name, values in expected.outputs.items():
-                torch.testing.assert_close(found.outputs[name], values)
+                torch.testing.assert_close(actual.outputs[name], values)
     again = load_features(tasks[0], "train", "en", model.tokenizer).table["input_ids"][:]
     assert [model.tokenizer.convert_ids_to_tokens(row) for row in again] == pieces
-    assert max(map(max, again)) < kept
+    assert max(map(max, again)) < remaining
 
     model.save_pretrained(tmp_path / "saved")
     loaded = jx.MultitaskModel.from_pretrained(tmp_path / "saved", tasks)
-    assert len(loaded.tokenizer) == kept
+    assert len(loaded.tokenizer) == remaining
     assert jx.evaluate(loaded, tasks[:2]).records == jx.evaluate(model, tasks[:2]).records
     arguments = TrainingArguments(
         str(tmp_path / "run"), max_steps=2, report_to="none", save_strategy="no"
@@ -61,9 +61,9 @@ def test_nothing_changes_on_longer_text(model_of: Any, tiny_tasks: Any) -> None:
 def test_masking_stays_inside_the_small_vocabulary(model_of: Any, tiny_tasks: Any) -> None:
     task = tiny_tasks["mlm"]
     model = model_of([task])
-    kept = jx.trim_vocabulary(model, [task])
+    remaining = jx.trim_vocabulary(model, [task])
     batch = batch_of(task, model.tokenizer)
-    assert int(batch["input_ids"].max()) < kept == len(model.heads["lines"].bias)
+    assert int(batch["input_ids"].max()) < remaining == len(model.heads["lines"].bias)
     assert np.isfinite(model(**batch).loss.item())
 
 
@@ -99,7 +99,8 @@ def test_the_same_scores_on_real_rows() -> None:
     task = jx.get_task("tatoeba")
     model = jx.MultitaskModel.from_pretrained(SHARED / "models" / "tiny-xlm", [task])
     before, size = jx.evaluate(model, [task], languages=["de", "zh"]), len(model.tokenizer)
-    kept = jx.trim_vocabulary(model, [task], splits=("validation",))
+    remaining = jx.trim_vocabulary(model, [task], splits=("validation",))
     assert (
-        kept < size and jx.evaluate(model, [task], languages=["de", "zh"]).records == before.records
+        remaining < size
+        and jx.evaluate(model, [task], languages=["de", "zh"]).records == before.records
     )

@@ -129,7 +129,7 @@ def measured_seconds(config: PreTrainedConfig, bf16: bool, device: str) -> tuple
     """Seconds of a token, trained (forward and backward) and scored, of an encoder of this shape: medians of three."""
     head = {"type": "classification", "labels": ["a", "b"], "multi_label": False}
     model = MultitaskModel(MultitaskConfig(encoder=config, heads={"head": head})).to(device)
-    model._choose_path("auto")
+    model.set_padding_free("auto")
     length = 128
     count = _MEASURED // length
     batch: dict[str, Any] = {

@@ -1,5 +1,7 @@
-"""The model: one shared encoder, a dictionary of heads; how it is loaded, saved and exported."""
+"""The model: one shared encoder and a dictionary of heads; how it is loaded, saved and exported."""
 
-from jiantx.model.model import MultitaskConfig, MultitaskModel, without_pooler
+from jiantx.model.config import MultitaskConfig
+from jiantx.model.loading import without_pooler
+from jiantx.model.model import MultitaskModel
 
 __all__ = ["MultitaskConfig", "MultitaskModel", "without_pooler"]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jiantx.report import Report
 
-_MOST_LABELS = 20  # that are listed one by one
+_MAX_LABELS = 20  # labels of a task that are listed one by one
+_TABLE_HEADER = ["| task | head | type | labels | languages of training |", "|---|---|---|---|---|"]
+_USAGE = """```python
+import jiantx as jx
+
+model = jx.MultitaskModel.from_pretrained("…")  # this folder
+```"""
 
 
 def model_card(
@@ -16,49 +22,37 @@ def model_card(
     heads: Mapping[str, Mapping[str, Any]],
     report: Report | None,
 ) -> str:
-    """README.md for the Hugging Face Hub, with its metadata.
+    """Write README.md for the Hugging Face Hub, with its metadata.
 
-    encoder: the family of the encoder. tasks: name -> head, languages (of training). heads: name -> type, labels.
-    report: the scores to show, if any.
+    Args:
+        encoder: The family of the encoder.
+        tasks: Task name -> its head and its training languages.
+        heads: Head name -> its config.
+        report: Scores to show.
     """
-    scored = sorted({record.language for record in report or ()})
-    languages = sorted(
-        {code for task in tasks.values() for code in task["languages"]} | set(scored)
-    )
-    lines = [
-        "---",
-        "library_name: jiantx",
-        "tags:",
-        "- jiantx",
-        *(f"- {head['type']}" for head in _types(heads)),
-    ]
-    lines += (
-        ["language:", *(f'- "{code}"' for code in languages if len(code) == 2)] if languages else []
-    )
+    task_types = dict.fromkeys(head["type"] for head in heads.values())
+    lines = ["---", "library_name: jiantx", "tags:", "- jiantx"]
+    lines += [f"- {task_type}" for task_type in task_types]
+    languages = {record.language for record in report or ()}
+    for task in tasks.values():
+        languages |= set(task["languages"])
+    if languages:
+        lines.append("language:")
+        lines += [f'- "{language}"' for language in sorted(languages) if len(language) == 2]
     lines += ["---", "", f"# {', '.join(tasks) or 'Heads'} on a shared encoder ({encoder})", ""]
-    lines += [
-        "```python",
-        "import jiantx as jx",
-        "",
-        'model = jx.MultitaskModel.from_pretrained("…")  # this folder',
-    ]
-    lines += [
-        "```",
-        "",
-        "| task | head | type | labels | languages of training |",
-        "|---|---|---|---|---|",
-    ]
+    lines += [_USAGE, "", *_TABLE_HEADER]
     for name, task in tasks.items():
         head = heads[task["head"]]
-        labels = head.get("labels", ())
-        shown = ", ".join(labels) if len(labels) <= _MOST_LABELS else f"{len(labels):,} labels"
         trained = ", ".join(task["languages"]) or "not trained"
-        lines.append(f"| {name} | {task['head']} | {head['type']} | {shown or '–'} | {trained} |")
+        labels = _label_text(head.get("labels", ()))
+        lines.append(f"| {name} | {task['head']} | {head['type']} | {labels} | {trained} |")
     if report is not None and len(report):
         splits = ", ".join(sorted({record.split for record in report}))
         lines += ["", f"## Main scores ({splits}, 0 to 100)", "", report.to_markdown()]
     return "\n".join([*lines, ""])
 
 
-def _types(heads: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return list({head["type"]: head for head in heads.values()}.values())
+def _label_text(labels: Sequence[str]) -> str:
+    if len(labels) > _MAX_LABELS:
+        return f"{len(labels):,} labels"
+    return ", ".join(labels) or "–"

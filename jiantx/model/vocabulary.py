@@ -1,4 +1,4 @@
-"""A vocabulary as small as the data: an experiment meets a part of XLM-R's 250,002 pieces."""
+"""A vocabulary as small as the data: an experiment meets only some of XLM-R's 250,002 pieces."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from jiantx.features import load_features
-from jiantx.model import MultitaskModel
+from jiantx.model.model import MultitaskModel
 from jiantx.task import Task
+
+_TOKENIZER_OPTIONS = ("model_max_length", "model_input_names", "padding_side", "truncation_side")
+_TOKEN_IDS = ("pad_token_id", "bos_token_id", "eos_token_id")
 
 
 def trim_vocabulary(
@@ -23,11 +26,23 @@ def trim_vocabulary(
     *,
     splits: Sequence[str] = ("train", "validation", "test"),
 ) -> int:
-    """Drop the pieces that these splits of the tasks never use, from tokenizer and embeddings; how many are left.
+    """Drop the pieces that the tasks' data never use, from the tokenizer and the embeddings.
 
-    Nothing changes on these data: a unigram tokenizer cuts the same pieces when others are gone, and the embeddings of
-    those that stay are the same. Other text falls to the pieces that are left; single characters all stay. The
-    optimiser updates, and checkpoints hold, so many embeddings fewer. ValueError for a tokenizer that is no unigram.
+    Nothing changes on these data: a unigram tokenizer splits a text into the same pieces when
+    others are gone, and the embeddings of the remaining pieces are the same. Other text falls apart
+    into the remaining pieces; all single characters stay. The optimiser updates fewer embeddings,
+    and checkpoints hold fewer.
+
+    Args:
+        model: Changed in place.
+        tasks: Whose data count.
+        splits: Which of their splits.
+
+    Returns:
+        The number of remaining pieces.
+
+    Raises:
+        ValueError: The model has no tokenizer, or one that is no unigram tokenizer.
     """
     tokenizer = model.tokenizer
     if tokenizer is None:
@@ -35,74 +50,101 @@ def trim_vocabulary(
             "The model has no tokenizer. Load it with from_pretrained, or set model.tokenizer."
         )
     state = json.loads(tokenizer.backend_tokenizer.to_str())
-    if state["model"]["type"] != "Unigram":
-        kind = state["model"]["type"]
+    kind = state["model"]["type"]
+    if kind != "Unigram":
         raise ValueError(
-            f"{type(tokenizer).__name__} is a {kind} tokenizer; only Unigram's pieces can go one by one."
+            f"{type(tokenizer).__name__} is a {kind} tokenizer; only Unigram's pieces can go one "
+            "by one."
         )
-    vocabulary = state["model"]["vocab"]
+    old_ids = _remaining_ids(state, tasks, splits, tokenizer)
+    new_id = {old_id: id for id, old_id in enumerate(old_ids.tolist())}
+    model.tokenizer = _trimmed_tokenizer(tokenizer, state, new_id)
+    rows = torch.from_numpy(old_ids)
+    _trim_embeddings(model, rows, new_id)
+    for config in (model.encoder.config, model.config):
+        for name in _TOKEN_IDS:
+            if getattr(config, name, None) is not None:
+                setattr(config, name, new_id[getattr(config, name)])
+    model.encoder.config.vocab_size = len(old_ids)
+    for head in model.heads.values():
+        if head.config["type"] == "masked_lm":
+            head.bias = nn.Parameter(head.bias.data[rows.to(head.bias.device)])
+    return len(old_ids)
+
+
+def _remaining_ids(
+    state: Mapping[str, Any],
+    tasks: Sequence[Task],
+    splits: Sequence[str],
+    tokenizer: PreTrainedTokenizerBase,
+) -> np.ndarray:
+    """The token ids that stay, in increasing order: special ones, single characters, used ones."""
     keep = np.zeros(len(tokenizer), dtype=bool)
     keep[[token["id"] for token in state["added_tokens"]]] = True
-    keep[[i for i, (piece, _) in enumerate(vocabulary) if len(piece.removeprefix("▁")) <= 1]] = True
-    for ids in _used(tasks, splits, tokenizer):
+    for id, (piece, _) in enumerate(state["model"]["vocab"]):
+        if len(piece.removeprefix("▁")) <= 1:
+            keep[id] = True
+    for ids in _used_token_ids(tasks, splits, tokenizer):
         keep[ids] = True
-    kept = np.flatnonzero(keep)
-    new_id = {int(old): new for new, old in enumerate(kept)}
+    return np.flatnonzero(keep)
 
-    state["model"]["vocab"] = [vocabulary[old] for old in kept.tolist() if old < len(vocabulary)]
+
+def _used_token_ids(
+    tasks: Sequence[Task], splits: Sequence[str], tokenizer: PreTrainedTokenizerBase
+) -> Iterator[np.ndarray]:
+    """The token ids of every split and language, candidates included, block by block."""
+    # as long as a text may ever be read, not as this task reads it
+    max_length = min(tokenizer.model_max_length, 2**16)
+    for task in tasks:
+        for split in splits:
+            variants = [task.for_training] if split == "train" else [task, task.corpus_task]
+            for variant in filter(None, variants):
+                for language in variant.languages(split):
+                    features = load_features(
+                        variant, split, language, tokenizer, max_length=max_length, labelled=False
+                    )
+                    for block in features.table.with_format("arrow").iter(batch_size=10_000):
+                        yield np.unique(block["input_ids"].combine_chunks().flatten().to_numpy())
+
+
+def _trimmed_tokenizer(
+    tokenizer: PreTrainedTokenizerBase, state: dict[str, Any], new_id: Mapping[int, int]
+) -> PreTrainedTokenizerFast:
+    """The tokenizer with the remaining pieces; `state` is its JSON, changed in place."""
+    vocabulary = state["model"]["vocab"]
+    state["model"]["vocab"] = [vocabulary[old] for old in new_id if old < len(vocabulary)]
     state["model"]["unk_id"] = new_id[state["model"]["unk_id"]]
     for token in state["added_tokens"]:
         token["id"] = new_id[token["id"]]
     _renumber(state["post_processor"], new_id)
-    backend = Tokenizer.from_str(json.dumps(state))
-    names = ("model_max_length", "model_input_names", "padding_side", "truncation_side")
-    options: dict[str, Any] = {name: getattr(tokenizer, name) for name in names}
-    model.tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend, **tokenizer.special_tokens_map, **options
+    options: dict[str, Any] = {name: getattr(tokenizer, name) for name in _TOKENIZER_OPTIONS}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(state)),
+        **tokenizer.special_tokens_map,
+        **options,
     )
-
-    rows, old = torch.from_numpy(kept), model.get_input_embeddings()
-    pad = None if old.padding_idx is None else new_id[old.padding_idx]
-    small = nn.Embedding(
-        len(kept), old.weight.shape[1], pad, device=old.weight.device, dtype=old.weight.dtype
-    )
-    small.weight.data.copy_(old.weight.data[rows.to(old.weight.device)])
-    model.encoder.set_input_embeddings(small)
-    for config in (model.encoder.config, model.config):
-        for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
-            if getattr(config, name, None) is not None:
-                setattr(config, name, new_id[getattr(config, name)])
-    model.encoder.config.vocab_size = len(kept)
-    for head in model.heads.values():
-        if head.config["type"] == "masked_lm":
-            head.bias = nn.Parameter(head.bias.data[rows.to(head.bias.device)])
-    return len(kept)
-
-
-def _used(
-    tasks: Sequence[Task], splits: Sequence[str], tokenizer: PreTrainedTokenizerBase
-) -> Iterator[np.ndarray]:
-    """The token ids of every split and language, candidates included."""
-    for task in tasks:
-        for split in splits:
-            forms = [task.for_training] if split == "train" else [task, task.corpus_task]
-            for form in filter(None, forms):
-                for language in form.languages(split):
-                    # as long as text may ever be read, not as this task reads it
-                    most = min(tokenizer.model_max_length, 2**16)
-                    found = load_features(
-                        form, split, language, tokenizer, max_length=most, labelled=False
-                    )
-                    for block in found.table.with_format("arrow").iter(batch_size=10_000):
-                        yield np.unique(block["input_ids"].combine_chunks().flatten().to_numpy())
 
 
 def _renumber(processor: Mapping[str, Any] | None, new_id: Mapping[int, int]) -> None:
-    """Ids of special tokens in a post-processor: TemplateProcessing's, or RoBERTa's and BERT's."""
-    for token in (processor or {}).get("special_tokens", {}).values():
+    """Renumber the special tokens of a post-processor, of any of three kinds."""
+    if processor is None:
+        return
+    for token in processor.get("special_tokens", {}).values():
         token["ids"] = [new_id[old] for old in token["ids"]]
     for name in ("sep", "cls"):
-        if processor and name in processor:
+        if name in processor:
             processor[name][1] = new_id[processor[name][1]]
-    for part in (processor or {}).get("processors", []):
-        _renumber(part, new_id)
+    for inner_processor in processor.get("processors", []):
+        _renumber(inner_processor, new_id)
+
+
+def _trim_embeddings(model: MultitaskModel, rows: torch.Tensor, new_id: Mapping[int, int]) -> None:
+    """Replace the embeddings by those of the remaining pieces."""
+    old = model.get_input_embeddings()
+    padding_idx = None if old.padding_idx is None else new_id[old.padding_idx]
+    weight = old.weight
+    new = nn.Embedding(
+        len(rows), weight.shape[1], padding_idx, device=weight.device, dtype=weight.dtype
+    )
+    new.weight.data.copy_(weight.data[rows.to(weight.device)])
+    model.encoder.set_input_embeddings(new)

@@ -1,0 +1,104 @@
+"""The config of a multi-task model: the encoder's, and what the heads must know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from transformers import AutoConfig, PreTrainedConfig
+
+from jiantx.task import check_name
+
+_Entries = Mapping[str, Mapping[str, Any]]
+
+
+class MultitaskConfig(PreTrainedConfig):
+    """The encoder's config and the heads', so that a saved folder describes itself.
+
+    Args:
+        encoder: A config, or its values with a `model_type`.
+        heads: Head name -> its config: task type, labels, sizes.
+        tasks: Task name -> its head and the languages that it was trained in, for the model card.
+        kwargs: As `transformers.PreTrainedConfig`'s.
+
+    Raises:
+        ValueError: A value is not of this form.
+    """
+
+    model_type = "jiantx"
+    sub_configs = {"encoder": AutoConfig}
+
+    def __init__(
+        self,
+        encoder: PreTrainedConfig | Mapping[str, Any] | None = None,
+        heads: _Entries | None = None,
+        tasks: _Entries | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if isinstance(encoder, Mapping):
+            encoder = _encoder_config(encoder)
+        elif not isinstance(encoder, PreTrainedConfig | None):
+            raise ValueError(f"The config's encoder is {encoder!r}; expected a config.")
+        _check_entries("heads", heads or {})
+        _check_entries("tasks", tasks or {})
+        for name, head in (heads or {}).items():
+            _check_head(name, head)
+        for name, task in (tasks or {}).items():
+            _check_task(name, task)
+        # The token ids: otherwise Trainer aligns them, and says so each time. The range: heads
+        # start
+        # with the encoder's spread.
+        for name in ("pad_token_id", "bos_token_id", "eos_token_id", "initializer_range"):
+            kwargs.setdefault(name, getattr(encoder, name, None))
+        # before `encoder` is set: it would forget which attention a loaded encoder's config asks
+        # for
+        super().__init__(**kwargs)
+        self.encoder = encoder
+        self.heads = {name: _current_names(head) for name, head in (heads or {}).items()}
+        self.tasks = {name: dict(task) for name, task in (tasks or {}).items()}
+
+
+def _encoder_config(values: Mapping[str, Any]) -> PreTrainedConfig:
+    model_type = values.get("model_type")
+    if not isinstance(model_type, str):
+        raise ValueError(
+            f"The config's encoder has the model_type {model_type!r}; expected a name."
+        )
+    try:
+        return AutoConfig.for_model(**values)
+    except Exception as error:  # families refuse values with errors of many types
+        raise ValueError(
+            f"The config's encoder, a {model_type!r}, cannot be made: {error}"
+        ) from error
+
+
+def _check_entries(field: str, entries: Any) -> None:
+    is_mapping = isinstance(entries, Mapping)
+    if not is_mapping or not all(isinstance(entry, Mapping) for entry in entries.values()):
+        raise ValueError(
+            f"The config's {field} are {entries!r}; expected a dictionary of dictionaries by name."
+        )
+
+
+def _check_head(name: str, head: Mapping[str, Any]) -> None:
+    check_name(name)
+    if not isinstance(head.get("type"), str):
+        raise ValueError(
+            f"The config's head {name!r} is {dict(head)}; expected a task type under 'type'."
+        )
+
+
+def _check_task(name: str, task: Mapping[str, Any]) -> None:
+    has_languages = isinstance(task.get("languages"), list | tuple)
+    if not isinstance(task.get("head"), str) or not has_languages:
+        raise ValueError(
+            f"The config's task {name!r} is {dict(task)}; expected its 'head' and 'languages'."
+        )
+
+
+def _current_names(head: Mapping[str, Any]) -> dict[str, Any]:
+    """A head's config, with the old key "first" (before 0.2) under its present name."""
+    return {"cls_pooling" if key == "first" else key: value for key, value in head.items()}
+
+
+AutoConfig.register("jiantx", MultitaskConfig)

@@ -1,0 +1,236 @@
+"""Loading encoders, masked-LM heads and tokenizers, and the checks of what was loaded."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+from safetensors import SafetensorError
+from torch import Tensor
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging
+
+from jiantx.attention import encoder_class
+from jiantx.model.export import MASKED_LM_KEYS
+from jiantx.sources import DataError
+
+# The loading info tells what does not fit; `check_weights` makes an error of it.
+LOADING_OPTIONS = {"output_loading_info": True, "ignore_mismatched_sizes": True}
+_TOKENIZER_FILES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+    "spm.model",  # DeBERTa's
+    "sentencepiece.model",  # RemBERT's
+)
+
+
+def without_pooler(encoder_type: type[PreTrainedModel]) -> dict[str, bool]:
+    """Arguments that leave out an encoder's pooler.
+
+    Heads have their own. A pooler that nobody reads would cost memory and confuse DDP.
+    """
+    parameters = inspect.signature(encoder_type.__init__).parameters
+    return {"add_pooling_layer": False} if "add_pooling_layer" in parameters else {}
+
+
+def load_encoder(
+    path: str | os.PathLike[str],
+    config: PreTrainedConfig,
+    dtype: Any,
+    kwargs: Mapping[str, Any],
+    *,
+    with_mlm: bool,
+) -> tuple[PreTrainedModel, dict[str, Tensor]]:
+    """Load a plain encoder.
+
+    Args:
+        path: Hub id or folder.
+        config: Its config.
+        dtype: Of the weights.
+        kwargs: For transformers' `from_pretrained`.
+        with_mlm: Load the checkpoint's masked-LM head too, if it has one.
+
+    Returns:
+        The encoder, and the state of our masked-LM head: empty if the checkpoint has none.
+
+    Raises:
+        ValueError: Encoder weights are missing or cannot be read.
+    """
+    mlm_state: dict[str, Tensor] = {}
+    keys = MASKED_LM_KEYS.get(config.model_type)
+    architecture = (config.architectures or [""])[0]
+    has_mlm_head = architecture.endswith(("ForMaskedLM", "ForPreTraining"))
+    with errors_only(), weight_errors(path):
+        if with_mlm and keys and has_mlm_head:
+            model, info = AutoModelForMaskedLM.from_pretrained(
+                path, dtype=dtype, **LOADING_OPTIONS, **kwargs
+            )
+            prefix = f"{model.base_model_prefix}."
+            missing_in_head = {key for key in info["missing_keys"] if not key.startswith(prefix)}
+            our_key = _our_keys(model.state_dict(), keys)
+            # an ELECTRA discriminator, say, has no such head: it gets a new one
+            if missing_in_head.isdisjoint(our_key):
+                state = model.state_dict()
+                mlm_state = {ours: state[theirs] for theirs, ours in our_key.items()}
+            info["missing_keys"] = set(info["missing_keys"]) - missing_in_head
+            encoder = model.base_model
+        else:
+            encoder_type = encoder_class(config)
+            encoder, info = encoder_type.from_pretrained(
+                path, dtype=dtype, **LOADING_OPTIONS, **without_pooler(encoder_type), **kwargs
+            )
+    check_weights(path, config, encoder, info)
+    return encoder, mlm_state
+
+
+def _our_keys(state: Mapping[str, Tensor], keys: Mapping[str, str]) -> dict[str, str]:
+    """Key of a `…ForMaskedLM` model's state -> key of our head's; `keys` maps ours to theirs."""
+    our_key = {}
+    for ours, theirs in keys.items():
+        for key in state:
+            if key == theirs or key.startswith(f"{theirs}."):
+                our_key[key] = key.replace(theirs, ours, 1)
+    return our_key
+
+
+def check_folder(path: str | os.PathLike[str], subfolder: str | None) -> None:
+    """Check that a path is a folder with a config, or may be a Hub id.
+
+    Args:
+        path: Hub id or folder.
+        subfolder: Where the model is in it.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    folder = Path(path)
+    model_folder = Path(path, subfolder or "")
+    if folder.is_dir() and not (model_folder / "config.json").is_file():
+        raise ValueError(
+            f"The folder {model_folder} holds no config.json, and so no encoder and no saved model."
+        )
+    looks_like_folder = (
+        folder.is_absolute() or os.fspath(path).startswith(".") or len(folder.parts) > 2
+    )
+    if looks_like_folder and not folder.exists():
+        raise ValueError(
+            f"There is no folder {folder}, and a Hub id has the form name or organisation/name."
+        )
+
+
+def check_config(path: str | os.PathLike[str], config: PreTrainedConfig) -> None:
+    """Check that a config names no code of the Hub: transformers would fetch such a kernel and run
+    it.
+
+    Args:
+        path: Where the config comes from.
+        config: The config; the configs inside it are checked too.
+
+    Raises:
+        ValueError: It does.
+    """
+    inner_configs = [getattr(config, name, None) for name in config.sub_configs]
+    for checked in (config, *inner_configs):
+        for name in ("_attn_implementation", "_experts_implementation"):
+            value = getattr(checked, name, None)
+            if "/" in str(value):
+                raise ValueError(
+                    f"The config of {os.fspath(path)} asks for {value!r}, a kernel from the Hub, "
+                    f"and would run its code. Take {name.removeprefix('_')!r} out of config.json."
+                )
+
+
+@contextmanager
+def weight_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Raise ValueError if a file of weights is damaged, or a pickle of more than tensors."""
+    try:
+        yield
+    except (SafetensorError, UnpicklingError) as error:
+        raise ValueError(
+            f"The weights of {os.fspath(path)} cannot be read ({type(error).__name__}). Expected "
+            "safetensors, or a pytorch_model.bin that holds tensors only; no other pickle is "
+            "loaded."
+        ) from None
+
+
+@contextmanager
+def errors_only() -> Iterator[None]:
+    """Silence transformers' table of keys: `check_weights` says the same in a sentence."""
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+
+
+def check_weights(
+    path: str | os.PathLike[str],
+    config: PreTrainedConfig,
+    model: PreTrainedModel,
+    info: Mapping[str, Any],
+) -> None:
+    """Check that a checkpoint held all weights except the pooler's: others would be random.
+
+    Args:
+        path: Hub id or folder.
+        config: The checkpoint's.
+        model: What was loaded.
+        info: transformers' loading info.
+
+    Raises:
+        ValueError: Weights are missing or have another shape.
+    """
+    problems = sorted(key for key in info["missing_keys"] if "pooler" not in key)
+    problems += sorted(
+        f"{key} ({tuple(shape)} instead of {tuple(expected)})"
+        for key, shape, expected in info["mismatched_keys"]
+    )
+    if problems:
+        architecture = (config.architectures or [config.model_type])[0]
+        raise ValueError(
+            f"{os.fspath(path)} does not hold the weights of a {type(model).__name__}: "
+            f"{len(problems)} are missing or of another shape, such as {', '.join(problems[:3])}. "
+            f"Its config says {architecture}; check that config.json and weights belong together."
+        )
+
+
+def load_tokenizer(
+    path: str | os.PathLike[str], hub_options: Mapping[str, Any]
+) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a checkpoint.
+
+    Args:
+        path: Hub id or folder.
+        hub_options: Revision, subfolder, token, …
+
+    Raises:
+        DataError: There is none, or it cannot be read.
+    """
+    folder = Path(path, hub_options.get("subfolder") or "")
+    if Path(path).is_dir() and not any((folder / name).exists() for name in _TOKENIZER_FILES):
+        reason = f"none of {', '.join(_TOKENIZER_FILES)} is there"
+    else:
+        try:
+            return AutoTokenizer.from_pretrained(path, **hub_options)
+        # tokenizers raises no narrower type for a file that it cannot read
+        except Exception as error:
+            reason = str(error).partition("\n")[0]
+    raise DataError(
+        f"{os.fspath(path)} has no tokenizer that can be loaded ({reason}). Save the encoder's "
+        "tokenizer into the same folder: tokenizer.save_pretrained(folder)."
+    )
