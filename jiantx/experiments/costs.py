@@ -1,4 +1,4 @@
-"""What a plan will cost before it runs: tokens, floating-point operations, and seconds by a short measurement."""
+"""What a plan will cost: tokens, floating-point operations, and seconds by a short measurement."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import os
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,8 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, TrainingAr
 
 from jiantx.attention import encoder_class
 from jiantx.batching import list_lengths
-from jiantx.experiments.recipe import Cell, Recipe, joint_sampling, parse_row
+from jiantx.experiments.recipe import Cell, Recipe
+from jiantx.experiments.rows import joint_sampling, parse_row
 from jiantx.experiments.stages import Stage
 from jiantx.features import encode_examples
 from jiantx.model import MultitaskConfig, MultitaskModel, without_pooler
@@ -29,57 +30,73 @@ _MEASURED = 1024  # tokens of a measured step
 
 @dataclass(frozen=True)
 class Cost:
-    """A stage: tokens that it trains on and scores, and whether it is done and costs nothing any more."""
+    """The cost of a stage.
+
+    Args:
+        stage: Its name.
+        done: Whether it is done, and costs nothing any more.
+        trained_tokens: Tokens that it trains on.
+        scored_tokens: Tokens that it scores.
+    """
 
     stage: str
     done: bool
-    trained: int
-    scored: int
+    trained_tokens: int
+    scored_tokens: int
 
 
 @dataclass(frozen=True)
 class Costs:
-    """The costs of a plan. parameters: of the encoder, without embeddings; seconds: of a token, trained and scored."""
+    """The costs of a plan.
+
+    Args:
+        stages: One cost for each stage.
+        parameters: Of the encoder, without embeddings.
+        seconds_per_token: Of training, and of scoring.
+        device: What they were measured on.
+    """
 
     stages: tuple[Cost, ...]
     parameters: int
-    seconds: tuple[float, float]
+    seconds_per_token: tuple[float, float]
     device: str
 
     def flops(self, cost: Cost) -> float:
         """6 N a trained token, 2 N a scored one (Kaplan et al. 2020, 2001.08361)."""
-        return self.parameters * (6.0 * cost.trained + 2.0 * cost.scored)
+        return self.parameters * (6.0 * cost.trained_tokens + 2.0 * cost.scored_tokens)
 
     def hours(self, cost: Cost) -> float:
-        """By the measured tokens a second."""
-        return (cost.trained * self.seconds[0] + cost.scored * self.seconds[1]) / 3600
+        """By the measured seconds per token."""
+        training, scoring = self.seconds_per_token
+        return (cost.trained_tokens * training + cost.scored_tokens * scoring) / 3600
 
     def to_text(self) -> str:
-        """A line a stage, and the sum of what is not done."""
-        left = [cost for cost in self.stages if not cost.done]
-        width = max([len("still to run"), *(len(cost.stage) for cost in self.stages)])
-        lines = [
-            f"{'stage':{width}}  {'trained tokens':>15} {'scored tokens':>15} {'FLOPs':>9} {'h:mm:ss':>9}"
-        ]
+        """One line a stage, and the sum of what is not done."""
+        total_name = "still to run"
+        width = max([len(total_name), *(len(cost.stage) for cost in self.stages)])
+        header = f"{'trained tokens':>15} {'scored tokens':>15} {'FLOPs':>9} {'h:mm:ss':>9}"
+        lines = [f"{'stage':{width}}  {header}"]
+        to_run = [cost for cost in self.stages if not cost.done]
         for cost in self.stages:
-            numbers = f"{cost.trained:>15,} {cost.scored:>15,} {self.flops(cost):>9.1e} {_clock(self.hours(cost)):>9}"
-            lines.append(f"{cost.stage:{width}}  {'done' if cost.done else numbers}")
-        whole = (
-            sum(c.trained for c in left),
-            sum(c.scored for c in left),
-            sum(map(self.flops, left)),
-        )
-        hours = sum(map(self.hours, left))
-        lines.append(
-            f"{'still to run':{width}}  {whole[0]:>15,} {whole[1]:>15,} {whole[2]:>9.1e} {_clock(hours):>9}"
-        )
-        rates = " and ".join(f"{1 / each:,.0f}" for each in self.seconds)
+            figures = "done" if cost.done else self._figures(cost)
+            lines.append(f"{cost.stage:{width}}  {figures}")
+        trained_tokens = sum(cost.trained_tokens for cost in to_run)
+        scored_tokens = sum(cost.scored_tokens for cost in to_run)
+        total = Cost(total_name, False, trained_tokens, scored_tokens)
+        lines.append(f"{total_name:{width}}  {self._figures(total)}")
+        training, scoring = self.seconds_per_token
         return "\n".join(lines) + (
-            f"\n\n{self.parameters:,} parameters without embeddings; {rates} tokens a second trained and scored, as "
-            f"measured on this machine's {self.device}: times are of one process, without loading, reading, "
-            "optimizer and checkpoints, and as if no training stopped early. Tokens are estimated from "
+            f"\n\n{self.parameters:,} parameters without embeddings; {1 / training:,.0f} and "
+            f"{1 / scoring:,.0f} tokens a second trained and scored, as measured on this machine's "
+            f"{self.device}: times are of one process, without loading, reading, optimizer and "
+            "checkpoints, and as if no training stopped early. Tokens are estimated from "
             f"{_SAMPLE} rows of each split.\n"
         )
+
+    def _figures(self, cost: Cost) -> str:
+        clock = _clock(self.hours(cost))
+        tokens = f"{cost.trained_tokens:>15,} {cost.scored_tokens:>15,}"
+        return f"{tokens} {self.flops(cost):>9.1e} {clock:>9}"
 
 
 def _clock(hours: float) -> str:
@@ -88,45 +105,60 @@ def _clock(hours: float) -> str:
 
 
 def estimate_costs(recipe: Recipe, plan: Mapping[Cell, Stage]) -> Costs:
-    """Estimate what the stages of a plan cost. It reads some rows and runs a few steps of the encoder's shape."""
-    stages, sizes, found = recipe.stages(plan), _Sizes(recipe), dict[str, Cost]()
-    own: dict[tuple[str, ...], tuple[int, int]] = {}  # targets, which cost the same in every row
-    before: dict[str, tuple[int, int]] = {}  # row -> those of its intermediate training
-    for place, stage in plan.items():
-        if place.names not in own:
-            own[place.names] = sizes.target(place)
-        for earlier in stage.after:
-            if place.row not in before:
-                before[place.row] = sizes.training(parse_row(place.row), recipe.intermediate, None)
-            found[earlier.key] = Cost(earlier.name, stages.done(earlier), *before[place.row])
-        found[stage.key] = Cost(stage.name, stages.done(stage), *own[place.names])
+    """Estimate what the stages of a plan cost.
+
+    Reads some rows, and runs a few steps of the encoder's shape.
+
+    Args:
+        recipe: Of the plan.
+        plan: By `recipe.plan`.
+    """
+    stages = recipe.stages(plan)
+    counter = _TokenCounter(recipe)
+    costs: dict[str, Cost] = {}
+    target_tokens: dict[tuple[str, ...], tuple[int, int]] = {}  # the same in every row
+    row_tokens: dict[str, tuple[int, int]] = {}  # of intermediate training
+    for cell, stage in plan.items():
+        if cell.names not in target_tokens:
+            target_tokens[cell.names] = counter.target(cell)
+        for earlier in stage.depends_on:
+            if cell.row not in row_tokens:
+                tasks = parse_row(cell.row)
+                row_tokens[cell.row] = counter.training(tasks, recipe.intermediate, None)
+            costs[earlier.key] = Cost(earlier.name, stages.done(earlier), *row_tokens[cell.row])
+        costs[stage.key] = Cost(stage.name, stages.done(stage), *target_tokens[cell.names])
     config = AutoConfig.from_pretrained(recipe.encoder)
     bf16 = bool(recipe.target.get("bf16") or recipe.intermediate.get("bf16"))
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Costs(
-        tuple(found.values()),
-        parameter_count(config),
-        measured_seconds(config, bf16, device),
-        device,
-    )
+    seconds = measured_seconds(config, bf16, device)
+    return Costs(tuple(costs.values()), parameter_count(config), seconds, device)
 
 
 def parameter_count(encoder: str | os.PathLike[str] | PreTrainedConfig) -> int:
-    """Parameters of an encoder (Hub id, folder or config) without its embeddings, counted without making it."""
-    config = (
-        encoder if isinstance(encoder, PreTrainedConfig) else AutoConfig.from_pretrained(encoder)
-    )
-    kind = encoder_class(config)
+    """The parameters of an encoder without its embeddings, counted without allocating them.
+
+    Args:
+        encoder: Hub id, folder or config.
+    """
+    is_config = isinstance(encoder, PreTrainedConfig)
+    config = encoder if is_config else AutoConfig.from_pretrained(encoder)
+    encoder_type = encoder_class(config)
     with torch.device("meta"):
-        return int(
-            kind._from_config(config, **without_pooler(kind)).num_parameters(
-                exclude_embeddings=True
-            )
-        )
+        model = encoder_type._from_config(config, **without_pooler(encoder_type))
+    return int(model.num_parameters(exclude_embeddings=True))
 
 
 def measured_seconds(config: PreTrainedConfig, bf16: bool, device: str) -> tuple[float, float]:
-    """Seconds of a token, trained (forward and backward) and scored, of an encoder of this shape: medians of three."""
+    """Measure an encoder of some shape: medians of three steps.
+
+    Args:
+        config: The encoder's.
+        bf16: With autocast to bfloat16.
+        device: A torch device.
+
+    Returns:
+        Seconds per token trained (forward and backward), and scored.
+    """
     head = {"type": "classification", "labels": ["a", "b"], "multi_label": False}
     model = MultitaskModel(MultitaskConfig(encoder=config, heads={"head": head})).to(device)
     model.set_padding_free("auto")
@@ -159,134 +191,145 @@ def measured_seconds(config: PreTrainedConfig, bf16: bool, device: str) -> tuple
         return trained, seconds(False)
 
 
-def _evaluations(arguments: Mapping[str, Any], steps: int, epoch: int) -> int:
-    """How often a training of so many steps is evaluated on the way."""
-    strategy = str(
-        getattr(arguments.get("eval_strategy"), "value", arguments.get("eval_strategy", "no"))
-    )
+def _argument(arguments: Mapping[str, Any], name: str) -> Any:
+    """A value of `TrainingArguments`, or its default; an instance would make its output folder."""
+    return arguments.get(name, TrainingArguments.__dataclass_fields__[name].default)
+
+
+def _steps(arguments: Mapping[str, Any], steps_per_epoch: int) -> int:
+    max_steps = _argument(arguments, "max_steps")
+    if max_steps > 0:
+        return max_steps
+    return math.ceil(_argument(arguments, "num_train_epochs") * steps_per_epoch)
+
+
+def _evaluations(arguments: Mapping[str, Any], steps: int, steps_per_epoch: int) -> int:
+    """How often a training is evaluated on the way."""
+    strategy = arguments.get("eval_strategy", "no")
+    strategy = str(getattr(strategy, "value", strategy))
     if strategy == "epoch":
-        return math.ceil(steps / epoch)
-    every: float = arguments.get("eval_steps") or arguments.get("logging_steps", 500)
-    return steps // math.ceil(every * steps if every < 1 else every) if strategy == "steps" else 0
+        return math.ceil(steps / steps_per_epoch)
+    if strategy != "steps":
+        return 0
+    interval: float = arguments.get("eval_steps") or arguments.get("logging_steps", 500)
+    return steps // math.ceil(interval * steps if interval < 1 else interval)
 
 
-class _Sizes:
-    """Features and tokens of splits, from a sample of their rows, each sampled once."""
+class _TokenCounter:
+    """Counts the features and tokens of splits, from a sample of their rows.
+
+    Each split is sampled once.
+    """
 
     def __init__(self, recipe: Recipe) -> None:
-        self.recipe, self.tokenizer = recipe, AutoTokenizer.from_pretrained(recipe.encoder)
-        self.seen: dict[
-            tuple[Any, ...], tuple[int, float, float]
-        ] = {}  # rows; features and tokens of one
+        self.recipe = recipe
+        self.tokenizer = AutoTokenizer.from_pretrained(recipe.encoder)
+        # split of a task -> rows; features and tokens of one row
+        self._samples: dict[tuple[Any, ...], tuple[int, float, float]] = {}
 
-    def target(self, place: Cell) -> tuple[int, int]:
-        """Tokens that targets train on, and that are scored."""
-        recipe, course = self.recipe, self.recipe.course(place.targets[0])
-        arguments = [{**recipe.target, **recipe.by_task.get(task.name, {})} for task, _ in course]
-        parts = [
-            self.training([task], own, most)
-            for (task, most), own in zip(course, arguments, strict=True)
-        ]
-        scored = sum(
-            self.scored(t, split, recipe.scored(t, split))
-            for t in place.targets
-            for split in recipe.splits
-        )
-        scored += self.development(place, course[-1][0]) if course else 0
-        return sum(trained for trained, _ in parts), int(scored) + sum(
-            on_the_way for _, on_the_way in parts
-        )
+    def target(self, cell: Cell) -> tuple[int, int]:
+        """Tokens that a group of targets is fine-tuned on, and that are scored."""
+        recipe = self.recipe
+        finetuning = recipe.finetuning_stages(cell.targets[0])
+        trained_tokens = 0
+        scored_tokens = 0.0
+        for task, max_rows in finetuning:
+            arguments = {**recipe.target, **recipe.by_task.get(task.name, {})}
+            trained, evaluated = self.training([task], arguments, max_rows)
+            trained_tokens += trained
+            scored_tokens += evaluated
+        target_tokens = 0.0
+        for task in cell.targets:
+            for split in recipe.splits:
+                languages = recipe.labelled_languages(task, split)
+                target_tokens += self._scored_tokens(task, split, languages)
+        if finetuning:
+            target_tokens += self._learning_check_tokens(cell, finetuning[-1][0])
+        return trained_tokens, int(scored_tokens) + int(target_tokens)
 
     def training(
-        self, tasks: Sequence[Task], arguments: Mapping[str, Any], most: int | None
+        self, tasks: Sequence[Task], arguments: Mapping[str, Any], max_rows: int | None
     ) -> tuple[int, int]:
-        """Tokens of a training, and of the development rows that are scored on the way."""
-        names = (
-            "max_steps",
-            "num_train_epochs",
-            "per_device_train_batch_size",
-            "gradient_accumulation_steps",
-        )
-        # the fields' defaults: an instance would make its output folder
-        told = [
-            arguments.get(name, TrainingArguments.__dataclass_fields__[name].default)
-            for name in names
-        ]
-        max_steps, epochs, batch = told[0], told[1], told[2] * told[3]
-        most = most or self.recipe.max_train_examples
-        found = {
-            t.name: {c: self.of(t.for_training, "train", c, most) for c in t.train_languages}
-            for t in tasks
-        }
-        sizes = {
-            name: {code: max(1, int(size)) for code, (size, _) in by.items()}
-            for name, by in found.items()
-        }
+        """Tokens of a training, and of the validation rows that are scored on the way."""
+        max_rows = max_rows or self.recipe.max_train_examples
+        feature_counts: dict[str, dict[str, int]] = {}  # task -> language -> features
+        token_counts: dict[str, float] = {}
+        for task in tasks:
+            feature_counts[task.name] = {}
+            token_counts[task.name] = 0.0
+            for language in task.train_languages:
+                features, tokens = self.count(task.for_training, "train", language, max_rows)
+                feature_counts[task.name][language] = max(1, int(features))
+                token_counts[task.name] += tokens
+        batch_size = _argument(arguments, "per_device_train_batch_size")
+        batch_size *= _argument(arguments, "gradient_accumulation_steps")
         sampling = joint_sampling(tasks)
-        epoch = Sampler(sampling, sizes, batch_size=batch, seed=0).steps_per_epoch
-        steps = max_steps if max_steps > 0 else math.ceil(epochs * epoch)
-        totals = {name: sum(by.values()) for name, by in sizes.items()}
+        sampler = Sampler(sampling, feature_counts, batch_size=batch_size, seed=0)
+        steps_per_epoch = sampler.steps_per_epoch
+        steps = _steps(arguments, steps_per_epoch)
+        totals = {name: sum(by_language.values()) for name, by_language in feature_counts.items()}
         shares = sampling.probabilities(totals)
-        tokens = {
-            name: sum(tokens for _, tokens in by.values()) / totals[name]
-            for name, by in found.items()
-        }
-        trained = int(steps * batch * sum(shares[name] * tokens[name] for name in totals))
-        often = _evaluations(arguments, steps, epoch)
-        once = [
-            (t, code) for t in self.recipe.evaluated(tasks) for code in t.train_languages if often
-        ]
-        return trained, int(
-            often * sum(self.of(t, "validation", c, self.recipe.eval_examples)[1] for t, c in once)
-        )
+        mean_tokens = sum(shares[name] * (token_counts[name] / totals[name]) for name in totals)
+        evaluations = _evaluations(arguments, steps, steps_per_epoch)
+        evaluated = evaluations * self._evaluation_tokens(tasks) if evaluations else 0
+        return int(steps * batch_size * mean_tokens), int(evaluated)
 
-    def scored(self, task: Task, split: str, languages: Sequence[str]) -> float:
+    def _evaluation_tokens(self, tasks: Sequence[Task]) -> float:
+        """Tokens of one evaluation during training."""
+        tokens = 0.0
+        for task in self.recipe.validation_tasks(tasks):
+            for language in task.train_languages:
+                tokens += self.count(task, "validation", language, self.recipe.eval_examples)[1]
+        return tokens
+
+    def _scored_tokens(self, task: Task, split: str, languages: Iterable[str]) -> float:
         """Tokens of a split, and of the candidates that its queries are compared with."""
-        tokens = sum(self.of(task, split, code)[1] for code in languages)
+        languages = list(languages)
+        tokens = sum(self.count(task, split, language)[1] for language in languages)
         if task.corpus_task is None:
             return tokens
-        pools = dict.fromkeys(
-            other for code in languages for other in task.candidate_languages(split, code)
-        )
-        return tokens + sum(self.of(task.corpus_task, split, other)[1] for other in pools)
+        corpus_languages: dict[str, None] = {}
+        for language in languages:
+            corpus_languages |= dict.fromkeys(task.candidate_languages(split, language))
+        for language in corpus_languages:
+            tokens += self.count(task.corpus_task, split, language)[1]
+        return tokens
 
-    def development(self, place: Cell, trained: Task) -> float:
-        """Tokens of the development rows that tell whether a training failed, unless they are scored anyway."""
-        some = self.recipe.development_rows(trained, place.seed)
-        if some is None:
+    def _learning_check_tokens(self, cell: Cell, trained: Task) -> float:
+        """Tokens of the validation rows that decide whether a training failed.
+
+        0 if they are scored anyway.
+        """
+        development_task = self.recipe.development_task(trained, cell.seed)
+        if development_task is None:
             return 0
-        rows = len(some.rows("validation", "en"))
-        own = [
-            t
-            for t in place.targets
-            if t.name == trained.name and "validation" in self.recipe.splits
-        ]
-        whole = [
-            t
-            for t in own
-            if "en" in self.recipe.scored(t, "validation") and len(t.rows("validation")) == rows
-        ]
-        return 0 if whole else self.of(trained, "validation", "en", rows)[1]
-
-    def of(
-        self, task: Task, split: str, language: str, most: int | None = None
-    ) -> tuple[float, float]:
-        """Features and tokens of a split, or of so many rows of it."""
-        key = (
-            task.name,
-            task.corpus_task is None,
-            task.max_length,
-            split,
-            language,
-        )  # a corpus has its task's name
-        if key not in self.seen:
-            rows = task.rows(split, language)
-            some = rows.select(range(0, len(rows), max(1, len(rows) // _SAMPLE)))
-            table = encode_examples(
-                task, list(task.examples(split, language, rows=some)), self.tokenizer
+        row_count = len(development_task.rows("validation", "en"))
+        for task in cell.targets:
+            is_scored = (
+                task.name == trained.name
+                and "validation" in self.recipe.splits
+                and "en" in self.recipe.labelled_languages(task, "validation")
             )
+            if is_scored and len(task.rows("validation")) == row_count:
+                return 0
+        return self.count(trained, "validation", "en", row_count)[1]
+
+    def count(
+        self, task: Task, split: str, language: str, max_rows: int | None = None
+    ) -> tuple[float, float]:
+        """Estimated features and tokens of a split, from at most 100 evenly spaced rows.
+
+        Of `max_rows` of its rows if given. Cached by task, split and language.
+        """
+        # a corpus has its task's name
+        key = (task.name, task.corpus_task is None, task.max_length, split, language)
+        if key not in self._samples:
+            rows = task.rows(split, language)
+            sample = rows.select(range(0, len(rows), max(1, len(rows) // _SAMPLE)))
+            examples = list(task.examples(split, language, rows=sample))
+            table = encode_examples(task, examples, self.tokenizer)
             tokens = int(list_lengths(table, "input_ids").sum())
-            self.seen[key] = (len(rows), len(table) / len(some), tokens / len(some))
-        count, features, each = self.seen[key]
-        count = min(most or count, count)
-        return features * count, each * count
+            self._samples[key] = (len(rows), len(table) / len(sample), tokens / len(sample))
+        row_count, features_per_row, tokens_per_row = self._samples[key]
+        row_count = min(max_rows or row_count, row_count)
+        return features_per_row * row_count, tokens_per_row * row_count

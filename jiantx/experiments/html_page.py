@@ -1,4 +1,4 @@
-"""Paragraphs, tables and pictures on one page: a file that opens in any browser and needs no other."""
+"""Paragraphs, tables and pictures on one page: an HTML file that needs no other file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pathlib import Path
 from jiantx.cache import write_text
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; max-width: 75em; margin: 2em auto; padding: 0 1em }
+body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; max-width: 75em; margin: 2em auto; \
+padding: 0 1em }
 table { border-collapse: collapse; margin: 1em 0; font-variant-numeric: tabular-nums }
 th, td { padding: .25em .8em; text-align: right; border-bottom: 1px solid #ddd }
 th:first-child, td:first-child { text-align: left }
@@ -21,7 +22,10 @@ img { max-width: 100% } code { background: #f3f3f0; padding: .1em .3em }
 
 
 class Page:
-    """Grows part by part; `write` gives it as HTML, with its pictures inside, and as Markdown.
+    """A page that grows block by block.
+
+    Args:
+        title: Its heading.
 
     >>> page = Page("Scores")
     >>> page.add("## By language", "| | de |\\n| --- | ---: |\\n| xnli | 70.1 |")
@@ -31,80 +35,94 @@ class Page:
 
     def __init__(self, title: str) -> None:
         self.title = title
-        self._parts: list[str | Path] = []
+        self._blocks: list[str | Path] = []
 
-    def add(self, *parts: str | os.PathLike[str]) -> None:
-        """Markdown (headings, paragraphs, lists, tables, `code`) as text; a picture as the path of its file."""
-        self._parts += [part if isinstance(part, str) else Path(part) for part in parts]
+    def add(self, *blocks: str | os.PathLike[str]) -> None:
+        """Add Markdown (headings, paragraphs, lists, tables, `code`), or the paths of pictures."""
+        self._blocks += [block if isinstance(block, str) else Path(block) for block in blocks]
 
     def to_markdown(self) -> str:
         """The page as Markdown; pictures are linked by their names."""
-        parts = [
-            part.strip() if isinstance(part, str) else f"![{part.stem}]({part.name})"
-            for part in self._parts
-        ]
-        return "\n\n".join([f"# {self.title}", *parts]) + "\n"
+        blocks = [f"# {self.title}"]
+        for block in self._blocks:
+            is_text = isinstance(block, str)
+            blocks.append(block.strip() if is_text else f"![{block.stem}]({block.name})")
+        return "\n\n".join(blocks) + "\n"
 
     def to_html(self) -> str:
         """The page as HTML, with the pictures inside."""
-        body = [_picture(part) if isinstance(part, Path) else _blocks(part) for part in self._parts]
         title = html.escape(self.title)
-        return (
-            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-            f"<h1>{title}</h1>\n" + "\n".join(body) + "\n</html>\n"
-        )
+        blocks = []
+        for block in self._blocks:
+            is_picture = isinstance(block, Path)
+            blocks.append(_picture_html(block) if is_picture else _markdown_html(block))
+        head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+        body = f"<h1>{title}</h1>\n" + "\n".join(blocks)
+        return f'<!doctype html><html lang="en">{head}{body}\n</html>\n'
 
     def write(self, folder: str | os.PathLike[str], name: str = "report") -> list[Path]:
-        """Write `<name>.html` and `<name>.md` into a folder."""
-        found = [Path(folder) / f"{name}.html", Path(folder) / f"{name}.md"]
-        for path, text in zip(found, (self.to_html(), self.to_markdown()), strict=True):
-            write_text(path, text)
-        return found
+        """Write `<name>.html` and `<name>.md`.
+
+        Args:
+            folder: An existing folder.
+            name: Of the files.
+
+        Returns:
+            Their paths.
+        """
+        html_path = Path(folder) / f"{name}.html"
+        markdown_path = Path(folder) / f"{name}.md"
+        write_text(html_path, self.to_html())
+        write_text(markdown_path, self.to_markdown())
+        return [html_path, markdown_path]
 
 
-def _picture(path: Path) -> str:
+def _picture_html(path: Path) -> str:
     data = base64.b64encode(path.read_bytes()).decode()
-    kind = {".svg": "svg+xml", ".jpg": "jpeg"}.get(path.suffix, html.escape(path.suffix[1:]))
-    return f'<p><img alt="{html.escape(path.stem)}" src="data:image/{kind};base64,{data}"></p>'
+    media_type = {".svg": "svg+xml", ".jpg": "jpeg"}.get(path.suffix, html.escape(path.suffix[1:]))
+    alt = html.escape(path.stem)
+    return f'<p><img alt="{alt}" src="data:image/{media_type};base64,{data}"></p>'
 
 
-def _blocks(text: str) -> str:
-    """The little Markdown that our tables and sentences use."""
-    found = []
+def _markdown_html(text: str) -> str:
+    """HTML of the subset of Markdown that our tables and sentences use."""
+    blocks = []
     for block in re.split(r"\n\s*\n", text.strip()):
-        for kind, grouped in groupby(block.splitlines(), _kind):
+        for kind, grouped in groupby(block.splitlines(), _line_kind):
             lines = [line.strip() for line in grouped]
             if kind == "table":
-                found.append(_table(lines))
+                blocks.append(_table_html(lines))
             elif kind == "list":
-                found.append(
-                    "<ul>" + "".join(f"<li>{_inline(line[2:])}</li>" for line in lines) + "</ul>"
-                )
+                items = "".join(f"<li>{_inline_html(line[2:])}</li>" for line in lines)
+                blocks.append(f"<ul>{items}</ul>")
             elif kind == "heading":
-                found += [f"<h2>{_inline(line.lstrip('# '))}</h2>" for line in lines]
+                blocks += [f"<h2>{_inline_html(line.lstrip('# '))}</h2>" for line in lines]
             else:
-                found.append(f"<p>{_inline(' '.join(lines))}</p>")
-    return "\n".join(found)
+                blocks.append(f"<p>{_inline_html(' '.join(lines))}</p>")
+    return "\n".join(blocks)
 
 
-def _kind(line: str) -> str:
-    return {"|": "table", "-": "list", "#": "heading"}.get(line.strip()[:1], "paragraph")
+def _line_kind(line: str) -> str:
+    kinds = {"|": "table", "-": "list", "#": "heading"}
+    return kinds.get(line.strip()[:1], "paragraph")
 
 
-def _table(lines: list[str]) -> str:
-    rows = [[_inline(cell.strip()) for cell in line.strip("|").split("|")] for line in lines]
-    head, body = (
-        rows[0],
-        [row for row in rows[1:] if not all(re.fullmatch(r":?-+:?", cell) for cell in row)],
-    )
-    cells = ["".join(f"<td>{cell}</td>" for cell in row) for row in body]
-    return (
-        "<table><thead><tr>" + "".join(f"<th>{cell}</th>" for cell in head) + "</tr></thead><tbody>"
-        + "".join(f"<tr>{row}</tr>" for row in cells) + "</tbody></table>"
-    )  # fmt: skip
+def _table_html(lines: list[str]) -> str:
+    head, *body = (line.strip("|").split("|") for line in lines)
+    rows = [cells for cells in body if not all(map(_is_ruler, cells))]
+    head_html = _cells_html(head, "th")
+    body_html = "".join(f"<tr>{_cells_html(cells, 'td')}</tr>" for cells in rows)
+    return f"<table><thead><tr>{head_html}</tr></thead><tbody>{body_html}</tbody></table>"
 
 
-def _inline(text: str) -> str:
-    return re.sub(
-        r"\*\*(.+?)\*\*", r"<b>\1</b>", re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
-    )
+def _is_ruler(cell: str) -> bool:
+    return re.fullmatch(r":?-+:?", cell.strip()) is not None
+
+
+def _cells_html(cells: list[str], tag: str) -> str:
+    return "".join(f"<{tag}>{_inline_html(cell.strip())}</{tag}>" for cell in cells)
+
+
+def _inline_html(text: str) -> str:
+    with_code = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
+    return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", with_code)
