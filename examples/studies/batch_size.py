@@ -14,80 +14,22 @@ square root of the batch (sqrt), or with the batch (linear). A stopped study res
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import chain
 from typing import Any
 
-from batch_size_tables import (
-    CAVEAT,
-    Setting,
-    add_budget,
-    mean_examples_to,
-    noise_sentences,
-    speed_table,
-)
-from batch_training import training_stage
+from batch_options import RULES, BatchOptions, Setting
+from batch_size_tables import add_budget, mean_examples_to, noise_sentences, speed_table
 from findings import publish
-from study import Options, check_rows, option, run
+from study import check_rows, run
 
 import jiantx as jx
 
-RULES = {"fixed": 0.0, "sqrt": 0.5, "linear": 1.0}  # learning rate ~ batch size ** exponent
-
-
-@dataclass(kw_only=True)
-class BatchOptions(Options):
-    encoder: str = option(
-        "Hub id or folder (default: the artificial world's own, made on first use)", ""
-    )
-    task: str = option(
-        "intermediate task, trained and scored in English (default: mnli; in the world ccg)", ""
-    )
-    batch_sizes: list[int] = option("each divides the next", [8, 32, 128])
-    base: int = option("the batch size that has the usual learning rate", 32)
-    examples: int = option("of every run, about (default: 131072; in the world 2048)", 0)
-    score: float | None = option(
-        "to be reached (default: nine tenths of the way from the least to the best)"
-    )
-
-    def __post_init__(self) -> None:
-        if not self.task:
-            self.task = "mnli" if self.data_root else "ccg"  # ccg is learned in a minute
-        sizes = sorted({*self.batch_sizes, self.base})
-        if any(larger % smaller for smaller, larger in pairwise(sizes)):
-            raise ValueError(f"of the batch sizes {sizes} each must divide the next")
-        self.batch_sizes = sizes
-        # All evaluations, and the budget of equal steps, are at whole steps of every batch size.
-        ratio = sizes[-1] // sizes[0]
-        self.evaluations = ratio * math.ceil(8 / ratio)
-        examples = self.examples or (131072 if self.data_root else 2048)
-        steps_between = max(1, round(examples / self.evaluations / sizes[-1]))
-        self.examples = steps_between * sizes[-1] * self.evaluations
-
-    @property
-    def fewest_steps(self) -> int:
-        """The steps of a run with the largest batch."""
-        return self.examples // max(self.batch_sizes)
-
-    def stage(self, setting: Setting, seed: int) -> jx.experiments.Stage:
-        """Return the training of one setting and seed."""
-        batch_size, rule = setting
-        base_rate = jx.experiments.default_learning_rate(self.encoder)
-        arguments = {
-            "per_device_train_batch_size": batch_size,
-            "learning_rate": base_rate * (batch_size / self.base) ** RULES[rule],
-            "weight_decay": 0.01,
-            "seed": seed,
-            "lr_scheduler_type": "constant_with_warmup",
-            "warmup_steps": max(1, self.fewest_steps // 10),
-            "max_steps": self.examples // batch_size,
-            "eval_strategy": "steps",
-            "eval_steps": self.examples // self.evaluations // batch_size,
-        }
-        return training_stage(self.encoder, self.task, arguments, self.base)
+CAVEAT = (
+    "Differences are over seeds, with 95 % intervals (Student's t), one by one: "
+    "of twenty, one misses by chance."
+)
 
 
 def main(options: BatchOptions) -> None:
@@ -121,10 +63,10 @@ def show(options: BatchOptions, results: Mapping[tuple[Setting, int], Mapping[st
 
     header = ["batch size", "rule", "rate", f"examples to a score of {goal:.1f}"]
     table = {}
-    for setting in curves:
+    for setting, seed_curves in curves.items():
         if setting.batch_size != options.base or setting.rule == "fixed":
             rate = f"{results[setting, 1]['rate']:.1e}"
-            examples = mean_examples_to(goal, curves[setting])
+            examples = mean_examples_to(goal, seed_curves)
             table[setting] = [str(setting.batch_size), setting.rule, rate, examples]
     budgets = {
         "equal epochs": dict.fromkeys(options.batch_sizes, options.examples),

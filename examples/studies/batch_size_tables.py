@@ -6,29 +6,27 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import Any
 
+from batch_options import Setting
 from estimators import examples_to
 from findings import difference_interval, format_interval, split_by_sign
 
 import jiantx as jx
 
-CAVEAT = (
-    "Differences are over seeds, with 95 % intervals (Student's t), one by one: "
-    "of twenty, one misses by chance."
-)
 Curve = Sequence[tuple[int, float]]  # (examples, score) of each evaluation
 
 
-class Setting(NamedTuple):
-    """A batch size, and the rule that its learning rate follows."""
-
-    batch_size: int
-    rule: str
-
-
 def mean_examples_to(score: float, curves: Sequence[Curve]) -> str:
-    """Return the mean number of examples to a score, and how many runs never reached it."""
+    """Return the mean number of examples to a score, and how many runs reached it if not all did.
+
+    Args:
+        score: The score.
+        curves: Learning curves, one per seed.
+
+    Returns:
+        Such as "49", or "56 (1 of 2 runs)".
+    """
     needed = [examples_to(score, curve) for curve in curves]
     reached = [examples for examples in needed if examples < math.inf]
     text = f"{fmean(reached):,.0f}" if reached else ""
@@ -80,15 +78,15 @@ def add_budget(
     return f"At {budget}, told from a batch of {base}: {significant}."
 
 
-def _draw(scores: Mapping[Setting, Sequence[float]], picture: Path, **labels: str) -> None:
+def _draw(scores: Mapping[Setting, Sequence[float]], picture: Path, **labels: Any) -> None:
     """Draw the scores of each rule by batch size, side by side so that none hides another."""
     rules = list(dict.fromkeys(setting.rule for setting in scores))
     points: dict[str, list[jx.report.plots.Point]] = {rule: [] for rule in rules}
-    for setting, values in scores.items():
-        shift = 1.08 ** (rules.index(setting.rule) - 1)
+    for (batch_size, rule), values in scores.items():
+        shift = 1.08 ** (rules.index(rule) - 1)
         interval = jx.report.interval(values)
-        point = jx.report.plots.Point(setting.batch_size * shift, *interval)
-        points[setting.rule].append(point)
+        point = jx.report.plots.Point(batch_size * shift, *interval)
+        points[rule].append(point)
     x = "batch size (examples, log scale)"
     jx.report.plots.plot_points(points, picture, x=x, log_x=True, **labels)
 

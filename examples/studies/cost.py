@@ -16,14 +16,14 @@ steps in English only, with one vocabulary. A stopped study resumes in --output.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from cost_summary import draw, summarize
 from encoder_costs import GROUPS, EncoderCosts, measure_encoder
 from estimators import pareto_front
-from findings import difference_interval, format_interval, publish, split_by_sign
+from findings import format_interval, publish
 from fine_tuning import EncoderTraining
 from study import option, run
 
@@ -40,11 +40,12 @@ HEADER = [
     "inferred tokens/s",
     "memory, MB",
 ]
-LEGEND = """Scores: mean over seeds ± half the 95 % interval. TFLOP and seconds: of fine-tuning on all targets and
-scoring them, once. Points a TFLOP: English / other languages, which have their own means: a target without English rows
-(such as Tatoeba) counts in the second alone. Memory: of a training step."""  # noqa: E501
-CAVEAT = """Differences are over seeds of fine-tuning, with 95 % intervals (Student's t), one by one: of twenty, one
-misses by chance; each encoder was pretrained once. Pretraining is not in the costs."""  # noqa: E501
+LEGEND = (
+    "Scores: mean over seeds ± half the 95 % interval. TFLOP and seconds: of fine-tuning on all "
+    "targets and\nscoring them, once. Points a TFLOP: English / other languages, which have their "
+    "own means: a target without English rows\n(such as Tatoeba) counts in the second alone. "
+    "Memory: of a training step."
+)
 
 
 @dataclass(kw_only=True)
@@ -59,9 +60,9 @@ class Options(EncoderTraining):
 def main(options: Options) -> None:
     options.check([options.row])
     costs = {}
-    for encoder in options.encoders:
-        path = options.resolve_encoder(encoder)
-        costs[Path(encoder).name] = measure_encoder(path, options, options.row)
+    for path in options.encoders:
+        encoder_path = options.resolve_encoder(path)
+        costs[Path(path).name] = measure_encoder(encoder_path, options, options.row)
     fronts = {}
     for group in GROUPS:
         prices = {name: encoder.price(group) for name, encoder in costs.items()}
@@ -104,70 +105,6 @@ def table_row(name: str, encoder: EncoderCosts) -> list[str]:
         f"{encoder.inferred_per_second:,.0f}",
         f"{encoder.memory / 1e6:,.0f}",
     ]
-
-
-def draw(
-    costs: Mapping[str, EncoderCosts],
-    fronts: Mapping[str, Sequence[str]],
-    picture: Path,
-    score_label: str,
-) -> None:
-    """Draw scores against prices, and a line through the encoders that no other beats."""
-    points: dict[str, list[jx.report.plots.Point]] = {}
-    lines = {}
-    for group in GROUPS:
-        points[group] = []
-        for name in sorted(costs, key=lambda name: costs[name].mean_score(group)):
-            price = costs[name].price(group)
-            # A second name at the same price goes a line higher.
-            is_crowded = any(point.x == price for point in points[group])
-            interval = jx.report.interval(costs[name].scores[group])
-            label = f"{name}\n" if is_crowded else name
-            points[group].append(jx.report.plots.Point(price, *interval, label))
-        prices = [costs[name].price(group) for name in fronts[group]]
-        scores = [costs[name].mean_score(group) for name in fronts[group]]
-        lines[f"nothing better, {group}"] = (prices, scores)
-    jx.report.plots.plot_points(
-        points,
-        picture,
-        x="floating-point operations to read a word (log scale)",
-        y=score_label,
-        log_x=True,
-        joined=False,
-        lines=lines,
-    )
-
-
-def summarize(costs: Mapping[str, EncoderCosts], fronts: Mapping[str, Sequence[str]]) -> str:
-    """Return the result in sentences; an interval that includes zero shows no difference."""
-    first, *others = costs
-    sentences = []
-    for group in GROUPS:
-        baseline = costs[first].scores[group]
-        differences = {}
-        for name in others:
-            differences[name] = difference_interval(costs[name].scores[group], baseline)
-        positive, negative, unclear = split_by_sign(differences)
-        significant = ", ".join([*positive, *negative]) or "no encoder"
-        rest = f"; {', '.join(unclear)} cannot." if unclear else "."
-        sentences.append(f"In {group}, beside {first}: {significant} can be told from it{rest}")
-        front = ", ".join(fronts[group])
-        sentences.append(f"By their means, nothing beats {front} at their price.")
-    ratios = {}
-    for name, encoder in costs.items():
-        rates = encoder.tokens_per_word
-        ratios[name] = max(rates.values()) / rates["en"]
-    highest = max(ratios, key=ratios.__getitem__)
-    sentences.append(
-        f"A word costs up to {ratios[highest]:.1f} times as many tokens as in English ({highest})."
-    )
-    for name, encoder in costs.items():
-        if encoder.unknown_share > 0.01:
-            sentences.append(
-                f"{name} does not know {encoder.unknown_share:.0%} of its tokens in one of them: "
-                "its count says little."
-            )
-    return f"{' '.join(sentences)} {CAVEAT}"
 
 
 if __name__ == "__main__":

@@ -31,34 +31,34 @@ def distances(source: str, languages: Sequence[str]) -> Distances:
         The distances of each kind, by language, without the languages that have none.
     """
     if source == "world":
-        known = _from_world(languages)
+        by_language = _from_world(languages)
     elif source == "lang2vec":
-        known = _from_lang2vec(languages)
+        by_language = _from_lang2vec(languages)
     else:
-        known = _from_table(source)
-    missing = [language for language in languages if language not in known]
+        by_language = _from_table(source)
+    missing = [language for language in languages if language not in by_language]
     print(f"No distance in {source}, and left out: {', '.join(missing) or 'none'}")
-    return {language: known[language] for language in languages if language in known}
+    return {language: by_language[language] for language in languages if language in by_language}
 
 
 def _from_world(languages: Sequence[str]) -> Distances:
-    known = {}
+    by_language = {}
     for code in languages:
         if code in synthetic.LANGUAGES:
             by_kind = synthetic.distance(synthetic.LANGUAGES[code])
             # The first kind is the one that the study draws.
-            known[code] = {"overall": by_kind.pop("overall"), **by_kind}
-    return known
+            by_language[code] = {"overall": by_kind.pop("overall"), **by_kind}
+    return by_language
 
 
 def _from_table(path: str) -> Distances:
     lines = [line for line in Path(path).read_text().splitlines() if line[0] != "#"]
     kinds = lines[0].split(",")[1:]
-    known = {}
+    by_language = {}
     for line in lines[1:]:
         language, *values = line.split(",")
-        known[language] = dict(zip(kinds, map(float, values), strict=True))
-    return known
+        by_language[language] = dict(zip(kinds, map(float, values), strict=True))
+    return by_language
 
 
 def _from_lang2vec(languages: Sequence[str]) -> Distances:
@@ -68,12 +68,12 @@ def _from_lang2vec(languages: Sequence[str]) -> Distances:
     """
     from lang2vec.lang2vec import get_features  # type: ignore[import-not-found, unused-ignore]
 
-    known: Distances = {language: {} for language in languages}
+    by_language: Distances = {language: {} for language in languages}
     for kind, features in URIEL_FEATURES.items():
         vectors = get_features(["en", *languages], features)
         english = np.array(vectors["en"], float)
         for language in languages:
             vector = np.array(vectors[language], float)
             norms = np.linalg.norm(english) * np.linalg.norm(vector)
-            known[language][kind] = float(1 - english @ vector / norms) if norms else 1.0
-    return known
+            by_language[language][kind] = float(1 - english @ vector / norms) if norms else 1.0
+    return by_language

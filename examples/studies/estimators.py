@@ -22,6 +22,10 @@ class Correlation(NamedTuple):
 def fit_line(sizes: Sequence[int], differences: Sequence[float]) -> dict[str, Any]:
     """Fit least squares over log10 of the sizes, with 95 % intervals by Student's t.
 
+    Args:
+        sizes: Numbers of parameters, one per encoder.
+        differences: Gains in points, one per encoder.
+
     Returns:
         `slope` (points per factor of ten), `half_width` of its interval, and `line` and `band`,
         each (x, y) to plot. Empty for fewer than three sizes, which leave no degree of freedom.
@@ -71,12 +75,18 @@ def correlations(
 
 def _correlate_rows(x: np.ndarray, y: np.ndarray) -> Correlation:
     """Return Pearson's r of the first row, and percentiles over all rows."""
-    varied = (np.ptp(x, axis=1) > 0) & (np.ptp(y, axis=1) > 0)
+    x_varies = np.ptp(x, axis=1) > 0
+    y_varies = np.ptp(y, axis=1) > 0
+    varied = x_varies & y_varies
     if not varied[0]:
         return Correlation(math.nan, math.nan, math.nan)
-    x = x[varied] - x[varied].mean(axis=1, keepdims=True)
-    y = y[varied] - y[varied].mean(axis=1, keepdims=True)
-    r = (x * y).sum(axis=1) / np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1))
+    x = x[varied]
+    y = y[varied]
+    x = x - x.mean(axis=1, keepdims=True)
+    y = y - y.mean(axis=1, keepdims=True)
+    covariance = (x * y).sum(axis=1)
+    squared_norms = (x * x).sum(axis=1) * (y * y).sum(axis=1)
+    r = covariance / np.sqrt(squared_norms)
     low, high = np.percentile(r, [2.5, 97.5])
     return Correlation(float(r[0]), float(low), float(high))
 
@@ -85,6 +95,13 @@ def minus_best(joint: Sequence[float], singles: Sequence[Sequence[float]]) -> li
     """Return joint scores minus those of the single task that is best over the other seeds.
 
     With one seed only, it is the task that is best over that seed.
+
+    Args:
+        joint: Scores after joint training, one per seed.
+        singles: Scores after each single task, one per seed.
+
+    Returns:
+        Differences, one per seed.
     """
     differences = []
     for seed, score in enumerate(joint):
@@ -95,7 +112,15 @@ def minus_best(joint: Sequence[float], singles: Sequence[Sequence[float]]) -> li
 
 
 def minus_mean(joint: Sequence[float], singles: Sequence[Sequence[float]]) -> list[float]:
-    """Return joint scores minus the mean of the single tasks, seed by seed."""
+    """Return joint scores minus the mean of the single tasks.
+
+    Args:
+        joint: Scores after joint training, one per seed.
+        singles: Scores after each single task, one per seed.
+
+    Returns:
+        Differences, one per seed.
+    """
     differences = []
     for score, *single_scores in zip(joint, *singles, strict=True):
         differences.append(score - fmean(single_scores))
@@ -130,6 +155,13 @@ def pareto_front(prices: Mapping[str, float], scores: Mapping[str, float]) -> li
 
     >>> pareto_front({"small": 1, "large": 2, "poor": 2}, {"small": 50, "large": 60, "poor": 40})
     ['small', 'large']
+
+    Args:
+        prices: Any cost, by name.
+        scores: Scores, by name.
+
+    Returns:
+        The names of the front.
     """
     cheapest_first = sorted(prices, key=lambda name: (prices[name], -scores[name]))
     best_score = -math.inf

@@ -94,6 +94,24 @@ def significance_sentence(intervals: Mapping[str, Interval], seeds: int) -> str:
     )
 
 
+def trend_sentence(scores: Mapping[str, Sequence[float]]) -> str:
+    """Return a sentence on the difference of the last encoder to the first one.
+
+    Args:
+        scores: Encoder -> one number per seed, in the order of the encoders' sizes.
+
+    Returns:
+        The sentence, with a trailing space.
+    """
+    names = list(scores)
+    change = difference_interval(scores[names[-1]], scores[names[0]])
+    text = f"From {names[0]} to {names[-1]} it changes by {format_interval(change, '+')}"
+    mean, half_width = change
+    if not abs(mean) > half_width:
+        text += ": the interval holds zero, and no trend with size is shown"
+    return f"{text}. "
+
+
 def failure_sentence(report: jx.Report, encoders: Iterable[str]) -> str:
     """Return a sentence on trainings that failed; "" if none did.
 

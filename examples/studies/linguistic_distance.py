@@ -6,14 +6,14 @@
 Each row trains the encoder on English intermediate data, then on English target data, and is scored
 in all languages. A language's gain is its mean score over the targets minus the same without
 intermediate training (`none`), seed by seed. Distances are those of distances.csv (URIEL), of
-lang2vec (pip install lang2vec 'setuptools<70'), or, in the artificial world, measured on it.
-A stopped study resumes in --output.
+lang2vec (pip install lang2vec 'setuptools<70'), or measured on the artificial world.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import ClassVar
 
 import numpy as np
@@ -21,7 +21,7 @@ from distances import TABLE, distances
 from estimators import correlations
 from findings import publish
 from fine_tuning import Training
-from linguistic_distance_summary import Correlations, draw, format_correlation, summarize
+from linguistic_distance_summary import draw, format_correlation, summarize
 from study import option, run
 
 import jiantx as jx
@@ -46,11 +46,11 @@ def main(options: Options) -> None:
     seeds, failures = choose_seeds(report, options.seeds)
     scored = {record.language for record in report.where(split=options.split)} - {"en"}
     source = options.distances or (TABLE if options.data_root else "world")
-    known = distances(source, sorted(scored))
-    languages = sorted(known, key=lambda language: next(iter(known[language].values())))
+    by_language = distances(source, sorted(scored))
+    languages = sorted(by_language, key=lambda language: next(iter(by_language[language].values())))
     kinds = {}
-    for kind in known[languages[0]]:
-        kinds[kind] = np.array([known[language][kind] for language in languages])
+    for kind in by_language[languages[0]]:
+        kinds[kind] = np.array([by_language[language][kind] for language in languages])
     scores = {}
     for row in ("none", *options.rows):
         means = [report.where(intermediate=row, seed=seed).mean(by="language") for seed in seeds]
@@ -65,9 +65,8 @@ def choose_seeds(report: jx.Report, seeds: int) -> tuple[Sequence[int], list[str
     all_seeds = range(1, seeds + 1)
     clean_seeds = [seed for seed in all_seeds if seed not in failed_seeds]
     leaves_interval = len(clean_seeds) > 1
-    consequence = "counted as it is, as most seeds have one"
-    if leaves_interval:
-        consequence = "left out, with its seed"
+    counted = "counted as it is, as most seeds have one"
+    consequence = "left out, with its seed" if leaves_interval else counted
     lines = []
     for (row, seed), tasks in failed.items():
         lines.append(f"- Failed: {row}, seed {seed}: {', '.join(tasks)} at chance; {consequence}.")
@@ -96,14 +95,13 @@ def show(
         outcome_cells = [f"{values[index]:.1f}" for values in outcomes.values()]
         table.append([language, *distance_cells, *outcome_cells])
 
-    scales = {kind: x for kind, x in kinds.items() if len(set(x)) > 2}  # a yes or no is no scale
-    related: dict[tuple[str, str], Correlations] = {}
-    for outcome, y in outcomes.items():
-        for kind, x in scales.items():
-            related[outcome, kind] = correlations(x, y)
+    scales = {kind: x for kind, x in kinds.items() if len(set(x)) > 2}  # two values are no scale
+    related = {}
+    for (outcome, y), (kind, x) in product(outcomes.items(), scales.items()):
+        related[outcome, kind] = correlations(x, y)
     texts = [[*names, *map(format_correlation, values)] for names, values in related.items()]
-    first_kind = next(iter(scales))
     picture = options.output / "gain.png"
+    first_kind = next(iter(scales))
     draw(gains, languages, first_kind, scales[first_kind], picture)
     publish(
         "Gains of English intermediate tasks, and distance from English",

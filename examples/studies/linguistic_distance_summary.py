@@ -30,11 +30,11 @@ def draw(
         distances: (languages,).
         picture: The file to write.
     """
-    points = {}
+    points: dict[str, list[jx.report.plots.Point]] = {}
     for row, gain in gains.items():
         points[row] = []
         for index, language in enumerate(languages):
-            mean, half_width = jx.report.interval(gain[:, index])
+            mean, half_width = jx.report.interval(gain[:, index].tolist())
             point = jx.report.plots.Point(distances[index], mean, half_width, language)
             points[row].append(point)
     jx.report.plots.plot_points(

@@ -46,7 +46,17 @@ def training_bytes(model: torch.nn.Module, batch: Mapping[str, Any], bf16: bool 
 
 
 def step_bytes(encoder: str, task: jx.Task, batch_size: int, bf16: bool) -> int:
-    """Return `training_bytes` of a fresh model on the first batch of a task."""
+    """Return `training_bytes` of a fresh model on the first batch of a task.
+
+    Args:
+        encoder: Hub id or folder.
+        task: The task, which has training rows.
+        batch_size: Examples in the batch.
+        bf16: Whether to run in mixed precision.
+
+    Returns:
+        The bytes.
+    """
     model = jx.MultitaskModel.from_pretrained(encoder, [task])
     arguments = TrainingArguments(
         gettempdir(),  # a trainer needs a folder; nothing is written
@@ -58,7 +68,15 @@ def step_bytes(encoder: str, task: jx.Task, batch_size: int, bf16: bool) -> int:
 
 
 def batches(trainer: jx.Trainer, count: int) -> Iterator[dict[str, Any]]:
-    """Yield training batches on the trainer's device, from the start again where they end."""
+    """Yield training batches on the trainer's device, from the start again where they end.
+
+    Args:
+        trainer: Gives the training data and the device.
+        count: Number of batches.
+
+    Yields:
+        The arguments of the model's forward pass.
+    """
     for batch in islice(cycle(trainer.get_train_dataloader()), count):
         on_device = {}
         for name, value in batch.items():

@@ -22,13 +22,13 @@ from statistics import fmean
 
 from estimators import minus_best, minus_mean
 from findings import (
-    difference_interval,
     failure_sentence,
     format_interval,
     intervals_of,
     plot_by_size,
     publish,
     significance_sentence,
+    trend_sentence,
 )
 from fine_tuning import USUAL_TARGETS, EncoderTraining
 from study import has_training_rows, option, run
@@ -66,7 +66,6 @@ def main(options: Options) -> None:
     multi = options.multi or "+".join(options.single)
     options.check([*options.single, multi])
     report, sizes = options.run_encoders([*options.single, multi])
-
     rows = ("none", *options.single, multi)
     to_best: dict[str, list[float]] = {}
     to_mean: dict[str, list[float]] = {}
@@ -110,18 +109,11 @@ def summarize(series: Mapping[str, SeedScores], failures: str, seeds: int) -> st
     """Return the result in sentences; an interval that includes zero shows no difference."""
     text = ""
     for label, seed_scores in series.items():
-        significance = significance_sentence(intervals_of(seed_scores), seeds)
-        text += f"{label.capitalize()} is {significance}"
-        names = list(seed_scores)
-        change = difference_interval(seed_scores[names[-1]], seed_scores[names[0]])
-        text += f"From {names[0]} to {names[-1]} it changes by {format_interval(change, '+')}"
-        mean, half_width = change
-        if not abs(mean) > half_width:
-            text += ": the interval holds zero, and no trend with size is shown"
-        text += ". "
-    return (
-        f"{text}{failures}Each size is one pretrained encoder: seeds repeat the fine-tuning only."
-    )
+        text += f"{label.capitalize()} is "
+        text += significance_sentence(intervals_of(seed_scores), seeds)
+        text += trend_sentence(seed_scores)
+    text += failures
+    return text + "Each size is one pretrained encoder: seeds repeat the fine-tuning only."
 
 
 if __name__ == "__main__":

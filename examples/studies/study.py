@@ -52,10 +52,10 @@ def run(study: Callable[[OptionsType], None], options_type: type[OptionsType]) -
     Wrong arguments, and data that cannot be read, end the program with one sentence.
 
     Args:
-        study: Takes the options; everything that a study does.
-        options_type: A dataclass of `option` fields, from the study's module.
+        study: Takes the options; its module's docstring describes the program.
+        options_type: A dataclass of `option` fields.
     """
-    module = sys.modules[options_type.__module__]
+    module = sys.modules[study.__module__]
     parser = HfArgumentParser(
         options_type,
         description=module.__doc__,
