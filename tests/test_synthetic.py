@@ -144,14 +144,16 @@ def test_english_reads_as_english(event: Event, ask: str, expected: str) -> None
     ],
 )
 def test_word_order_follows_the_language(language: str, expected: str) -> None:
-    words = render(IN_SELBY, LANGUAGES[language]).words
-    content_words = [word for word in words if word.upos not in ("DET", "ADP", "PUNCT")]
+    sentence = render(IN_SELBY, LANGUAGES[language])
+    content_words = [
+        word for word in sentence.syntactic_words if word.upos not in ("DET", "ADP", "PUNCT")
+    ]
     assert " ".join(word.key for word in content_words) == expected
 
 
 def test_chinese_has_postpositions() -> None:
-    words = render(IN_SELBY, LANGUAGES["zh"]).words
-    assert [word.upos for word in words[:2]] == ["PROPN", "ADP"]
+    sentence = render(IN_SELBY, LANGUAGES["zh"])
+    assert [word.upos for word in sentence.syntactic_words[:2]] == ["PROPN", "ADP"]
 
 
 # --- items ----------------------------------------------------------------------------------------
@@ -178,10 +180,10 @@ def test_consequences_follow_the_order_of_the_verbs() -> None:
 
 def verb_index_of(text: str) -> int:
     """The first group of `VERBS` that has the verb of an English sentence."""
-    words = text.rstrip(".").split()
+    forms = text.rstrip(".").split()
     for index, group in enumerate(VERBS):
         verbs = itertools.chain.from_iterable(group)
-        if any(inflect(verb, "ed") in words for verb in verbs):
+        if any(inflect(verb, "ed") in forms for verb in verbs):
             return index
     raise AssertionError(f"no verb in {text!r}")
 
@@ -190,15 +192,15 @@ def test_hypothesis_alone_tells_nothing() -> None:
     """The second text has as many words, and as often a negation, under every label."""
     rng = random.Random(0)
     pairs: Counter[int] = Counter()
-    words: Counter[int] = Counter()
+    word_counts: Counter[int] = Counter()
     negated: Counter[int] = Counter()
     for _ in range(3000):
         row = nli(rng)(LANGUAGES["en"])
         label = row["label"]
         pairs[label] += 1
-        words[label] += len(row["second"].split())
+        word_counts[label] += len(row["second"].split())
         negated[label] += " not " in row["second"]
-    mean_lengths = [words[label] / pairs[label] for label in range(3)]
+    mean_lengths = [word_counts[label] / pairs[label] for label in range(3)]
     negated_shares = [negated[label] / pairs[label] for label in range(3)]
     assert max(mean_lengths) - min(mean_lengths) < 0.3
     assert max(negated_shares) - min(negated_shares) < 0.05

@@ -269,8 +269,8 @@ def test_supertags_are_all_listed(root: Path) -> None:
     used = set()
     for split in ("train", "dev", "test"):
         for line in read_lines(root / "ccg" / f"ccg.{split}"):
-            words, tags = (side.split(" ") for side in line.split("\t"))
-            assert len(words) == len(tags)
+            forms, tags = (side.split(" ") for side in line.split("\t"))
+            assert len(forms) == len(tags)
             assert any(r"S[dcl]\NP" in tag or "S[q]" in tag for tag in tags)
             used.update(tags)
     assert used == set(tag_ids)

@@ -247,10 +247,10 @@ def tagged(rng: random.Random) -> Item:
     sentence_in = draw_sentence(rng)
 
     def fields(language: Language) -> Fields:
-        words = sentence_in(language).words
+        sentence = sentence_in(language)
         return {
-            "tokens": [word.form for word in words],
-            "tags": [UNIVERSAL_TAGS.index(word.upos) for word in words],
+            "tokens": [word.form for word in sentence.syntactic_words],
+            "tags": [UNIVERSAL_TAGS.index(word.upos) for word in sentence.syntactic_words],
         }
 
     return fields
@@ -264,7 +264,7 @@ def entities(rng: random.Random) -> Item:
         `languages` (a code per token) and `spans` (such as "PER: Mira Vance").
     """
     sentence_in = draw_sentence(rng)
-    while not any(word.entity for word in sentence_in(ENGLISH).words):
+    while not any(word.entity for word in sentence_in(ENGLISH).syntactic_words):
         sentence_in = draw_sentence(rng)
 
     def fields(language: Language) -> Fields:
@@ -286,7 +286,7 @@ def _entity_tags(sentence: Sentence) -> tuple[list[int], list[str]]:
     tags = []
     spans: list[str] = []
     previous_role = ""
-    for word, form in zip(sentence.words, sentence.written, strict=True):
+    for word, form in zip(sentence.syntactic_words, sentence.written, strict=True):
         role = word.key.split(".")[0] if word.entity else ""
         continues = role == previous_role
         if form:

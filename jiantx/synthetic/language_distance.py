@@ -62,5 +62,5 @@ def _lexicon_distance(language: Language) -> float:
 
 def _aligned_positions(source: Sentence, target: Sentence) -> list[int]:
     """Return the target positions of the source's words, without those that have no partner."""
-    position_of = {word.key: position for position, word in enumerate(target.words)}
-    return [position_of[word.key] for word in source.words if word.key in position_of]
+    position_of = {word.key: position for position, word in enumerate(target.syntactic_words)}
+    return [position_of[word.key] for word in source.syntactic_words if word.key in position_of]

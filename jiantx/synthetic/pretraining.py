@@ -66,14 +66,14 @@ def _tokenizer_text(root: Path) -> Iterator[str]:
     small world most short words occur in one only, and would be split. So each word occurs once
     more, before a full stop.
     """
-    words: dict[str, None] = {}  # a set that keeps its order
+    vocabulary: dict[str, None] = {}  # a set that keeps its order
     for language in LANGUAGES:
         with (root / "mlm" / f"{language}.train.txt").open(encoding="utf-8") as file:
             for line in itertools.islice(file, 2000):
                 line_words = line.replace(".", "").replace("?", "").split()
-                words.update(dict.fromkeys(line_words))
+                vocabulary.update(dict.fromkeys(line_words))
                 yield line.rstrip()
-    for word in words:
+    for word in vocabulary:
         yield f"{word}."
 
 

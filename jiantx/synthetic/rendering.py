@@ -37,11 +37,11 @@ class Sentence:
     """The words of a sentence in their order.
 
     Args:
-        words: Syntactic words; the last one is the final punctuation mark.
+        syntactic_words: The last one is the final punctuation mark.
         written: The written form of each word: "" where it is fused with the word before.
     """
 
-    words: tuple[Word, ...]
+    syntactic_words: tuple[Word, ...]
     written: tuple[str, ...]
 
     @property
@@ -53,7 +53,7 @@ class Sentence:
         text = self.text
         spans = []
         end = 0
-        for word, form in zip(self.words, self.written, strict=True):
+        for word, form in zip(self.syntactic_words, self.written, strict=True):
             start = text.index(form, end)
             end = start + len(form)
             is_in_slot = f"{word.key}.".startswith(f"{slot}.")
@@ -96,7 +96,7 @@ def _phrase_words(phrase: Phrase, language: Language, role: str) -> list[Word]:
     if entity:
         form = form.capitalize()
     upos = "PROPN" if entity else "NOUN"
-    words = [Word(form, phrase.noun, upos, f"{role}.noun", relation, entity)]
+    phrase_words = [Word(form, phrase.noun, upos, f"{role}.noun", relation, entity)]
     modifier = None
     if phrase.name:
         name_relation = "flat" if is_person else "compound"
@@ -105,17 +105,17 @@ def _phrase_words(phrase: Phrase, language: Language, role: str) -> list[Word]:
         modifier = word("adjective", phrase.adjective, "ADJ", "amod")
     if modifier:
         is_last = language.adjective_last or is_person
-        words.insert(1 if is_last else 0, modifier)
+        phrase_words.insert(1 if is_last else 0, modifier)
     takes_article = entity in ("", "ORG") and phrase.article
     has_article = language.articles or phrase.article == "every"
     if phrase.count > 1:
-        words.insert(0, word("count", str(phrase.count), "NUM", "nummod"))
+        phrase_words.insert(0, word("count", str(phrase.count), "NUM", "nummod"))
     elif takes_article and has_article:
-        words.insert(0, word("article", phrase.article, "DET", "det"))
+        phrase_words.insert(0, word("article", phrase.article, "DET", "det"))
     if adposition:
-        position = len(words) if language.postpositions else 0
-        words.insert(position, word("adposition", adposition, "ADP", "case"))
-    return words
+        position = len(phrase_words) if language.postpositions else 0
+        phrase_words.insert(position, word("adposition", adposition, "ADP", "case"))
+    return phrase_words
 
 
 def _role_words(event: Event, language: Language, role: str, ask: str) -> list[Word]:
@@ -162,9 +162,9 @@ def _clause_words(event: Event, language: Language, ask: str, front: str) -> lis
 
     words_of: dict[str, list[Word]] = {}
     for role in ROLES:
-        words = _role_words(event, language, role, ask)
-        if words:
-            words_of[role] = words
+        role_words = _role_words(event, language, role, ask)
+        if role_words:
+            words_of[role] = role_words
     words_of["verb"] = verb
 
     fronted = [front] if front in words_of else []
@@ -203,22 +203,23 @@ def render(
     Returns:
         The sentence.
     """
-    words: list[Word] = []
+    sentence_words: list[Word] = []
     for index, event in enumerate([events] if isinstance(events, Event) else events):
         clause = _clause_words(event, language, ask, front)
         if index:
-            words.append(Word(lexicon(language.code)["and"], "and", "CCONJ", f"{index}:and", "cc"))
+            conjunction = lexicon(language.code)["and"]
+            sentence_words.append(Word(conjunction, "and", "CCONJ", f"{index}:and", "cc"))
             clause = [_as_conjunct(word, index) for word in clause]
-        words += clause
+        sentence_words += clause
     mark = "?" if ask else "."
-    words.append(Word(mark, mark, "PUNCT", "mark", "punct"))
-    written = [word.form for word in words]
+    sentence_words.append(Word(mark, mark, "PUNCT", "mark", "punct"))
+    written = [word.form for word in sentence_words]
     if language.fused:
-        for index, (left, right) in enumerate(itertools.pairwise(words)):
+        for index, (left, right) in enumerate(itertools.pairwise(sentence_words)):
             if left.upos == "ADP" and right.lemma == "the":
                 written[index] = left.form + right.form[-1]
                 written[index + 1] = ""
-    return Sentence(tuple(words), tuple(written))
+    return Sentence(tuple(sentence_words), tuple(written))
 
 
 def _as_conjunct(word: Word, clause_index: int) -> Word:

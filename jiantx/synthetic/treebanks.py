@@ -63,10 +63,10 @@ def _write_universal_dependencies(folder: Path, seed: int, split_sizes: dict[str
 
 def _format_conllu(sentence: Sentence, sentence_id: str) -> str:
     """Return the CoNLL-U block of a sentence, which ends in an empty line."""
-    ids = {word.key: index for index, word in enumerate(sentence.words, start=1)}
-    last_before_mark = len(sentence.words) - 1
+    ids = {word.key: index for index, word in enumerate(sentence.syntactic_words, start=1)}
+    last_before_mark = len(sentence.syntactic_words) - 1
     lines = [f"# sent_id = {sentence_id}", f"# text = {sentence.text}"]
-    pairs = zip(sentence.words, sentence.written, strict=True)
+    pairs = zip(sentence.syntactic_words, sentence.written, strict=True)
     for word_id, (word, written) in enumerate(pairs, start=1):
         if written not in (word.form, ""):
             # A multiword token: this word and the next one are written together.
@@ -111,8 +111,8 @@ def _write_ccgbank(folder: Path, seed: int, split_sizes: dict[str, int]) -> None
         lines = []
         for sentence_in in draw_many(draw_sentence, f"{seed} ccg {split}", size):
             sentence = sentence_in(ENGLISH)
-            forms = [word.form for word in sentence.words]
-            categories = [_ccg_category(word, sentence) for word in sentence.words]
+            forms = [word.form for word in sentence.syntactic_words]
+            categories = [_ccg_category(word, sentence) for word in sentence.syntactic_words]
             lines.append(" ".join(forms) + "\t" + " ".join(categories))
             all_categories.update(categories)
         write_lines(folder / f"ccg.{split}", lines)
@@ -122,7 +122,7 @@ def _write_ccgbank(folder: Path, seed: int, split_sizes: dict[str, int]) -> None
 
 def _ccg_category(word: Word, sentence: Sentence) -> str:
     """Return the CCG category of an English word."""
-    keys = {other.key for other in sentence.words}
+    keys = {other.key for other in sentence.syntactic_words}
     has_support = "auxiliary" in keys
     if word.upos == "VERB":
         form = "b" if has_support else "dcl"
@@ -134,7 +134,7 @@ def _ccg_category(word: Word, sentence: Sentence) -> str:
     if word.relation == "compound" or is_first_name:
         return "N/N"
     names = [word.lemma, word.upos]
-    if word is sentence.words[0]:
+    if word is sentence.syntactic_words[0]:
         names.insert(1, f"^{word.upos}")
     if has_support:
         names.insert(0, f"{word.lemma} did")

@@ -18,7 +18,7 @@ def _parse_groups(text: str) -> tuple[tuple[tuple[str, ...], ...], ...]:
     """
     groups = []
     for group in text.split(","):
-        alternatives = [tuple(words.split()) for words in group.split("|")]
+        alternatives = [tuple(synonyms.split()) for synonyms in group.split("|")]
         groups.append(tuple(alternatives))
     return tuple(groups)
 
@@ -116,13 +116,13 @@ def _relate_words() -> tuple[dict[str, tuple[str, ...]], dict[str, list[str]]]:
     synonyms: dict[str, tuple[str, ...]] = {}
     opposites: dict[str, list[str]] = {}
     for group in (*VERBS, *GIVING_VERBS, *PERSON_ADJECTIVES, *THING_ADJECTIVES):
-        for words in group:
+        for alternative in group:
             excluded: list[str] = []
-            for alternative in group:
-                if alternative is not words:
-                    excluded.extend(alternative)
-            for word in words:
-                synonyms[word] = words
+            for other in group:
+                if other is not alternative:
+                    excluded.extend(other)
+            for word in alternative:
+                synonyms[word] = alternative
                 opposites[word] = excluded
     return synonyms, opposites
 
