@@ -1,49 +1,68 @@
-# `make demo` and `make test` set themselves up on a fresh machine.
+# Every target sets itself up on a fresh machine. `make help` lists them.
 PYTHON ?= python3
 SEEDS ?= 1
 OUTPUT ?= runs/demo
 BIN := .venv/bin
 READY := .venv/.ready
-DEMO := --intermediate none mnli squad_v1 --targets xnli pawsx udpos panx xquad tatoeba --intermediate.max_steps 400 --target.max_steps 100
+DEMO := --intermediate none mnli squad_v1 --targets xnli pawsx udpos panx xquad tatoeba \
+	--intermediate.max_steps 400 --target.max_steps 100
+BENCHMARKS := train mlm features decoding layers evaluate attention breakdown
 
-.PHONY: demo test oldest newest check docs bench soak clean
+.PHONY: help demo test test-fast coverage check format docs oldest newest soak bench parity clean
 
-demo: $(READY)
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(READY)  ## run the recipe on the artificial world (SEEDS=1, OUTPUT=runs/demo)
 	$(BIN)/python examples/intermediate_then_target.py $(DEMO) --seeds $(SEEDS) --output $(OUTPUT)
 
-test: $(READY)
-	$(BIN)/python -m pytest
+test: $(READY)  ## run all tests
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-# the suite with the lowest versions that setup.cfg admits, or with the newest there are, in a fresh environment
+test-fast: $(READY)  ## run the tests that take less than a second each
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow"
+
+coverage: $(READY)  ## run all tests and list the lines of jiantx that none of them runs
+	$(BIN)/pip install --quiet --disable-pip-version-check pytest-cov
+	$(BIN)/python -m pytest --cov=jiantx --cov-report=term-missing:skip-covered
+
+check: $(READY)  ## check lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)  ## format the code and fix what ruff can fix
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(READY)  ## write docs/tasks.md from the registry
+	$(BIN)/python docs/make_tasks.py
+
 oldest: LOWEST = $(shell sed -n '/^install_requires/,/^$$/s/^ *\(.*\)>=/\1==/p' setup.cfg)
+oldest:  ## run all tests with the lowest versions that setup.cfg allows
+newest:  ## run all tests with the newest versions
 oldest newest:
 	$(PYTHON) -m venv --clear .venv-$@
 	.venv-$@/bin/pip install --quiet --disable-pip-version-check $$(grep '^torch==' constraints.txt)
 	.venv-$@/bin/pip install --quiet --disable-pip-version-check $(LOWEST) --editable '.[test]'
 	.venv-$@/bin/python -m pytest
 
-# kills and failing disks by the hundred, damaged inputs by the hundred thousand: an hour; needs atheris for half of it
-soak: $(READY)
+soak: $(READY)  ## hundreds of kills and disk errors, 100,000s of damaged inputs (an hour; half of it needs atheris)
 	SOAK=1 $(BIN)/python -m pytest -s tests/test_reliability.py
 	$(BIN)/python tests/fuzz/soak.py
 
-check: $(READY)
-	$(BIN)/ruff check .
-	$(BIN)/mypy
+bench: $(READY)  ## measure speed and memory beside other libraries, on an idle machine
+	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
-docs: $(READY)
-	$(BIN)/python docs/make_tasks.py
+parity: $(READY)  ## print the table of docs/parity.md
+	$(BIN)/python -m tests.parity
 
-# each prints its tables, and all but parity write bench/results/; faiss for mining is fetched apart, see bench/mining.py
-bench: $(READY)
-	for name in parity train mlm features decoding layers evaluate attention breakdown; do $(BIN)/python bench/$$name.py || exit 1; done
+clean:  ## remove environments and runs
+	rm -rf .venv .venv-* runs
 
-# torch first and alone: a range would draw the newest build with all of CUDA
+# torch first and alone: a version range would fetch the newest build with all of CUDA
 $(READY): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check $$(grep '^torch==' constraints.txt)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[plots,lora,test,check]'
 	touch $(READY)
-
-clean:
-	rm -rf .venv .venv-* runs

@@ -1,4 +1,7 @@
-"""Folders that are whole or absent: a manifest, written last, lists their files with sizes and hashes."""
+"""Folders that are complete or absent.
+
+A manifest, written last, lists the files of a folder with their sizes and hashes.
+"""
 
 from __future__ import annotations
 
@@ -18,43 +21,49 @@ from jiantx.cache import sync, write_text
 
 MANIFEST = "manifest.json"
 _PATIENCE = 10  # seconds; workers that read for a killed process hold its locks until they notice
-_HASHED = (
-    64 << 20
-)  # files up to this size are hashed; of larger ones the size is compared, unless verify="full"
+# Files up to this size are hashed. Of larger ones only the size is compared, unless verify="full".
+_HASHED = 64 << 20
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON whole or not at all. The same value gives the same bytes."""
-    write_text(
-        path,
-        json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n",
-    )
+    """Write JSON, whole or not at all. The same value gives the same bytes.
+
+    Args:
+        path: Replaced if it exists.
+        value: Plain JSON; NaN is an error.
+    """
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
 
 
 def write_manifest(folder: Path) -> None:
-    """Declare a folder whole. Everything else in it must be written before."""
-    files = {
-        name: {"size": path.stat().st_size, "blake2b": _hash(path)} for name, path in _files(folder)
-    }
+    """Declare a folder complete. Everything else in it must be written before."""
+    files = {}
+    for name, path in _files(folder):
+        files[name] = {"size": path.stat().st_size, "blake2b": _hash(path)}
     for _, path in _files(folder):
         sync(path)
     write_json(folder / MANIFEST, {"files": files, "written": time.time()})
-    for place in (folder, folder.parent):
-        sync(place)
+    sync(folder)
+    sync(folder.parent)
 
 
 @contextmanager
 def exclusive_writer(folder: Path) -> Iterator[None]:
-    """Hold a folder; RuntimeError where another process holds it. A process that dies holds nothing."""
+    """Hold a folder. A process that dies holds nothing.
+
+    Raises:
+        RuntimeError: Another process holds the folder.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(
-        folder / "_writer.lock", timeout=_PATIENCE
-    )  # transformers does not push names with a "_"
+    # transformers does not push files whose names begin with "_"
+    lock = FileLock(folder / "_writer.lock", timeout=_PATIENCE)
     try:
         lock.acquire()
     except Timeout:
         raise RuntimeError(
-            f"Another process is writing to {folder}. Give this one a folder of its own, or wait until that has ended."
+            f"Another process is writing to {folder}. Give this one a folder of its own, or wait "
+            "until that has ended."
         ) from None
     try:
         yield
@@ -63,60 +72,83 @@ def exclusive_writer(folder: Path) -> Iterator[None]:
 
 
 def find_problem(folder: Path, verify: Literal["quick", "full"] = "quick") -> str | None:
-    """What is wrong with a folder, in a few words; None if its manifest holds."""
+    """Compare a folder with its manifest.
+
+    Args:
+        folder: A checkpoint, or what a stage wrote.
+        verify: "full" also hashes files over 64 MB, of which "quick" compares only the size.
+
+    Returns:
+        What is wrong, in a few words; None if the manifest holds.
+    """
     try:
         listed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
         if not listed:
             return "its manifest lists no file"
-        return next(
-            filter(
-                None, (_why_other(folder, name, facts, verify) for name, facts in listed.items())
-            ),
-            None,
-        )
+        for name, entry in listed.items():
+            problem = _file_problem(folder, name, entry, verify)
+            if problem is not None:
+                return problem
     except FileNotFoundError:
         return "it was not finished (no manifest)"
     except OSError as error:
         return f"it cannot be read ({error})"
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return "its manifest is no manifest"
+    return None
 
 
-def _why_other(folder: Path, name: str, facts: dict[str, Any], verify: str) -> str | None:
-    """In what a file differs from what the manifest says of it."""
+def _file_problem(folder: Path, name: str, entry: dict[str, Any], verify: str) -> str | None:
+    """How a file differs from its entry in the manifest; None if it does not."""
     path = folder / name
     if ".." in path.parts or not path.is_relative_to(folder):
         return f"its manifest lists {name!r}, which is outside"
     if not path.is_file():
         return f"{name} is missing"
-    if path.stat().st_size != facts["size"]:
-        return f"{name} has {path.stat().st_size} bytes instead of {facts['size']}"
-    if (verify == "full" or facts["size"] <= _HASHED) and _hash(path) != facts["blake2b"]:
+    size = path.stat().st_size
+    if size != entry["size"]:
+        return f"{name} has {size} bytes instead of {entry['size']}"
+    if (verify == "full" or size <= _HASHED) and _hash(path) != entry["blake2b"]:
         return f"{name} has changed"
     return None
 
 
 def latest_checkpoint(folder: Path) -> tuple[Path | None, list[tuple[Path, str]]]:
-    """The newest whole checkpoint of a run's folder, and the newer ones that were passed over, with the reason."""
-    passed: list[tuple[Path, str]] = []
+    """Find the newest complete checkpoint of a run.
+
+    Args:
+        folder: The run's output folder.
+
+    Returns:
+        The checkpoint, None if there is none; and the newer ones that were skipped, each with the
+        reason.
+    """
+    skipped: list[tuple[Path, str]] = []
     for path in reversed(checkpoints(folder)):
-        if (reason := find_problem(path)) is None:
-            return path, passed
-        passed.append((path, reason))
-    return None, passed
+        problem = find_problem(path)
+        if problem is None:
+            return path, skipped
+        skipped.append((path, problem))
+    return None, skipped
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """The checkpoint folders of a run, whole or not, oldest first: as written, since a folder may hold two runs'.
+    """List the checkpoint folders of a run, complete or not, in the order in which they were
+    written.
 
-    One that has no manifest that can be read counts as the last.
+    The order of their steps would not do: a folder may hold the checkpoints of two runs. A folder
+    without a readable manifest counts as the newest.
     """
-    found = {path: path.name.removeprefix("checkpoint-") for path in folder.glob("checkpoint-*")}
-    steps = {path: int(step) for path, step in found.items() if step.isdecimal()}
+    steps = {}
+    for path in folder.glob("checkpoint-*"):
+        step = path.name.removeprefix("checkpoint-")
+        if step.isdecimal():
+            steps[path] = int(step)
     return sorted(steps, key=lambda path: (_written(path), steps[path]))
 
 
 def _written(folder: Path) -> float:
+    """When the manifest was written, in seconds since 1970; infinity if it cannot be read."""
     try:
         return float(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["written"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -124,19 +156,26 @@ def _written(folder: Path) -> float:
 
 
 def rotate(folder: Path, keep: int | None, best: str | None) -> None:
-    """Delete all but the newest `keep` whole checkpoints and the best; None and 0 keep all, as in transformers."""
+    """Delete old checkpoints.
+
+    Args:
+        folder: The run's output folder.
+        keep: How many of the newest complete checkpoints stay; None and 0 keep all, as in
+            transformers.
+        best: A checkpoint that stays too.
+    """
     if not keep:
         return
-    whole = [path for path in checkpoints(folder) if (path / MANIFEST).is_file()]
-    for path in whole[: max(0, len(whole) - keep)]:
+    complete = [path for path in checkpoints(folder) if (path / MANIFEST).is_file()]
+    for path in complete[: max(0, len(complete) - keep)]:
         if best is None or path.resolve() != Path(best).resolve():
-            (
-                path / MANIFEST
-            ).unlink()  # first, so that a half-deleted folder is not taken for a whole one
+            # the manifest first, so that a half-deleted folder is not taken for a complete one
+            (path / MANIFEST).unlink()
             shutil.rmtree(path)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Name and path of every file that the manifest lists."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name != MANIFEST and path.suffix not in (".tmp", ".lock"):
             yield path.relative_to(folder).as_posix(), path

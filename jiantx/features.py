@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from jiantx.cache import cache_dir, fingerprint_text, load_or_write
+from jiantx.cache import cache_dir, load_or_write
+from jiantx.fingerprints import fingerprint_text
 from jiantx.sampling import subset
 from jiantx.sources import DataError, in_memory
 from jiantx.task import Task

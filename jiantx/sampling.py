@@ -1,4 +1,5 @@
-"""Which task, language and examples the next step comes from: a pure function of the seed and the step.
+"""Which task and rows the next step trains on: a pure function of the seed and the step.
+step.
 
 Nothing is saved and nothing drifts: resuming is exact, and every rank knows every rank's batch.
 """
@@ -13,23 +14,36 @@ from functools import lru_cache
 
 import numpy as np
 
-_BLOCK = 4096  # steps whose draws are made together
+_BLOCK = 4096  # draws that are made together
 
 
 def generator(*key: object) -> np.random.Generator:
-    """A counter-based generator (Philox) for a key of strings and integers: the same key, the same numbers."""
+    """A counter-based generator (Philox) for a key of strings and integers.
+
+    >>> generator("seed", 1).integers(100) == generator("seed", 1).integers(100)
+    True
+    """
     digest = hashlib.blake2b("\x1f".join(map(str, key)).encode(), digest_size=16).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How tasks share the steps: p ~ min(rows, cap) ** exponent. Rows are those of the features: windows, for QA.
+    """How tasks share the steps: p ~ min(rows, cap) ** exponent.
 
-    Exponent 1 is proportional, 0 uniform, 1/T a temperature; the paper's rule is `Sampling(cap=2**17)`.
-    `weights` fixes the shares instead; `schedule` is a function of the step that gives them. `mix`: so many draws share
-    a step, each an equal part of the batch and all in one pass of the encoder. By task name:
-    `batch_size` (examples a device), `loss_weight`, `max_examples` (a random part of the training rows).
+    Rows are those of the features: windows, for question answering. The rule of Phang et al. 2020
+    is `Sampling(cap=2**17)`.
+
+    Args:
+        exponent: 1 is proportional to the rows, 0 uniform, 1/T a temperature T.
+        cap: Rows of a task that count at most.
+        weights: Task -> its share, instead of the rule. Need not sum to 1.
+        schedule: A function of the step that returns weights.
+        batch_size: Task -> examples per device, where it is not the trainer's.
+        loss_weight: Task -> factor of its loss.
+        max_examples: Task -> training rows, chosen at random.
+        mix: Draws that share a step; each is an equal part of the batch, and all go through the
+            encoder in one pass.
 
     >>> Sampling(cap=100).probabilities({"big": 1000, "small": 50})
     {'big': 0.6666666666666666, 'small': 0.3333333333333333}
@@ -55,27 +69,35 @@ class Sampling:
         return size if self.cap is None else min(size, self.cap)
 
     def probabilities(self, sizes: Mapping[str, int], step: int = 0) -> dict[str, float]:
-        """The share of each task, from its number of training rows; ValueError for weights that fit no task."""
-        fixed = self.schedule(step) if self.schedule is not None else self.weights
-        if fixed is None:
-            shares = {
-                name: float(self.capped(size)) ** self.exponent for name, size in sizes.items()
-            }
+        """The share of each task.
+
+        Args:
+            sizes: Task -> training rows.
+            step: For a schedule.
+
+        Raises:
+            ValueError: The weights name no task, or are negative, infinite or all 0.
+        """
+        weights = self.schedule(step) if self.schedule is not None else self.weights
+        if weights is None:
+            shares = {name: float(self.capped(n)) ** self.exponent for name, n in sizes.items()}
         else:
-            if unknown := set(fixed) - set(sizes):
+            unknown = set(weights) - set(sizes)
+            if unknown:
                 raise ValueError(
                     f"Sampling weights name {sorted(unknown)}; the tasks are {sorted(sizes)}."
                 )
-            shares = {name: float(fixed.get(name, 0.0)) for name in sizes}
+            shares = {name: float(weights.get(name, 0.0)) for name in sizes}
         total = math.fsum(shares.values())
         if not total > 0 or min(shares.values()) < 0 or not math.isfinite(total):
             raise ValueError(f"Sampling weights must be 0 or more, and not all 0; found {shares}.")
         return {name: share / total for name, share in shares.items()}
 
     def check(self, tasks: Mapping[str, object]) -> None:
-        """ValueError if a mapping by task name names a task that is not trained."""
+        """Raise ValueError if a mapping by task name names a task that is not trained."""
         for option in ("weights", "batch_size", "loss_weight", "max_examples"):
-            if unknown := set(getattr(self, option) or {}) - set(tasks):
+            unknown = set(getattr(self, option) or {}) - set(tasks)
+            if unknown:
                 raise ValueError(
                     f"Sampling({option}=…) names {sorted(unknown)}; the tasks are {sorted(tasks)}."
                 )
@@ -83,20 +105,41 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Draw:
-    """One micro-batch: rows of one task and language. `places` are their places in the endless stream of its epochs."""
+    """The examples of one micro-batch, all of one task and language.
+
+    Args:
+        step: Of the optimiser.
+        task: A task's name.
+        language: One of its training languages.
+        rows: (batch,) indices into the features.
+        stream_positions: (batch,) index of each example in the task's shuffled epochs laid end to
+            end; seeds the example's masking.
+    """
 
     step: int
     task: str
     language: str
     rows: np.ndarray
-    places: np.ndarray
+    stream_positions: np.ndarray
 
 
 class Sampler:
-    """The micro-batches of every step and rank. One task and language a step (`mix` of them, where it is more than 1),
-    for all its micro-batches and ranks.
+    """The micro-batches of every step and rank.
 
-    sizes: task -> language -> training rows. batch_size: examples a device and micro-batch.
+    A step has one task and language (`mix` of them, if that is more than 1), for all its
+    micro-batches and ranks.
+
+    Args:
+        sampling: How tasks share the steps.
+        sizes: Task -> language -> training rows.
+        batch_size: Examples per device and micro-batch.
+        seed: Of the run.
+        language_exponents: Task -> e; its languages are drawn with p ~ rows ** e. 1 if not given.
+        accumulation: Micro-batches of a step.
+        ranks: Devices.
+
+    Raises:
+        ValueError: A language has no rows, weights fit no task, or `mix` does not divide a batch.
     """
 
     def __init__(
@@ -111,110 +154,152 @@ class Sampler:
         ranks: int = 1,
     ) -> None:
         sampling.check(sizes)
+        self.sampling = sampling
+        self.sizes = sizes
+        self.seed = seed
+        self.accumulation = accumulation
+        self.ranks = ranks
         self._language_shares: list[np.ndarray] = []  # of each task
+        self._draw_sizes: dict[str, int] = {}  # examples of one draw
+        self._totals: dict[str, int] = {}  # rows of a task, in all its languages
+        self._pairs: list[tuple[str, str]] = []  # (task, language)
         for task, by_language in sizes.items():
             if not by_language or min(by_language.values()) < 1:
                 raise ValueError(
                     f"Task {task!r} has no training rows in some language: {dict(by_language)}."
                 )
-            shares = np.array(list(by_language.values()), float) ** (language_exponents or {}).get(
-                task, 1.0
-            )
+            exponent = (language_exponents or {}).get(task, 1.0)
+            shares = np.array(list(by_language.values()), float) ** exponent
             self._language_shares.append(shares / shares.sum())
-        self.sampling, self.sizes, self.seed = sampling, sizes, seed
-        self.accumulation, self.ranks = accumulation, ranks
-        self._batch = {}  # examples of one draw
-        for task in sizes:
             size = (sampling.batch_size or {}).get(task, batch_size)
             if size % sampling.mix:
                 raise ValueError(
                     f"Sampling(mix={sampling.mix}) does not divide task {task!r}'s batch of {size}."
                 )
-            self._batch[task] = size // sampling.mix
-        self._pairs = [(task, language) for task in sizes for language in sizes[task]]
-        self._totals = {task: sum(by_language.values()) for task, by_language in sizes.items()}
-        self._blocks: list[
-            tuple[np.ndarray, np.ndarray]
-        ] = []  # (pair of each step, how often it was drawn before)
+            self._draw_sizes[task] = size // sampling.mix
+            self._totals[task] = sum(by_language.values())
+            self._pairs += [(task, language) for language in by_language]
+        # of each block of draws: the pair of each draw, and how often that pair was drawn before
+        self._blocks: list[tuple[np.ndarray, np.ndarray]] = []
         self._counts = np.zeros(len(self._pairs), dtype=np.int64)
-        sampling.probabilities(
-            self._totals
-        )  # refuses weights that fit no task before anything runs
+        sampling.probabilities(self._totals)  # refuses weights that fit no task, before training
 
     @property
     def steps_per_epoch(self) -> int:
         """The capped sizes over the batch sizes of a whole step, summed over tasks, rounded up."""
-        draws = sum(
-            self.sampling.capped(total) / self._step_size(task)
-            for task, total in self._totals.items()
-        )
+        draws = 0.0
+        for task, total in self._totals.items():
+            draws += self.sampling.capped(total) / self._step_size(task)
         return math.ceil(draws / self.sampling.mix)
 
     def _step_size(self, task: str) -> int:
-        return self._batch[task] * self.accumulation * self.ranks
+        """Examples of a draw, over all micro-batches and ranks."""
+        return self._draw_sizes[task] * self.accumulation * self.ranks
 
     def _pair_shares(self, step: int) -> np.ndarray:
-        tasks = self.sampling.probabilities(self._totals, step).values()
-        return np.concatenate([p * shares for p, shares in zip(tasks, self._language_shares)])
+        """(pairs,) the share of each (task, language)."""
+        task_shares = self.sampling.probabilities(self._totals, step).values()
+        pair_shares = [p * shares for p, shares in zip(task_shares, self._language_shares)]
+        return np.concatenate(pair_shares)
 
-    def _drawn(self, number: int) -> tuple[int, int]:
+    def _pair_and_ordinal(self, draw_index: int) -> tuple[int, int]:
         """The (task, language) pair of a draw, and how often it was drawn before."""
-        block, place = divmod(number, _BLOCK)
+        block, index = divmod(draw_index, _BLOCK)
         while len(self._blocks) <= block:
-            first = len(self._blocks) * _BLOCK
-            numbers = generator("step", self.seed, len(self._blocks)).random(_BLOCK)
-            # without a schedule the shares of one step are those of all
-            numbered = range(first, first + (1 if self.sampling.schedule is None else _BLOCK))
-            bounds = np.cumsum(
-                [self._pair_shares(number // self.sampling.mix) for number in numbered], axis=1
-            )
-            pairs = (bounds / bounds[:, -1:] <= numbers[:, None]).sum(axis=1)
-            ordinals = np.empty(_BLOCK, dtype=np.int64)
-            for pair in range(len(self._pairs)):
-                here = np.flatnonzero(pairs == pair)
-                ordinals[here] = self._counts[pair] + np.arange(len(here))
-                self._counts[pair] += len(here)
-            self._blocks.append((pairs, ordinals))
+            self._blocks.append(self._next_block())
         pairs, ordinals = self._blocks[block]
-        return int(pairs[place]), int(ordinals[place])
+        return int(pairs[index]), int(ordinals[index])
 
-    def task_of(self, step: int, part: int = 0) -> tuple[str, str]:
-        """Task and language of a step, or of a part of a mixed one."""
-        return self._pairs[self._drawn(step * self.sampling.mix + part)[0]]
+    def _next_block(self) -> tuple[np.ndarray, np.ndarray]:
+        """(block,) pairs of the next draws, and (block,) how often each was drawn before."""
+        block = len(self._blocks)
+        uniform = generator("step", self.seed, block).random(_BLOCK)
+        # without a schedule the shares of one step are those of all
+        distinct = 1 if self.sampling.schedule is None else _BLOCK
+        steps = (block * _BLOCK + np.arange(distinct)) // self.sampling.mix
+        # (1 or block, pairs) cumulative shares
+        bounds = np.cumsum([self._pair_shares(step) for step in steps.tolist()], axis=1)
+        # inverse-CDF sampling: how many bounds are at most the uniform number
+        pairs = (bounds / bounds[:, -1:] <= uniform[:, None]).sum(axis=1)
+        ordinals = np.empty(_BLOCK, dtype=np.int64)
+        for pair in range(len(self._pairs)):
+            draws_of_pair = np.flatnonzero(pairs == pair)
+            ordinals[draws_of_pair] = self._counts[pair] + np.arange(len(draws_of_pair))
+            self._counts[pair] += len(draws_of_pair)
+        return pairs, ordinals
+
+    def task_of(self, step: int, draw: int = 0) -> tuple[str, str]:
+        """Task and language of a step.
+
+        Args:
+            step: Of the optimiser.
+            draw: Which of the draws of a mixed step.
+        """
+        return self._pairs[self._pair_and_ordinal(step * self.sampling.mix + draw)[0]]
 
     def draws(self, step: int, micro: int = 0, rank: int = 0) -> tuple[Draw, ...]:
-        """The parts of a micro-batch, one where nothing is mixed."""
-        return tuple(self.draw(step, micro, rank, part) for part in range(self.sampling.mix))
+        """The draws of a micro-batch; one if nothing is mixed.
 
-    def draw(self, step: int, micro: int = 0, rank: int = 0, part: int = 0) -> Draw:
-        """The micro-batch `micro` of a step on a rank: an equal part of the step's examples."""
-        pair, ordinal = self._drawn(step * self.sampling.mix + part)
+        Args:
+            step: Of the optimiser.
+            micro: The micro-batch of the step.
+            rank: Whose share.
+        """
+        return tuple(self.draw(step, micro, rank, index) for index in range(self.sampling.mix))
+
+    def draw(self, step: int, micro: int = 0, rank: int = 0, index: int = 0) -> Draw:
+        """One draw of a micro-batch.
+
+        Args:
+            step: Of the optimiser.
+            micro: The micro-batch of the step.
+            rank: Whose share.
+            index: Which of the draws of a mixed step.
+        """
+        pair, ordinal = self._pair_and_ordinal(step * self.sampling.mix + index)
         task, language = self._pairs[pair]
-        size = self._batch[task]
+        size = self._draw_sizes[task]
         start = ordinal * self._step_size(task) + (micro * self.ranks + rank) * size
-        places = np.arange(start, start + size)
-        epochs, offsets = np.divmod(places, self.sizes[task][language])
+        positions = np.arange(start, start + size)
+        row_count = self.sizes[task][language]
+        epochs, offsets = np.divmod(positions, row_count)
         rows = np.empty(size, dtype=np.int64)
         for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
-            here = epochs == epoch
-            rows[here] = _order(self.seed, task, language, epoch, self.sizes[task][language])[
-                offsets[here]
-            ]
-        return Draw(step, task, language, rows, places)
+            in_epoch = epochs == epoch
+            permutation = _epoch_permutation(self.seed, task, language, epoch, row_count)
+            rows[in_epoch] = permutation[offsets[in_epoch]]
+        return Draw(step, task, language, rows, positions)
 
     def epoch(self, epoch: int, rank: int = 0) -> Iterator[tuple[Draw, ...]]:
-        """The micro-batches of an epoch on a rank, in order."""
-        for step in range(epoch * self.steps_per_epoch, (epoch + 1) * self.steps_per_epoch):
+        """The micro-batches of an epoch, in order.
+
+        Args:
+            epoch: From 0.
+            rank: Whose share.
+        """
+        first_step = epoch * self.steps_per_epoch
+        for step in range(first_step, first_step + self.steps_per_epoch):
             for micro in range(self.accumulation):
                 yield self.draws(step, micro, rank)
 
 
 @lru_cache(maxsize=64)
-def _order(seed: int, task: str, language: str, epoch: int, size: int) -> np.ndarray:
-    """The order of a task's examples in one of its epochs."""
+def _epoch_permutation(seed: int, task: str, language: str, epoch: int, size: int) -> np.ndarray:
+    """(size,) the order of a task's examples in one of its epochs."""
     return generator("order", seed, task, language, epoch).permutation(size)
 
 
 def subset(seed: int, task: str, language: str, size: int, count: int) -> np.ndarray:
-    """`count` of `size` rows, chosen at random by the seed, in the order of the rows."""
+    """Choose rows at random, the same for the same arguments.
+
+    Args:
+        seed: Of the run.
+        task: A task's name.
+        language: One of its languages.
+        size: How many rows there are.
+        count: How many to choose.
+
+    Returns:
+        (count,) indices, in increasing order.
+    """
     return np.sort(generator("subset", seed, task, language).permutation(size)[:count])

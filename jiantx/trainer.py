@@ -170,7 +170,9 @@ class Trainer(transformers.Trainer):
         found = model(**inputs)
         items = found.num_items if num_items_in_batch is None else num_items_in_batch
         weights, losses = self.sampling.loss_weight or {}, []
-        for part, output in zip(inputs.get("parts", [inputs]), found.parts or [found], strict=True):
+        for part, output in zip(
+            inputs.get("sub_batches", [inputs]), found.sub_outputs or [found], strict=True
+        ):
             self._note(part["task"], output.loss.detach(), output.num_items)
             losses.append(output.loss * weights.get(part["task"], 1.0))
         loss = torch.stack(losses).sum() / torch.clamp(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+import time
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -25,10 +27,10 @@ from tokenizers import (
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 import jiantx as jx
-from jiantx import sources
 from jiantx.batching import Batch, collate
 from jiantx.features import load_features
 from jiantx.metrics import micro_f1, squad_v2_exact, squad_v2_f1
+from jiantx.sources.base import forget_data_root
 from jiantx.synthetic import pretraining
 
 WORDS = {
@@ -41,12 +43,33 @@ WORDS = {
 }
 PUNCTUATION = ".,?!'\"()-:0123456789"
 LETTERS = sorted(
-    set(unicodedata.normalize("NFKC", "".join(word for words in WORDS.values() for word in words)))
+    set(
+        unicodedata.normalize("NFKC", "".join(word for tokens in WORDS.values() for word in tokens))
+    )
     | set("abcdefghijklmnopqrstuvwxyzABCDE")
 )
 
 
-# --- every test ------------------------------------------------------------------------------------------------------
+# --- every test -----------------------------------------------------------------------------------
+
+
+MAX_SECONDS = 2.0  # a test over one second is marked slow; twice that allows for slow machines
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Fail a test without the mark `slow` that takes long, in seconds of this process's CPU."""
+    started = time.process_time()
+    result = yield
+    seconds = time.process_time() - started
+    if seconds > MAX_SECONDS and item.get_closest_marker("slow") is None:
+        pytest.fail(f"This test took {seconds:.1f} s. Mark it slow, or make it quicker.")
+    return result
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a function by its name and not by its address: all test processes need the same ids."""
+    return getattr(val, "__name__", None) if isinstance(val, FunctionType) else None
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -66,7 +89,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _own_data_root() -> Iterator[None]:
     yield
-    sources._root = sources._UNSET
+    forget_data_root()
 
 
 @pytest.fixture(scope="module")
@@ -81,13 +104,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-# --- tokenizers ------------------------------------------------------------------------------------------------------
+# --- tokenizers -----------------------------------------------------------------------------------
 
 
 def _unigram(special: Sequence[str], template: dict[str, Any], unk: str = "<unk>") -> Tokenizer:
     """All letters and some words as pieces; `special` first, <mask> last."""
     pieces = [(piece, 0.0) for piece in special]
-    pieces += [("▁" + word, -5.0) for words in WORDS.values() for word in words]
+    pieces += [("▁" + word, -5.0) for words_of_script in WORDS.values() for word in words_of_script]
     pieces += [(piece, -8.0) for piece in ("▁", "ing", "er", "st", "at")]
     pieces += [(letter, -10.0) for letter in (*LETTERS, *PUNCTUATION)]
     tokenizer = Tokenizer(
@@ -140,11 +163,18 @@ def t5_tokenizer() -> PreTrainedTokenizerFast:
 def bert_tokenizer() -> PreTrainedTokenizerFast:
     """Like BERT's: WordPiece, [PAD] 0, [CLS], [SEP], segment ids."""
     names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    words = [word for words in WORDS.values() for word in words]
+    vocabulary_words = [word for vocabulary_words in WORDS.values() for word in vocabulary_words]
     pieces = dict.fromkeys(
-        [*names, *words, *LETTERS, *PUNCTUATION, *("##" + letter for letter in LETTERS), "##ing"]
+        [
+            *names,
+            *vocabulary_words,
+            *LETTERS,
+            *PUNCTUATION,
+            *("##" + letter for letter in LETTERS),
+            "##ing",
+        ]
     )
-    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    vocabulary = {piece: token_id for token_id, piece in enumerate(pieces)}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False, handle_chinese_chars=False)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -172,7 +202,7 @@ def roberta_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.train_from_iterator(
-        [" ".join(words) for words in WORDS.values()] * 3,
+        [" ".join(words_of_script) for words_of_script in WORDS.values()] * 3,
         trainers.BpeTrainer(
             vocab_size=400,
             special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
@@ -194,7 +224,7 @@ def roberta_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-# --- encoders --------------------------------------------------------------------------------------------------------
+# --- encoders -------------------------------------------------------------------------------------
 
 _SIZES = {
     "hidden_size": 32,
@@ -282,8 +312,8 @@ def config_of(
     kind, values = FAMILIES[family]
     names = {"pad": "pad", "bos": "cls", "eos": "sep", "cls": "cls", "sep": "sep"}
     ids = {
-        f"{ours}_token_id": getattr(tokenizer, f"{theirs}_token_id")
-        for ours, theirs in names.items()
+        f"{our_name}_token_id": getattr(tokenizer, f"{family_name}_token_id")
+        for our_name, family_name in names.items()
     }
     if kind == "t5":
         ids = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
@@ -309,7 +339,9 @@ def tokenizer_of(request: pytest.FixtureRequest) -> Callable[[str], PreTrainedTo
 def encoder_folder(
     tmp_path_factory: pytest.TempPathFactory, tokenizer_of: Callable[[str], PreTrainedTokenizerFast]
 ) -> EncoderFolder:
-    """(family, tokenizer=None, *, auto=AutoModel, seed=0, **config changes) -> folder of a tiny random encoder."""
+    """(family, tokenizer=None, *, auto=AutoModel, seed=0, **config changes) -> folder of a tiny
+    random encoder.
+    """
 
     @cache
     def made(
@@ -354,7 +386,9 @@ def encoder_folder(
 
 @pytest.fixture(scope="session")
 def model_of(encoder_folder: EncoderFolder) -> ModelOf:
-    """(tasks, family="xlm-r", padding_free="auto", seed=0, **config changes) -> a fresh model, heads from the seed."""
+    """(tasks, family="xlm-r", padding_free="auto", seed=0, **config changes) -> a fresh model,
+    heads from the seed.
+    """
 
     def made(
         tasks: Sequence[jx.Task],
@@ -386,11 +420,11 @@ def batch_of(
         task,
         table.with_format("arrow")[numbers],
         tokenizer,
-        [("test", number) for number in numbers],
+        [("test", index) for index in numbers],
     )
 
 
-# --- tasks -----------------------------------------------------------------------------------------------------------
+# --- tasks ----------------------------------------------------------------------------------------
 
 
 def sentence(rng: random.Random, length: int, language: str = "en") -> str:
@@ -400,14 +434,18 @@ def sentence(rng: random.Random, length: int, language: str = "en") -> str:
 def classified(number: int, language: str = "en", seed: int = 0) -> list[dict[str, Any]]:
     """Texts of 2 to 30 words whose label is in their first word."""
     rng = random.Random(f"{seed}{language}")
-    found = []
+    rows = []
     for i in range(number):
-        words = sentence(rng, rng.choice((1, 3, 8, 30)), language)
+        text_words = sentence(rng, rng.choice((1, 3, 8, 30)), language)
         label = ("no", "perhaps", "yes")[i % 3]
-        found.append(
-            {"id": f"{language}{i}", "text": f"{WORDS[language][i % 3]} {words}", "label": label}
+        rows.append(
+            {
+                "id": f"{language}{i}",
+                "text": f"{WORDS[language][i % 3]} {text_words}",
+                "label": label,
+            }
         )
-    return found
+    return rows
 
 
 def _tiny_tasks() -> dict[str, jx.Task]:
@@ -426,27 +464,27 @@ def _tiny_tasks() -> dict[str, jx.Task]:
     ]
     tagged = []
     for i in range(16):
-        words = rng.choices(WORDS["en"], k=2 + 5 * (i % 4))
-        tags = ["B-X" if word in ("cat", "dog", "house", "river") else "O" for word in words]
-        tagged.append({"tokens": words, "tags": tags})
-    asked = []
+        text_words = rng.choices(WORDS["en"], k=2 + 5 * (i % 4))
+        tags = ["B-X" if word in ("cat", "dog", "house", "river") else "O" for word in text_words]
+        tagged.append({"tokens": text_words, "tags": tags})
+    questions = []
     for i in range(16):
-        words = rng.choices(WORDS["en"][:12], k=6 + 9 * (i % 4))
-        place = rng.randrange(len(words))
-        words[place] = "quickly"
-        start = len(" ".join(words[:place])) + (place > 0)
+        text_words = rng.choices(WORDS["en"][:12], k=6 + 9 * (i % 4))
+        answer_index = rng.randrange(len(text_words))
+        text_words[answer_index] = "quickly"
+        start = len(" ".join(text_words[:answer_index])) + (answer_index > 0)
         answers = (
             {"text": [], "answer_start": []}
             if i % 4 == 3
             else {"text": ["quickly"], "answer_start": [start]}
         )
         if i % 4 == 3:
-            words[place] = "slowly"
-        asked.append(
+            text_words[answer_index] = "slowly"
+        questions.append(
             {
                 "id": f"q{i}",
                 "question": "where quickly",
-                "context": " ".join(words),
+                "context": " ".join(text_words),
                 "answers": answers,
             }
         )
@@ -496,7 +534,7 @@ def _tiny_tasks() -> dict[str, jx.Task]:
         ),
         "qa": jx.QuestionAnswering(
             name="answers",
-            source=split(asked),
+            source=split(questions),
             unanswerable=True,
             max_length=32,
             stride=8,
@@ -512,5 +550,7 @@ def _tiny_tasks() -> dict[str, jx.Task]:
 
 @pytest.fixture(scope="session")
 def tiny_tasks() -> dict[str, jx.Task]:
-    """Small tasks: classification, pair, multi_label, regression, tagging, qa, choice, retrieval, mlm."""
+    """Small tasks: classification, pair, multi_label, regression, tagging, qa, choice, retrieval,
+    mlm.
+    """
     return _tiny_tasks()

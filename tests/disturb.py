@@ -1,8 +1,8 @@
-"""A small run, and what can happen to one: it is killed, its disk is slow or full, its files are cut short.
+"""A small run, and what can happen to one: it is killed, its disk is slow or full, its files are
+cut short.
 
-Each run is a child of a process that has imported everything, so that a run costs its own second and no more. Used by
-tests/test_reliability.py, a few times, and with SOAK=1 some hundred times.
-"""
+Each run is a child of a process that has imported everything, so that a run costs its own second
+and no more. Used by tests/test_reliability.py, a few times, and with SOAK=1 some hundred times."""
 
 from __future__ import annotations
 
@@ -47,23 +47,23 @@ SAVED = {
 
 def run(folder: Path, encoder: str) -> None:
     """Both stages and the report, with everything that is kept below the folder."""
-    known = {task.name: task for task in _tiny_tasks().values()}
+    tasks_by_name = {task.name: task for task in _tiny_tasks().values()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JIANTX_CACHE", str(folder / "cache"))
-        patch.setattr(recipe_module, "get_task", known.__getitem__)
-        _run(folder, encoder, known)
+        patch.setattr(recipe_module, "get_task", tasks_by_name.__getitem__)
+        _run(folder, encoder, tasks_by_name)
 
 
-def _run(folder: Path, encoder: str, known: dict[str, jx.Task]) -> None:
+def _run(folder: Path, encoder: str, tasks_by_name: dict[str, jx.Task]) -> None:
     stages: dict[str, Any] = {
         kind: {**SAVED, "max_steps": steps, "disable_tqdm": True, "save_total_limit": 2}
         for kind, steps in STEPS.items()
     }
     recipe = jx.experiments.Recipe(encoder=encoder, output=folder / "out", **stages)
     plan = {
-        place: stage
-        for place, stage in recipe.plan([ROW], [known[TARGET]]).items()
-        if place.row == ROW
+        cell: stage
+        for cell, stage in recipe.plan([ROW], [tasks_by_name[TARGET]]).items()
+        if cell.row == ROW
     }
     recipe.stages(plan).run()
     recipe.report(plan).to_json(folder / "out" / "report.json")
@@ -71,11 +71,11 @@ def _run(folder: Path, encoder: str, known: dict[str, jx.Task]) -> None:
 
 def result(folder: Path) -> str:
     """A hash over the report and over the parameters that each training ended with."""
-    found = [folder / "out" / "report.json", *folder.glob("out/stages/*/encoder/model.safetensors")]
+    files = [folder / "out" / "report.json", *folder.glob("out/stages/*/encoder/model.safetensors")]
     for training in sorted(trainings(folder)):
-        found.append(max(checkpoints(training), key=_step) / "model.safetensors")
-    assert len(found) == 4, found
-    return hashlib.blake2b(b"".join(path.read_bytes() for path in found)).hexdigest()
+        files.append(max(checkpoints(training), key=_step) / "model.safetensors")
+    assert len(files) == 4, files
+    return hashlib.blake2b(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def trainings(folder: Path) -> list[Path]:
@@ -83,7 +83,7 @@ def trainings(folder: Path) -> list[Path]:
     return list({path.parent for path in folder.glob("out/stages/**/checkpoint-*")})
 
 
-# --- children --------------------------------------------------------------------------------------------------------
+# --- children -------------------------------------------------------------------------------------
 
 
 def start(folder: Path, encoder: str, prepare: Callable[[Path], None] | None = None) -> int:
@@ -127,11 +127,12 @@ class _Steps(TrainerCallback):
             file.write(f"{args.output_dir} {state.global_step}\n")
 
 
-# --- kills -----------------------------------------------------------------------------------------------------------
+# --- kills ----------------------------------------------------------------------------------------
 
 
 def slow(seconds: float, count: mmap) -> Callable[[Path], None]:
-    """A file system on which whatever opens, renames or removes takes so long, and tensors arrive in two halves.
+    """A file system on which whatever opens, renames or removes takes so long, and tensors arrive
+    in two halves.
 
     count: how often it did, for who waits outside.
     """
@@ -161,14 +162,16 @@ def moments(folder: Path, encoder: str) -> int:
 def killed(
     folder: Path, encoder: str, random_: random.Random, most: int, pause: float
 ) -> Iterator[tuple[str, bool]]:
-    """Run with a kill at a random moment, again and again until the run has ended; then nothing more.
+    """Run with a kill at a random moment, again and again until the run has ended; then nothing
+    more.
 
-    Each kill gives where it fell ("save", "training" or "start") and whether the run went on from where it should. The
-    moment is up to `most` operations on files from the start, and then up to five pauses: how long a run takes depends
-    on what else the machine does.
-    """
+    Each kill gives where it fell ("save", "training" or "start") and whether the run went on from
+    where it should. The moment is up to `most` operations on files from the start, and then up to
+    five pauses: how long a run takes depends on what else the machine does."""
     while True:
-        at = {str(training): latest_checkpoint(training)[0] for training in trainings(folder)}
+        newest_checkpoints = {
+            str(training): latest_checkpoint(training)[0] for training in trainings(folder)
+        }
         beside(folder, "steps").write_text("")
         count = mmap(-1, 8)
         child = start(folder, encoder, slow(pause, count))
@@ -185,7 +188,7 @@ def killed(
         for line in beside(folder, "steps").read_text().splitlines():
             path, step = line.rsplit(" ", 1)
             first.setdefault(path, int(step))
-        right = all(step == _step(at.get(path)) for path, step in first.items())
+        right = all(step == _step(newest_checkpoints.get(path)) for path, step in first.items())
         broken = any(
             find_problem(path) for training in trainings(folder) for path in checkpoints(training)
         )
@@ -200,7 +203,7 @@ def _step(checkpoint: Path | None) -> int:
     return int(checkpoint.name.split("-")[1]) if checkpoint else 0
 
 
-# --- faults ----------------------------------------------------------------------------------------------------------
+# --- faults ---------------------------------------------------------------------------------------
 
 _WRITES = ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree")
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
@@ -208,16 +211,16 @@ ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
 
 def places(folder: Path, encoder: str) -> list[str]:
     """What a run writes, renames and removes, each once: of which kind, and where."""
-    found: dict[str, None] = {}
+    written: dict[str, None] = {}
     path = beside(folder, "places")
 
     def prepare(folder: Path) -> None:
         def hook(event: str, args: tuple[Any, ...]) -> None:
-            place = _place(folder, event, args)
-            if place is not None and place not in found:
-                found[place] = None
+            write_position = _place(folder, event, args)
+            if write_position is not None and write_position not in written:
+                written[write_position] = None
                 with open(path, "a", encoding="utf-8") as file:
-                    file.write(place + "\n")
+                    file.write(write_position + "\n")
 
         _in_python(lambda: None)
         sys.addaudithook(hook)
@@ -227,7 +230,9 @@ def places(folder: Path, encoder: str) -> list[str]:
 
 
 def failing(place: str, error: int) -> Callable[[Path], None]:
-    """The first time that this place is written, it fails; what was to be written whole is there in part."""
+    """The first time that this place is written, it fails; what was to be written whole is there in
+    part.
+    """
 
     def prepare(folder: Path) -> None:
         waiting = [place]
@@ -246,7 +251,9 @@ def failing(place: str, error: int) -> Callable[[Path], None]:
 
 
 def _place(folder: Path, event: str, args: tuple[Any, ...]) -> str | None:
-    """One word for all that is written alike: hashes, steps and process numbers do not tell places apart."""
+    """One word for all that is written alike: hashes, steps and process numbers do not tell places
+    apart.
+    """
     if event not in _WRITES or not _below(folder, args[0]):
         return None
     if event == "open" and not (isinstance(args[1], str) and set(args[1]) & set("wax+")):
@@ -260,7 +267,9 @@ def _below(folder: Path, path: Any) -> bool:
 
 
 def _in_python(halfway: Callable[[], None]) -> None:
-    """What libraries write from C++ and Rust is written from Python here, where it can be seen; tensors in halves."""
+    """What libraries write from C++ and Rust is written from Python here, where it can be seen;
+    tensors in halves.
+    """
     save = torch.save
 
     def torch_save(value: Any, file: Any, *args: Any, **kwargs: Any) -> None:

@@ -34,8 +34,8 @@ TYPES = (
 def train_on(model: jx.MultitaskModel, batch: dict) -> tuple[float, dict[str, Tensor]]:
     """The loss per item and every gradient."""
     model.train().zero_grad()
-    found = model(**batch)
-    loss = found.loss / found.num_items
+    output = model(**batch)
+    loss = output.loss / output.num_items
     loss.backward()
     return loss.item(), {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
 
@@ -132,7 +132,8 @@ def test_who_cannot_run_flat_is_noticed(family: str, model_of: ModelOf, tiny_tas
 
 @pytest.mark.parametrize("family", [*FLAT, *ALSO_FLAT, *PADDED])
 def test_published_spread_of_weights(family: str, tokenizer_of) -> None:
-    # with the small weights of published configs the difference is small too, and must be seen all the same
+    # with the small weights of published configs the difference is small too, and must be seen all
+    # the same
     config = config_of(
         family, tokenizer_of(family), **({} if family == "t5" else {"initializer_range": 0.02})
     )
@@ -152,7 +153,7 @@ def test_probe_leaves_randomness_alone_and_is_cached(
     config = config_of("bert", tokenizer, hidden_size=48)
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    attention._tested.cache_clear()
+    attention._probe.cache_clear()
     assert probe_flat_attention(config) == 0
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -166,13 +167,14 @@ def test_probe_leaves_randomness_alone_and_is_cached(
 
 
 def test_probe_follows_the_window(tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    # an attention that forgets the window is found out, because the probe's sequences are longer than it
+    # an attention that forgets the window is found out, because the probe's sequences are longer
+    # than it
     config = config_of("modernbert", tokenizer, local_attention=32, max_position_embeddings=512)
-    monkeypatch.setattr(attention, "_band", lambda *args: None)
-    attention._tested.cache_clear()
+    monkeypatch.setattr(attention, "_sliding_window_mask", lambda *args: None)
+    attention._probe.cache_clear()
     assert probe_flat_attention(config) is None
     monkeypatch.undo()
-    attention._tested.cache_clear()
+    attention._probe.cache_clear()
     assert probe_flat_attention(config) == 0
 
 
@@ -193,7 +195,7 @@ def test_each_sequence_attends_to_itself(
     lengths = [1, 5, 9]
     query, key, value = (torch.randn(1, 2, sum(lengths), 4).to(dtype) for _ in range(3))
     sequences = SequenceLayout(torch.tensor(lengths), 9)
-    found, weights = flat_attention(
+    states, weights = flat_attention(
         torch.nn.Module(),
         query,
         key,
@@ -202,7 +204,7 @@ def test_each_sequence_attends_to_itself(
         sliding_window=window,
         sequences=sequences,
     )
-    assert weights is None and found.shape == (1, 15, 2, 4) and found.dtype == dtype
+    assert weights is None and states.shape == (1, 15, 2, 4) and states.dtype == dtype
     query, key, value = (x.float() for x in (query, key, value))
     owner = torch.repeat_interleave(torch.arange(3), torch.tensor(lengths))
     seen = owner[:, None] == owner
@@ -210,7 +212,7 @@ def test_each_sequence_attends_to_itself(
         seen &= (torch.arange(15)[:, None] - torch.arange(15)).abs() < window
     scores = ((scale or 0.5) * query @ key.transpose(2, 3)).masked_fill(~seen, -torch.inf)
     near = {} if dtype == torch.float32 else {"atol": 3e-2, "rtol": 3e-2}
-    torch.testing.assert_close(found.float(), (scores.softmax(-1) @ value).transpose(1, 2), **near)
+    torch.testing.assert_close(states.float(), (scores.softmax(-1) @ value).transpose(1, 2), **near)
 
 
 def test_attention_without_sequences_says_so() -> None:

@@ -70,10 +70,10 @@ def test_places_become_places_of_the_batch(tiny_tasks, tokenizer) -> None:
     starts = batch["lengths"].cumsum(0) - batch["lengths"]
     answered = batch["start_positions"] > starts
     assert answered.any() and not answered.all()
-    words = {
+    word_columns = {
         tokenizer.decode(i).strip() for i in batch["input_ids"][batch["start_positions"][answered]]
     }
-    assert words == {"quickly"}
+    assert word_columns == {"quickly"}
     assert torch.equal(
         batch["start_positions"][~answered], starts[~answered]
     )  # no answer: the first token
@@ -105,14 +105,14 @@ def test_segments_only_where_the_tokenizer_has_them(tiny_tasks, tokenizer, bert_
 @pytest.mark.parametrize("ranks", [1, 2, 3])
 def test_each_row_is_in_one_batch(ranks: int) -> None:
     lengths = np.array([3, 9, 1, 1, 4, 8, 2, 2, 5, 6, 7])
-    parts = [sorted_batches(lengths, 3, rank=rank, ranks=ranks) for rank in range(ranks)]
+    batches_of_rank = [sorted_batches(lengths, 3, rank=rank, ranks=ranks) for rank in range(ranks)]
     assert (
-        len({len(found) for found in parts}) == 1
+        len({len(rank_batches) for rank_batches in batches_of_rank}) == 1
     )  # sharded parameters are gathered by all ranks at each batch
-    batches = {tuple(part.tolist()) for found in parts for part in found}
+    batches = {tuple(rows.tolist()) for rank_batches in batches_of_rank for rows in rank_batches}
     assert sorted(row for batch in batches for row in batch) == list(range(11))
-    assert all(len(part) <= 3 for found in parts for part in found)
-    assert lengths[parts[0][0]].tolist() == [
+    assert all(len(rows) <= 3 for rank_batches in batches_of_rank for rows in rank_batches)
+    assert lengths[batches_of_rank[0][0]].tolist() == [
         9,
         8,
         7,
@@ -151,7 +151,7 @@ def test_training_loader(workers: int, tiny_tasks, tokenizer) -> None:
         sampler.task_of(step)[0] for step in range(4, 8) for _ in range(2)
     ]
     draw = sampler.draw(5, 1)
-    keys = [(7, draw.task, draw.language, int(place)) for place in draw.places]
+    keys = [(7, draw.task, draw.language, int(position)) for position in draw.stream_positions]
     task = {task.name: task for task in tasks}[draw.task]
     rows = features[draw.task, "en"].table.with_format("arrow")[draw.rows]
     assert torch.equal(batches[3]["input_ids"], collate(task, rows, tokenizer, keys)["input_ids"])

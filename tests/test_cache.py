@@ -14,7 +14,8 @@ import pyarrow as pa
 import pytest
 from datasets import Dataset
 
-from jiantx.cache import cache_dir, fingerprint_text, load_or_write, write_arrow
+from jiantx.cache import cache_dir, load_or_write, write_arrow
+from jiantx.fingerprints import fingerprint_text
 
 
 def test_where_it_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -73,7 +74,7 @@ def test_a_text_is_that_of_all_that_a_function_uses(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_text_is_the_same_in_another_process() -> None:
-    code = "import json; from jiantx.cache import fingerprint_text; print(json.dumps(fingerprint_text((json.dumps, {'a', 'b'}))))"
+    code = "import json; from jiantx.fingerprints import fingerprint_text; print(json.dumps(fingerprint_text((json.dumps, {'a', 'b'}))))"
     texts = {
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env

@@ -88,7 +88,9 @@ def test_newest(tmp_path: Path) -> None:
 
 
 def test_a_second_run_s_checkpoints_are_the_newer_ones(tmp_path: Path) -> None:
-    """However few its steps: or it would be resumed from the first run's, and its own would be deleted."""
+    """However few its steps: or it would be resumed from the first run's, and its own would be
+    deleted.
+    """
     for step in (4, 8, 2):
         folder_of(tmp_path / f"checkpoint-{step}")
     assert latest_checkpoint(tmp_path) == (tmp_path / "checkpoint-2", [])

@@ -1,9 +1,10 @@
-"""The step on a GPU, as far as it can be known without one: nothing waits for the device, one graph for all batches.
+"""The step on a GPU, as far as it can be known without one: nothing waits for the device, one graph
+for all batches.
 
-The device `meta` plays the GPU: its tensors have shapes and no values, so whatever needs a value on the host (`item`,
-`tolist`, `nonzero`, a boolean index, `unique`, `repeat_interleave` without `output_size`) fails. `varlen_attn` has a
-kernel for GPUs alone; on `meta` it needs none, and for the CPU a plain one is written here.
-"""
+The device `meta` plays the GPU: its tensors have shapes and no values, so whatever needs a value on
+the host (`item`, `tolist`, `nonzero`, a boolean index, `unique`, `repeat_interleave` without
+`output_size`) fails. `varlen_attn` has a kernel for GPUs alone; on `meta` it needs none, and for
+the CPU a plain one is written here."""
 
 from __future__ import annotations
 
@@ -42,27 +43,31 @@ compiles = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
 
 
 def as_on_a_gpu() -> Any:
-    """While this lasts `varlen_attn` computes attention; once a model is made, for the probe runs on the CPU."""
+    """While this lasts `varlen_attn` computes attention; once a model is made, for the probe runs
+    on the CPU.
+    """
     return patch.object(attention, "_has_kernel", lambda query: True)  # no Mock: it breaks a graph
 
 
-# --- nothing waits for the device ------------------------------------------------------------------------------------
+# --- nothing waits for the device -----------------------------------------------------------------
 
 
 class NoCopies(TorchDispatchMode):
     """Fails where a tensor goes from the host to the device, or back."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        found = func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
         devices = {
-            x.device.type for x in tree_leaves((args, kwargs, found)) if isinstance(x, Tensor)
+            x.device.type for x in tree_leaves((args, kwargs, result)) if isinstance(x, Tensor)
         }
         assert len(devices) <= 1, f"{func} copies between {devices}"
-        return found
+        return result
 
 
 class NoLiterals(TorchFunctionMode):
-    """Fails where numbers of Python become a tensor: a copy from the host, which the host waits for."""
+    """Fails where numbers of Python become a tensor: a copy from the host, which the host waits
+    for.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         literal = func in (torch.tensor, Tensor.new_tensor) or (
@@ -79,8 +84,8 @@ def on_meta(batch: Batch) -> Batch:
 
 def step(model: jx.MultitaskModel, batch: Batch) -> Tensor:
     with as_on_a_gpu(), NoLiterals(), NoCopies():
-        found = model(**batch)
-        loss: Tensor = found.loss / found.num_items
+        output = model(**batch)
+        loss: Tensor = output.loss / output.num_items
         loss.backward()
     return loss
 
@@ -150,7 +155,9 @@ def test_batches_are_sent_before_they_are_counted(
     assert {x.device for x in tree_leaves(sent) if isinstance(x, Tensor)} == {
         META
     } and items.device == META
-    assert [part["head"] for part in sent[0]["parts"]] == [task.head_name for task in tasks]
+    assert [sub_batch["head"] for sub_batch in sent[0]["sub_batches"]] == [
+        task.head_name for task in tasks
+    ]
 
     calls: list[Any] = []
     monkeypatch.setattr(
@@ -187,18 +194,18 @@ def test_what_waits_is_seen() -> None:
             wait()
 
 
-# --- one graph for all batches ---------------------------------------------------------------------------------------
+# --- one graph for all batches --------------------------------------------------------------------
 
 
 def _probabilities(
     query: Tensor, key: Tensor, bounds: Tensor, scale: float, window: list[int]
 ) -> tuple[Tensor, Tensor]:
     """(heads, tokens, tokens) probabilities, and their log sums."""
-    places = torch.arange(len(query))
-    owner = torch.bucketize(places, bounds, right=True)
+    positions = torch.arange(len(query))
+    owner = torch.bucketize(positions, bounds, right=True)
     seen = owner[:, None] == owner
     if window[0] >= 0:
-        seen &= (places[:, None] - places).abs() <= window[0]
+        seen &= (positions[:, None] - positions).abs() <= window[0]
     scores = (torch.einsum("qhd,khd->hqk", query, key) * scale).masked_fill(~seen, -torch.inf)
     return scores.softmax(-1), scores.logsumexp(-1)
 
@@ -207,7 +214,10 @@ def _probabilities(
 def _attention(
     q: Tensor, k: Tensor, v: Tensor, bounds: Tensor, *more: Any
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Of `varlen_attn`, as far as it is used here. more: other bounds, two maxima, causal, scale, window, …"""
+    """Of `varlen_attn`, as far as it is used here.
+
+    more: other bounds, two maxima, causal, scale, window, …
+    """
     *_, scale, window = more[:6]
     p, sums = _probabilities(q, k, bounds, q.shape[-1] ** -0.5 if scale is None else scale, window)
     return torch.einsum("hqk,khd->qhd", p, v).contiguous(), sums, torch.zeros(2, dtype=torch.uint64)
@@ -229,8 +239,8 @@ def _gradients(
     p, _ = _probabilities(q, k, bounds, scale, window)
     inner = torch.einsum("qhd,khd->hqk", grad, v) - (grad * out).sum(-1).T[:, :, None]
     scores = scale * p * inner
-    found = [("hqk,khd->qhd", scores, k), ("hqk,qhd->khd", scores, q), ("hqk,qhd->khd", p, grad)]
-    dq, dk, dv = (torch.einsum(*one).contiguous() for one in found)
+    actual = [("hqk,khd->qhd", scores, k), ("hqk,qhd->khd", scores, q), ("hqk,qhd->khd", p, grad)]
+    dq, dk, dv = (torch.einsum(*one).contiguous() for one in actual)
     return dq, dk, dv
 
 
@@ -248,8 +258,8 @@ def graphs() -> Iterator[Callable[[], tuple[int, int]]]:
 
 def gradients(model: jx.MultitaskModel, batch: Batch) -> dict[str, Tensor]:
     model.train().zero_grad()
-    found = model(**batch)
-    (found.loss / found.num_items).backward()
+    output = model(**batch)
+    (output.loss / output.num_items).backward()
     return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
@@ -265,10 +275,10 @@ def test_the_kernel_gives_what_the_loop_over_sequences_gives(window: int | None)
     sequences = SequenceLayout(torch.tensor([1, 5, 9]), 9)
 
     def run() -> tuple[Tensor, Tensor]:
-        found, _ = flat_attention(
+        attended, _ = flat_attention(
             torch.nn.Module(), *states, scaling=0.3, sliding_window=window, sequences=sequences
         )
-        return found, torch.autograd.grad(found.square().sum(), states)[0]
+        return attended, torch.autograd.grad(attended.square().sum(), states)[0]
 
     expected = run()
     with as_on_a_gpu():
@@ -307,17 +317,19 @@ def test_ten_batches_share_a_graph(
 def test_compiled_layers_without_the_kernel(
     graphs, model_of: ModelOf, tiny_tasks, tokenizer
 ) -> None:
-    """The loop over sequences is no part of a graph, so that their number and lengths are no reason to compile."""
+    """The loop over sequences is no part of a graph, so that their number and lengths are no reason
+    to compile.
+    """
     tasks = [tiny_tasks["pair"], tiny_tasks["mlm"]]
     model, compiled = model_of(tasks), model_of(tasks)
     compiled.compile_layers(backend="eager")
-    found = []
+    actual = []
     for batch in ten_batches(tasks, tokenizer):
         expected = gradients(model, batch)
         for name, gradient in gradients(compiled, batch).items():
             torch.testing.assert_close(gradient, expected[name], atol=1e-5, rtol=1e-4)
-        found.append(graphs()[0])
-    assert found[-1] == found[0]
+        actual.append(graphs()[0])
+    assert actual[-1] == actual[0]
 
 
 @compiles
@@ -332,15 +344,15 @@ def test_compiled_layers_can_be_read_and_stopped_at(
     with as_on_a_gpu():
         for layers in ([2], [1, 2], [1], [2], [0, 1]):
             with torch.inference_mode():
-                expected, found = (
+                expected, actual = (
                     one.eval()(**batch, layers=layers).outputs for one in (model, compiled)
                 )
-            assert found.keys() == expected.keys()
-            for name, values in found.items():
+            assert actual.keys() == expected.keys()
+            for name, values in actual.items():
                 torch.testing.assert_close(values, expected[name])
-        expected, found = gradients(model, batch), gradients(compiled, batch)
-    assert found.keys() == expected.keys()
-    assert not any("layer.1" in name for name in found)  # the second layer was not run
+        expected, actual = gradients(model, batch), gradients(compiled, batch)
+    assert actual.keys() == expected.keys()
+    assert not any("layer.1" in name for name in actual)  # the second layer was not run
 
 
 @compiles
@@ -348,14 +360,14 @@ def test_compiled_layers_can_be_read_and_stopped_at(
 def test_trainer_compiles_layers(graphs, model_of: ModelOf, tiny_tasks) -> None:
     tasks = [tiny_tasks["classification"], tiny_tasks["mlm"]]
     losses = []
-    for how in ({}, {"torch_compile": True, "torch_compile_backend": "aot_eager"}):
+    for options in ({}, {"torch_compile": True, "torch_compile_backend": "aot_eager"}):
         model = model_of(tasks)
-        trainer = trainer_of(model, tasks, logging_steps=1, **how)
+        trainer = trainer_of(model, tasks, logging_steps=1, **options)
         with as_on_a_gpu():
             trainer.train()
         losses.append([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
         assert all(
             layer._compiled_call_impl is not None for layer in layers_of(model.encoder)
-        ) == bool(how)
+        ) == bool(options)
     assert graphs() == (1, 0)
     assert losses[1] == pytest.approx(losses[0], abs=1e-5)

@@ -27,7 +27,7 @@ def any_tokenizer(request: pytest.FixtureRequest) -> Any:
     return request.getfixturevalue(request.param)
 
 
-# --- frames ----------------------------------------------------------------------------------------------------------
+# --- frames ---------------------------------------------------------------------------------------
 
 FRAMES = {
     "tokenizer": (["<s>"], ["</s>", "</s>"], ["</s>"]),
@@ -39,7 +39,7 @@ FRAMES = {
 
 @pytest.mark.parametrize("kind", FRAMES)
 def test_frames(kind: str, request: pytest.FixtureRequest) -> None:
-    """J11: the context of a pair starts after <s> q </s></s>, one more than a list of names said."""
+    """The context of a pair starts after <s> q </s></s>, one more than a list of names said."""
     tokenizer = request.getfixturevalue(kind)
     before, between, after = FRAMES[kind]
     one, two = special_tokens(tokenizer), special_tokens(tokenizer, pair=True)
@@ -75,7 +75,7 @@ def test_segments_only_where_the_model_has_them(tokenizer: Any, bert_tokenizer: 
     assert types == [0, 0, 0, 1, 1]
 
 
-# --- cutting ---------------------------------------------------------------------------------------------------------
+# --- cutting --------------------------------------------------------------------------------------
 
 
 def spaced(number: int, letter: str) -> str:
@@ -165,7 +165,7 @@ def test_tokenizer_without_a_fast_form() -> None:
         encode(Slow(), ["a"], max_length=8)  # type: ignore[arg-type]
 
 
-# --- words -----------------------------------------------------------------------------------------------------------
+# --- words ----------------------------------------------------------------------------------------
 
 
 def test_every_word_has_a_piece(any_tokenizer: Any) -> None:
@@ -218,7 +218,7 @@ def test_pieces_of_a_word_do_not_depend_on_its_neighbours(any_tokenizer: Any) ->
 def test_words_read_as_in_running_text(
     roberta_tokenizer: Any, bert_tokenizer: Any, tokenizer: Any
 ) -> None:
-    """H5: a byte-level tokenizer knows a word by the space before it."""
+    """A byte-level tokenizer knows a word by the space before it."""
     words = ["the", "cat", "sees", "house"]
     for each in (roberta_tokenizer, bert_tokenizer, tokenizer):
         ((ids, _),) = tokenize_words(each, [words])

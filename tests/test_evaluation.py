@@ -52,7 +52,7 @@ def assert_close(one: Any, other: Any) -> None:
         assert one.value == other.value
 
 
-# --- the order and the number of rows --------------------------------------------------------------------------------
+# --- the order and the number of rows -------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", [kind for kind in TYPES if kind != "mlm"])
@@ -60,7 +60,9 @@ def assert_close(one: Any, other: Any) -> None:
 def test_predictions_are_in_the_order_of_the_rows(
     kind: str, batch_size: int, model, tasks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """H1: with length grouping, transformers' Trainer returns them in another order; T3: tasknet samples at random."""
+    """With length grouping, transformers' Trainer returns them in another order; tasknet samples at
+    random.
+    """
     task = tasks[kind]
     rows = list(task.rows("train"))
     expected = jx.predict(model, task, rows)
@@ -234,7 +236,7 @@ def test_max_length_and_what_was_cut(model, tasks, caplog: pytest.LogCaptureFixt
     assert not whole.where(metric="truncated")
 
 
-# --- what cannot be scored -------------------------------------------------------------------------------------------
+# --- what cannot be scored ------------------------------------------------------------------------
 
 
 def test_no_such_split(model, tasks) -> None:
@@ -278,7 +280,7 @@ def test_a_model_without_tokenizer(model_of: ModelOf, tasks) -> None:
         jx.evaluate(model, [tasks["tagging"]])
 
 
-# --- ranks -----------------------------------------------------------------------------------------------------------
+# --- ranks ----------------------------------------------------------------------------------------
 
 
 def test_in_order_puts_ragged_outputs_back() -> None:

@@ -1,4 +1,6 @@
-"""The cache of features: what hits, what misses, what is left behind; and what features say of themselves."""
+"""The cache of features: what hits, what misses, what is left behind; and what features say of
+themselves.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,7 @@ def module(path: Path, text: str) -> Any:
     return found
 
 
-# --- hits ------------------------------------------------------------------------------------------------------------
+# --- hits -----------------------------------------------------------------------------------------
 
 
 def test_second_time_writes_nothing(cache: Path, tokenizer: Any) -> None:
@@ -141,7 +143,7 @@ def test_same_function_in_another_file(cache: Path, tokenizer: Any, tmp_path: Pa
     assert hits(cache, tokenizer, task(text=one), task(text=two))
 
 
-# --- misses ----------------------------------------------------------------------------------------------------------
+# --- misses ---------------------------------------------------------------------------------------
 
 
 def changed(**change: Any) -> list[dict[str, Any]]:
@@ -178,7 +180,7 @@ def test_another_language_misses(cache: Path, tokenizer: Any) -> None:
 
 @pytest.mark.parametrize("max_length", [255, 16])
 def test_another_length_misses(max_length: int, cache: Path, tokenizer: Any) -> None:
-    """J10: jiant's cache was named by the model's type alone."""
+    """Jiant's cache was named by the model's type alone."""
     assert not hits(cache, tokenizer, task(), task(), max_length=max_length)
 
 
@@ -189,14 +191,13 @@ def test_length_of_the_task_is_the_same_given_by_hand(cache: Path, tokenizer: An
 def test_another_tokenizer_misses(
     cache: Path, tokenizer: Any, bert_tokenizer: Any, roberta_tokenizer: Any
 ) -> None:
-    """J10."""
     for each in (tokenizer, bert_tokenizer, roberta_tokenizer):
         load_features(task(), "train", "en", each)
     assert len(files(cache)) == 3
 
 
 def test_added_token_misses(cache: Path, tokenizer: Any, tmp_path: Path) -> None:
-    """J10: the same type and file, another vocabulary."""
+    """The same type and file, another vocabulary."""
     from transformers import PreTrainedTokenizerFast
 
     tokenizer.save_pretrained(tmp_path / "saved")
@@ -331,7 +332,7 @@ def test_names_of_classes_are_part_of_the_data(cache: Path, tokenizer: Any) -> N
     assert one.table["labels"][:] == [[0], [1]] and two.table["labels"][:] == [[1], [0]]
 
 
-# --- writing ---------------------------------------------------------------------------------------------------------
+# --- writing --------------------------------------------------------------------------------------
 
 
 def test_failed_writer_leaves_no_file(
@@ -396,7 +397,7 @@ def test_examples_in_memory_are_encoded_alike(cache: Path, tokenizer: Any) -> No
     assert files(cache) == before
 
 
-# --- lengths and parts -----------------------------------------------------------------------------------------------
+# --- lengths and parts ----------------------------------------------------------------------------
 
 
 def test_never_longer_than_the_tokenizer_allows(tokenizer: Any) -> None:
@@ -407,7 +408,7 @@ def test_never_longer_than_the_tokenizer_allows(tokenizer: Any) -> None:
 
 
 def test_max_examples_is_a_random_part(tokenizer: Any) -> None:
-    """J18: jiant took the first 500 rows."""
+    """Jiant took the first 500 rows."""
     rows = [{"text": f"cat {i}", "label": "no"} for i in range(200)]
 
     def texts(**options: Any) -> list[str]:
@@ -421,7 +422,7 @@ def test_max_examples_is_a_random_part(tokenizer: Any) -> None:
     assert len(load_features(task(rows), "train", "en", tokenizer, max_examples=500).table) == 200
 
 
-# --- notes -----------------------------------------------------------------------------------------------------------
+# --- notes ----------------------------------------------------------------------------------------
 
 
 def loaded(mine: jx.Task, tokenizer: Any, **options: Any) -> Features:
@@ -453,7 +454,7 @@ def test_large_counts_are_readable(tokenizer: Any) -> None:
     [(0, None), (1, "1 answer was not where its"), (3, "3 answers were not where their")],
 )
 def test_moved_answers_are_counted_once(moved: int, said: str | None, tokenizer: Any) -> None:
-    """Facts, trap 12: the Hub's XQuAD and TyDi QA have offsets that are off by stripped white space."""
+    """The Hub's XQuAD and TyDi QA have offsets that are off by stripped white space."""
     context = "the cat sees a dog " * 20
     rows = [
         {

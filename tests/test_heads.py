@@ -35,7 +35,7 @@ def padded(batch: Mapping[str, Any], pad: int) -> dict[str, torch.Tensor]:
     """A flat batch as transformers' models take it."""
     names = [name for name in ("input_ids", "token_type_ids") if name in batch]
     lengths = batch["lengths"].tolist()
-    found = {
+    inputs = {
         name: torch.nn.utils.rnn.pad_sequence(
             batch[name].split(lengths),
             batch_first=True,
@@ -43,8 +43,8 @@ def padded(batch: Mapping[str, Any], pad: int) -> dict[str, torch.Tensor]:
         )
         for name in names
     }
-    found["attention_mask"] = (torch.arange(max(lengths)) < batch["lengths"][:, None]).long()
-    return found
+    inputs["attention_mask"] = (torch.arange(max(lengths)) < batch["lengths"][:, None]).long()
+    return inputs
 
 
 def exported(
@@ -71,11 +71,11 @@ def test_classification_agrees(
     batch = batch_of(task, tokenizer_of(family))
     with torch.inference_mode():
         ours = model(**batch)
-        theirs = plain(**padded(batch, plain.config.pad_token_id), labels=batch["labels"])
+        hf_output = plain(**padded(batch, plain.config.pad_token_id), labels=batch["labels"])
     torch.testing.assert_close(
-        ours.outputs["probabilities"], theirs.logits.softmax(-1), atol=1e-5, rtol=1e-5
+        ours.outputs["probabilities"], hf_output.logits.softmax(-1), atol=1e-5, rtol=1e-5
     )
-    assert float(ours.loss / ours.num_items) == pytest.approx(float(theirs.loss), abs=1e-5)
+    assert float(ours.loss / ours.num_items) == pytest.approx(float(hf_output.loss), abs=1e-5)
     assert plain.config.id2label == dict(enumerate(task.labels))
     assert plain.config.label2id == {label: i for i, label in enumerate(task.labels)}
 
@@ -97,10 +97,10 @@ def test_several_labels_and_numbers_agree(
         targets = batch["targets"].view(-1, len(task.label_names) or 1)
         with torch.inference_mode():
             ours = model(**batch)
-            theirs = plain(**padded(batch, plain.config.pad_token_id), labels=targets)
-        expected = theirs.logits.sigmoid() if kind == "multi_label" else theirs.logits[:, 0]
+            hf_output = plain(**padded(batch, plain.config.pad_token_id), labels=targets)
+        expected = hf_output.logits.sigmoid() if kind == "multi_label" else hf_output.logits[:, 0]
         torch.testing.assert_close(ours.outputs[output], expected, atol=1e-5, rtol=1e-5)
-        assert float(ours.loss / ours.num_items) == pytest.approx(float(theirs.loss), abs=1e-5)
+        assert float(ours.loss / ours.num_items) == pytest.approx(float(hf_output.loss), abs=1e-5)
 
 
 @pytest.mark.parametrize("family", PARITY)
@@ -115,13 +115,16 @@ def test_tagging_agrees(
     inputs = padded(batch, plain.config.pad_token_id)
     rows = torch.nn.utils.rnn.pad_sequence(labels.split(batch["lengths"].tolist()), True, -100)
     with torch.inference_mode():
-        ours, theirs = model(**batch), plain(**inputs, labels=rows)
-    words = theirs.logits[inputs["attention_mask"].bool()][batch["word_positions"]]
+        output, hf_output = model(**batch), plain(**inputs, labels=rows)
+    word_logits = hf_output.logits[inputs["attention_mask"].bool()][batch["word_positions"]]
     torch.testing.assert_close(
-        ours.outputs["probabilities"], words.softmax(-1).max(-1).values, atol=1e-5, rtol=1e-5
+        output.outputs["probabilities"],
+        word_logits.softmax(-1).max(-1).values,
+        atol=1e-5,
+        rtol=1e-5,
     )
-    assert torch.equal(ours.outputs["tags"], words.argmax(-1))
-    assert float(ours.loss / ours.num_items) == pytest.approx(float(theirs.loss), abs=1e-5)
+    assert torch.equal(output.outputs["tags"], word_logits.argmax(-1))
+    assert float(output.loss / output.num_items) == pytest.approx(float(hf_output.loss), abs=1e-5)
     assert plain.config.id2label == {0: "O", 1: "B-X"}
 
 
@@ -136,19 +139,19 @@ def test_question_answering_agrees(
     starts = batch["lengths"].cumsum(0) - batch["lengths"]
     with torch.inference_mode():
         ours = model(**batch)
-        theirs = plain(**inputs)
+        hf_output = plain(**inputs)
     mask = inputs["attention_mask"].bool()
     torch.testing.assert_close(
-        ours.outputs["start_logits"], theirs.start_logits[mask], atol=1e-5, rtol=1e-5
+        ours.outputs["start_logits"], hf_output.start_logits[mask], atol=1e-5, rtol=1e-5
     )
     torch.testing.assert_close(
-        ours.outputs["end_logits"], theirs.end_logits[mask], atol=1e-5, rtol=1e-5
+        ours.outputs["end_logits"], hf_output.end_logits[mask], atol=1e-5, rtol=1e-5
     )
     # transformers' loss puts weight on padding; without it, it is the same sum
     loss = 0.0
     for logits, gold in (
-        (theirs.start_logits, "start_positions"),
-        (theirs.end_logits, "end_positions"),
+        (hf_output.start_logits, "start_positions"),
+        (hf_output.end_logits, "end_positions"),
     ):
         loss += (
             float(cross_entropy(logits.masked_fill(~mask, -torch.inf), batch[gold] - starts)) / 2
@@ -170,11 +173,11 @@ def test_multiple_choice_agrees(
     inputs = padded(batch, plain.config.pad_token_id)
     grouped = {name: values.view(len(table), 3, -1) for name, values in inputs.items()}
     with torch.inference_mode():
-        ours, theirs = model(**batch), plain(**grouped, labels=batch["labels"])
+        ours, hf_output = model(**batch), plain(**grouped, labels=batch["labels"])
     torch.testing.assert_close(
-        ours.outputs["scores"].view(-1, 3), theirs.logits, atol=1e-5, rtol=1e-5
+        ours.outputs["scores"].view(-1, 3), hf_output.logits, atol=1e-5, rtol=1e-5
     )
-    assert float(ours.loss / ours.num_items) == pytest.approx(float(theirs.loss), abs=1e-5)
+    assert float(ours.loss / ours.num_items) == pytest.approx(float(hf_output.loss), abs=1e-5)
 
 
 @pytest.mark.parametrize("family", PARITY)
@@ -189,9 +192,11 @@ def test_masked_lm_agrees(
     rows = torch.nn.utils.rnn.pad_sequence(labels.split(batch["lengths"].tolist()), True, -100)
     inputs = padded(batch, plain.config.pad_token_id)
     with torch.inference_mode():
-        ours, theirs = model(**batch), plain(**inputs, labels=rows)
-    assert float(ours.loss / ours.num_items) == pytest.approx(float(theirs.loss), abs=1e-5)
-    guesses = theirs.logits[inputs["attention_mask"].bool()][batch["masked_positions"]].argmax(-1)
+        ours, hf_output = model(**batch), plain(**inputs, labels=rows)
+    assert float(ours.loss / ours.num_items) == pytest.approx(float(hf_output.loss), abs=1e-5)
+    guesses = hf_output.logits[inputs["attention_mask"].bool()][batch["masked_positions"]].argmax(
+        -1
+    )
     assert torch.equal(ours.outputs["token_ids"], guesses)
     assert torch.equal(ours.outputs["correct"], guesses == batch["labels"])
 
@@ -205,9 +210,9 @@ def test_pipelines_load_what_is_exported(
     model.export(labelled, tmp_path / "a")
     model.export(tagged, tmp_path / "b")
     text = "the cat sees red house"
-    (found,) = transformers.pipeline("text-classification", str(tmp_path / "a"))(text)
+    (prediction,) = transformers.pipeline("text-classification", str(tmp_path / "a"))(text)
     expected = jx.predict(model, labelled, [{"text": text}])[0]
-    assert (found["label"], found["score"]) == (
+    assert (prediction["label"], prediction["score"]) == (
         expected.label,
         pytest.approx(expected.probability, abs=1e-5),
     )
@@ -236,7 +241,7 @@ def test_exported_tokenizer_is_ours(
     )
 
 
-# --- losses are sums over items --------------------------------------------------------------------------------------
+# --- losses are sums over items -------------------------------------------------------------------
 
 TYPES = ("classification", "multi_label", "regression", "tagging", "qa", "choice", "mlm")
 
@@ -247,25 +252,27 @@ def test_loss_of_a_batch_is_the_sum_over_its_parts(
 ) -> None:
     task = tiny_tasks[kind]
     model = model_of([task])
-    whole = model(**batch_of(task, tokenizer, range(8)))
-    parts = [
+    whole_output = model(**batch_of(task, tokenizer, range(8)))
+    half_outputs = [
         model(**batch_of(task, tokenizer, rows)) for rows in (range(3), range(3, 4), range(4, 8))
     ]
-    assert int(whole.num_items) == sum(int(part.num_items) for part in parts)
-    assert whole.loss.item() == pytest.approx(sum(part.loss.item() for part in parts), rel=1e-5)
+    assert int(whole_output.num_items) == sum(int(half.num_items) for half in half_outputs)
+    assert whole_output.loss.item() == pytest.approx(
+        sum(half.loss.item() for half in half_outputs), rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("kind", TYPES)
 def test_items_are_what_labels_count(kind: str, model_of: ModelOf, tiny_tasks, tokenizer) -> None:
     batch = batch_of(tiny_tasks[kind], tokenizer)
-    found = model_of([tiny_tasks[kind]])(**batch)
-    assert int(found.num_items) == int(batch["labels"].ne(-100).sum())
+    output = model_of([tiny_tasks[kind]])(**batch)
+    assert int(output.num_items) == int(batch["labels"].ne(-100).sum())
 
 
 def test_an_output_is_a_dictionary(model_of: ModelOf, tiny_tasks, tokenizer) -> None:
     # accelerate (bf16), DDP and FSDP walk over outputs as over any dictionary
-    found = model_of([tiny_tasks["tagging"]])(**batch_of(tiny_tasks["tagging"], tokenizer))
-    assert isinstance(found, dict) and [name for name, _ in found.items()] == [
+    output = model_of([tiny_tasks["tagging"]])(**batch_of(tiny_tasks["tagging"], tokenizer))
+    assert isinstance(output, dict) and [name for name, _ in output.items()] == [
         "loss",
         "num_items",
         "outputs",
@@ -278,8 +285,8 @@ def test_rows_without_gold_cost_nothing(
 ) -> None:
     model, batch = model_of([tiny_tasks[kind]]), batch_of(tiny_tasks[kind], tokenizer)
     batch["labels"] = torch.full_like(batch["labels"], -100)
-    found = model(**batch)
-    assert int(found.num_items) == 0 and found.loss.item() == 0
+    output = model(**batch)
+    assert int(output.num_items) == 0 and output.loss.item() == 0
 
 
 def test_retrieval_learns_pairs_in_the_batch(model_of: ModelOf, tiny_tasks, tokenizer) -> None:
@@ -287,10 +294,10 @@ def test_retrieval_learns_pairs_in_the_batch(model_of: ModelOf, tiny_tasks, toke
     model, batch = model_of([task]), batch_of(task, tokenizer)
     vectors = model(**batch).outputs["embeddings"]
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(len(vectors)))
-    found = model.train()(**batch)
+    output = model.train()(**batch)
     scores = 100 * vectors[::2] @ vectors[1::2].T
-    assert found.outputs is None and int(found.num_items) == 16
-    assert found.loss.item() == pytest.approx(
+    assert output.outputs is None and int(output.num_items) == 16
+    assert output.loss.item() == pytest.approx(
         cross_entropy(scores, torch.arange(16), reduction="sum").item(), rel=1e-4
     )
 
@@ -302,14 +309,14 @@ def test_pooling_of_retrieval(pooling: Any, model_of: ModelOf, tiny_tasks, token
     names = ("input_ids", "lengths", "position_ids", "longest")
     with torch.inference_mode():
         states = model.states(*(batch[name] for name in names))[0].split(batch["lengths"].tolist())
-        found = model(**batch).outputs["embeddings"]
+        vectors = model(**batch).outputs["embeddings"]
     pooled = {
         "mean": [s.mean(0) for s in states],
         "cls": [s[0] for s in states],
         "last": [s[-1] for s in states],
     }
     torch.testing.assert_close(
-        found, normalize(torch.stack(pooled[pooling]), dim=1), atol=1e-6, rtol=1e-5
+        vectors, normalize(torch.stack(pooled[pooling]), dim=1), atol=1e-6, rtol=1e-5
     )
 
 
@@ -318,7 +325,8 @@ def test_retrieval_without_a_first_token_pools_by_the_mean(
 ) -> None:
     batch = batch_of(tiny_tasks["retrieval"], t5_tokenizer)
     one, mean = (
-        model_of([tiny_tasks["retrieval"].replace(pooling=how)], "t5") for how in ("cls", "mean")
+        model_of([tiny_tasks["retrieval"].replace(pooling=options)], "t5")
+        for options in ("cls", "mean")
     )
     mean.load_state_dict(one.state_dict())
     torch.testing.assert_close(
@@ -336,15 +344,15 @@ def test_outputs_are_made_outside_training_only(model_of: ModelOf, tiny_tasks, t
 def test_masked_lm_computes_masked_positions_only(model_of: ModelOf, tiny_tasks, tokenizer) -> None:
     task = tiny_tasks["mlm"]
     batch = batch_of(task, tokenizer)
-    found = model_of([task])(**batch)
+    output = model_of([task])(**batch)
     masked = len(batch["masked_positions"])
-    assert 0 < masked < len(batch["input_ids"]) and found.outputs["token_ids"].shape == (masked,)
+    assert 0 < masked < len(batch["input_ids"]) and output.outputs["token_ids"].shape == (masked,)
 
 
 def test_nothing_masked_is_no_error(model_of: ModelOf, tiny_tasks, tokenizer) -> None:
     task = tiny_tasks["mlm"].replace(mask_share=0.0)
-    found = model_of([task])(**batch_of(task, tokenizer))
-    assert int(found.num_items) == 0 and found.loss.item() == 0
+    output = model_of([task])(**batch_of(task, tokenizer))
+    assert int(output.num_items) == 0 and output.loss.item() == 0
 
 
 def test_layer_out_of_reach(model_of: ModelOf, tiny_tasks) -> None:
@@ -352,7 +360,7 @@ def test_layer_out_of_reach(model_of: ModelOf, tiny_tasks) -> None:
         model_of([tiny_tasks["retrieval"].replace(layer=3)])
 
 
-# --- a type of the user's own ----------------------------------------------------------------------------------------
+# --- a type of the user's own ---------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -389,12 +397,12 @@ class IsLong(Task):
     def features(
         self, examples: Sequence[LengthExample], tokenizer: Any, max_length: int
     ) -> dict[str, Any]:
-        found = sequence_features(
+        features = sequence_features(
             tokenizer, encode(tokenizer, [e.text for e in examples], max_length=max_length)
         )
         return {
             "example": range(len(examples)),
-            **found,
+            **features,
             "labels": [[int(self.reference(e))] for e in examples],
         }
 

@@ -57,7 +57,7 @@ def edit(path: Path, change: Change) -> None:
     path.write_text(json.dumps(values))
 
 
-# --- models ----------------------------------------------------------------------------------------------------------
+# --- models ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -211,13 +211,13 @@ def test_tensors_in_a_pickle_are_weights(
     encoder = transformers.AutoModel.from_pretrained(folder)
     (folder / "model.safetensors").unlink()
     torch.save(encoder.state_dict(), folder / "pytorch_model.bin")
-    found = jx.MultitaskModel.from_pretrained(
+    loaded = jx.MultitaskModel.from_pretrained(
         folder, [tiny_tasks["classification"]]
     ).encoder.state_dict()
     assert all(
-        torch.equal(found[name], value)
+        torch.equal(loaded[name], value)
         for name, value in encoder.state_dict().items()
-        if name in found
+        if name in loaded
     )
 
 
@@ -248,7 +248,7 @@ def test_a_checkpoint_s_pickles_run_nothing(
     assert pickles == {"optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin"}
     shutil.rmtree(tmp_path / "run" / "checkpoint-2")
     for name in sorted(pickles):
-        own = (checkpoint / name).read_bytes()
+        original_bytes = (checkpoint / name).read_bytes()
         torch.save(Hostile(ran), checkpoint / name)
         write_manifest(checkpoint)
         if name == "training_args.bin":
@@ -257,10 +257,10 @@ def test_a_checkpoint_s_pickles_run_nothing(
             with pytest.raises(pickle.UnpicklingError, match="weights_only"):
                 trainer().train(resume_from_checkpoint=str(checkpoint))
         assert not ran.exists()
-        (checkpoint / name).write_bytes(own)
+        (checkpoint / name).write_bytes(original_bytes)
 
 
-# --- data ------------------------------------------------------------------------------------------------------------
+# --- data -----------------------------------------------------------------------------------------
 
 LINES = "".join(json.dumps({"text": f"a{i}", "label": "x"}) + "\n" for i in range(300)).encode()
 
@@ -343,7 +343,6 @@ def test_a_broken_card_is_named(text: str, root: Callable[..., jx.Hub], ran: Pat
         "half a surrogate pair": ("train.jsonl", lambda: b'{"text": "\\ud800"}\n'),
         "not UTF-8": ("train.csv", lambda: b"text\n\xff\n"),
     }.values(),
-    ids=str,
 )
 def test_a_broken_file_of_a_copy_is_named(
     name: str, content: Any, with_card: bool, root: Callable[..., jx.Hub]
@@ -354,7 +353,9 @@ def test_a_broken_file_of_a_copy_is_named(
 
 
 def test_archives_stay_in_their_folder(root: Callable[..., jx.Hub], tmp_path: Path) -> None:
-    """jiantx opens none; `datasets` reads a tar's members as rows, and a zip's beside its own cache."""
+    """jiantx opens none; `datasets` reads a tar's members as rows, and a zip's beside its own
+    cache.
+    """
     zipped, tarred = io.BytesIO(), io.BytesIO()
     with zipfile.ZipFile(zipped, "w") as file:
         file.writestr("../../../evil.jsonl", LINES)
@@ -380,15 +381,15 @@ def test_a_kept_file_cut_short_is_made_again(
         name="x", source=jx.Files(str(tmp_path / "x.jsonl"), jx.read_jsonl), labels=("x",)
     )
     table = load_features(task, "train", "en", tokenizer).table.to_dict()
-    for kept in (tmp_path / "cache").rglob("*.arrow"):
-        short = kept.read_bytes()[: kept.stat().st_size // 2]
-        kept.unlink()  # it is mapped
-        kept.write_bytes(short)
+    for cached_file in (tmp_path / "cache").rglob("*.arrow"):
+        short = cached_file.read_bytes()[: cached_file.stat().st_size // 2]
+        cached_file.unlink()  # it is mapped
+        cached_file.write_bytes(short)
     again = load_features(task, "train", "en", tokenizer).table.to_dict()
     assert len(again["example"]) == 300 and again == table
 
 
-# --- names -----------------------------------------------------------------------------------------------------------
+# --- names ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "/x", "a\\b", "a.b", "", "a\n", "a\0", "Ａ"])
@@ -425,11 +426,11 @@ def test_ids_that_are_paths_name_no_file(model_of: ModelOf, tmp_path: Path) -> N
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [
         "x-validation-en.jsonl"
     ]
-    said = [
+    records = [
         json.loads(line)
         for line in (tmp_path / "said" / "x-validation-en.jsonl").read_text().splitlines()
     ]
-    assert [row["id"] for row in said] == ["../../evil", "/evil"]
+    assert [row["id"] for row in records] == ["../../evil", "/evil"]
 
 
 def test_a_manifest_names_no_file_outside(tmp_path: Path) -> None:
@@ -454,11 +455,12 @@ def test_a_page_is_text(tmp_path: Path) -> None:
     assert "<script>" not in page.to_html() and 'onload="' not in page.to_html()
 
 
-# --- text ------------------------------------------------------------------------------------------------------------
+# --- text -----------------------------------------------------------------------------------------
 
 
 KINDS = ("classification", "pair", "regression", "tagging", "qa", "choice", "retrieval", "mlm")
-# NUL, marks that combine, directions, zero widths, a family, a vowel over a consonant, no character, a tag, a long word
+# NUL, marks that combine, directions, zero widths, a family, a vowel over a consonant, no
+# character, a tag, a long word
 ODD = [
     "\0",
     "e\u0301\u0301\u0301",
@@ -483,13 +485,14 @@ def test_odd_text_is_read_and_predicted(
         columns = dict.fromkeys(("pair", "question", "id", "prompt", "query", "candidate"), odd)
         lists = {"tokens": ["a", odd, "b"], "choices": ["a", odd]}
         rows.append({**columns, **lists, "text": f"a {odd} b", "context": f"a {odd} b"})
-    found = jx.predict(model_of([task]), task, rows)
-    assert [prediction.id for prediction in found] == ODD
+    predictions = jx.predict(model_of([task]), task, rows)
+    assert [prediction.id for prediction in predictions] == ODD
     if kind == "tagging":
-        assert all(len(prediction.tags) == 3 for prediction in found)
+        assert all(len(prediction.tags) == 3 for prediction in predictions)
     if kind == "qa":
         assert all(
-            prediction.span in row["context"] for prediction, row in zip(found, rows, strict=True)
+            prediction.span in row["context"]
+            for prediction, row in zip(predictions, rows, strict=True)
         )
 
 
@@ -523,8 +526,8 @@ def test_a_column_that_comes_later_is_kept(tmp_path: Path) -> None:
     rows = [{"text": "a"}, {"text": "b", "label": "x"}, {"label": "y"}]
     (tmp_path / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     for source in (jx.Rows({"train": rows}), jx.Files(str(tmp_path / "x.jsonl"), jx.read_jsonl)):
-        found = source.rows("train", "en")
-        assert found["text"][:] == ["a", "b", None] and found["label"][:] == [None, "x", "y"]
+        stored = source.rows("train", "en")
+        assert stored["text"][:] == ["a", "b", None] and stored["label"][:] == [None, "x", "y"]
 
 
 @pytest.mark.parametrize("read", [jx.read_jsonl, jx.read_squad, read_mewslix])

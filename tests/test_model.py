@@ -434,7 +434,11 @@ def test_without_a_first_token_the_mean_is_read(
 ) -> None:
     task = tiny_tasks["classification"]
     model = model_of([task], "t5")
-    assert model.config.heads["mood"]["first"] == model.heads["mood"].config["first"] == "mean"
+    assert (
+        model.config.heads["mood"]["cls_pooling"]
+        == model.heads["mood"].config["cls_pooling"]
+        == "mean"
+    )
     batch = batch_of(task, t5_tokenizer)
     names = ("input_ids", "lengths", "position_ids", "longest")
     with torch.inference_mode():
@@ -450,7 +454,7 @@ def test_without_a_first_token_the_mean_is_read(
         jx.MultitaskModel.from_pretrained(tmp_path),
         jx.MultitaskModel.from_pretrained(tmp_path, [task]),
     ):
-        assert again.heads["mood"].config["first"] == "mean"
+        assert again.heads["mood"].config["cls_pooling"] == "mean"
         assert jx.predict(again, task, list(task.rows("train"))) == jx.predict(
             model, task, list(task.rows("train"))
         )
@@ -584,10 +588,10 @@ def test_a_mixed_batch_is_its_parts(
         }
 
     mixed = model(**merge_batches(parts))
-    assert [part.loss.item() for part in mixed.parts] == pytest.approx(
+    assert [part.loss.item() for part in mixed.sub_outputs] == pytest.approx(
         [model(**p).loss.item() for p in parts], rel=1e-5
     )
-    assert int(mixed.num_items) == sum(int(part.num_items) for part in mixed.parts)
+    assert int(mixed.num_items) == sum(int(part.num_items) for part in mixed.sub_outputs)
     assert torch.equal(
         merge_batches(parts)["labels"], torch.cat([part["labels"] for part in parts])
     )

@@ -33,33 +33,35 @@ def parity() -> ModuleType:
 
 @pytest.mark.parametrize("language", ["ar", "de", "en", "es", "hi", "vi", "zh"])
 def test_answers(parity: Any, language: str) -> None:
-    part = parity.made_up_answers(random.Random(language), 150, language)
+    pairs = parity.made_up_answers(random.Random(language), 150, language)
     for name, plain in parity.PLAIN.items():
-        ours = getattr(metrics, name)(*part)
+        ours = getattr(metrics, name)(*pairs)
         assert 5 < ours < 95, (
             name
         )  # neither trivial nor hopeless, or the comparison would say little
-        assert plain(*part) == pytest.approx(ours, abs=parity.TOLERANCE), name
+        assert plain(*pairs) == pytest.approx(ours, abs=parity.TOLERANCE), name
 
 
 @pytest.mark.parametrize(
     ("version", "ours"), [("0.0.12", metrics.chunk_f1), ("1.2.2", metrics.chunk_f1_seqeval1)]
 )
 def test_chunks(parity: Any, version: str, ours: Any) -> None:
-    part = parity.made_up_tags(random.Random(0), 300)
-    assert parity.plain_chunk_f1(version, *part) == pytest.approx(ours(*part), abs=parity.TOLERANCE)
-    assert parity.sklearn_words(*part) == pytest.approx(
-        metrics.token_accuracy(*part), abs=parity.TOLERANCE
+    pairs = parity.made_up_tags(random.Random(0), 300)
+    assert parity.plain_chunk_f1(version, *pairs) == pytest.approx(
+        ours(*pairs), abs=parity.TOLERANCE
+    )
+    assert parity.sklearn_words(*pairs) == pytest.approx(
+        metrics.token_accuracy(*pairs), abs=parity.TOLERANCE
     )
 
 
 def test_rankings(parity: Any) -> None:
     rng = random.Random(0)
     gold = [rng.sample([f"c{i}" for i in range(60)], rng.choice((1, 2, 30))) for _ in range(200)]
-    part = parity.noisy_rankings(rng, gold)
+    rankings = parity.noisy_rankings(rng, gold)
     for name in ("mean_average_precision", "mean_reciprocal_rank"):
-        ours, theirs, _ = parity.RANKED[name]
-        assert theirs(*part) == pytest.approx(ours(*part), abs=parity.TOLERANCE)
+        ours, official, _ = parity.RANKED[name]
+        assert official(*rankings) == pytest.approx(ours(*rankings), abs=parity.TOLERANCE)
 
 
 def test_mined_pairs(parity: Any) -> None:
@@ -70,26 +72,26 @@ def test_mined_pairs(parity: Any) -> None:
     assert parity.plain_threshold(scores, hits, 150) == pytest.approx(ours, abs=parity.TOLERANCE)
     gold = [(f"e{i}",) if rng.random() < 0.5 else () for i in range(200)]
     pairs = [relevant if rng.random() < 0.6 else ("e7",) for relevant in gold]
-    for place, metric in enumerate(
+    for index, metric in enumerate(
         (metrics.mined_precision, metrics.mined_recall, metrics.mined_f1)
     ):
-        assert parity.plain_pairs(place, pairs, gold) == pytest.approx(
+        assert parity.plain_pairs(index, pairs, gold) == pytest.approx(
             metric(pairs, gold), abs=parity.TOLERANCE
         )
 
 
 def test_a_difference_is_seen(parity: Any) -> None:
-    part = (["a", "b"], ["a", "a"])
+    pairs = (["a", "b"], ["a", "a"])
     wrong = parity.line(
-        "accuracy", "made up", [part], metrics.accuracy, lambda p, r: 50 + 1e-6, "hand"
+        "accuracy", "made up", [pairs], metrics.accuracy, lambda p, r: 50 + 1e-6, "hand"
     )
     assert (
         wrong.difference > parity.TOLERANCE
         and "| made up (2) | 50.000000 | 50.000001 | 1e-06 |" in str(wrong)
     )
     undefined = parity.line(
-        "accuracy", "made up", [part], metrics.accuracy, lambda p, r: math.nan, "hand"
+        "accuracy", "made up", [pairs], metrics.accuracy, lambda p, r: math.nan, "hand"
     )
     assert undefined.difference == 1
-    absent = parity.line("accuracy", "made up", [part], metrics.accuracy, None, "nobody")
+    absent = parity.line("accuracy", "made up", [pairs], metrics.accuracy, None, "nobody")
     assert absent.difference == 0 and "not run" in str(absent)

@@ -1,4 +1,7 @@
-"""Several processes are one run. `on_ranks` starts this file under torchrun, for one of the functions below."""
+"""Several processes are one run.
+
+`on_ranks` starts this file under torchrun, for one of the functions below.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ def history(trainer: jx.Trainer) -> list[dict[str, float]]:
     return [logged for logged in trainer.state.log_history if "train_runtime" not in logged]
 
 
-# --- on every rank ---------------------------------------------------------------------------------------------------
+# --- on every rank --------------------------------------------------------------------------------
 
 
 class Seen(jx.Trainer):
@@ -59,7 +62,7 @@ class Seen(jx.Trainer):
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         self.seen = [
             *getattr(self, "seen", []),
-            [part["task"] for part in inputs.get("parts", [inputs])],
+            [sub_batch["task"] for sub_batch in inputs.get("sub_batches", [inputs])],
         ]
         return super().compute_loss(model, inputs, *args, **kwargs)
 
@@ -68,7 +71,10 @@ Curve = tuple[list[dict[str, float]], list[list[str]]]
 
 
 def curve(folder: Path, name: str, *, mix: int = 1, **kwargs: Any) -> Curve:
-    """The logs of a run and the tasks of its micro-batches. Precise: AdamW makes full steps of rounding errors."""
+    """The logs of a run and the tasks of its micro-batches.
+
+    Precise: AdamW makes full steps of rounding errors.
+    """
     tasks = trained_of()
     model = jx.MultitaskModel.from_pretrained(
         folder / "model", tasks, dtype=torch.float64, **kwargs
@@ -106,15 +112,15 @@ def scores(folder: Path, name: str, **kwargs: Any) -> list[Any]:
     model = jx.MultitaskModel.from_pretrained(folder / "model", **kwargs)
     report = jx.evaluate(model, tasks, batch_size=4, predictions=folder / name)
     swept = jx.evaluate(model, [task for task in tasks if task.name == "pairing"], layers=(0, 1, 2))
-    found = [[s.task, s.language, s.metric, s.examples, s.value] for s in (report + swept).records]
+    rows = [[s.task, s.language, s.metric, s.examples, s.value] for s in (report + swept).records]
     task = tasks_of()["tagging"]
-    said = jx.predict(model, task, list(task.rows("train"))[:3])
-    return [*found, *([prediction.id, list(prediction.value)] for prediction in said)]
+    predictions = jx.predict(model, task, list(task.rows("train"))[:3])
+    return [*rows, *([prediction.id, list(prediction.value)] for prediction in predictions)]
 
 
 def distributed_data_parallel(folder: Path) -> None:
     ranks = PartialState().num_processes
-    found: dict[str, Any] = {
+    results: dict[str, Any] = {
         "plain": curve(folder, f"plain{ranks}"),
         "mixed": curve(folder, f"mixed{ranks}", mix=2),
         "scores": scores(folder, f"scores{ranks}"),
@@ -125,27 +131,28 @@ def distributed_data_parallel(folder: Path) -> None:
     model = jx.MultitaskModel.from_pretrained(folder / "model")
     with pytest.raises(jx.DataError) as error:
         jx.evaluate(model, [empty])
-    found["empty"] = str(error.value)
-    found["poisoned"] = poisoned(folder)
+    results["empty"] = str(error.value)
+    results["poisoned"] = poisoned(folder)
     if ranks == 2:
-        found["lower"] = lower(folder, "lower2")
+        results["lower"] = lower(folder, "lower2")
         with pytest.raises(
             ValueError, match=r"accelerate ignores `fsdp`.*DistributedConfig\(fsdp_size=2\)"
         ):
             jx.Trainer(model, arguments(folder, fsdp=True), tasks=trained_of())
-        found["lasting"] = lasting(folder)
-    tell(folder / f"distributed_data_parallel{ranks}.json", found)
+        results["lasting"] = lasting(folder)
+    tell(folder / f"distributed_data_parallel{ranks}.json", results)
 
 
 def fully_sharded(folder: Path) -> None:
-    how = {"distributed_config": DistributedConfig(fsdp_size=PartialState().num_processes)}
-    model = jx.MultitaskModel.from_pretrained(folder / "model", **how)
+    sharding = {"distributed_config": DistributedConfig(fsdp_size=PartialState().num_processes)}
+    model = jx.MultitaskModel.from_pretrained(folder / "model", **sharding)
     parameters = list(model.parameters())
     assert all(isinstance(parameter, DTensor) for parameter in parameters)
-    here, whole = (
-        sum(p.numel() for p in some) for some in ([p.to_local() for p in parameters], parameters)
+    local_size, full_size = (
+        sum(p.numel() for p in tensors)
+        for tensors in ([p.to_local() for p in parameters], parameters)
     )
-    assert 0.4 < here / whole < 0.6
+    assert 0.4 < local_size / full_size < 0.6
     for export in (model.save_encoder, lambda path: model.export(tasks_of()["tagging"], path)):
         with pytest.raises(ValueError, match="sharded over ranks: save_pretrained on all of them"):
             export(folder / "exported")
@@ -165,13 +172,13 @@ def fully_sharded(folder: Path) -> None:
         jx.Trainer(model, arguments(folder / "killed"), tasks=trained_of()).train(
             resume_from_checkpoint=True
         )
-    found: dict[str, Any] = {
-        "scores": scores(folder, "sharded-scores", **how),
-        "plain": curve(folder, "sharded-plain", **how),
-        "mixed": curve(folder, "sharded-mixed", mix=2, **how),
-        "lower": lower(folder, "sharded-lower", **how),
+    results: dict[str, Any] = {
+        "scores": scores(folder, "sharded-scores", **sharding),
+        "plain": curve(folder, "sharded-plain", **sharding),
+        "mixed": curve(folder, "sharded-mixed", mix=2, **sharding),
+        "lower": lower(folder, "sharded-lower", **sharding),
     }
-    tell(folder / "fully_sharded2.json", found)
+    tell(folder / "fully_sharded2.json", results)
 
 
 def a_table(folder: Path) -> None:
@@ -246,7 +253,7 @@ def tell(path: Path, found: Any) -> None:
         path.write_text(text)
 
 
-# --- in one process --------------------------------------------------------------------------------------------------
+# --- in one process -------------------------------------------------------------------------------
 
 
 def on_ranks(
@@ -260,7 +267,7 @@ def on_ranks(
         f"--nproc-per-node={number}",
     ]
     return subprocess.run(
-        [*command, __file__, str(folder), *(each.__name__ for each in does)],
+        [*command, __file__, str(folder), *(job.__name__ for job in does)],
         check=False,
         capture_output=True,
         text=True,
@@ -273,7 +280,7 @@ def told(number: int, folder: Path, *does: Callable[[Path], None]) -> list[Any]:
     """What each function told; one start for them all."""
     ran = on_ranks(number, folder, *does)
     assert ran.returncode == 0, ran.stderr[-5000:]
-    return [json.loads((folder / f"{each.__name__}{number}.json").read_text()) for each in does]
+    return [json.loads((folder / f"{job.__name__}{number}.json").read_text()) for job in does]
 
 
 @pytest.fixture(scope="module")
@@ -289,12 +296,12 @@ def folder(model_of: ModelOf, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def one(folder: Path) -> dict[str, Any]:
     """What one process finds."""
-    found = {
+    results = {
         "plain": curve(folder, "plain1"),
         "mixed": curve(folder, "mixed1", mix=2),
         "scores": scores(folder, "scores1"),
     }
-    return dict(json.loads(json.dumps(found)))
+    return dict(json.loads(json.dumps(results)))
 
 
 @pytest.fixture(scope="module")
@@ -332,11 +339,11 @@ def assert_same_run(found: list[Any], expected: list[Any]) -> None:
 
 
 def assert_same_weights(one: Path, other: Path) -> None:
-    ours, theirs = (
+    weights, expected_weights = (
         jx.MultitaskModel.from_pretrained(path / "model").state_dict() for path in (one, other)
     )
-    for name, value in ours.items():
-        torch.testing.assert_close(theirs[name], value, atol=1e-5, rtol=1e-5)
+    for name, value in weights.items():
+        torch.testing.assert_close(expected_weights[name], value, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["plain", "mixed"])
@@ -344,7 +351,9 @@ def assert_same_weights(one: Path, other: Path) -> None:
 def test_ranks_are_one_batch(
     ranks: str, kind: str, one, folder: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Also where heads sit out a step, share their parameters, and a task has fewer rows than a batch."""
+    """Also where heads sit out a step, share their parameters, and a task has fewer rows than a
+    batch.
+    """
     assert_same_run(request.getfixturevalue(ranks)[kind], one[kind])
     name = {"two": f"{kind}2", "three": f"{kind}3", "sharded": f"sharded-{kind}"}[ranks]
     assert_same_weights(folder / f"{kind}1", folder / name)
@@ -354,11 +363,11 @@ def test_ranks_are_one_batch(
 def test_ranks_give_the_scores_of_one(
     ranks: str, one, folder: Path, request: pytest.FixtureRequest
 ) -> None:
-    """H2: no row is scored twice to fill up a rank."""
-    for found, expected in zip(
+    """No row is scored twice to fill up a rank."""
+    for actual, expected in zip(
         request.getfixturevalue(ranks)["scores"], one["scores"], strict=True
     ):
-        assert found[:-1] == expected[:-1] and found[-1] == pytest.approx(expected[-1], abs=1e-3)
+        assert actual[:-1] == expected[:-1] and actual[-1] == pytest.approx(expected[-1], abs=1e-3)
     name = {"two": "scores2", "three": "scores3", "sharded": "sharded-scores"}[ranks]
     files = sorted((folder / "scores1").iterdir())
     assert [path.name for path in files] == [
@@ -398,8 +407,8 @@ def test_a_rank_that_dies_ends_the_job(killed: tuple[int, float]) -> None:
 
 
 def test_killed_ranks_resume_exactly(two) -> None:
-    found = two["lasting"]
-    assert found["equal"] and found["resumed"] == found["straight"]
+    result = two["lasting"]
+    assert result["equal"] and result["resumed"] == result["straight"]
 
 
 def test_ranks_run_stages_together(on_two: list[Any], folder: Path, tmp_path: Path) -> None:
@@ -411,7 +420,8 @@ def test_ranks_run_stages_together(on_two: list[Any], folder: Path, tmp_path: Pa
 if __name__ == "__main__":
     torch.set_num_threads(1)
     PartialState(cpu=True)
-    for each in sys.argv[2:]:
-        globals()[each](Path(sys.argv[1]))
-    torch.distributed.barrier()  # a rank that ends alone may abort the other, whose threads still wait for it
+    for item in sys.argv[2:]:
+        globals()[item](Path(sys.argv[1]))
+    # a rank that ends alone may abort the other, whose threads still wait for it
+    torch.distributed.barrier()
     torch.distributed.destroy_process_group()

@@ -1,7 +1,8 @@
-"""What docs/reliability.md promises: a run that is killed, or whose disk fails, ends as one that was left alone.
+"""What docs/reliability.md promises: a run that is killed, or whose disk fails, ends as one that
+was left alone.
 
-`make soak` runs this file with SOAK set: 200 kills and every place that is written, instead of a few of each.
-"""
+`make soak` runs this file with SOAK set: 200 kills and every place that is written, instead of a
+few of each."""
 
 from __future__ import annotations
 
@@ -42,10 +43,10 @@ def test_killed_at_random(
     encoder: str, undisturbed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     random_, fell, rounds = random.Random(0), Counter[str](), 0
-    most = disturb.moments(tmp_path / "counted", encoder)
+    moment_count = disturb.moments(tmp_path / "counted", encoder)
     while fell.total() < KILLS:
         folder = tmp_path / f"run{rounds}"
-        for moment, right in killed(folder, encoder, random_, most, PAUSE):
+        for moment, right in killed(folder, encoder, random_, moment_count, PAUSE):
             assert right, "a run went on from another place than its newest whole checkpoint"
             fell[moment] += 1
         assert result(folder) == undisturbed
@@ -64,21 +65,23 @@ def test_every_place_that_is_written_fails_once(
 ) -> None:
     every = disturb.places(tmp_path / "places", encoder)
     assert len(every) > 20, every
-    chosen = [(place, error) for place in every for error in ERRORS]
+    chosen = [(written_path, error) for written_path in every for error in ERRORS]
     if PLACES:
         chosen = random.Random(0).sample(chosen, PLACES)
     passed = []
-    for number, (place, error) in enumerate(chosen):
-        folder = tmp_path / f"run{number}"
-        if wait(start(folder, encoder, disturb.failing(place, error))) == 0:
-            passed.append(place)  # it was tried again, or only a file that nobody needs
+    for index, (written_path, error) in enumerate(chosen):
+        folder = tmp_path / f"run{index}"
+        if wait(start(folder, encoder, disturb.failing(written_path, error))) == 0:
+            passed.append(written_path)  # it was tried again, or only a file that nobody needs
         else:
-            said = beside(folder, "error").read_text(encoding="utf-8")
-            assert os.strerror(error) in said and str(folder) in said, f"{place}: {said}"
-            assert wait(start(folder, encoder)) == 0, (
-                f"{place}: {beside(folder, 'error').read_text()}"
+            error_text = beside(folder, "error").read_text(encoding="utf-8")
+            assert os.strerror(error) in error_text and str(folder) in error_text, (
+                f"{written_path}: {error_text}"
             )
-        assert result(folder) == undisturbed, place
+            assert wait(start(folder, encoder)) == 0, (
+                f"{written_path}: {beside(folder, 'error').read_text()}"
+            )
+        assert result(folder) == undisturbed, written_path
         shutil.rmtree(folder)
     with capsys.disabled():
         print(
@@ -89,7 +92,9 @@ def test_every_place_that_is_written_fails_once(
 def test_every_file_is_cut_short_once(
     encoder: str, undisturbed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of a run that stopped in its second stage: it ends with the right result, made anew where it must be."""
+    """Of a run that stopped in its second stage: it ends with the right result, made anew where it
+    must be.
+    """
     half = tmp_path / "run"  # the place is part of what a run says: copies lie where it lay
     stop = disturb.failing("open out/stages/#/#-pairs/checkpoint-#/trainer_state.json", ERRORS[0])
     assert wait(start(half, encoder, stop)) == 1

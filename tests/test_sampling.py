@@ -1,4 +1,6 @@
-"""Shares of tasks, and the stateless sampler: every example once an epoch, the same on every rank, in any order."""
+"""Shares of tasks, and the stateless sampler: every example once an epoch, the same on every rank,
+in any order.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,13 @@ def sampler(sampling: Sampling | None = None, sizes: Any = SIZES, **options: Any
 
 
 def same(one: Draw, other: Draw) -> bool:
-    equal = np.array_equal(one.rows, other.rows) and np.array_equal(one.places, other.places)
+    equal = np.array_equal(one.rows, other.rows) and np.array_equal(
+        one.stream_positions, other.stream_positions
+    )
     return equal and (one.step, one.task, one.language) == (other.step, other.task, other.language)
 
 
-# --- shares ----------------------------------------------------------------------------------------------------------
+# --- shares ---------------------------------------------------------------------------------------
 
 # Rows of the paper's nine intermediate tasks on the Hub, and their shares with cap 2**17.
 NINE = {
@@ -115,7 +119,7 @@ def test_task_without_rows(sizes: Any) -> None:
         sampler(sizes=sizes)
 
 
-# --- tasks of the steps ----------------------------------------------------------------------------------------------
+# --- tasks of the steps ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -130,7 +134,9 @@ def test_task_without_rows(sizes: Any) -> None:
 def test_steps_follow_the_shares(sampling: Sampling) -> None:
     drawn = sampler(sampling)
     counts = Counter(drawn.task_of(step)[0] for step in range(8000))
-    shares = sampling.probabilities({task: sum(by.values()) for task, by in SIZES.items()})
+    shares = sampling.probabilities(
+        {task: sum(by_language.values()) for task, by_language in SIZES.items()}
+    )
     for task, share in shares.items():
         assert abs(counts[task] / 8000 - share) < 4 * (share * (1 - share) / 8000) ** 0.5
 
@@ -159,7 +165,7 @@ def test_task_without_weight_is_never_drawn() -> None:
     assert {drawn.task_of(step)[0] for step in range(5000)} == {"big"}
 
 
-# --- every example once an epoch -------------------------------------------------------------------------------------
+# --- every example once an epoch ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -169,14 +175,18 @@ def test_task_without_weight_is_never_drawn() -> None:
 def test_every_example_exactly_once_an_epoch(
     batch_size: int, accumulation: int, ranks: int
 ) -> None:
-    """M4, T1, S1: no example is left out, a small task goes on with its next epoch, no epoch ends at the smallest."""
+    """No example is left out, a small task goes on with its next epoch, no epoch ends at the
+    smallest.
+    """
     drawn = sampler(batch_size=batch_size, accumulation=accumulation, ranks=ranks)
     streams: dict[tuple[str, str], list[int]] = {}
     for step in range(400):
         for micro, rank in itertools.product(range(accumulation), range(ranks)):
             draw = drawn.draw(step, micro, rank)
             stream = streams.setdefault((draw.task, draw.language), [])
-            assert draw.places.tolist() == list(range(len(stream), len(stream) + batch_size))
+            assert draw.stream_positions.tolist() == list(
+                range(len(stream), len(stream) + batch_size)
+            )
             stream += draw.rows.tolist()
     assert len(streams) == 4
     for (task, language), stream in streams.items():
@@ -197,12 +207,12 @@ def test_batch_larger_than_the_task() -> None:
 
 
 def test_weighted_small_task_never_runs_dry() -> None:
-    """T1: tasknet promised more batches of a small task than there were, and stopped."""
+    """Tasknet promised more batches of a small task than there were, and stopped."""
     drawn = sampler(Sampling(weights={"big": 1, "small": 9}))
     assert sum(len(drawn.draw(step).rows) for step in range(500)) == 2000
 
 
-# --- micro-batches and ranks -----------------------------------------------------------------------------------------
+# --- micro-batches and ranks ----------------------------------------------------------------------
 
 
 def test_one_task_a_step_for_all_micros_and_ranks() -> None:
@@ -210,8 +220,8 @@ def test_one_task_a_step_for_all_micros_and_ranks() -> None:
     for step in range(60):
         draws = [drawn.draw(step, micro, rank) for micro in range(3) for rank in range(2)]
         assert {(d.task, d.language) for d in draws} == {drawn.task_of(step)}
-        places = [place for d in draws for place in d.places.tolist()]
-        assert len(set(places)) == len(places) == 24 and max(places) - min(places) == 23
+        positions = [position for d in draws for position in d.stream_positions.tolist()]
+        assert len(set(positions)) == len(positions) == 24 and max(positions) - min(positions) == 23
 
 
 @pytest.mark.parametrize(
@@ -221,19 +231,22 @@ def test_the_global_batch_is_the_same_however_it_is_split(
     batch_size: int, accumulation: int, ranks: int
 ) -> None:
     """Batch 8 == 4 x 2 accumulated == 2 ranks x 4."""
-    whole, split = (
+    full, split = (
         sampler(batch_size=8),
         sampler(batch_size=batch_size, accumulation=accumulation, ranks=ranks),
     )
-    assert whole.steps_per_epoch == split.steps_per_epoch
+    assert full.steps_per_epoch == split.steps_per_epoch
     for step in range(50):
-        parts = [
+        micro_draws = [
             split.draw(step, micro, rank) for micro in range(accumulation) for rank in range(ranks)
         ]
-        draw = whole.draw(step)
-        assert {(p.task, p.language) for p in parts} == {(draw.task, draw.language)}
-        assert np.concatenate([p.rows for p in parts]).tolist() == draw.rows.tolist()
-        assert np.concatenate([p.places for p in parts]).tolist() == draw.places.tolist()
+        draw = full.draw(step)
+        assert {(p.task, p.language) for p in micro_draws} == {(draw.task, draw.language)}
+        assert np.concatenate([p.rows for p in micro_draws]).tolist() == draw.rows.tolist()
+        assert (
+            np.concatenate([p.stream_positions for p in micro_draws]).tolist()
+            == draw.stream_positions.tolist()
+        )
 
 
 def test_batch_sizes_by_task() -> None:
@@ -242,11 +255,11 @@ def test_batch_sizes_by_task() -> None:
     assert sizes == {"big": 9, "small": 2, "mixed": 4}
 
 
-# --- a pure function of seed and step --------------------------------------------------------------------------------
+# --- a pure function of seed and step -------------------------------------------------------------
 
 
 def test_seed_fixes_everything() -> None:
-    """J8: jiant's sampler had a generator of its own that no seed reached."""
+    """Jiant's sampler had a generator of its own that no seed reached."""
     one, again, other = (sampler(seed=seed) for seed in (3, 3, 4))
     assert all(same(one.draw(step), again.draw(step)) for step in range(100))
     assert [one.task_of(s) for s in range(100)] != [other.task_of(s) for s in range(100)]
@@ -259,7 +272,7 @@ def test_seed_fixes_everything() -> None:
     ids=["fixed", "schedule"],
 )
 def test_any_order_across_the_border_of_a_block(sampling: Sampling) -> None:
-    """J7: a resumed run draws step s as the straight one did, without having drawn what came before."""
+    """A resumed run draws step s as the straight one did, without having drawn what came before."""
     steps = [*range(4090, 4102), 0, 1, 8191, 8192, 8193]
     straight = sampler(sampling)
     draws = {step: straight.draw(step) for step in range(8194)}
@@ -268,8 +281,12 @@ def test_any_order_across_the_border_of_a_block(sampling: Sampling) -> None:
         assert all(same(fresh.draw(step), draws[step]) for step in order)
     assert all(same(sampler(sampling).draw(step), draws[step]) for step in (4095, 4096))
     for pair in {(d.task, d.language) for d in draws.values()}:  # the streams go on over the border
-        places = [d.places.tolist() for d in draws.values() if (d.task, d.language) == pair]
-        assert [p for part in places for p in part] == list(range(4 * len(places)))
+        positions = [
+            d.stream_positions.tolist() for d in draws.values() if (d.task, d.language) == pair
+        ]
+        assert [p for draw_positions in positions for p in draw_positions] == list(
+            range(4 * len(positions))
+        )
 
 
 def test_global_generators_neither_matter_nor_move() -> None:
@@ -301,7 +318,7 @@ def test_generator_is_its_key() -> None:
     assert len(numbers) == 6
 
 
-# --- epochs ----------------------------------------------------------------------------------------------------------
+# --- epochs ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -317,7 +334,7 @@ def test_generator_is_its_key() -> None:
     ],
 )
 def test_steps_per_epoch(sampling: Sampling, options: dict[str, int], expected: int) -> None:
-    """S1: not the shortest task's rows."""
+    """Not the shortest task's rows."""
     assert sampler(sampling, **options).steps_per_epoch == expected
 
 
@@ -326,35 +343,35 @@ def test_epochs_follow_each_other() -> None:
     for rank in range(2):
         epochs = [[draw for (draw,) in drawn.epoch(epoch, rank)] for epoch in range(3)]
         assert [len(epoch) for epoch in epochs] == [2 * drawn.steps_per_epoch] * 3
-        whole = [
+        full = [
             drawn.draw(step, micro, rank)
             for step in range(3 * drawn.steps_per_epoch)
             for micro in range(2)
         ]
-        assert all(map(same, itertools.chain(*epochs), whole))
+        assert all(map(same, itertools.chain(*epochs), full))
 
 
-# --- subsets ---------------------------------------------------------------------------------------------------------
+# --- subsets --------------------------------------------------------------------------------------
 
 
 def test_subset_is_random_and_stable() -> None:
-    """J18: the first rows are no sample."""
-    found = subset(0, "a", "en", 1000, 100)
-    assert len(set(found.tolist())) == 100 and (np.diff(found) > 0).all()
-    assert 350 < found.mean() < 650 and found.max() > 900
-    assert np.array_equal(found, subset(0, "a", "en", 1000, 100))
+    """The first rows are no sample."""
+    chosen = subset(0, "a", "en", 1000, 100)
+    assert len(set(chosen.tolist())) == 100 and (np.diff(chosen) > 0).all()
+    assert 350 < chosen.mean() < 650 and chosen.max() > 900
+    assert np.array_equal(chosen, subset(0, "a", "en", 1000, 100))
     for other in (
         subset(1, "a", "en", 1000, 100),
         subset(0, "b", "en", 1000, 100),
         subset(0, "a", "de", 1000, 100),
     ):
-        assert not np.array_equal(found, other)
-    assert set(found.tolist()) < set(subset(0, "a", "en", 1000, 200).tolist()), (
+        assert not np.array_equal(chosen, other)
+    assert set(chosen.tolist()) < set(subset(0, "a", "en", 1000, 200).tolist()), (
         "a larger part holds the smaller"
     )
 
 
-# --- mixed steps -----------------------------------------------------------------------------------------------------
+# --- mixed steps ----------------------------------------------------------------------------------
 
 
 def test_a_mixed_step_has_equal_parts_of_a_batch_and_one_composition_everywhere():
@@ -364,15 +381,15 @@ def test_a_mixed_step_has_equal_parts_of_a_batch_and_one_composition_everywhere(
     )
     shares = Counter()
     for step in range(300):
-        parts = [drawn.draws(step, 0, rank) for rank in range(2)]
-        assert [[(d.task, d.language, len(d.rows)) for d in some] for some in parts[:1]] * 2 == [
-            [(d.task, d.language, len(d.rows)) for d in some] for some in parts
-        ]
-        assert all(len(draw.rows) == 2 for some in parts for draw in some)
-        shares.update(draw.task for draw in parts[0])
+        draws_of_rank = [drawn.draws(step, 0, rank) for rank in range(2)]
+        assert [
+            [(d.task, d.language, len(d.rows)) for d in draws] for draws in draws_of_rank[:1]
+        ] * 2 == [[(d.task, d.language, len(d.rows)) for d in draws] for draws in draws_of_rank]
+        assert all(len(draw.rows) == 2 for draws in draws_of_rank for draw in draws)
+        shares.update(draw.task for draw in draws_of_rank[0])
     expected = sampling.probabilities({"big": 990, "small": 60})
     assert shares["small"] / 1200 == pytest.approx(expected["small"], abs=0.05)
-    assert [drawn.task_of(7, part) for part in range(4)] == [
+    assert [drawn.task_of(7, item) for item in range(4)] == [
         (d.task, d.language) for d in drawn.draws(7)
     ]
 
@@ -383,9 +400,11 @@ def test_mixing_changes_no_epoch_and_no_order():
     mixed = Sampler(Sampling(mix=2), sizes, batch_size=4, seed=1)
     plain = Sampler(Sampling(), sizes, batch_size=4, seed=1)
     assert mixed.steps_per_epoch == plain.steps_per_epoch == 6
-    found = [row for step in range(6) for draw in mixed.draws(step) for row in draw.rows.tolist()]
-    assert found == [row for step in range(6) for row in plain.draw(step).rows.tolist()]
-    assert sorted(found) == list(range(24))
+    mixed_rows = [
+        row for step in range(6) for draw in mixed.draws(step) for row in draw.rows.tolist()
+    ]
+    assert mixed_rows == [row for step in range(6) for row in plain.draw(step).rows.tolist()]
+    assert sorted(mixed_rows) == list(range(24))
 
 
 def test_a_mix_must_divide_the_batch():

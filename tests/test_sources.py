@@ -1,4 +1,6 @@
-"""Rows from a copy of the Hub, from files, from lists; what is said where there are none; readers of file formats."""
+"""Rows from a copy of the Hub, from files, from lists; what is said where there are none; readers
+of file formats.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Sequence, Value
 
-from jiantx import sources
+from jiantx.cache import cache_dir
 from jiantx.sources import (
     Concat,
     DataError,
@@ -21,6 +23,7 @@ from jiantx.sources import (
     class_names,
     data_root,
     decode_class_labels,
+    hub,
     read_bucc,
     read_ccgbank,
     read_conll,
@@ -84,7 +87,7 @@ def texts(rows: Dataset) -> list[str]:
     return list(rows["text"])
 
 
-# --- the root --------------------------------------------------------------------------------------------------------
+# --- the root -------------------------------------------------------------------------------------
 
 
 def test_root_by_function_and_by_environment(
@@ -114,7 +117,7 @@ def test_relative_root_stays_where_it_was_set(
     assert texts(Hub("org/one").rows("train", "en")) == ["x"]
 
 
-# --- Hub -------------------------------------------------------------------------------------------------------------
+# --- Hub ------------------------------------------------------------------------------------------
 
 
 def test_a_card_that_names_no_splits_is_left_to_datasets(tmp_path: Path) -> None:
@@ -131,7 +134,7 @@ def test_a_card_that_names_no_splits_is_left_to_datasets(tmp_path: Path) -> None
             files,
         ]
         (folder / "README.md").write_text("\n".join(lines))
-        sources._configs.cache_clear()
+        hub._splits_by_config.cache_clear()
         data_root(tmp_path)
         assert texts(Hub("org/plain").rows("train", "en")) == ["x"], files
 
@@ -266,7 +269,7 @@ def test_copy_that_changes_is_read_anew(tmp_path: Path) -> None:
         assert texts(Hub("org/same").rows("train", "en")) == [text]
 
 
-# --- Files -----------------------------------------------------------------------------------------------------------
+# --- Files ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -286,7 +289,7 @@ def test_patterns_language_split_and_star(lines: Path) -> None:
         splits={"validation": "dev"},
     )
     assert texts(source.rows("validation", "de")) == ["x/de.dev.txt", "y/de.dev.txt"], (
-        "sorted, whatever the disk says (X5)"
+        "sorted, whatever the disk says"
     )
     assert source.available("validation") == ("de", "en") and source.available("train") == ()
     joined = Files("x/{language}.{split}.txt", read_lines, splits={"train": ("train", "dev")})
@@ -339,7 +342,7 @@ def test_root_with_brackets_is_a_folder_like_others(tmp_path: Path) -> None:
     assert texts(Files("{language}.{split}.txt", read_lines).rows("train", "en")) == ["a line"]
 
 
-# --- Rows ------------------------------------------------------------------------------------------------------------
+# --- Rows -----------------------------------------------------------------------------------------
 
 LISTED = [{"text": "a"}, {"text": "b"}]
 
@@ -366,7 +369,7 @@ def test_rows_in_memory(splits: Any) -> None:
         source.rows("train", "de")
 
 
-# --- Concat ----------------------------------------------------------------------------------------------------------
+# --- Concat ---------------------------------------------------------------------------------------
 
 
 def test_concat_shared_columns_and_labels_by_name() -> None:
@@ -409,7 +412,7 @@ def test_sources_are_values() -> None:
     assert one == same and hash(one) == hash(same) and one != Concat(Hub("a/b"))
 
 
-# --- names of classes ------------------------------------------------------------------------------------------------
+# --- names of classes -----------------------------------------------------------------------------
 
 
 def tagged() -> Dataset:
@@ -428,11 +431,11 @@ def test_class_numbers_become_names() -> None:
     assert class_names(tagged(), "tokens") is None is class_names(tagged(), "absent")
 
 
-@pytest.mark.parametrize("places", [[2, 0], [0], [], [1, 1, 2], [0, 1]])
-def test_names_of_selected_rows(places: list[int]) -> None:
-    rows = decode_class_labels(tagged().select(places))
-    whole = list(decode_class_labels(tagged()))
-    assert list(rows) == [whole[place] for place in places]
+@pytest.mark.parametrize("indices", [[2, 0], [0], [], [1, 1, 2], [0, 1]])
+def test_names_of_selected_rows(indices: list[int]) -> None:
+    rows = decode_class_labels(tagged().select(indices))
+    all_rows = list(decode_class_labels(tagged()))
+    assert list(rows) == [all_rows[index] for index in indices]
 
 
 def test_names_of_sliced_and_joined_tables() -> None:
@@ -458,7 +461,7 @@ def test_rows_without_classes_are_left_alone() -> None:
     assert decode_class_labels(rows) is rows
 
 
-# --- readers ---------------------------------------------------------------------------------------------------------
+# --- readers --------------------------------------------------------------------------------------
 
 
 def test_read_lines(tmp_path: Path) -> None:
@@ -571,7 +574,7 @@ def test_conllu_plain_sentences(tmp_path: Path) -> None:
 
 
 def test_conllu_fuses_with_the_tag_of_the_highest_word(tmp_path: Path) -> None:
-    """Facts, trap 3: surface words. Here a noun stands above two verbs."""
+    """Surface words. Here a noun stands above two verbs."""
     rows = [
         ("1", "vamos", "VERB", "0"),
         ("2-4", "dámelo", "_", "_"),
@@ -625,12 +628,12 @@ def test_conllu_leaves_out_empty_nodes_and_cleans_words(tmp_path: Path) -> None:
 
 
 def test_conllu_drops_masked_sentences(tmp_path: Path) -> None:
-    """Facts, trap 3: as ESL's, whose words are not free."""
+    """As ESL's, whose words are not free."""
     masked = [("1", "_", "NOUN", "2"), ("2", "_", "VERB", "0")]
     nearly = [("1", "_", "PUNCT", "2"), ("2", "word", "VERB", "0")]
-    kept = [*nearly, ("3", "more", "NOUN", "2")]
-    found = conllu(tmp_path / "en_esl.conllu", masked, nearly, kept)
-    assert [row["tokens"] for row in found] == [["_", "word", "more"]]
+    half_masked = [*nearly, ("3", "more", "NOUN", "2")]
+    rows = conllu(tmp_path / "en_esl.conllu", masked, nearly, half_masked)
+    assert [row["tokens"] for row in rows] == [["_", "word", "more"]]
 
 
 def test_conllu_cycle_ends(tmp_path: Path) -> None:
@@ -656,9 +659,9 @@ def test_bad_conllu_line_is_named(line: str, said: str, tmp_path: Path) -> None:
 
 def test_cache_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JIANTX_CACHE", str(tmp_path))
-    assert sources.cache_dir() == tmp_path
+    assert cache_dir() == tmp_path
     monkeypatch.delenv("JIANTX_CACHE")
-    assert sources.cache_dir() == Path.home() / ".cache" / "jiantx"
+    assert cache_dir() == Path.home() / ".cache" / "jiantx"
 
 
 def test_rows_need_splits_and_print_sizes_only() -> None:
@@ -667,7 +670,7 @@ def test_rows_need_splits_and_print_sizes_only() -> None:
     assert repr(Rows({"train": [{"text": "a"}] * 3})) == "Rows({'train': {'en': 3}})"
 
 
-# --- readers of the publishers' formats ------------------------------------------------------------------------------
+# --- readers of the publishers' formats -----------------------------------------------------------
 
 
 def written(path: Path, text: str) -> Path:
@@ -691,7 +694,7 @@ def test_csv_fields_in_quotes(tmp_path: Path) -> None:
 
 
 def test_tsv_takes_quotation_marks_as_letters(tmp_path: Path) -> None:
-    """Facts, trap 5: the Hub's PAWS-X lost the rows that a quotation mark swallowed."""
+    """The Hub's PAWS-X lost the rows that a quotation mark swallowed."""
     path = written(tmp_path / "x.tsv", 'id\ttext\tlabel\n1\t"a\t0\n2\tb"\t1\n3\tc\n')
     assert [tuple(row.values()) for row in read_tsv(path)] == [
         ("1", '"a', "0"),
@@ -791,7 +794,7 @@ def test_conll_columns_comments_and_prefixes(tmp_path: Path) -> None:
 
 
 def test_wikiann_words_lose_their_language(tmp_path: Path) -> None:
-    """Facts, trap 13: the raw tokens carry an `xx:` prefix. A colon of the word's own stays."""
+    """The raw tokens carry an `xx:` prefix. A colon of the word's own stays."""
     path = written(tmp_path / "dev", "en:Paris\tB-LOC\nen::\tO\nen:10:30\tO\n\n")
     assert list(read_conll(path, prefixed=True)) == [
         {"tokens": ["Paris", ":", "10:30"], "tags": ["B-LOC", "O", "O"]}
@@ -807,7 +810,9 @@ def test_supertags(tmp_path: Path) -> None:
 
 
 def test_ccgbank_leaves(tmp_path: Path) -> None:
-    """The leaves as CCGbank writes them: category, two tags, word, category with the heads' indices."""
+    """The leaves as CCGbank writes them: category, two tags, word, category with the heads'
+    indices.
+    """
     text = (
         "ID=wsj_0001.1 PARSER=GOLD NUMPARSE=1\n"
         "(<T S[dcl] 0 2> (<T NP 0 1> (<T N 1 2> (<L N/N NNP NNP Pierre N_73/N_73>) (<L N NNP NNP Vinken N>) ) ) "
@@ -820,7 +825,9 @@ def test_ccgbank_leaves(tmp_path: Path) -> None:
 
 
 def test_bucc_sentences_that_occur_twice_have_no_id(tmp_path: Path) -> None:
-    """J16: jiant kept repeated sentences, and its F1 was higher than XTREME's; here they can neither ask nor answer."""
+    """Jiant kept repeated sentences, and its F1 was higher than XTREME's; here they can neither ask
+    nor answer.
+    """
     written(tmp_path / "de-en.sample.gold", "de-1\ten-7\nde-2\ten-8\nde-2\ten-9\n")
     german = written(
         tmp_path / "de-en.sample.de", "de-1\teins\nde-2\tzwei \nde-3\teins\nde-4\tvier\n"
@@ -909,15 +916,15 @@ def test_mewslix_mentions_and_entities(tmp_path: Path) -> None:
     lines = [{"context": context, "mentions": [one, one]}, entity]
     lines.append({"contextual_mention": {"context": context, "mention": one}, "entity": entity})
     path = written(tmp_path / "x.jsonl", "\n".join(map(json.dumps, lines)))
-    asked = {"id": one["example_id"], "language": "de", "query": query}
+    query_row = {"id": one["example_id"], "language": "de", "query": query}
     assert list(read_mewslix(path)) == [
-        *[{**asked, "relevant": ["Q90"]}] * 2,
+        *[{**query_row, "relevant": ["Q90"]}] * 2,
         {"id": "Q90", "language": "fr", "candidate": "Paris. Capitale."},
-        {**asked, "relevant": ["Q90"], "candidate": "Paris. Capitale."},
+        {**query_row, "relevant": ["Q90"], "candidate": "Paris. Capitale."},
     ]
 
 
-# --- rows that are kept ----------------------------------------------------------------------------------------------
+# --- rows that are kept ---------------------------------------------------------------------------
 
 
 def test_files_of_several_languages(tmp_path: Path) -> None:
@@ -941,22 +948,22 @@ def test_files_of_several_languages(tmp_path: Path) -> None:
 
 
 def test_where_reads_the_columns_it_asks_for(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """TyDi QA's language is in its ids: its passages need not be read to find it (facts, trap 6)."""
+    """TyDi QA's language is in its ids: its passages need not be read to find it."""
     data_root(root)
     read: list[str] = []
-    original = sources._RowView.__getitem__
+    original = hub._RowView.__getitem__
 
     def spied(view: Any, column: str) -> Any:
         if column not in view.columns:
             read.append(column)
         return original(view, column)
 
-    monkeypatch.setattr(sources._RowView, "__getitem__", spied)
-    kept = Hub(
+    monkeypatch.setattr(hub._RowView, "__getitem__", spied)
+    matching = Hub(
         "org/nli", "deu", where=lambda row, language: row["label"] == 2 and len(row) == 2
     ).rows("validation", "en")
-    assert texts(kept) == ["schlecht"] and read == ["label"], "each column once, for all rows"
-    view = sources._RowView(Hub("org/nli", "deu").rows("validation", "en"))
+    assert texts(matching) == ["schlecht"] and read == ["label"], "each column once, for all rows"
+    view = hub._RowView(Hub("org/nli", "deu").rows("validation", "en"))
     assert list(view) == ["text", "label"] and len(view) == 2 and view["text"] == "gut"
 
 
@@ -979,8 +986,8 @@ def test_rows_of_files_are_read_once_and_mapped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: list[object] = []
-    whole = Files._read
-    monkeypatch.setattr(Files, "_read", lambda *given: reads.append(given) or whole(*given))
+    original_read = Files._read
+    monkeypatch.setattr(Files, "_read", lambda *given: reads.append(given) or original_read(*given))
     path = written(tmp_path / "rows.txt", "one")
     source = Files(str(path), read_with_other)
     rows = source.rows("train", "en")

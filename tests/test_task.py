@@ -38,7 +38,7 @@ def error_of(task: jx.Task, split: str = "train", language: str = "en", **option
     return str(caught.value)
 
 
-# --- names -----------------------------------------------------------------------------------------------------------
+# --- names ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_labels_from_a_function_are_asked_for_once() -> None:
     assert [e.label for e in mine.examples("train")] == ["no", "yes"]
 
 
-# --- labels by name --------------------------------------------------------------------------------------------------
+# --- labels by name -------------------------------------------------------------------------------
 
 
 def coded(labels: list[Any], names: list[str]) -> Dataset:
@@ -128,7 +128,7 @@ def coded(labels: list[Any], names: list[str]) -> Dataset:
 
 @pytest.mark.parametrize("names", [["no", "yes"], ["yes", "no"]])
 def test_order_of_classes_never_matters(names: list[str]) -> None:
-    """J19, L1: swapped labels went unnoticed."""
+    """Swapped labels went unnoticed."""
     found = list(task(coded([0, 1], names)).examples("train"))
     assert [e.label for e in found] == names
 
@@ -169,7 +169,7 @@ def test_column_function_says_what_integers_mean() -> None:
     assert [e.label for e in mine.examples("train", labelled=True)] == ["yes"]
 
 
-# --- errors name the place -------------------------------------------------------------------------------------------
+# --- errors name the place ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_languages_are_the_source_s() -> None:
     assert mine.languages("train") == ("de", "zh") and mine.languages("test") == ()
 
 
-# --- the main score --------------------------------------------------------------------------------------------------
+# --- the main score -------------------------------------------------------------------------------
 
 
 def test_main_score_is_the_mean_of_the_main_metrics() -> None:

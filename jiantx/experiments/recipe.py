@@ -25,10 +25,10 @@ from transformers import (
 )
 
 import jiantx
-from jiantx.cache import fingerprint_text
 from jiantx.evaluation import evaluate
 from jiantx.experiments.stages import Stage, Stages, fingerprint
 from jiantx.features import CHANGE_COUNTS
+from jiantx.fingerprints import fingerprint_text
 from jiantx.metrics import metric_name
 from jiantx.model import MultitaskModel
 from jiantx.report import MAIN, Report, Score

@@ -274,7 +274,7 @@ class MultitaskModel(PreTrainedModel):
         self.tokenizer, config = tokenizer, self.encoder.config
         if tokenizer.cls_token_id is None:
             for name, head in self.heads.items():
-                head.config["first"] = self.config.heads[name]["first"] = "mean"
+                head.config["cls_pooling"] = self.config.heads[name]["cls_pooling"] = "mean"
         most = getattr(config, "max_position_embeddings", None)
         if most and tokenizer.model_max_length > most:
             first = probe_flat_attention(config)
@@ -442,16 +442,16 @@ class MultitaskModel(PreTrainedModel):
         self,
         head: str | None = None,
         layers: Sequence[int] | None = None,
-        parts: Sequence[dict[str, Any]] | None = None,
+        sub_batches: Sequence[dict[str, Any]] | None = None,
         **batch: Any,
     ) -> HeadOutput:
         """Run a flat batch (see `batching.collate`) through the encoder and one head. The only entrance.
 
         layers: read these hidden states one after the other, and name the outputs `<name>@<layer>`; None: the head's.
-        parts: of a mixed batch (see `batching.joined`), each for its own head.
+        sub_batches: of a mixed batch (see `batching.merge_batches`), each for its own head.
         """
-        if parts is not None:
-            return self._mixed(parts, batch)
+        if sub_batches is not None:
+            return self._mixed(sub_batches, batch)
         module = self.heads[head]
         states = self.states(**batch, layers=[module.layer] if layers is None else layers)
         if layers is None:
@@ -466,20 +466,20 @@ class MultitaskModel(PreTrainedModel):
             }
         )
 
-    def _mixed(self, parts: Sequence[dict[str, Any]], batch: dict[str, Any]) -> HeadOutput:
-        modules = [self.heads[part["head"]] for part in parts]
+    def _mixed(self, sub_batches: Sequence[dict[str, Any]], batch: dict[str, Any]) -> HeadOutput:
+        modules = [self.heads[part["head"]] for part in sub_batches]
         layers = list(dict.fromkeys(module.layer for module in modules))
         states = dict(zip(layers, self.states(**batch, layers=layers), strict=True))
-        sizes = [part["tokens"] for part in parts]
+        sizes = [part["tokens"] for part in sub_batches]
         found = [
             self._head(module, states[module.layer].split(sizes)[place], part)
-            for place, (module, part) in enumerate(zip(modules, parts, strict=True))
+            for place, (module, part) in enumerate(zip(modules, sub_batches, strict=True))
         ]
         losses, items = (
             [getattr(output, name) for output in found] for name in ("loss", "num_items")
         )
         return HeadOutput(
-            loss=torch.stack(losses).sum(), num_items=torch.stack(items).sum(), parts=found
+            loss=torch.stack(losses).sum(), num_items=torch.stack(items).sum(), sub_outputs=found
         )
 
     def _head(self, module: nn.Module, states: Tensor, batch: Mapping[str, Any]) -> HeadOutput:
@@ -608,7 +608,7 @@ def without_pooler(kind: type[PreTrainedModel]) -> dict[str, bool]:
 
 def _check_fits(name: str, head: Any, wanted: Mapping[str, Any]) -> None:
     """ValueError where a task means another head than the model's: its labels would be taken for one another."""
-    saved = {k: v for k, v in head.config.items() if k != "first"}
+    saved = {k: v for k, v in head.config.items() if k != "cls_pooling"}
     if saved != wanted:
         raise ValueError(
             f"The model's head {name!r} is {saved}, the task's is {dict(wanted)}. "

@@ -1,8 +1,9 @@
-"""Every target for long: `python tests/fuzz/soak.py --runs 100000`, so many inputs of hypothesis and of atheris each.
+"""Every target for long: `python tests/fuzz/soak.py --runs 100000`, so many inputs of hypothesis
+and of atheris each.
 
-Prints a table, and ends with 1 where a target failed. What failed is kept in `--folder`, to be replayed by
-`--replay name file`, and to be moved into `corpus/` once it is mended. Without atheris, hypothesis alone.
-"""
+Prints a table, and ends with 1 where a target failed. What failed is kept in `--folder`, to be
+replayed by `--replay name file`, and to be moved into `corpus/` once it is mended. Without atheris,
+hypothesis alone."""
 
 from __future__ import annotations
 
@@ -42,24 +43,25 @@ def by_atheris(name: str, runs: int, seed: int, folder: Path) -> str:
     (folder / name).mkdir(parents=True, exist_ok=True)
     flags = [f"-runs={runs}", f"-seed={seed + 1}", f"-max_len={LONGEST}", "-rss_limit_mb=16000"]
     flags += [f"-artifact_prefix={folder}/{name}-", str(folder / name)]
-    kept, log, start = inputs.CORPUS / name, folder / f"{name}.log", time.perf_counter()
+    corpus, log, start = inputs.CORPUS / name, folder / f"{name}.log", time.perf_counter()
     child = os.fork()
     if not child:
         with open(log, "wb") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-            atheris.Setup([name, *flags, *[str(kept)] * kept.is_dir()], targets.TARGETS[name])
+            atheris.Setup([name, *flags, *[str(corpus)] * corpus.is_dir()], targets.TARGETS[name])
             atheris.Fuzz()
     _, status = os.waitpid(child, 0)
-    said = log.read_text(errors="replace")
-    done = re.search(r"Done (\d+) runs", said)
+    log_text = log.read_text(errors="replace")
+    done = re.search(r"Done (\d+) runs", log_text)
     failure = ""
     if status or not done:
-        print(said[-3000:], file=sys.stderr)
+        print(log_text[-3000:], file=sys.stderr)
         failure = next(
-            (line for line in reversed(said.splitlines()) if "Error" in line), f"status {status}"
+            (line for line in reversed(log_text.splitlines()) if "Error" in line),
+            f"status {status}",
         )
-    elif "cov: " not in said:
+    elif "cov: " not in log_text:
         failure = "atheris saw no branch of it"
     return f"{int(done[1]) if done else 0:,} | {time.perf_counter() - start:.0f} | {failure}"
 
@@ -113,14 +115,14 @@ def main() -> int:
     print("| --- | ---: | ---: | --- | ---: | ---: | --- |", flush=True)
     failed = 0
     for name in args.only or targets.TARGETS:
-        parts = [
+        cells = [
             by_hypothesis(name, args.runs, args.seed)
             if "hypothesis" in args.engines
             else "– | – | "
         ]
-        parts.append(by_atheris(name, args.runs, args.seed, args.folder) if atheris else "– | – | ")
-        failed += not all(part.endswith("| ") for part in parts)
-        print(f"| {name} | {' | '.join(parts)} |", flush=True)
+        cells.append(by_atheris(name, args.runs, args.seed, args.folder) if atheris else "– | – | ")
+        failed += not all(cell.endswith("| ") for cell in cells)
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
     print(f"\n{failed} targets failed." if failed else "\nNo target failed.")
     targets.remove_folder()
     return int(failed > 0)

@@ -1,9 +1,9 @@
 """What is fuzzed: functions of bytes that raise nothing, whatever the bytes are.
 
-A target lets pass the errors that its code documents, and checks what was accepted against another way to read it.
-Bytes that begin with 1 are choices, from which a text or a row of the right form, or nearly so, is built; others are
-the file itself. Rows are JSON where they begin with a brace, and built otherwise.
-"""
+A target lets pass the errors that its code documents, and checks what was accepted against another
+way to read it. Bytes that begin with 1 are choices, from which a text or a row of the right form,
+or nearly so, is built; others are the file itself. Rows are JSON where they begin with a brace, and
+built otherwise."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ from transformers import PreTrainedTokenizerFast
 
 import jiantx as jx
 from jiantx import checkpoints, sources
-from jiantx import xtreme as submission
 from jiantx.features import encode_examples
 from jiantx.model import MultitaskConfig
-from jiantx.sources import DataError, Row
+from jiantx.sources import DataError, Row, class_labels
+from jiantx.sources.readers import qa
+from jiantx.xtreme.files import read_items
 
 Target = Callable[[bytes], None]
 TARGETS: dict[str, Target] = {}
@@ -125,7 +126,7 @@ def remove_folder() -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
 
 
-# --- values from bytes -----------------------------------------------------------------------------------------------
+# --- values from bytes ----------------------------------------------------------------------------
 
 
 class Draw:
@@ -176,7 +177,7 @@ def as_json(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-# --- readers ---------------------------------------------------------------------------------------------------------
+# --- readers --------------------------------------------------------------------------------------
 
 
 def rows_of(read: sources.Reader, data: bytes, name: str = "x.txt") -> list[Row] | None:
@@ -192,8 +193,8 @@ def rows_of(read: sources.Reader, data: bytes, name: str = "x.txt") -> list[Row]
         )
         return None
     try:
-        with sources._storing("The rows"):
-            table = pa.table(sources._columns(rows))
+        with class_labels.arrow_errors("The rows"):
+            table = pa.table(class_labels.as_columns(rows))
             assert table.num_rows == len(rows) or not any(rows)
     except DataError:
         pass
@@ -269,33 +270,33 @@ def read_xtreme_tsv(data: bytes) -> None:
 
 @target
 def read_conll(data: bytes) -> None:
-    words = built(
+    word_lines = built(
         data,
         lambda d: "\n".join(
             d.many(lambda: f"{d.line()}{d.one(' ', chr(9))}{d.one('O', 'B-X')}", 9)
         ),
     )
-    rows = rows_of(jx.read_conll, words)
+    rows = rows_of(jx.read_conll, word_lines)
     if rows is not None:
-        lines = [line for line in lines_of(words) if line.strip()]
+        lines = [line for line in lines_of(word_lines) if line.strip()]
         assert all(len(row["tokens"]) == len(row["tags"]) > 0 for row in rows)
-        found = sum(len(row["tokens"]) for row in rows)
-        assert found + sum(line.startswith("# ") for line in lines) >= len(lines) >= found
-        assert b"\t" in words or not any(" " in tag for row in rows for tag in row["tags"])
+        word_count = sum(len(row["tokens"]) for row in rows)
+        assert word_count + sum(line.startswith("# ") for line in lines) >= len(lines) >= word_count
+        assert b"\t" in word_lines or not any(" " in tag for row in rows for tag in row["tags"])
 
 
 @target
 def read_conllu(data: bytes) -> None:
     def make(d: Draw) -> str:
         def line() -> str:
-            number = d.one("1", "2", "3", "4", "1-2", "2-3", "2.1", "3-1", "1-9", "x", "")
+            word_id = d.one("1", "2", "3", "4", "1-2", "2-3", "2.1", "3-1", "1-9", "x", "")
             tag, head = (
                 d.one("NOUN", "VERB", "_", "ADP"),
                 d.one("0", "1", "2", "3", "_", "-4", "99"),
             )
             return "\t".join(
                 [
-                    number,
+                    word_id,
                     d.one("_", d.line(), "a b"),
                     "_",
                     tag,
@@ -306,21 +307,21 @@ def read_conllu(data: bytes) -> None:
                 ]
             )
 
-        found, word = [], 1
+        lines, word = [], 1
         for _ in range(d.below(12)):
             kind = d.below(32)
             if kind < 2:
-                found.append(line() if kind else "# x")
+                lines.append(line() if kind else "# x")
             elif kind < 8:
-                found, word = [*found, ""], 1
+                lines, word = [*lines, ""], 1
             else:
                 if kind < 14:
-                    found.append(f"{word}-{word + d.below(3)}\t{d.line()}\t" + "\t".join("_" * 8))
-                found.append(
+                    lines.append(f"{word}-{word + d.below(3)}\t{d.line()}\t" + "\t".join("_" * 8))
+                lines.append(
                     f"{word}\t{d.line()}\t_\t{d.one('NOUN', 'VERB')}\t_\t_\t{d.below(4)}\t_\t_\t_"
                 )
                 word += 1
-        return "\n".join(found)
+        return "\n".join(lines)
 
     data = built(data, make)
     rows = rows_of(jx.read_conllu, data)
@@ -328,9 +329,11 @@ def read_conllu(data: bytes) -> None:
         lines = [
             line.split("\t") for line in lines_of(data) if line.strip() and not line.startswith("#")
         ]
-        given = {(fields[1].replace("\u200c", "").replace(" ", "")) for fields in lines}
+        written_forms = {(fields[1].replace("\u200c", "").replace(" ", "")) for fields in lines}
         for row in rows:
-            assert len(row["tokens"]) == len(row["tags"]) > 0 and given.issuperset(row["tokens"])
+            assert len(row["tokens"]) == len(row["tags"]) > 0 and written_forms.issuperset(
+                row["tokens"]
+            )
             assert {fields[3] for fields in lines}.issuperset(row["tags"])
         assert sum(len(row["tokens"]) for row in rows) <= sum(
             "-" not in fields[0] for fields in lines
@@ -339,11 +342,11 @@ def read_conllu(data: bytes) -> None:
 
 @target
 def read_supertags(data: bytes) -> None:
-    words = built(
+    text = built(
         data,
         lambda d: "\n".join(d.many(lambda: d.one(d.line() + "\tN N", "a ﬁ\tN (S/NP)", "İ \tO"))),
     )
-    for row in rows_of(sources.read_supertags, words) or ():
+    for row in rows_of(sources.read_supertags, text) or ():
         assert len(row["tokens"]) == len(row["tags"])
 
 
@@ -352,12 +355,12 @@ def read_ccgbank(data: bytes) -> None:
     def leaf(d: Draw) -> str:
         return f"(<{d.one('L', 'T')} {d.one('N', '(S/NP)')} NN NN {d.one('a', d.line())} N{d.one('>', '> ', '')})"
 
-    words = built(
+    text = built(
         data, lambda d: "\n".join("".join(d.many(lambda: leaf(d))) for _ in range(d.below(4)))
     )
-    rows = rows_of(sources.read_ccgbank, words)
+    rows = rows_of(sources.read_ccgbank, text)
     if rows is not None:
-        assert sum(len(row["tokens"]) for row in rows) == words.decode().count("(<L ")
+        assert sum(len(row["tokens"]) for row in rows) == text.decode().count("(<L ")
 
 
 @target
@@ -440,10 +443,10 @@ def read_squad(data: bytes) -> None:
 
 @target
 def read_xquad_r(data: bytes) -> None:
-    sources._answer_sentences.cache_clear()
+    qa._answer_sentences.cache_clear()
     for row in rows_of(sources.read_xquad_r, _squad_file(data), "x.json") or ():
         assert isinstance(row["id"], str) and isinstance(row["relevant"], list)
-    sources._answer_sentences.cache_clear()
+    qa._answer_sentences.cache_clear()
     for row in rows_of(sources.read_xquad_r_sentences, _squad_file(data), "x.json") or ():
         assert isinstance(row["id"], str) and isinstance(row["candidate"], str)
 
@@ -464,7 +467,7 @@ def read_mewslix(data: bytes) -> None:
             "sentence_spans": d.mostly(lambda: [span(), span()]),
             "language": "en",
         }
-        said = {
+        fields = {
             "context": d.mostly(lambda: context),
             "mentions": d.mostly(lambda: d.many(lambda: mention, 3)),
         }
@@ -474,8 +477,8 @@ def read_mewslix(data: bytes) -> None:
             "description_language": "en",
         }
         entity |= {"sentence_spans": d.mostly(lambda: [span()])}
-        both = {"contextual_mention": d.mostly(lambda: said), "entity": d.mostly(lambda: entity)}
-        return d.mostly(lambda: d.one(said, entity, both))
+        both = {"contextual_mention": d.mostly(lambda: fields), "entity": d.mostly(lambda: entity)}
+        return d.mostly(lambda: d.one(fields, entity, both))
 
     data = built(data, lambda d: "\n".join(as_json(line(d)).decode() for _ in range(d.below(3))))
     for row in rows_of(sources.read_mewslix, data) or ():
@@ -483,7 +486,7 @@ def read_mewslix(data: bytes) -> None:
         assert isinstance(row.get("query", row.get("candidate")), str)
 
 
-# --- tasks -----------------------------------------------------------------------------------------------------------
+# --- tasks ----------------------------------------------------------------------------------------
 
 TASKS = conftest._tiny_tasks()
 TASKS["relevant"] = jx.Retrieval(name="asked", source=jx.Rows({}), corpus=jx.Rows({}))
@@ -510,8 +513,8 @@ def row_for(kind: str, data: bytes) -> Row | None:
         return d.many(lambda: d.mostly(d.text))
 
     def answers() -> Any:
-        given = d.many(lambda: d.one("cat", "a", d.text()), 3)
-        return {"text": given, "answer_start": d.mostly(lambda: [d.below(9) for _ in given])}
+        texts = d.many(lambda: d.one("cat", "a", d.text()), 3)
+        return {"text": texts, "answer_start": d.mostly(lambda: [d.below(9) for _ in texts])}
 
     columns: dict[str, Callable[[], Any]] = {
         "text": d.text,
@@ -617,30 +620,34 @@ def example_retrieval(data: bytes) -> None:
         assert _whole(example.query) and all(isinstance(id, str) for id in example.relevant or ())
 
 
-# --- features --------------------------------------------------------------------------------------------------------
+# --- features -------------------------------------------------------------------------------------
 
 
 def features_of(
     kind: str, data: bytes
 ) -> Iterator[tuple[Any, PreTrainedTokenizerFast, int, dict[str, Any]]]:
-    """An accepted example's features by one of the tokenizers, which hold what every feature must hold."""
+    """An accepted example's features by one of the tokenizers, which hold what every feature must
+    hold.
+    """
     example = example_of(kind, data[1:])
     if example is None:
         return
     tokenizer, length = tokenizers()[data[0] % 3], 8 + data[0] // 3
     try:
-        found = TASKS[kind].features([example], tokenizer, length)
+        features = TASKS[kind].features([example], tokenizer, length)
     except DataError as error:
         assert str(error)
         return
-    assert len({len(values) for values in found.values()}) == 1 and set(found["example"]) == {0}
-    for ids, lengths in zip(found["input_ids"], found["lengths"], strict=True):
+    assert len({len(values) for values in features.values()}) == 1 and set(features["example"]) == {
+        0
+    }
+    for ids, lengths in zip(features["input_ids"], features["lengths"], strict=True):
         assert len(ids) == sum(lengths) and 0 < max(lengths) <= length
         assert min(ids) >= 0 and max(ids) < len(tokenizer)
-    if "token_type_ids" in found:
-        for ids, types in zip(found["input_ids"], found["token_type_ids"], strict=True):
+    if "token_type_ids" in features:
+        for ids, types in zip(features["input_ids"], features["token_type_ids"], strict=True):
             assert len(ids) == len(types) and {0, 1}.issuperset(types)
-    yield example, tokenizer, length, dict(found)
+    yield example, tokenizer, length, dict(features)
 
 
 @target
@@ -650,9 +657,9 @@ def features_text(data: bytes) -> None:
         if len(data) > 1
         else "pair"
     )
-    for example, _, _, found in features_of(kind, data[:1] + data[2:]):
+    for example, _, _, features in features_of(kind, data[:1] + data[2:]):
         if kind in ("classification", "pair"):
-            (labels,) = found["labels"]
+            (labels,) = features["labels"]
             assert [TASKS[kind].label_names[i] if i >= 0 else None for i in labels] == [
                 example.label
             ]
@@ -660,11 +667,11 @@ def features_text(data: bytes) -> None:
 
 @target
 def features_tagging(data: bytes) -> None:
-    for example, _, _, found in features_of("tagging", data):
+    for example, _, _, features in features_of("tagging", data):
         names = TASKS["tagging"].label_names
-        tags = [names[i] if i >= 0 else None for labels in found["labels"] for i in labels]
+        tags = [names[i] if i >= 0 else None for labels in features["labels"] for i in labels]
         assert tags == list(example.tags or [None] * len(example.words))  # words in are labels out
-        for positions, ids in zip(found["word_positions"], found["input_ids"], strict=True):
+        for positions, ids in zip(features["word_positions"], features["input_ids"], strict=True):
             assert all(0 <= p < len(ids) for p in positions) and len(set(positions)) == len(
                 positions
             )
@@ -672,19 +679,19 @@ def features_tagging(data: bytes) -> None:
 
 @target
 def features_qa(data: bytes) -> None:
-    for example, _, _, found in features_of("qa", data):
-        held = 0
-        for number, ids in enumerate(found["input_ids"]):
+    for example, _, _, features in features_of("qa", data):
+        windows_with_answer = 0
+        for index, ids in enumerate(features["input_ids"]):
             (head,), (start,), (end,) = (
-                found[n][number] for n in ("context_start", "start_positions", "end_positions")
+                features[n][index] for n in ("context_start", "start_positions", "end_positions")
             )
-            starts, ends = found["offset_starts"][number], found["offset_ends"][number]
+            starts, ends = features["offset_starts"][index], features["offset_ends"][index]
             assert len(starts) == len(ends) and head + len(starts) <= len(ids)
             assert all(
                 0 <= a <= b <= len(example.context) for a, b in zip(starts, ends, strict=True)
             )
             if start:
-                held += 1
+                windows_with_answer += 1
                 first = example.starts[0]
                 answer = range(first, first + len(example.answers[0]))
                 covered = {
@@ -695,11 +702,11 @@ def features_qa(data: bytes) -> None:
                     range(starts[start - head], ends[end - head])
                 )
         assert (
-            held
+            windows_with_answer
             or not example.answers
-            or any(found["answer_outside_windows"])
+            or any(features["answer_outside_windows"])
             or not example.answers[0].strip()
-            or _lost(example, found)
+            or _lost(example, features)
         )
 
 
@@ -716,18 +723,18 @@ def _lost(example: Any, found: dict[str, Any]) -> bool:
 
 @target
 def features_choice(data: bytes) -> None:
-    for example, _, _, found in features_of("choice", data):
-        assert [len(lengths) for lengths in found["lengths"]] == [len(example.choices)]
-        assert found["labels"] == [[-100 if example.label is None else example.label]]
+    for example, _, _, features in features_of("choice", data):
+        assert [len(lengths) for lengths in features["lengths"]] == [len(example.choices)]
+        assert features["labels"] == [[-100 if example.label is None else example.label]]
 
 
 @target
 def features_retrieval(data: bytes) -> None:
-    for _, _, _, found in features_of("retrieval", data):
-        assert [len(lengths) for lengths in found["lengths"]] == [2]
+    for _, _, _, features in features_of("retrieval", data):
+        assert [len(lengths) for lengths in features["lengths"]] == [2]
 
 
-# --- decoding --------------------------------------------------------------------------------------------------------
+# --- decoding -------------------------------------------------------------------------------------
 
 
 @cache
@@ -771,8 +778,8 @@ def decode_classification(data: bytes) -> None:
         task, (examples, table) = TASKS[kind], encoded(kind)
         values = np.abs(scores(data, len(examples), 3)) / np.float32(2e32)
         for p in task.decode({"probabilities": values}, table, examples):
-            said = p.label if kind == "multi_label" else (p.label,)
-            assert set(said) <= set(task.label_names) and set(p.probabilities) == set(
+            labels = p.label if kind == "multi_label" else (p.label,)
+            assert set(labels) <= set(task.label_names) and set(p.probabilities) == set(
                 task.label_names
             )
 
@@ -780,21 +787,23 @@ def decode_classification(data: bytes) -> None:
 @target
 def decode_regression(data: bytes) -> None:
     examples, table = encoded("regression")
-    found = TASKS["regression"].decode({"numbers": scores(data, len(examples))}, table, examples)
-    assert len(found) == len(examples) and all(np.isfinite(p.number) for p in found)
+    predictions = TASKS["regression"].decode(
+        {"numbers": scores(data, len(examples))}, table, examples
+    )
+    assert len(predictions) == len(examples) and all(np.isfinite(p.number) for p in predictions)
 
 
 @target
 def decode_tagging(data: bytes) -> None:
     examples, table = encoded("tagging")
-    words = sum(len(e.words) for e in examples)
-    tags = numbers(data, 2, words)
-    found = TASKS["tagging"].decode(
-        {"tags": tags, "probabilities": scores(data, words)}, table, examples
+    word_count = sum(len(e.words) for e in examples)
+    tags = numbers(data, 2, word_count)
+    predictions = TASKS["tagging"].decode(
+        {"tags": tags, "probabilities": scores(data, word_count)}, table, examples
     )
-    assert [p.words for p in found] == [e.words for e in examples]
-    assert all(len(p.tags) == len(p.words) and {"O", "B-X"}.issuperset(p.tags) for p in found)
-    assert [tag for p in found for tag in p.tags] == [("O", "B-X")[i] for i in tags]
+    assert [p.words for p in predictions] == [e.words for e in examples]
+    assert all(len(p.tags) == len(p.words) and {"O", "B-X"}.issuperset(p.tags) for p in predictions)
+    assert [tag for p in predictions for tag in p.tags] == [("O", "B-X")[i] for i in tags]
 
 
 @target
@@ -802,9 +811,9 @@ def decode_qa(data: bytes) -> None:
     examples, table = encoded("qa")
     size = sum(len(ids) for ids in table["input_ids"])
     both = {name: scores(data[i:], size) for i, name in enumerate(("start_logits", "end_logits"))}
-    found = TASKS["qa"].decode(both, table, examples)
-    assert [p.id for p in found] == [e.id for e in examples]
-    for prediction, example in zip(found, examples, strict=True):
+    predictions = TASKS["qa"].decode(both, table, examples)
+    assert [p.id for p in predictions] == [e.id for e in examples]
+    for prediction, example in zip(predictions, examples, strict=True):
         assert example.context[prediction.start :].startswith(prediction.span)
         assert prediction.answer in ("", prediction.span) and np.isfinite(prediction.score)
 
@@ -812,10 +821,10 @@ def decode_qa(data: bytes) -> None:
 @target
 def decode_choice(data: bytes) -> None:
     examples, table = encoded("choice")
-    found = TASKS["choice"].decode(
+    predictions = TASKS["choice"].decode(
         {"scores": scores(data, sum(len(e.choices) for e in examples))}, table, examples
     )
-    for prediction, example in zip(found, examples, strict=True):
+    for prediction, example in zip(predictions, examples, strict=True):
         assert example.choices[prediction.choice] == prediction.text
         assert abs(sum(prediction.probabilities) - 1) < 1e-4
 
@@ -828,10 +837,14 @@ def decode_retrieval(data: bytes) -> None:
     values = {"ranking": ranking, "scores": scores(data, len(examples), 3)}
     ids = {e.id for e in examples}
     for task in (TASKS["retrieval"], mining):
-        found = task.decode(values, table, examples)
-        assert all(ids.issuperset(p.ranking) and len(p.ranking) == len(p.scores) for p in found)
-        assert [len(p.ranking) for p in found] == (ranking >= 0).sum(axis=1).tolist()
-    assert all(p.ranking == () or p.scores[0] >= 1.0 for p in mining.apply_threshold(found, 1.0))
+        predictions = task.decode(values, table, examples)
+        assert all(
+            ids.issuperset(p.ranking) and len(p.ranking) == len(p.scores) for p in predictions
+        )
+        assert [len(p.ranking) for p in predictions] == (ranking >= 0).sum(axis=1).tolist()
+    assert all(
+        p.ranking == () or p.scores[0] >= 1.0 for p in mining.apply_threshold(predictions, 1.0)
+    )
 
 
 @target
@@ -840,11 +853,11 @@ def decode_mlm(data: bytes) -> None:
     counts = numbers(data, 5, len(examples))
     total = int(counts.sum())
     values = {"counts": counts, "token_ids": np.arange(total), "correct": scores(data, total) > 0}
-    found = TASKS["mlm"].decode(values, table, examples)
-    assert [len(p.correct) for p in found] == counts.tolist()
+    predictions = TASKS["mlm"].decode(values, table, examples)
+    assert [len(p.correct) for p in predictions] == counts.tolist()
 
 
-# --- what runs leave -------------------------------------------------------------------------------------------------
+# --- what runs leave ------------------------------------------------------------------------------
 
 CONFIG: dict[str, Any] = {
     "encoder": {"model_type": "bert", "hidden_size": 8, "num_attention_heads": 2, "vocab_size": 9},
@@ -869,14 +882,14 @@ def config(data: bytes) -> None:
         return
     values = {k: v for k, v in values.items() if k in CONFIG}
     try:
-        found = MultitaskConfig(**values)
+        loaded = MultitaskConfig(**values)
     except ValueError as error:
         assert str(error)
         return
-    for name, head in found.heads.items():
+    for name, head in loaded.heads.items():
         assert name.isidentifier() and isinstance(head["type"], str)
-    assert found.encoder is None or found.encoder.model_type == values["encoder"]["model_type"]
-    text = found.to_json_string(use_diff=False)
+    assert loaded.encoder is None or loaded.encoder.model_type == values["encoder"]["model_type"]
+    text = loaded.to_json_string(use_diff=False)
     assert MultitaskConfig(**json.loads(text)).to_json_string(use_diff=False) == text
 
 
@@ -893,11 +906,12 @@ def _whole_folder() -> tuple[Path, dict[str, Any]]:
 
 @target
 def manifest(data: bytes) -> None:
-    folder, whole = _whole_folder()
+    folder, manifest_text = _whole_folder()
     if data[:1] == b"\1":
         data = as_json(
             changed(
-                Draw(data[1:]), {"files": {**whole["files"], "../outside": whole["files"]["a"]}}
+                Draw(data[1:]),
+                {"files": {**manifest_text["files"], "../outside": manifest_text["files"]["a"]}},
             )
         )
     (folder / checkpoints.MANIFEST).write_bytes(data)
@@ -905,9 +919,11 @@ def manifest(data: bytes) -> None:
     if reason is None:
         listed = json.loads(data)["files"]
         assert listed and all(
-            facts["size"] == whole["files"][n]["size"] for n, facts in listed.items()
+            facts["size"] == manifest_text["files"][n]["size"] for n, facts in listed.items()
         )
-        assert all(facts["blake2b"] == whole["files"][n]["blake2b"] for n, facts in listed.items())
+        assert all(
+            facts["blake2b"] == manifest_text["files"][n]["blake2b"] for n, facts in listed.items()
+        )
     else:
         assert isinstance(reason, str) and reason
 
@@ -930,14 +946,14 @@ def report(data: bytes) -> None:
     path = FOLDER / "report.json"
     path.write_bytes(data)
     try:
-        found = jx.Report.from_json(path)
+        loaded = jx.Report.from_json(path)
     except ValueError as error:
         assert str(path) in str(error)
         return
-    found.to_json(path)
+    loaded.to_json(path)
     again = jx.Report.from_json(path)
-    assert sorted(map(repr, again)) == sorted(map(repr, found))
-    found.to_records()
+    assert sorted(map(repr, again)) == sorted(map(repr, loaded))
+    loaded.to_records()
 
 
 @target
@@ -953,8 +969,8 @@ def submitted(data: bytes) -> None:
     path.write_bytes(data[1:])
     form = forms[data[0] % len(forms)] if data else "rankings"
     try:
-        found = submission._items(path, form)
+        items = read_items(path, form)
     except DataError as error:
         assert str(path) in str(error)
         return
-    assert isinstance(found, dict) == (form in ("question_answering", "rankings"))
+    assert isinstance(items, dict) == (form in ("question_answering", "rankings"))

@@ -41,7 +41,7 @@ def any_tokenizer(request: pytest.FixtureRequest) -> Any:
     return request.getfixturevalue(request.param)
 
 
-# --- one label -------------------------------------------------------------------------------------------------------
+# --- one label ------------------------------------------------------------------------------------
 
 
 def test_ids_are_the_tokenizer_s_own(any_tokenizer: Any) -> None:
@@ -99,7 +99,7 @@ def test_head_config_is_plain_json() -> None:
     assert task().head_config()["labels"] == list(LABELS)
 
 
-# --- several labels --------------------------------------------------------------------------------------------------
+# --- several labels -------------------------------------------------------------------------------
 
 
 def topics(**fields: Any) -> jx.Classification:
@@ -141,14 +141,14 @@ def test_several_labels_of_another_form(given: Any, said: str) -> None:
 
 
 def test_all_labels_above_one_half() -> None:
-    """J13: a threshold of one half belongs to probabilities, not to logits."""
+    """A threshold of one half belongs to probabilities, not to logits."""
     held = examples(topics(), {}, {})
     outputs = {"probabilities": np.array([[0.6, 0.1, 0.51], [0.5, 0.1, 0.2]], np.float32)}
     one, two = topics().decode(outputs, None, held)  # type: ignore[arg-type]
     assert one.value == ("no", "yes") and two.value == ()
 
 
-# --- numbers ---------------------------------------------------------------------------------------------------------
+# --- numbers --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

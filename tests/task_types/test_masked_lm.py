@@ -168,7 +168,7 @@ def test_decoding_gives_each_line_its_pieces() -> None:
 
 
 def test_accuracy_counts_pieces_and_not_batches() -> None:
-    """J23: a mean of batch means forgets how many pieces each held."""
+    """A mean of batch means forgets how many pieces each held."""
     assert masked_accuracy([(True,), (False,) * 9], [(True,), (True,)]) == 10.0
     assert np.isnan(masked_accuracy([(), ()], [(True,)] * 2))
     with pytest.raises(ValueError, match="1 predictions for 2 references"):

@@ -1,4 +1,6 @@
-"""Spans: found again from token positions, in windows, in any script; moved answers; decoding against brute force."""
+"""Spans: found again from token positions, in windows, in any script; moved answers; decoding
+against brute force.
+"""
 
 from __future__ import annotations
 
@@ -123,12 +125,12 @@ def longer_context(context: str) -> str:
     return " ".join([context] * 3)
 
 
-# --- features --------------------------------------------------------------------------------------------------------
+# --- features -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("script", SENTENCES)
 def test_gold_comes_back_to_the_letter(script: str, any_tokenizer: Any) -> None:
-    """J11, H5: by offsets, for every layout of special tokens and every script."""
+    """By offsets, for every layout of special tokens and every script."""
     context, question, answer = SENTENCES[script]
     (feature,) = encoded(task(), any_tokenizer, row(context, answer, question))
     found = span(feature, context)
@@ -141,12 +143,12 @@ def test_gold_comes_back_to_the_letter(script: str, any_tokenizer: Any) -> None:
     if "token_type_ids" in feature:
         assert feature["token_type_ids"] == both["token_type_ids"]
     sides = both.sequence_ids()
-    assert feature["context_start"] == [sides.index(1)], "J11: no special token is counted"
+    assert feature["context_start"] == [sides.index(1)], "no special token is counted"
 
 
 @pytest.mark.parametrize("answer", ["猫", "鱼。", "我们昨天"])
 def test_answers_at_the_edges(answer: str, any_tokenizer: Any) -> None:
-    """J11: the last token of the passage can be chosen."""
+    """The last token of the passage can be chosen."""
     context = "我们昨天在河边看见一只红色的猫，它正在吃鱼。"
     (feature,) = encoded(task(), any_tokenizer, row(context, answer))
     assert span(feature, context) == answer
@@ -222,7 +224,7 @@ def test_windows_step_by_the_stride(tokenizer: Any) -> None:
 
 @pytest.mark.parametrize("stride", [-5, 0, 1, 17, 128, 10_000])
 def test_stride_is_guarded(stride: int, any_tokenizer: Any) -> None:
-    """J24: max_length - stride - question <= 0 ended in the tokenizer's error."""
+    """Max_length - stride - question <= 0 ended in the tokenizer's error."""
     context = "the cat sees a dog in the red house and eats " * 3
     features = encoded(task(stride=stride), any_tokenizer, row(context, "dog"), max_length=24)
     covered = {
@@ -238,7 +240,6 @@ def test_stride_is_guarded(stride: int, any_tokenizer: Any) -> None:
 
 
 def test_long_question_is_cut_and_counted(any_tokenizer: Any) -> None:
-    """J24."""
     context = "the cat sees a dog"
     mine = task(max_question_length=10)
     short, long = encoded(
@@ -282,7 +283,7 @@ def test_questions_share_a_passage(tokenizer: Any) -> None:
     assert (one["example"], two["example"]) == (0, 1)
 
 
-# --- moved answers ---------------------------------------------------------------------------------------------------
+# --- moved answers --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -290,7 +291,7 @@ def test_questions_share_a_passage(tokenizer: Any) -> None:
     [(4, 4), (5, 4), (0, 4), (9, 4), (15, 20), (20, 20), (12, 4), (999, 20), (-1, 4), (-3, 4)],
 )
 def test_wrong_offsets_go_to_the_nearest_occurrence(start: int, found: int) -> None:
-    """Facts, trap 12. 12 is as far from both: the first."""
+    """12 is as far from both: the first."""
     context = "the cat sees no big cat"
     (example,) = examples(task(), row(context, "cat", start=start))
     assert example.starts == (found,) and example.realigned == int(start != found)
@@ -350,7 +351,7 @@ def test_raw_rows_and_withheld_answers() -> None:
     assert example.answers == ()
 
 
-# --- decoding --------------------------------------------------------------------------------------------------------
+# --- decoding -------------------------------------------------------------------------------------
 
 
 def brute_force(
@@ -457,7 +458,7 @@ def test_no_answer_must_win_in_every_window(tokenizer: Any) -> None:
 
 
 def test_question_and_special_tokens_are_never_the_answer(any_tokenizer: Any) -> None:
-    """J12: what may not answer was found by comparing a list with a number."""
+    """What may not answer was found by comparing a list with a number."""
     mine = task(n_best=3)
     held = examples(mine, row("the cat", "cat", "who sees the house"))
     table = encode_examples(mine, held, any_tokenizer)

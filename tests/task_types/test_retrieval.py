@@ -84,7 +84,7 @@ def test_empty_sides(row: dict[str, str]) -> None:
         TASK.example(row, id="0", language="en")
 
 
-# --- a corpus --------------------------------------------------------------------------------------------------------
+# --- a corpus -------------------------------------------------------------------------------------
 
 QUESTIONS = [
     {"id": "q0", "query": "the cat", "relevant": ["de_1"]},
@@ -169,7 +169,7 @@ def test_training_pairs_of_a_task_with_a_corpus(model_of: Any, tmp_path: Any) ->
     assert not before.equal(model.heads["searching"].dense.weight)
 
 
-# --- mining ----------------------------------------------------------------------------------------------------------
+# --- mining ---------------------------------------------------------------------------------------
 
 SATZ = ["die katze", "der hund", "ein haus", "noch etwas"]
 MINING = jx.Retrieval(
@@ -231,7 +231,7 @@ def test_the_threshold_of_another_split() -> None:
 
 
 def test_a_repeated_sentence_cannot_be_paired() -> None:
-    """Traps J16: XTREME gives sentences that occur twice no id; with ids, F1 is too high."""
+    """XTREME gives sentences that occur twice no id; with ids, F1 is too high."""
     examples = [
         MINING.example({"query": "x", "relevant": ["a"]}, id=id, language="de")
         for id in ("", "q1", "q2")
@@ -244,7 +244,7 @@ def test_a_repeated_sentence_cannot_be_paired() -> None:
     assert [p.ranking for p in MINING.decode(outputs, None, examples)] == [(), (), ()]  # type: ignore[arg-type]
 
 
-# --- metrics ---------------------------------------------------------------------------------------------------------
+# --- metrics --------------------------------------------------------------------------------------
 
 
 def test_average_precision_by_hand() -> None:
@@ -282,11 +282,11 @@ def test_mined_pairs_by_hand() -> None:
     assert math.isnan(mined_f1([()], [()]))
 
 
-# --- layers ----------------------------------------------------------------------------------------------------------
+# --- layers ---------------------------------------------------------------------------------------
 
 
 def test_a_sweep_over_layers_gives_what_each_layer_gives(model_of: Any, tiny_tasks: Any) -> None:
-    """Layer 0 is the embeddings (traps, X3); one pass gives the scores of all."""
+    """Layer 0 is the embeddings; one pass gives the scores of all."""
     task = tiny_tasks["retrieval"]
     model = model_of([task])
     depth = model.encoder.config.num_hidden_layers

@@ -62,7 +62,7 @@ def round_trip(sentences: list[list[str]], tokenizer: Any, max_length: int) -> l
 
 @pytest.mark.parametrize("max_length", [256, 16, 7, 4, 3])
 def test_words_in_are_words_out(max_length: int, any_tokenizer: Any) -> None:
-    """J15, X4: long sentences are split and merged; no word vanishes from gold and prediction."""
+    """Long sentences are split and merged; no word vanishes from gold and prediction."""
     features = round_trip(SENTENCES, any_tokenizer, max_length)
     assert all(len(f["input_ids"]) == f["lengths"][0] <= max_length for f in features)
     assert max_length > 16 or len(features) > len(SENTENCES)
@@ -139,7 +139,7 @@ def test_sentences_without_gold(tokenizer: Any) -> None:
     ],
 )
 def test_rows_that_cannot_be(row: dict[str, Any], said: str) -> None:
-    """J15: an unknown tag became label -1 with mask 1."""
+    """An unknown tag became label -1 with mask 1."""
     with pytest.raises(DataError, match=said):
         task().example(row, id="0", language="en")
 

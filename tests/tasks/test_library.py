@@ -1,4 +1,6 @@
-"""Every declared task: short, whole, and scored 100 by its own gold, over the synthetic root and over real slices."""
+"""Every declared task: short, whole, and scored 100 by its own gold, over the synthetic root and
+over real slices.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,7 @@ def gold_scores(task: jx.Task, examples: list[Any]) -> dict[str, float]:
     return {metric_name(metric): metric(predictions, references) for metric in task.metrics}
 
 
-# --- declarations ----------------------------------------------------------------------------------------------------
+# --- declarations ---------------------------------------------------------------------------------
 
 
 def declarations() -> list[Any]:
@@ -191,11 +193,11 @@ def test_the_nine_intermediate_tasks() -> None:
 @pytest.mark.parametrize("name", ["tatoeba", "bucc2018"])
 @pytest.mark.parametrize(("layers", "layer"), [(24, 14), (12, 7), (4, 2)])
 def test_sentences_are_means_of_layer_14_of_24(name: str, layers: int, layer: int) -> None:
-    """Facts, trap 7 and X3: not the first token at layer 20, as `run_bucc2018.sh` says today.
+    """Not the first token at layer 20, as `run_bucc2018.sh` says today.
 
-    Trap 8: the released code does not give XTREME's published Tatoeba score. Trap 9: XTREME-R's is after fine-tuning on
-    SQuAD, which is an intermediate task of the recipe here and no part of this task.
-    """
+    Trap 8: the released code does not give XTREME's published Tatoeba score. Trap 9: XTREME-R's is
+    after fine-tuning on SQuAD, which is an intermediate task of the recipe here and no part of this
+    task."""
     task = get_task(name)
     config = SimpleNamespace(num_hidden_layers=layers, hidden_size=8)
     assert HEADS["retrieval"](config, task.head_config()).layer == layer  # type: ignore[arg-type]
@@ -204,13 +206,13 @@ def test_sentences_are_means_of_layer_14_of_24(name: str, layers: int, layer: in
 
 @pytest.mark.parametrize("name", NAMES)
 def test_main_scores_are_on_one_scale(name: str) -> None:
-    """J14, M3, A1: sums and means of 0-100, 0-1 and perplexities; here the main score is a mean of its metrics."""
+    """Sums and means of 0-100, 0-1 and perplexities; here the main score is a mean of its metrics."""
     task = get_task(name)
     assert task.main_score(dict.fromkeys(map(metric_name, task.metrics), 62.5)) == 62.5
     assert math.isnan(task.main_score({}))
 
 
-# --- the synthetic root ----------------------------------------------------------------------------------------------
+# --- the synthetic root ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -402,7 +404,7 @@ def test_lareqa_learns_from_squad_s_rows_as_pairs() -> None:
     )
 
 
-# --- real slices -----------------------------------------------------------------------------------------------------
+# --- real slices ----------------------------------------------------------------------------------
 
 
 def listed() -> dict[tuple[str, str, str], int]:
@@ -425,7 +427,9 @@ def parts_of(source: Any) -> list[Any]:
 
 
 def sliced() -> list[Any]:
-    """(task, split, language, expected rows) for every slice that a task of the library reads; joined ones add up."""
+    """(task, split, language, expected rows) for every slice that a task of the library reads;
+    joined ones add up.
+    """
     counts = listed()
     found: dict[tuple[str, str, str], int] = {}
     for name in NAMES:
@@ -489,7 +493,7 @@ def test_languages_are_those_of_the_table() -> None:
 @real
 @pytest.mark.usefixtures("over_slices")
 def test_tydiqa_is_split_by_the_language_of_its_ids() -> None:
-    """Facts, trap 6: the files mix languages, and training on all of them would not be zero-shot."""
+    """The files mix languages, and training on all of them would not be zero-shot."""
     task = get_task("tydiqa")
     for split, theirs, languages in (
         ("train", "train", ["en", "sw"]),
@@ -508,7 +512,8 @@ def test_tydiqa_is_split_by_the_language_of_its_ids() -> None:
     assert gold_scores(task, examples) == {"exact_match": 100.0, "f1": 100.0}
 
 
-# One of 500 answers is the article "una", of which MLQA's normalisation leaves no word: the script's F1 is then 0.
+# One of 500 answers is the article "una", of which MLQA's normalisation leaves no word: the
+# script's F1 is then 0.
 IMPERFECT = {("mlqa", "validation", "es"): {"f1": 100 * 499 / 500}}
 
 
@@ -555,7 +560,7 @@ def test_real_files(name: str, read: int) -> None:
 @real
 @pytest.mark.usefixtures("over_slices")
 def test_bucc_has_its_distractors_without_repeated_sentences() -> None:
-    """Facts, trap 1: the Hub's bucc18 holds the gold pairs alone. The README counts 3,078 and 4,816 lines."""
+    """The Hub's bucc18 holds the gold pairs alone. The README counts 3,078 and 4,816 lines."""
     task = get_task("bucc2018")
     chinese, english = task.rows("validation", "zh"), task.corpus_task.rows("validation", "zh")  # type: ignore[union-attr]
     assert (len(chinese), len(english)) == (3078 - 1, 4816 - 2)
@@ -603,7 +608,6 @@ def test_task_without_slices_says_so() -> None:
 
 
 def test_tatoeba_strips_the_hub_s_line_feeds() -> None:
-    """Facts, trap 13."""
     row = {"source_sentence": "Guten Tag.\n", "target_sentence": "Hello.\n"}
     example = get_task("tatoeba").example(row, id="0", language="de")
     assert (example.query, example.candidate) == ("Hello.", "Guten Tag.")
@@ -613,7 +617,7 @@ def test_tatoeba_strips_the_hub_s_line_feeds() -> None:
     ("sentence", "read"), [("NS", "NS"), ("", "NS"), (" \n", "NS"), ("So.", "So.")]
 )
 def test_pawsx_keeps_placeholders(sentence: str, read: str) -> None:
-    """Facts, trap 13: rows that were not translated are scored, as the official 2,000 rows a language are."""
+    """Rows that were not translated are scored, as the official 2,000 rows a language are."""
     for side in ("sentence1", "sentence2"):
         row = {"sentence1": "A.", "sentence2": "A.", "label": "0"} | {side: sentence}
         example = get_task("pawsx").example(row, id="0", language="de")

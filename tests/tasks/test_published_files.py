@@ -1,8 +1,8 @@
-"""The publishers' own files read by the library's tasks, and what features keep of gold: every span, every tag.
+"""The publishers' own files read by the library's tasks, and what features keep of gold: every
+span, every tag.
 
-A file that the Hub does not have in this form needs a reader and perhaps a function of the row, no more:
-`LAYOUTS` shows it for each of the data sets under shared/data.
-"""
+A file that the Hub does not have in this form needs a reader and perhaps a function of the row, no
+more: `LAYOUTS` shows it for each of the data sets under shared/data."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ TINY_XLM = SHARED / "models" / "tiny-xlm"
 real = pytest.mark.skipif(not DATA.is_dir(), reason=f"no published files at {DATA}")
 
 
-# --- what a user writes: columns of their rows -----------------------------------------------------------------------
+# --- what a user writes: columns of their rows ----------------------------------------------------
 
 
 def csqa_stem(row: Row) -> str:
@@ -62,7 +62,7 @@ def csqa_choices(row: Row) -> list[str]:
 
 
 def xnli_mt_label(row: Row) -> str:
-    """XNLI-MT says `contradictory` (L1)."""
+    """XNLI-MT says `contradictory`."""
     return "contradiction" if row["label"] == "contradictory" else row["label"]
 
 
@@ -75,12 +75,14 @@ def of_language(row: Row, language: str) -> bool:
     return bool(row["language"] == language)
 
 
-# --- which task reads which file, and how ----------------------------------------------------------------------------
+# --- which task reads which file, and how ---------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A task, a pattern of paths under shared/data with its groups `split` and `language`, a reader, and columns."""
+    """A task, a pattern of paths under shared/data with its groups `split` and `language`, a
+    reader, and columns.
+    """
 
     task: str
     path: str
@@ -239,7 +241,8 @@ LAYOUTS = [
     Layout("lareqa", r"lareqa/xquad-r/(?P<language>..)\.json", read_xquad_r),
     Layout("mlm", r"mlm_text/(?P<language>..)\.(?P<split>\w+)\.txt", read_lines),
 ]
-BESIDE = r"tatoeba/.*\.eng|bucc2018/.*\.(en|gold)|xtreme_mock_test_data/.*"  # read with another file; not a data set
+# read with another file; not a data set
+BESIDE = r"tatoeba/.*\.eng|bucc2018/.*\.(en|gold)|xtreme_mock_test_data/.*"
 SPLIT_NAMES = {"trn": "train", "dev": "validation", "val": "validation", "valid": "validation"}
 CODES = {word: code for codes in (TATOEBA, TYDIQA) for code, word in codes.items()}
 UNLABELLED = r"commonsenseqa/test|xnli/xtreme/test-en\.nolabel|.*/hellaswag_test|.*/glue/MNLI/test"
@@ -247,7 +250,9 @@ UNLABELLED = r"commonsenseqa/test|xnli/xtreme/test-en\.nolabel|.*/hellaswag_test
 
 @dataclass(frozen=True)
 class Case:
-    """A file, or the part of it in one language, and the number of rows that the manifest says it has."""
+    """A file, or the part of it in one language, and the number of rows that the manifest says it
+    has.
+    """
 
     layout: Layout
     path: str
@@ -273,8 +278,8 @@ def cases() -> Iterator[Any]:
     """A case for each file of the manifest and each of its languages."""
     for path, count in manifest().items():
         for layout in LAYOUTS:
-            if found := re.fullmatch(layout.path, path):
-                groups = found.groupdict()
+            if match := re.fullmatch(layout.path, path):
+                groups = match.groupdict()
                 word = groups.get("split", "validation")
                 split = SPLIT_NAMES.get(word, word)
                 one = groups.get("language", "en")
@@ -296,9 +301,10 @@ def manifest() -> dict[str, int]:
 
 
 CASES = list(cases())
-# Lines that are no rows of their own: BUCC's sentences that occur twice, as in XTREME's code (J16).
+# Lines that are no rows of their own: BUCC's sentences that occur twice, as in XTREME's code.
 TWICE = {"bucc2018/zh-en.dev.zh": 1}
-# Questions whose gold cannot score: "una" is an article, which MLQA's script drops, and no words score F1 0.
+# Questions whose gold cannot score: "una" is an article, which MLQA's script drops, and no words
+# score F1 0.
 LOST = {"mlqa/MLQA_V1/dev/dev-context-es-question-es.json": {"f1": 1}}
 
 
@@ -337,9 +343,9 @@ def test_published_file(case: Case) -> None:
     rows = task.rows(case.split, case.language)
     assert len(rows) == case.count - TWICE.get(case.path, 0)
     examples = list(task.examples(case.split, case.language, rows=rows, labelled=True))
-    lost = LOST.get(case.path, {})
+    known_losses = LOST.get(case.path, {})
     expected = {
-        metric_name(metric): 100.0 * (1 - lost.get(metric_name(metric), 0) / len(rows))
+        metric_name(metric): 100.0 * (1 - known_losses.get(metric_name(metric), 0) / len(rows))
         for metric in task.metrics
     }
     scores = gold_scores(task, examples)
@@ -362,7 +368,7 @@ def test_published_file_without_labels(case: Case) -> None:
         next(task.examples(case.split, case.language, labelled=True))
 
 
-# --- features: what a perfect head says of them, decoded -------------------------------------------------------------
+# --- features: what a perfect head says of them, decoded ------------------------------------------
 
 TOKENIZERS = ("tiny_xlm", "tokenizer", "bert_tokenizer", "roberta_tokenizer")
 
@@ -403,22 +409,24 @@ def perfect(task: jx.Task, table: Any) -> dict[str, np.ndarray]:
     assert isinstance(task, jx.QuestionAnswering)
     sizes = np.array([len(ids) for ids in columns["input_ids"]])
     first = np.cumsum(sizes) - sizes
-    found = {}
+    outputs = {}
     for side in ("start", "end"):
         logits = np.full(sizes.sum(), -9.0)
         logits[first + np.concatenate(list(columns[f"{side}_positions"]))] = 9.0
-        found[f"{side}_logits"] = logits
-    return found
+        outputs[f"{side}_logits"] = logits
+    return outputs
 
 
 class Spans:
-    """Where the first answer of each question begins and ends: as given, and by the features' tokens."""
+    """Where the first answer of each question begins and ends: as given, and by the features'
+    tokens.
+    """
 
     def __init__(self, task: jx.QuestionAnswering, examples: list[Any], tokenizer: Any) -> None:
         table = encode_examples(task, examples, tokenizer)
         columns = table.with_format("numpy")[:]
-        places: list[set[tuple[int, int]]] = [set() for _ in examples]
-        for number, start, end, head, starts, ends in zip(
+        spans_of_example: list[set[tuple[int, int]]] = [set() for _ in examples]
+        for index, start, end, head, starts, ends in zip(
             *(
                 columns[name]
                 for name in ("example", "start_positions", "end_positions", "context_start")
@@ -428,22 +436,22 @@ class Spans:
         ):
             if start[0]:
                 first, last = start[0] - head[0], end[0] - head[0]
-                places[number].add((int(starts[first]), int(ends[last])))
+                spans_of_example[index].add((int(starts[first]), int(ends[last])))
                 gold = (
-                    examples[number].starts[0],
-                    examples[number].starts[0] + len(examples[number].answers[0]),
+                    examples[index].starts[0],
+                    examples[index].starts[0] + len(examples[index].answers[0]),
                 )
                 assert ends[first] > gold[0] and starts[last] < gold[1], (
                     "a token at the border is not the answer's"
                 )
         self.wider, self.cut, self.longer = 0, 0, 0
         self.texts: dict[int, str] = {}
-        for number, (example, place) in enumerate(zip(examples, places, strict=True)):
-            assert len(place) == 1 or not (place and example.answers), (
+        for index, (example, spans) in enumerate(zip(examples, spans_of_example, strict=True)):
+            assert len(spans) == 1 or not (spans and example.answers), (
                 "windows differ, or hold what is no answer"
             )
-            if place:
-                self.texts[number] = self._compare(example, *place.pop())
+            if spans:
+                self.texts[index] = self._compare(example, *spans.pop())
             elif example.answers:
                 # windows overlap by at least so much; a longer answer may be cut by all of them
                 overlap = task.max_length - task.max_question_length - 4 - task.stride
@@ -455,11 +463,11 @@ class Spans:
         last = first + len(example.answers[0])
         text: str = context[start:end].strip()
         start += len(context[start:end]) - len(context[start:end].lstrip())
-        lost = context[first:start] + context[start + len(text) : last]
-        assert all(c.isspace() or unicodedata.category(c) == "Cf" for c in lost), (
+        dropped_text = context[first:start] + context[start + len(text) : last]
+        assert all(c.isspace() or unicodedata.category(c) == "Cf" for c in dropped_text), (
             "a letter of the answer has no token"
         )
-        self.cut += bool(lost)
+        self.cut += bool(dropped_text)
         self.wider += start < first or start + len(text) > last
         return text
 
@@ -471,18 +479,18 @@ def check_round_trip(
     if isinstance(task, jx.QuestionAnswering):
         task = task.replace(max_answer_length=384)
     table = encode_examples(task, examples, tokenizer, max_length)
-    found = [prediction.value for prediction in task.decode(perfect(task, table), table, examples)]
+    values = [prediction.value for prediction in task.decode(perfect(task, table), table, examples)]
     if isinstance(task, jx.QuestionAnswering):
         spans = Spans(task, examples, tokenizer)
-        for number, example in enumerate(examples):
-            if number in spans.texts:
-                assert found[number].text == spans.texts[number] and found[number].no_answer < 0
+        for index, example in enumerate(examples):
+            if index in spans.texts:
+                assert values[index].text == spans.texts[index] and values[index].no_answer < 0
             elif task.unanswerable:
-                assert not example.answers and found[number].no_answer > 0
+                assert not example.answers and values[index].no_answer > 0
     elif isinstance(task, jx.Regression):
-        assert found == pytest.approx([task.reference(example) for example in examples], abs=1e-5)
+        assert values == pytest.approx([task.reference(example) for example in examples], abs=1e-5)
     else:
-        assert found == [task.reference(example) for example in examples]
+        assert values == [task.reference(example) for example in examples]
 
 
 def asked(kind: type[jx.Task] | tuple[type[jx.Task], ...]) -> list[Any]:
@@ -509,28 +517,30 @@ def test_round_trip_of_published_files(case: Case, tokenizers: dict[str, Any]) -
     examples = list(task.examples(case.split, case.language, rows=rows, labelled=True))
     for tokenizer in tokenizers.values():
         check_round_trip(task, examples, tokenizer)
-        if isinstance(task, jx.TokenClassification):  # split and merged: no word is lost (J15, X4)
+        if isinstance(task, jx.TokenClassification):  # split and merged: no word is lost
             check_round_trip(task, examples, tokenizer, max_length=32)
 
 
 def hub_rows(task: jx.Task, split: str) -> int:
     """How many rows of a split the card of the slices lists for a task."""
-    found = 0
+    total = 0
     for source in getattr(task.source, "sources", (task.source,)):
         if isinstance(source, jx.Hub):
             names = split if source.splits is None else source.splits.get(split, ())
-            words = (
+            dataset_words = (
                 source.languages.values()
                 if isinstance(source.languages, dict)
                 else source.languages
             )
-            configs = {source.config and source.config.format(language=word) for word in words}
-            for (repository, config, theirs), count in listed().items():
-                if repository == source.path and theirs in (
+            configs = {
+                source.config and source.config.format(language=word) for word in dataset_words
+            }
+            for (repository, config, listed_split), count in listed().items():
+                if repository == source.path and listed_split in (
                     (names,) if isinstance(names, str) else names
                 ):
-                    found += count if configs & {config, None} else 0
-    return found
+                    total += count if configs & {config, None} else 0
+    return total
 
 
 ON_THE_HUB = [
@@ -560,11 +570,13 @@ def test_round_trip_of_hub_slices(name: str, split: str, tokenizers: dict[str, A
     assert read == hub_rows(task, split) or name == "udpos"
 
 
-# --- spans that cannot come back to the letter: how many, and why ----------------------------------------------------
+# --- spans that cannot come back to the letter: how many, and why ---------------------------------
 
 # With tiny-xlm's pieces, of all questions of a file: (wider, cut, longer).
-# wider: a piece holds the answer's border and its neighbours: "(118)" for "118", ")." for ")", "년부터" for "년".
-# cut: the answer begins or ends with white space (TyDi QA) or with U+200B (MLQA's Spanish), which have no piece.
+# wider: a piece holds the answer's border and its neighbours: "(118)" for "118", ")." for ")",
+# "년부터" for "년".
+# cut: the answer begins or ends with white space (TyDi QA) or with U+200B (MLQA's Spanish), which
+# have no piece.
 # longer: no window holds the whole answer.
 SPANS: dict[str, tuple[int, int, int]] = {
     "mlqa/MLQA_V1/dev/dev-context-de-question-de.json": (5, 0, 0),
@@ -601,7 +613,7 @@ def test_spans_that_do_not_come_back_to_the_letter(case: Case, tiny_xlm: Any) ->
     assert (spans.wider, spans.cut, spans.longer) == SPANS[case.path]
 
 
-# --- languages that no slice has -------------------------------------------------------------------------------------
+# --- languages that no slice has ------------------------------------------------------------------
 
 PASSAGES = {  # passage, question, answer
     "th": ("แม่น้ำโขงไหลผ่านหกประเทศและยาวประมาณ 4,350 กิโลเมตร", "แม่น้ำโขงยาวเท่าไร", "4,350 กิโลเมตร"),
@@ -623,7 +635,10 @@ PASSAGES = {  # passage, question, answer
 
 @pytest.mark.parametrize("language", PASSAGES)
 def test_round_trip_in_other_scripts(language: str, tokenizers: dict[str, Any]) -> None:
-    """J22: jiant lower-cased XLM-R's text to align it, which moves what follows a Turkish İ. Here offsets are given."""
+    """Jiant lower-cased XLM-R's text to align it, which moves what follows a Turkish İ.
+
+    Here offsets are given.
+    """
     context, question, answer = PASSAGES[language]
     start = context.index(answer)
     row = {
@@ -631,13 +646,13 @@ def test_round_trip_in_other_scripts(language: str, tokenizers: dict[str, Any]) 
         "context": context,
         "answers": {"text": [answer], "answer_start": [start]},
     }
-    words = list(context) if language in ("th", "zh") else context.split()
+    tokens = list(context) if language in ("th", "zh") else context.split()
     # a word of marks alone, one of a space that is none, and one that many pieces write
-    words = [word for word in words if word.strip()] + ["ั", "\u200b", "ก" * 120]
-    tags = [("O", "B-PER", "I-PER")[number % 3] for number in range(len(words))]
+    tokens = [word for word in tokens if word.strip()] + ["ั", "\u200b", "ก" * 120]
+    tags = [("O", "B-PER", "I-PER")[index % 3] for index in range(len(tokens))]
     rows = {
         "xquad": row,
-        "panx": {"tokens": words, "ner_tags": tags},
+        "panx": {"tokens": tokens, "ner_tags": tags},
         "xnli": {"premise": context, "hypothesis": answer, "label": "neutral"},
         "siqa": {
             "context": context,
@@ -647,23 +662,23 @@ def test_round_trip_in_other_scripts(language: str, tokenizers: dict[str, Any]) 
         },
         "stsb": {"sentence1": context, "sentence2": answer, "similarity_score": 3.2},
     }
-    for name, given in rows.items():
+    for name, split_rows in rows.items():
         task = get_task(name)
         if name == "xquad":  # several windows
             task = task.replace(max_length=192, stride=64)
-        example = task.example(given, id="1", language=language)
+        example = task.example(split_rows, id="1", language=language)
         for tokenizer in tokenizers.values():
             check_round_trip(task, [example], tokenizer)
             if name == "panx":
                 check_round_trip(task, [example], tokenizer, max_length=32)
 
 
-# --- traps of the data and of its scores -----------------------------------------------------------------------------
+# --- traps of the data and of its scores ----------------------------------------------------------
 
 
 @real
 def test_mining_does_not_read_the_hub_s_bucc() -> None:
-    """Facts, trap 1: the Hub's copy holds the gold pairs alone, and nothing to tell them from."""
+    """The Hub's copy holds the gold pairs alone, and nothing to tell them from."""
     data_root(HUB)
     assert isinstance(get_task("bucc2018").source, jx.Files)
     examples = list(get_task("bucc2018").examples("validation", "zh"))
@@ -675,7 +690,7 @@ def test_mining_does_not_read_the_hub_s_bucc() -> None:
     ("language", "other"), [("el", "grc"), ("zh", "lzh"), ("de", "gsw"), ("fr", "fro")]
 )
 def test_treebanks_are_chosen_by_file_prefix(language: str, other: str, tmp_path: Path) -> None:
-    """Facts, trap 2: the Hub's udpos takes Ancient Greek for Greek, and Swiss German for German."""
+    """The Hub's udpos takes Ancient Greek for Greek, and Swiss German for German."""
     for code in (language, other):
         path = tmp_path / f"ud-treebanks-v2.5/UD_{code}-X/{code}_x-ud-dev.conllu"
         path.parent.mkdir(parents=True)
@@ -687,21 +702,21 @@ def test_treebanks_are_chosen_by_file_prefix(language: str, other: str, tmp_path
 
 
 def test_tags_are_scored_as_xtreme_scores_them() -> None:
-    """Facts, trap 4; X1: chunks of bare tags, CCONJ and SCONJ apart; the share of right words is beside it."""
+    """Chunks of bare tags, CCONJ and SCONJ apart; the share of right words is beside it."""
     for name in ("udpos", "udpos_hub"):
         task: Any = get_task(name)
-        chunks, words = task.metrics
+        chunks, word_accuracy = task.metrics
         assert task.main_metrics == (chunks,)
         gold = [("NOUN", "NOUN", "CCONJ", "VERB")]
         assert chunks([("NOUN", "NOUN", "SCONJ", "VERB")], gold) == pytest.approx(200 / 3)
         assert chunks([("NOUN", "VERB", "CCONJ", "VERB")], gold) == pytest.approx(400 / 7), (
             "equal neighbours are one"
         )
-        assert words([("NOUN", "VERB", "CCONJ", "VERB")], gold) == 75
+        assert word_accuracy([("NOUN", "VERB", "CCONJ", "VERB")], gold) == 75
 
 
 def test_pawsx_is_read_from_its_own_repository() -> None:
-    """Facts, trap 5: XTREME's copy on the Hub lost rows. L1: 1 is a paraphrase."""
+    """XTREME's copy on the Hub lost rows. 1 is a paraphrase."""
     task: Any = get_task("pawsx")
     assert task.source.path == "google-research-datasets/paws-x"
     row = {"sentence1": "It is so.", "sentence2": "So it is.", "label": "1"}
@@ -710,14 +725,14 @@ def test_pawsx_is_read_from_its_own_repository() -> None:
 
 @real
 def test_placeholders_of_pawsx_are_kept() -> None:
-    """Facts, trap 13: XTREME's scores count them."""
+    """XTREME's scores count them."""
     (case,) = (param.values[0] for param in CASES if "placeholders" in param.values[0].path)
     examples = list(case.task.examples(case.split, case.language, labelled=True))
     assert len(examples) == 48 and all("NS" in (e.text, e.text_pair) for e in examples)
 
 
 def test_tydiqa_s_languages_are_told_apart() -> None:
-    """Facts, trap 6: jiant trained its English on all nine languages."""
+    """Jiant trained its English on all nine languages."""
     where = get_task("tydiqa").source.where  # type: ignore[attr-defined]
     ids = [f"{word}-1-0" for word in TYDIQA.values()]
     for language, word in TYDIQA.items():
@@ -726,20 +741,20 @@ def test_tydiqa_s_languages_are_told_apart() -> None:
 
 @pytest.mark.parametrize("name", ["xquad", "tydiqa"])
 def test_one_set_is_development_and_test(name: str) -> None:
-    """Facts, trap 10: their scores as development and as test are of the same questions."""
+    """Their scores as development and as test are of the same questions."""
     splits = get_task(name).source.splits  # type: ignore[attr-defined]
     assert splits["validation"] == splits["test"] == "validation"
 
 
 def hubs() -> list[jx.Hub]:
     sources = [get_task(name).source for name in jx.list_tasks()]
-    parts = [part for source in sources for part in getattr(source, "sources", (source,))]
-    return list({part.path: part for part in parts if isinstance(part, jx.Hub)}.values())
+    joined = [inner for source in sources for inner in getattr(source, "sources", (source,))]
+    return list({inner.path: inner for inner in joined if isinstance(inner, jx.Hub)}.values())
 
 
 @pytest.mark.parametrize("source", hubs(), ids=lambda source: source.path)
 def test_no_data_set_needs_a_script(source: jx.Hub) -> None:
-    """Facts, trap 11: `datasets` runs no scripts. Where a repository had one, a commit with parquet is named."""
+    """`datasets` runs no scripts. Where a repository had one, a commit with parquet is named."""
     assert source.revision in (None, "refs/convert/parquet") or re.fullmatch(
         "[0-9a-f]{40}", source.revision
     )
@@ -748,18 +763,18 @@ def test_no_data_set_needs_a_script(source: jx.Hub) -> None:
 
 @real
 def test_xcopa_s_wrong_questions_are_used_as_they_are() -> None:
-    """Facts, trap 13: so that scores are those of others."""
+    """So that scores are those of others."""
     data_root(HUB)
-    asked = [
+    questions = [
         example.prompt.rsplit(" ", 1)[1]
         for example in get_task("xcopa").examples("validation", "tr")
     ]
-    assert asked == ["effect?"] * 100
+    assert questions == ["effect?"] * 100
 
 
 @pytest.mark.parametrize("mark", ["\ufeff", " ", "\u200b"])
 def test_passage_that_begins_with_what_is_no_letter(mark: str, tokenizers: dict[str, Any]) -> None:
-    """Facts, trap 13: some of XQuAD's passages begin with U+FEFF."""
+    """Some of XQuAD's passages begin with U+FEFF."""
     row = {
         "question": "Wann?",
         "context": f"{mark}Am Abend kam er.",
@@ -772,6 +787,6 @@ def test_passage_that_begins_with_what_is_no_letter(mark: str, tokenizers: dict[
 
 
 def test_threshold_at_the_last_candidate() -> None:
-    """J17: where all mined pairs are right, XTREME's and jiant's code reads behind the last one."""
+    """Where all mined pairs are right, XTREME's and jiant's code reads behind the last one."""
     assert best_threshold([0.9, 0.8], [True, True], 2) == (0.8, 100.0)
     assert best_threshold([0.7], [True], 1) == (0.7, 100.0)

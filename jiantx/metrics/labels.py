@@ -1,0 +1,125 @@
+"""Scores of labels and numbers: accuracy, F1, correlations."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from jiantx.metrics.base import Metric, check_lengths
+
+
+def accuracy(predictions: Sequence[Any], references: Sequence[Any]) -> float:
+    """Share of examples whose label is right; with several labels, whose set of labels is right.
+
+    Args:
+        predictions: (examples,) labels, or tuples, lists or sets of labels.
+        references: (examples,) of the same kind.
+
+    Returns:
+        0–100, or NaN if there are no examples.
+    """
+    check_lengths(predictions, references)
+    if not len(references):
+        return math.nan
+    pairs = zip(map(_unordered, predictions), map(_unordered, references), strict=True)
+    right = sum(bool(prediction == reference) for prediction, reference in pairs)
+    return 100.0 * right / len(references)
+
+
+def _unordered(label: Any) -> Any:
+    return frozenset(label) if isinstance(label, (tuple, list, set)) else label
+
+
+@dataclass(frozen=True)
+class _F1Of:
+    """A value and not a closure, so that tasks which hold it can be compared and pickled."""
+
+    positive_label: Any
+    metric_name: ClassVar[str] = "f1"
+
+    def __call__(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
+        return micro_f1(
+            [{label} & {self.positive_label} for label in predictions],
+            [{label} & {self.positive_label} for label in references],
+        )
+
+
+def f1_of(positive_label: Any) -> Metric:
+    """Binary F1 of one label, reported as "f1" (scikit-learn's `f1_score(average="binary")`).
+
+    >>> f1_of("same")(["same", "same", "other"], ["same", "other", "same"])
+    50.0
+    """
+    return _F1Of(positive_label)
+
+
+def micro_f1(predictions: Sequence[Any], references: Sequence[Any]) -> float:
+    """F1 over all (example, label) pairs (scikit-learn's `f1_score(average="micro")`).
+
+    Args:
+        predictions: (examples,) sets, tuples or lists of labels, which may be empty.
+        references: (examples,) of the same kind.
+
+    Returns:
+        0–100, or NaN if there are no labels on either side.
+    """
+    check_lengths(predictions, references)
+    right = predicted = actual = 0
+    for prediction, reference in zip(map(set, predictions), map(set, references), strict=True):
+        right += len(prediction & reference)
+        predicted += len(prediction)
+        actual += len(reference)
+    return 100.0 * (2 * right / (predicted + actual)) if predicted + actual else math.nan
+
+
+def pearson(predictions: Sequence[Any], references: Sequence[Any]) -> float:
+    """Pearson's correlation of two lists of numbers, times 100 (SciPy's `pearsonr`).
+
+    Args:
+        predictions: (examples,) numbers.
+        references: (examples,) numbers.
+
+    Returns:
+        -100–100, or NaN if a side is constant or has fewer than two numbers.
+    """
+    check_lengths(predictions, references)
+    return _correlation(np.asarray(predictions, np.float64), np.asarray(references, np.float64))
+
+
+def spearman(predictions: Sequence[Any], references: Sequence[Any]) -> float:
+    """Spearman's rank correlation, times 100; equal numbers share their mean rank (SciPy's
+    `spearmanr`).
+
+    Args:
+        predictions: (examples,) numbers.
+        references: (examples,) numbers.
+
+    Returns:
+        -100–100, or NaN if a side is constant, holds a NaN or has fewer than two numbers.
+    """
+    check_lengths(predictions, references)
+    x = np.asarray(predictions, np.float64)
+    y = np.asarray(references, np.float64)
+    if np.isnan(x).any() or np.isnan(y).any():  # a NaN has no rank
+        return math.nan
+    return _correlation(_ranks(x), _ranks(y))
+
+
+def _correlation(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float:
+    if len(x) < 2 or (x == x[0]).all() or (y == y[0]).all() or not np.isfinite([x, y]).all():
+        return math.nan
+    x = x - x.mean()
+    y = y - y.mean()
+    # Each side is normed first: the product of two small norms could vanish.
+    correlation = float(np.dot(x / np.linalg.norm(x), y / np.linalg.norm(y)))
+    return 100.0 * min(1.0, max(-1.0, correlation))
+
+
+def _ranks(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(n,) ranks from 1; equal numbers share their mean rank."""
+    _, value_index, counts = np.unique(x, return_inverse=True, return_counts=True)
+    mean_ranks = np.cumsum(counts) - (counts - 1) / 2
+    return mean_ranks[value_index]

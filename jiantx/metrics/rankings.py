@@ -1,0 +1,174 @@
+"""Scores of rankings and of mined pairs, as LAReQA's and BUCC's scripts compute them."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from jiantx.metrics.base import check_lengths, mean_percent, named
+
+Rankings = Sequence[Sequence[str]]
+"""For each query the ids of candidates, the best first; as references, those of relevant ones."""
+
+
+@named("accuracy")
+def accuracy_at_1(predictions: Rankings, references: Rankings) -> float:
+    """Share of queries whose first candidate is relevant; reported as "accuracy".
+
+    Args:
+        predictions: (queries,) rankings: ids of candidates, the best first.
+        references: (queries,) ids of the relevant candidates.
+
+    Returns:
+        0–100, or NaN if there is nothing to score.
+    """
+    check_lengths(predictions, references)
+    pairs = zip(predictions, references, strict=True)
+    return mean_percent([float(ranking[0] in relevant) for ranking, relevant in pairs])
+
+
+@named("map@20")
+def mean_average_precision(predictions: Rankings, references: Rankings) -> float:
+    """Mean average precision of the first 20 candidates, by LAReQA's script; reported as "map@20".
+
+    A query's average precision is divided by the number of its relevant candidates, or by 20 where
+    there are more. Queries without any are left out.
+
+    Args:
+        predictions: (queries,) rankings: ids of candidates, the best first.
+        references: (queries,) ids of the relevant candidates.
+
+    Returns:
+        0–100, or NaN if there is nothing to score.
+    """
+    check_lengths(predictions, references)
+    scores = []
+    for ranking, relevant in zip(predictions, references, strict=True):
+        if relevant:
+            scores.append(_average_precision(ranking[:20], set(relevant)))
+    return mean_percent(scores)
+
+
+def _average_precision(ranking: Sequence[str], relevant: set[str]) -> float:
+    hit_ranks = [rank for rank, candidate in enumerate(ranking, 1) if candidate in relevant]
+    precisions = [hits / rank for hits, rank in enumerate(hit_ranks, 1)]
+    return sum(precisions) / min(len(relevant), 20)
+
+
+@named("mrr@20")
+def mean_reciprocal_rank(predictions: Rankings, references: Rankings) -> float:
+    """Mean of 1 / rank of the first relevant candidate, 0 if it is not among the first 20; reported
+    as "mrr@20".
+
+    Args:
+        predictions: (queries,) rankings: ids of candidates, the best first.
+        references: (queries,) ids of the relevant candidates.
+
+    Returns:
+        0–100, or NaN if there is nothing to score.
+    """
+    check_lengths(predictions, references)
+    scores = []
+    for ranking, relevant in zip(predictions, references, strict=True):
+        hits = (1 / rank for rank, id in enumerate(ranking[:20], 1) if id in relevant)
+        scores.append(next(hits, 0.0))
+    return mean_percent(scores)
+
+
+@named("f1")
+def mined_f1(predictions: Rankings, references: Rankings) -> float:
+    """F1 of mined pairs, as BUCC's: a query has at most one candidate, and may have none that is
+    relevant.
+
+    Args:
+        predictions: (queries,) rankings: ids of candidates, the best first.
+        references: (queries,) ids of the relevant candidates.
+
+    Returns:
+        0–100, or NaN if there is nothing to score.
+    """
+    right, predicted, actual = _count_pairs(predictions, references)
+    return 100.0 * (2 * right / (predicted + actual)) if predicted + actual else math.nan
+
+
+@named("precision")
+def mined_precision(predictions: Rankings, references: Rankings) -> float:
+    """Share of the mined pairs that are right; 0 where none is mined.
+
+    Args:
+        predictions: (queries,) rankings: ids of candidates, the best first.
+        references: (queries,) ids of the relevant candidates.
+
+    Returns:
+        0–100, or NaN if there is nothing to score.
+    """
+    right, predicted, actual = _count_pairs(predictions, references)
+    return 100.0 * right / max(predicted, 1) if predicted + actual else math.nan
+
+
+@named("recall")
+def mined_recall(predictions: Rankings, references: Rankings) -> float:
+    """Share of the gold pairs that are mined.
+
+    Args:
+        predictions: (queries,) rankings: ids of candidates, the best first.
+        references: (queries,) ids of the relevant candidates.
+
+    Returns:
+        0–100, or NaN if there is nothing to score.
+    """
+    right, _, actual = _count_pairs(predictions, references)
+    return 100.0 * right / actual if actual else math.nan
+
+
+def _count_pairs(predictions: Rankings, references: Rankings) -> tuple[int, int, int]:
+    """Numbers of right, predicted and gold pairs."""
+    check_lengths(predictions, references)
+    right = 0
+    gold = 0
+    for ranking, relevant in zip(predictions, references, strict=True):
+        right += len(set(ranking) & set(relevant))
+        gold += len(set(relevant))
+    return right, sum(map(len, predictions)), gold
+
+
+def best_threshold(
+    scores: npt.ArrayLike, is_gold: npt.ArrayLike, total_gold: int
+) -> tuple[float, float]:
+    """Find the threshold on the scores of mined pairs that gives the best F1.
+
+    Pairs with a score of at least the threshold are kept. It lies midway between the last pair kept
+    and the first one left out; if all are kept, it is the lowest score. As in XTREME's
+    `bucc_optimize`, the highest of equally good thresholds is taken, and 0 if no pair is gold.
+    Pairs of equal score are kept or left out together.
+
+    Args:
+        scores: (pairs,), in any order.
+        is_gold: (pairs,), whether each pair is one of the gold pairs.
+        total_gold: The number of gold pairs, whether they were mined or not.
+
+    Returns:
+        The threshold, and its F1 on 0–100.
+
+    Raises:
+        ValueError: There are fewer gold pairs in total than among the scores, or none at all.
+    """
+    score = np.asarray(scores, np.float64)
+    gold = np.asarray(is_gold, np.bool_)
+    if total_gold < max(1, int(gold.sum())):
+        raise ValueError(f"{int(gold.sum())} pairs are gold, of {total_gold} in total.")
+    order = np.argsort(-score, kind="stable")
+    score = score[order]
+    right = np.cumsum(gold[order])
+    if not right.size or not right[-1]:
+        return 0.0, 0.0
+    kept_count = np.arange(1, len(score) + 1)
+    f1 = 100.0 * (2 * right / (kept_count + total_gold))
+    below = np.append(score[1:], -np.inf)
+    f1[score == below] = -1.0  # no threshold cuts between equal scores
+    best = int(np.argmax(f1))
+    middle = (score[best] + below[best]) / 2
+    # No number may lie between two neighbouring floats, and none does below the last score.
+    threshold = middle if math.isfinite(middle) and middle > below[best] else score[best]
+    return float(threshold), float(f1[best])

@@ -1,0 +1,185 @@
+"""Scores of tags: accuracy of words, F1 of chunks by seqeval's rules."""
+
+import itertools
+import math
+import operator
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from jiantx.metrics.base import check_lengths, named
+
+Tags = Sequence[Sequence[str]]
+"""One list of tags a sentence."""
+
+
+@named("accuracy")
+def token_accuracy(predictions: Tags, references: Tags) -> float:
+    """Share of words whose tag is right, over all sentences together; reported as "accuracy".
+
+    Args:
+        predictions: (sentences,) lists of tags, one a word.
+        references: (sentences,) lists of as many tags.
+
+    Returns:
+        0–100, or NaN if there is nothing to score.
+
+    Raises:
+        ValueError: A sentence has another number of predicted tags than of words.
+    """
+    _check_words(predictions, references)
+    total = sum(map(len, references))
+    right = 0
+    for prediction, reference in zip(predictions, references, strict=True):
+        right += sum(map(operator.eq, prediction, reference))
+    return 100.0 * right / total if total else math.nan
+
+
+@named("f1")
+def chunk_f1(predictions: Tags, references: Tags) -> float:
+    """Micro F1 of chunks by the rules of seqeval 0.0.12, which XTREME's scores rest on; reported as
+    "f1".
+
+    On bare tags, as UDPOS has them, the first letter plays the prefix: neighbours with one tag make
+    one chunk, unless the tag starts with B, S or E; tags that start with O are outside.
+
+    Args:
+        predictions: (sentences,) lists of tags, one a word.
+        references: (sentences,) lists of as many tags.
+
+    Returns:
+        0–100, or NaN if there is nothing to score.
+
+    Raises:
+        ValueError: A sentence has another number of predicted tags than of words.
+    """
+    return chunk_scores(predictions, references).f1
+
+
+@named("f1")
+def chunk_f1_seqeval1(predictions: Tags, references: Tags) -> float:
+    """Micro F1 of chunks by the rules of seqeval 1.0 and later; reported as "f1".
+
+    It always takes the first letter for a prefix, so that CCONJ and SCONJ are both of type CONJ,
+    and their confusion counts as right. On BIO tags it agrees with `chunk_f1`.
+
+    Args:
+        predictions: (sentences,) lists of tags, one a word.
+        references: (sentences,) lists of as many tags.
+
+    Returns:
+        0–100, or NaN if there is nothing to score.
+
+    Raises:
+        ValueError: A sentence has another number of predicted tags than of words.
+    """
+    return chunk_scores(predictions, references, seqeval="1.2.2").f1
+
+
+class ChunkScores(NamedTuple):
+    """Precision, recall and their harmonic mean; all NaN where no side has a chunk."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+def chunk_scores(predictions: Tags, references: Tags, *, seqeval: str = "0.0.12") -> ChunkScores:
+    """Precision, recall and F1 of chunks, by the rules of seqeval before 1.0 or since.
+
+    Args:
+        predictions: (sentences,) lists of tags, one a word.
+        references: (sentences,) lists of as many tags.
+        seqeval: The version whose rules hold. Before 1.0, the first letter of a tag without a
+            hyphen is its prefix and the whole tag its type; since 1.0, the type is the rest.
+
+    Returns:
+        Three numbers on 0–100; all NaN if neither side has a chunk.
+
+    Raises:
+        ValueError: A tag is empty, or a sentence has another number of tags than of words.
+    """
+    _check_words(predictions, references)
+    tag_ids: dict[str, int] = {"O": 0}
+    predicted_tags = _flat_tag_ids(predictions, tag_ids)
+    actual_tags = _flat_tag_ids(references, tag_ids)
+    if "" in tag_ids:
+        raise ValueError("A tag is empty.")
+    prefixes = np.array([tag[0] for tag in tag_ids])
+    type_of = _type_before_1_0 if seqeval.startswith("0.") else _type_since_1_0
+    type_ids: dict[str, int] = {}
+    types = np.array([type_ids.setdefault(type_of(tag), len(type_ids)) for tag in tag_ids])
+
+    predicted_end, predicted_start = _chunks(prefixes[predicted_tags], types[predicted_tags])
+    actual_end, actual_start = _chunks(prefixes[actual_tags], types[actual_tags])
+    same_type = types[predicted_tags] == types[actual_tags]
+    same_start = predicted_start == actual_start
+    right = int((predicted_end & actual_end & same_type & same_start).sum())
+    predicted = int(predicted_end.sum())
+    actual = int(actual_end.sum())
+    if not predicted and not actual:
+        return ChunkScores(math.nan, math.nan, math.nan)
+    if not right:
+        return ChunkScores(0.0, 0.0, 0.0)
+    precision = right / predicted
+    recall = right / actual
+    f1 = 2 * precision * recall / (precision + recall)
+    return ChunkScores(100.0 * precision, 100.0 * recall, 100.0 * f1)
+
+
+def _flat_tag_ids(sentences: Tags, tag_ids: dict[str, int]) -> npt.NDArray[np.int64]:
+    """(words + sentences,) ids; an O follows every sentence and closes its last chunk.
+
+    New tags are added to `tag_ids`.
+    """
+    closed = itertools.chain.from_iterable((*sentence, "O") for sentence in sentences)
+    return np.fromiter((tag_ids.setdefault(tag, len(tag_ids)) for tag in closed), np.int64)
+
+
+def _type_before_1_0(tag: str) -> str:
+    return tag.rsplit("-", maxsplit=1)[-1]
+
+
+def _type_since_1_0(tag: str) -> str:
+    return tag[1:].split("-", maxsplit=1)[-1] or "_"
+
+
+def _chunks(
+    prefix: npt.NDArray[np.str_], type_: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """Where chunks end and start, by conlleval's rules.
+
+    Args:
+        prefix: (words,) first letters of the tags.
+        type_: (words,) ids of the tags' types.
+
+    Returns:
+        (words,) whether a chunk ends at the word, and (words,) where the newest chunk started.
+    """
+    length = len(prefix)
+    outside = (prefix == "O") | (prefix == ".")
+    change = np.ones(length, np.bool_)  # of type, from the word before
+    change[1:] = type_[1:] != type_[:-1]
+    before = np.roll(prefix, 1)
+    before[:1] = "O"  # also what stands before the first word
+
+    continues_nothing = np.isin(prefix, ["E", "I"]) & np.isin(before, ["E", "S", "O"])
+    start = np.isin(prefix, ["B", "S"]) | continues_nothing
+    start |= ~outside & change
+    is_broken_off = np.isin(before, ["B", "I"]) & np.isin(prefix, ["B", "S", "O"])
+    end_before = np.isin(before, ["E", "S"]) | is_broken_off
+    end_before[1:] |= ~outside[:-1] & change[1:]
+
+    end = np.roll(end_before, -1)  # the last word is an O, and no chunk ends at it
+    return end, np.maximum.accumulate(np.where(start, np.arange(length), 0))
+
+
+def _check_words(predictions: Tags, references: Tags) -> None:
+    check_lengths(predictions, references)
+    for index, (prediction, reference) in enumerate(zip(predictions, references, strict=True)):
+        if len(prediction) != len(reference):
+            raise ValueError(
+                f"Sentence {index} has {len(reference)} words and {len(prediction)} predicted tags."
+            )

@@ -1,0 +1,79 @@
+"""Averages of main scores, and the checks that only comparable scores are averaged."""
+
+import math
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+from typing import TypeVar
+
+from jiantx.report.scores import Score
+
+_NEVER_AVERAGED = ("encoder", "version")  # scores that differ in these tags measure other things
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+def distinct(values: Iterable[_Value]) -> list[_Value]:
+    """Return each value once, in the order of first appearance."""
+    return list(dict.fromkeys(values))
+
+
+def grouped(pairs: Iterable[tuple[_Key, _Value]]) -> dict[_Key, list[_Value]]:
+    """Collect the values of each key, both in the order of appearance."""
+    groups: dict[_Key, list[_Value]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return groups
+
+
+def mean(values: Iterable[float]) -> float:
+    """Return the mean of the values that are not NaN; NaN if there is none."""
+    numbers = [value for value in values if not math.isnan(value)]
+    return fmean(numbers) if numbers else math.nan
+
+
+def cell_means(scores: Sequence[Score]) -> dict[tuple[str, str], float]:
+    """Average scores over seeds and other tags.
+
+    Returns:
+        (task, language) -> mean.
+
+    Raises:
+        ValueError: If scores of one cell differ in encoder, version or split.
+    """
+    means = {}
+    groups = grouped(((score.task, score.language), score) for score in scores)
+    for cell, cell_scores in groups.items():
+        check_comparable(cell_scores)
+        means[cell] = mean(score.value for score in cell_scores)
+    return means
+
+
+def mean_of_tasks(scores: Sequence[Score]) -> float:
+    """Average scores over seeds, then over each task's languages, then over tasks.
+
+    Raises:
+        ValueError: If scores differ in encoder or version, or those of one task in their split.
+    """
+    check_comparable(scores)
+    by_task = grouped((task, value) for (task, _), value in cell_means(scores).items())
+    return mean(map(mean, by_task.values()))
+
+
+def check_comparable(scores: Sequence[Score]) -> None:
+    """Raise a ValueError if scores differ in encoder or version, or a task has two splits."""
+    for name in _NEVER_AVERAGED:
+        values = distinct(score.tags.get(name) for score in scores)
+        if len(values) > 1:
+            raise ValueError(
+                f"Scores that differ in their tag {name!r} ({', '.join(map(str, values))}) have no "
+                f"common average. Choose one with where({name}=...), or take mean(by={name!r})."
+            )
+    check_one_split(scores)
+
+
+def check_one_split(scores: Sequence[Score]) -> None:
+    """Raise a ValueError if scores of one task come from two splits."""
+    for task, splits in grouped((score.task, score.split) for score in scores).items():
+        if len(set(splits)) > 1:
+            raise ValueError(f"There are two splits of {task!r}. Choose one with where(split=...).")

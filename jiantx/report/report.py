@@ -1,0 +1,366 @@
+"""`Report`: a list of scores that can be filtered, averaged, compared, drawn and saved."""
+
+import json
+import math
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from jiantx.cache import write_text
+from jiantx.report import heatmaps, plots
+from jiantx.report.averages import cell_means, distinct, grouped, mean, mean_of_tasks
+from jiantx.report.benchmark import Benchmark, Leaderboard, score_benchmark
+from jiantx.report.comparison import Comparison, compare_scores
+from jiantx.report.scores import (
+    FIELDS,
+    MAIN,
+    Score,
+    Tag,
+    TagSet,
+    comparable_value,
+    describe_tags,
+    flat_record,
+    from_json_records,
+    run_tags,
+    score_key,
+    to_json_line,
+)
+from jiantx.report.tables import format_score, markdown_table
+
+
+class Report:
+    """A list of scores.
+
+    Args:
+        records: Scores, of one run or of many. Equal scores are kept once.
+
+    Raises:
+        ValueError: If two records have different values for one score.
+
+    Example:
+        >>> report = Report([
+        ...     Score("xnli", "test", "de", MAIN, 76.5, 5010),
+        ...     Score("xnli", "test", "sw", MAIN, 66.5, 5010),
+        ... ])
+        >>> report.mean()
+        71.5
+    """
+
+    def __init__(self, records: Iterable[Score] = ()) -> None:
+        by_key: dict[Any, Score] = {}
+        for record in records:
+            earlier = by_key.setdefault(score_key(record), record)
+            if comparable_value(earlier) != comparable_value(record):
+                raise ValueError(
+                    f"Two values for one score: {earlier.value} ({earlier.examples} examples) and "
+                    f"{record.value} ({record.examples} examples) are both {record.metric} of "
+                    f"{record.task}, {record.split}, {record.language}, "
+                    f"{describe_tags(record.tags.items()) or 'no tags'}."
+                )
+        self.records = list(by_key.values())
+
+    def __add__(self, other: "Report") -> "Report":
+        return Report([*self.records, *other.records])
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[Score]:
+        return iter(self.records)
+
+    def __repr__(self) -> str:
+        task_count = len({record.task for record in self})
+        language_count = len({record.language for record in self})
+        return f"<Report: {len(self)} scores, {task_count} tasks, {language_count} languages>"
+
+    def where(self, **coordinates: Any) -> "Report":
+        """Select the scores with these fields or tags.
+
+        Args:
+            **coordinates: Field or tag -> the wanted value, or a collection of wanted values.
+
+        Returns:
+            A report of the selected scores.
+
+        Raises:
+            ValueError: If no score has such a field or tag.
+
+        Example:
+            >>> report = Report([Score("xnli", "test", "de", MAIN, 76.5, 5010, {"seed": 1})])
+            >>> report.where(task="xnli", language=["de", "sw"], seed=1)
+            <Report: 1 scores, 1 tasks, 1 languages>
+        """
+        wanted = {}
+        for name, values in coordinates.items():
+            self._check_name(name)
+            is_collection = isinstance(values, Collection) and not isinstance(values, str)
+            wanted[name] = values if is_collection else (values,)
+        return Report(record for record in self if _matches(record, wanted))
+
+    def with_tags(self, **tags: Tag) -> "Report":
+        """Return the same scores with these tags added, or replaced."""
+        return Report(replace(record, tags={**record.tags, **tags}) for record in self)
+
+    def _check_name(self, name: str) -> None:
+        names = dict.fromkeys(FIELDS)
+        for record in self:
+            names |= dict.fromkeys(record.tags)
+        if self.records and name not in names:
+            raise ValueError(
+                f"No score here has a field or a tag {name!r}. There are: {', '.join(names)}."
+            )
+
+    @overload
+    def mean(self, by: None = None) -> float: ...
+    @overload
+    def mean(self, by: str) -> dict[Any, float]: ...
+    def mean(self, by: str | None = None) -> float | dict[Any, float]:
+        """Average the main scores over seeds (and other tags), then languages, then tasks.
+
+        NaN are left out. Scores of different encoders or versions, or of two splits of one task,
+        are never averaged.
+
+        Args:
+            by: A field or a tag, to get one average for each of its values. Scores without the tag
+                are left out.
+
+        Returns:
+            The average, or value of `by` -> average. The average of no scores is NaN.
+
+        Raises:
+            ValueError: If scores must not be averaged, or no score has the field or tag `by`.
+        """
+        if by is None:
+            return mean_of_tasks(self._main_scores())
+        self._check_name(by)
+        groups = grouped((flat_record(score).get(by), score) for score in self._main_scores())
+        groups.pop(None, None)
+        return {value: mean_of_tasks(scores) for value, scores in groups.items()}
+
+    def cells(self) -> dict[tuple[str, str], float]:
+        """Return (task, language) -> main score, averaged over seeds (and other tags)."""
+        return cell_means(self._main_scores())
+
+    def transfer_gaps(self) -> dict[str, tuple[float, float]]:
+        """Average main scores in English and in the other languages.
+
+        Returns:
+            Tag "intermediate" -> (mean in English, mean in the other languages), both over the
+            tasks that are scored in English and in another language.
+        """
+        gaps = {}
+        for intermediate in distinct(str(record.tags["intermediate"]) for record in self):
+            cells = self.where(intermediate=intermediate).cells()
+            english = []
+            transferred = []
+            for scores in _scores_by_task(cells).values():
+                english_score = scores.pop("en", None)
+                if english_score is not None and scores:
+                    english.append(english_score)
+                    transferred.append(float(np.mean(list(scores.values()))))
+            if english:
+                gaps[intermediate] = (float(np.mean(english)), float(np.mean(transferred)))
+        return gaps
+
+    def _main_scores(self) -> list[Score]:
+        return [score for score in self if score.metric == MAIN and not math.isnan(score.value)]
+
+    def compare(
+        self, baseline: "Report", *, tasks: Sequence[str] | None = None, by: str = "task"
+    ) -> Comparison:
+        """Make the table of differences to a baseline, as in Phang et al. 2020.
+
+        A row is a set of tags other than "seed". A difference is taken seed by seed, over the
+        languages that both sides have, and then averaged over seeds.
+
+        Args:
+            baseline: One run, or several. Of several, each run is compared with the one whose
+                tags, other than "intermediate", are its own. This report may hold the baseline's
+                scores; they are skipped.
+            tasks: The tasks to compare, in order; None for all.
+            by: "task" for a column per task, each a mean over languages; "language" for a column
+                per language, each a mean over tasks.
+
+        Returns:
+            The table.
+
+        Raises:
+            ValueError: If there is no baseline, if a run has no baseline or several, or if a task
+                has two splits.
+
+        Example:
+            >>> def score(intermediate, seed, value):
+            ...     tags = {"intermediate": intermediate, "seed": seed}
+            ...     return Score("xnli", "test", "sw", MAIN, value, 5010, tags)
+            >>> report = Report([score("none", 1, 60.0), score("mnli", 1, 64.5)])
+            >>> print(report.compare(report.where(intermediate="none")).to_text(), end="")
+                  xnli  average
+            ----  ----  -------
+            none  60.0     60.0
+            mnli  +4.5     +4.5
+        """
+        return compare_scores(self._main_scores(), baseline._main_scores(), tasks=tasks, by=by)
+
+    def benchmark(self, benchmark: Benchmark) -> Leaderboard:
+        """Make the leaderboard rows of a benchmark, one for each set of tags other than "seed".
+
+        Raises:
+            ValueError: If scores of a run differ in encoder or version, or a task has two splits.
+
+        Example:
+            >>> mine = Benchmark("mine", {"nli": {"xnli": ("de", "sw")}})
+            >>> report = Report([Score("xnli", "test", "de", MAIN, 76.5, 5010)])
+            >>> print(report.benchmark(mine), end="")
+            | mine (test) | **all** | xnli | **nli** |
+            | --- | ---: | ---: | ---: |
+            | report | 76.5* | 76.5* | 76.5* |
+            <BLANKLINE>
+            Missing in report: xnli (sw).
+        """
+        return score_benchmark(self._main_scores(), benchmark)
+
+    # --- Tables, files, pictures ---
+
+    def to_markdown(self) -> str:
+        """Write main scores as Markdown: a line for each task, a column for each language.
+
+        Each set of tags other than "seed" has a table of its own.
+        """
+        runs = grouped((run_tags(score), score) for score in self._main_scores())
+        tables = [_run_table(tags, scores) for tags, scores in runs.items()]
+        return "\n".join(tables) or "No scores.\n"
+
+    _repr_markdown_ = to_markdown
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """Return a dictionary per score, tags beside fields; made for `pandas.DataFrame`."""
+        return [flat_record(record) for record in self]
+
+    def to_json(self, path: str | os.PathLike[str]) -> None:
+        """Write the scores as JSON, sorted, one in each line, with null for NaN.
+
+        Equal reports give equal bytes. If writing fails, an older file stays as it was.
+        """
+        lines = [to_json_line(record) for record in sorted(self, key=_json_order)]
+        write_text(Path(path), "[\n" + ",\n".join(lines) + "\n]\n")
+
+    @classmethod
+    def from_json(cls, path: str | os.PathLike[str]) -> "Report":
+        """Read a file that `to_json` wrote.
+
+        Raises:
+            ValueError: If the file is damaged. The message names the file, the index of the score
+                and the problem.
+        """
+        try:
+            return cls(from_json_records(json.loads(Path(path).read_text(encoding="utf-8"))))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValueError(f"{path}: {error}") from None
+
+    def plot(self, path: str | os.PathLike[str], *, title: str | None = None) -> None:
+        """Draw one run's main scores as a heat map: tasks down, languages across, means apart.
+
+        Scores are averaged over seeds. Needs matplotlib.
+
+        Args:
+            path: The picture to write. Its suffix is the format: .png, .pdf, .svg.
+            title: Text above the table.
+
+        Raises:
+            ValueError: If the report holds several runs (sets of tags other than "seed"), or no
+                main score.
+        """
+        run_count = len({run_tags(record) for record in self})
+        if run_count > 1:
+            raise ValueError(
+                f"The report holds {run_count} runs. Choose one with where(...), or plot "
+                "report.compare(baseline)."
+            )
+        cells = self.cells()
+        means = self.mean(by="task")
+        if not means:
+            raise ValueError("The report holds no main score to plot.")
+        languages = distinct(language for _, language in cells)
+        scores = []
+        for task, task_mean in means.items():
+            by_language = [cells.get((task, language), math.nan) for language in languages]
+            scores.append([*by_language, task_mean])
+        heatmaps.draw_scores(
+            scores, rows=list(means), columns=[*languages, "mean"], path=path, title=title
+        )
+
+    def plot_gaps(self, path: str | os.PathLike[str], *, title: str | None = None) -> None:
+        """Draw the means of `transfer_gaps`, English beside the other languages.
+
+        Each tag "intermediate" has a line. Needs matplotlib.
+
+        Args:
+            path: The picture to write. Its suffix is the format: .png, .pdf, .svg.
+            title: Text above the picture.
+
+        Raises:
+            ValueError: If no task is scored in English and in another language.
+        """
+        gaps = self.transfer_gaps()
+        if not gaps:
+            raise ValueError(
+                "The report holds no task that is scored in English and in another language."
+            )
+        plots.draw_gaps(gaps, path, title=title)
+
+
+def _matches(record: Score, wanted: dict[str, Collection[Any]]) -> bool:
+    coordinates = flat_record(record)
+    return all(coordinates.get(name) in values for name, values in wanted.items())
+
+
+def _scores_by_task(cells: dict[tuple[str, str], float]) -> dict[str, dict[str, float]]:
+    """(task, language) -> score as task -> language -> score."""
+    by_task: dict[str, dict[str, float]] = {}
+    for (task, language), score in cells.items():
+        by_task.setdefault(task, {})[language] = score
+    return by_task
+
+
+def _json_order(record: Score) -> tuple[Any, ...]:
+    tags = json.dumps(record.tags, sort_keys=True)
+    return record.task, record.split, record.language, record.metric, tags
+
+
+def _run_table(tags: TagSet, scores: list[Score]) -> str:
+    """Write the table of one run: tasks down, languages across."""
+    splits = distinct(score.split for score in scores)
+    languages = distinct(score.language for score in scores)
+    lines: list[tuple[str, list[float]]] = []
+    for split in splits:
+        cells = cell_means([score for score in scores if score.split == split])
+        for task in distinct(task for task, _ in cells):
+            values = [cells.get((task, language), math.nan) for language in languages]
+            label = task if len(splits) == 1 else f"{task} ({split})"
+            lines.append((label, [*values, mean(values)]))
+
+    task_count = len({score.task for score in scores})
+    if task_count == len(lines) > 1:  # with two splits, a task would count twice
+        columns = zip(*(values for _, values in lines), strict=True)
+        lines.append(("**mean**", [mean(column) for column in columns]))
+
+    header = ["task", *languages]
+    if len(languages) > 1:
+        header.append("mean")  # of one language, the mean is the score
+    texts = []
+    for label, values in lines:
+        shown = values[: len(header) - 1]
+        texts.append([label, *map(format_score, shown)])
+    return _run_title(tags, scores) + markdown_table(header, texts)
+
+
+def _run_title(tags: TagSet, scores: list[Score]) -> str:
+    phrases = [describe_tags(tags)] if tags else []
+    seed_count = len({score.tags.get("seed") for score in scores})
+    if seed_count > 1:
+        phrases.append(f"mean of {seed_count} seeds")
+    return f"**{', '.join(phrases)}**\n\n" if phrases else ""

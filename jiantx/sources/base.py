@@ -1,0 +1,125 @@
+"""What a source is, the data root, and how languages and splits are named."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import datasets
+
+Row = dict[str, Any]
+Where = Callable[[Row, str], bool]
+Languages = Sequence[str] | Mapping[str, str]
+Splits = Mapping[str, str | Sequence[str]]
+
+
+class DataError(ValueError):
+    """Data that are not what a task expects: what was found, what was expected, what to do."""
+
+
+_UNSET = object()
+_root: object = _UNSET
+
+
+def data_root(path: object = _UNSET) -> Path | None:
+    """Set where data are read from, and return it; without an argument, only return it.
+
+    A folder makes every `Hub("org/name")` read `<folder>/org/name`, and relative `Files` patterns
+    start there. None is the Hugging Face Hub. Until it is set, the environment variable JIANTX_DATA
+    decides.
+
+    Args:
+        path: An existing folder, or None.
+
+    Returns:
+        The folder, or None for the Hub.
+
+    Raises:
+        DataError: The path is not a folder.
+
+    >>> import jiantx as jx
+    >>> jx.data_root("my/mirror")  # doctest: +SKIP
+    """
+    global _root  # noqa: PLW0603
+    if path is not _UNSET:
+        if path is not None and not Path(str(path)).is_dir():
+            raise DataError(
+                f"The data root {str(path)!r} is not a folder. Give an existing one, or None for "
+                "the Hub."
+            )
+        _root = None if path is None else Path(str(path)).resolve()
+    if _root is _UNSET:
+        from_environment = os.environ.get("JIANTX_DATA")
+        return data_root(from_environment) if from_environment else None
+    assert _root is None or isinstance(_root, Path)
+    return _root
+
+
+def forget_data_root() -> None:
+    """Undo `data_root(...)`: the environment decides again."""
+    global _root  # noqa: PLW0603
+    _root = _UNSET
+
+
+class Source(ABC):
+    """Rows by split and language. Creating a source reads no data."""
+
+    @abstractmethod
+    def rows(self, split: str, language: str) -> datasets.Dataset:
+        """Read the rows as stored.
+
+        Args:
+            split: "train", "validation" or "test".
+            language: A language code.
+
+        Raises:
+            DataError: There are no such rows.
+        """
+
+    @abstractmethod
+    def available(self, split: str) -> tuple[str, ...]:
+        """The languages that have this split at the present data root."""
+
+
+def language_mapping(languages: Languages) -> dict[str, str]:
+    """Our language code -> the dataset's own word for it."""
+    if isinstance(languages, Mapping):
+        return dict(languages)
+    return {language: language for language in languages}
+
+
+def dataset_splits(splits: Splits | None, split: str) -> tuple[str, ...]:
+    """The dataset's names of our split; empty if it has no such split.
+
+    Args:
+        splits: Our split names -> the dataset's, one or several; None if they are the same.
+        split: Our name.
+    """
+    names = (split,) if splits is None else splits.get(split, ())
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def dataset_language(languages: Languages, language: str) -> str:
+    """The dataset's word for a language.
+
+    Args:
+        languages: Codes, or our code -> the dataset's word.
+        language: Our code.
+
+    Raises:
+        DataError: The source does not declare the language.
+    """
+    mapping = language_mapping(languages)
+    if language not in mapping:
+        raise DataError(f"There is no language {language!r}. There are: {', '.join(mapping)}.")
+    return mapping[language]
+
+
+def file_stats(files: Sequence[Path]) -> list[tuple[str, int, int]]:
+    """(path, bytes, time of the last change) of files: what changes when their contents do."""
+    stats = [(file, file.stat()) for file in files]
+    return [(str(file), stat.st_size, stat.st_mtime_ns) for file, stat in stats]

@@ -1,0 +1,119 @@
+"""Files that a reader turns into rows."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jiantx.cache import cache_dir, load_or_write
+from jiantx.fingerprints import fingerprint_text
+from jiantx.sources.base import (
+    DataError,
+    Languages,
+    Row,
+    Source,
+    Splits,
+    Where,
+    data_root,
+    dataset_language,
+    dataset_splits,
+    file_stats,
+    language_mapping,
+)
+from jiantx.sources.class_labels import arrow_errors, as_columns
+
+if TYPE_CHECKING:
+    import datasets
+    import pyarrow as pa
+
+Reader = Callable[[Path], Iterable[Row]]
+_CHUNK = 10_000  # rows that become Arrow together
+
+
+@dataclass(frozen=True)
+class Files(Source):
+    """Files that a reader turns into rows.
+
+    Rows are read once and cached, until the text of a function or any file in the same folder
+    changes.
+
+    Args:
+        pattern: May hold `{language}` (then give `languages` too), `{split}` and `*`. A relative
+            one starts at the data root (without one, at the working directory).
+        read: A plain function path -> rows, such as `read_csv`.
+        languages: Language codes, or a mapping from our code to the word in the pattern.
+        splits: Our split names -> the words in the pattern; None if they are the same.
+        where: A function (row, language) that keeps a row, if a file holds several languages.
+        origin: Where the files can be downloaded, for the error message.
+    """
+
+    pattern: str
+    read: Reader
+    _: KW_ONLY
+    languages: Languages = ("en",)
+    splits: Splits | None = None
+    where: Where | None = None
+    origin: str | None = None
+
+    def _paths(self, split: str, language: str) -> list[Path]:
+        start = data_root() or Path.cwd()
+        paths: list[Path] = []
+        for name in dataset_splits(self.splits, split):
+            pattern = self._pattern_of(name, language)
+            paths += [start / path for path in sorted(glob.glob(pattern, root_dir=start))]
+        return paths
+
+    def _pattern_of(self, split_name: str, language: str) -> str:
+        word = dataset_language(self.languages, language)
+        return self.pattern.format(language=word, split=split_name)
+
+    def rows(self, split: str, language: str) -> datasets.Dataset:
+        paths = self._paths(split, language)
+        if not paths:
+            split_name = next(iter(dataset_splits(self.splits, split)), split)
+            expected_path = (data_root() or Path.cwd()) / self._pattern_of(split_name, language)
+            origin = f" They can be had from {self.origin}." if self.origin else ""
+            raise DataError(
+                f"No file matches {expected_path} (split {split!r}, language {language!r})."
+                f"{origin} Put it there."
+            )
+        folders = {path.parent for path in paths}
+        files = itertools.chain.from_iterable(folder.iterdir() for folder in folders)
+        stats = file_stats(sorted(file for file in files if file.is_file()))
+        language_in_key = language if self.where else None
+        inputs = (self.read, self.where, language_in_key, list(map(str, paths)), stats)
+        key = hashlib.blake2b(fingerprint_text(inputs).encode(), digest_size=16).hexdigest()
+        path = cache_dir() / "files" / f"{key}.arrow"
+        return load_or_write(path, lambda: [self._read(paths, language)])
+
+    def _matching_rows(self, paths: Sequence[Path], language: str) -> Iterator[Row]:
+        for path in paths:
+            for row in self.read(path):
+                if self.where is None or self.where(row, language):
+                    yield row
+
+    def _read(self, paths: Sequence[Path], language: str) -> pa.Table:
+        import pyarrow as pa
+
+        rows = self._matching_rows(paths, language)
+        tables = []
+        with arrow_errors(f"The rows of {paths[0]}"):
+            while chunk := list(itertools.islice(rows, _CHUNK)):
+                tables.append(pa.table(as_columns(chunk)))
+            return pa.concat_tables(tables or [pa.table({})], promote_options="permissive")
+
+    def available(self, split: str) -> tuple[str, ...]:
+        languages = []
+        for language in language_mapping(self.languages):
+            paths = self._paths(split, language)
+            has_rows = bool(paths)
+            if self.where is not None:
+                has_rows = any(True for _ in self._matching_rows(paths, language))
+            if has_rows:
+                languages.append(language)
+        return tuple(languages)

@@ -1,0 +1,140 @@
+"""Rows in memory, and several sources read as one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jiantx.sources.base import DataError, Source, dataset_splits
+from jiantx.sources.class_labels import arrow_errors, as_columns, decode_class_labels
+
+if TYPE_CHECKING:
+    import datasets
+
+
+@dataclass(frozen=True, repr=False)
+class Rows(Source):
+    """Rows in memory.
+
+    Args:
+        splits: Split -> a list of dictionaries, a `datasets.Dataset`, or language -> one of these.
+
+    >>> Rows({"train": [{"text": "yes", "label": "glad"}]})
+    Rows({'train': {'en': 1}})
+    """
+
+    splits: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.splits, Mapping):
+            raise TypeError(
+                f'Rows takes splits, such as {{"train": rows}}; found {type(self.splits).__name__}.'
+            )
+
+    def __repr__(self) -> str:
+        sizes = {}
+        for split in self.splits:
+            by_language = self._by_language(split)
+            sizes[split] = {language: len(rows) for language, rows in by_language.items()}
+        return f"Rows({sizes})"
+
+    def _by_language(self, split: str) -> dict[str, Any]:
+        rows = self.splits.get(split, {})
+        return dict(rows) if isinstance(rows, Mapping) else {"en": rows}
+
+    def rows(self, split: str, language: str) -> datasets.Dataset:
+        import datasets
+
+        if split not in self.splits:
+            raise DataError(
+                f"The rows have no split {split!r}. They have: {', '.join(self.splits)}."
+            )
+        by_language = self._by_language(split)
+        if language not in by_language:
+            raise DataError(
+                f"There is no language {language!r}. There are: {', '.join(by_language)}."
+            )
+        rows = by_language[language]
+        if isinstance(rows, datasets.Dataset):
+            return rows
+        with arrow_errors("The rows"):
+            return datasets.Dataset.from_dict(as_columns(list(rows)))
+
+    def available(self, split: str) -> tuple[str, ...]:
+        return tuple(self._by_language(split))
+
+
+@dataclass(frozen=True, init=False)
+class Concat(Source):
+    """Several sources read as one.
+
+    The rows have the columns that all of the sources have; class numbers are replaced by names.
+
+    Args:
+        sources: At least one source.
+    """
+
+    sources: tuple[Source, ...]
+
+    def __init__(self, *sources: Source) -> None:
+        object.__setattr__(self, "sources", sources)
+
+    def rows(self, split: str, language: str) -> datasets.Dataset:
+        import datasets
+
+        joined = []
+        for source in self.sources:
+            if _declares(source, split, language) or language in source.available(split):
+                joined.append(decode_class_labels(source.rows(split, language)))
+        if not joined:
+            raise self._missing(split, language)
+        shared_columns = [
+            column
+            for column in joined[0].column_names
+            if all(column in rows.column_names for rows in joined)
+        ]
+        return datasets.concatenate_datasets(
+            [rows.select_columns(shared_columns) for rows in joined]
+        )
+
+    def _missing(self, split: str, language: str) -> DataError:
+        """The error of the source that should have the rows, or one of our own."""
+        for source in self.sources:
+            declares_language = language in getattr(source, "languages", ("en",))
+            if declares_language and dataset_splits(getattr(source, "splits", None), split):
+                try:
+                    source.rows(split, language)
+                except DataError as error:
+                    return error
+        languages = ", ".join(self.languages)
+        return DataError(
+            f"None of the joined sources has the split {split!r} in {language!r}. "
+            f"Languages: {languages}."
+        )
+
+    def available(self, split: str) -> tuple[str, ...]:
+        available_of = [source.available(split) for source in self.sources]
+        languages: dict[str, None] = {}
+        incomplete = set()
+        for available in available_of:
+            languages |= dict.fromkeys(available)
+        for source, available in zip(self.sources, available_of, strict=True):
+            for language in languages:
+                if language not in available and _declares(source, split, language):
+                    incomplete.add(language)
+        return tuple(language for language in languages if language not in incomplete)
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages that any of the sources declares."""
+        languages: dict[str, None] = {}
+        for source in self.sources:
+            languages |= dict.fromkeys(getattr(source, "languages", ("en",)))
+        return tuple(languages)
+
+
+def _declares(source: Source, split: str, language: str) -> bool:
+    """Whether a source names this language and split, so that its rows may not be left out."""
+    declared_splits = dataset_splits(getattr(source, "splits", None) or {}, split)
+    return language in getattr(source, "languages", ()) and bool(declared_splits)

@@ -1,0 +1,114 @@
+"""Readers of text, JSON and tables: path -> rows."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from jiantx.sources.base import DataError, Row
+
+
+def text_lines(path: Path) -> Iterator[str]:
+    """The lines of a UTF-8 file, without their ends and without a byte order mark."""
+    with open(path, "rb") as file:
+        for line_number, line in enumerate(file, 1):
+            encoding = "utf-8-sig" if line_number == 1 else "utf-8"
+            try:
+                yield line.decode(encoding).rstrip("\r\n")
+            except UnicodeDecodeError as error:
+                raise DataError(
+                    f"{path}, line {line_number}: not UTF-8 text ({error.reason}). "
+                    "Convert the file."
+                ) from None
+
+
+def _parse_json(path: Path, text: str, line_number: int | None = None) -> Any:
+    """Parse JSON; DataError names the file, and the line if there is one."""
+    try:
+        value = json.loads(text)
+        # only an escape can write half of a surrogate pair, which no UTF-8 can hold
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        location = f"{path}, line {line_number}" if line_number else str(path)
+        raise DataError(f"{location}: not JSON ({error}).") from None
+    return value
+
+
+def read_text(path: Path) -> str:
+    """Read a whole UTF-8 file."""
+    return "\n".join(text_lines(path))
+
+
+def read_json(path: Path) -> Any:
+    """Read a whole file of JSON."""
+    return _parse_json(path, read_text(path))
+
+
+def read_lines(path: Path) -> Iterator[Row]:
+    """Read a text file: one row `{"text": line}` for each line that is not blank."""
+    return ({"text": line} for line in text_lines(path) if line.strip())
+
+
+def read_jsonl(path: Path) -> Iterator[Row]:
+    """Read one JSON object a line."""
+    for line_number, line in enumerate(text_lines(path), 1):
+        if not line.strip():
+            continue
+        row = _parse_json(path, line, line_number)
+        if not isinstance(row, dict):
+            raise DataError(
+                f"{path}, line {line_number}: expected a JSON object, found {type(row).__name__}."
+            )
+        yield row
+
+
+def read_csv(path: Path) -> Iterator[Row]:
+    """Read comma-separated values with a header.
+
+    Fields in quotes may hold commas, line ends and doubled quotes.
+    """
+    return _read_table(path, ",")
+
+
+def read_tsv(path: Path) -> Iterator[Row]:
+    """Read tab-separated values with a header, as GLUE, PAWS-X and XNLI write them.
+
+    A quotation mark is a letter like others. What is missing at the end of a line is None.
+    """
+    return _read_table(path, "\t", quoting=csv.QUOTE_NONE)
+
+
+def read_xtreme_tsv(path: Path) -> Iterator[Row]:
+    """Read XTREME's pairs: rows `{"sentence1", "sentence2", "label"}`.
+
+    The file has no header, and is quoted as a CSV writer does.
+    """
+    return _read_table(path, "\t", ("sentence1", "sentence2", "label"))
+
+
+def _read_table(
+    path: Path, delimiter: str, columns: Sequence[str] = (), **dialect: Any
+) -> Iterator[Row]:
+    """Rows of a table; its first line names the columns unless `columns` does."""
+    lines = (f"{line}\n" for line in text_lines(path))
+    table = csv.reader(lines, delimiter=delimiter, strict=True, **dialect)
+    try:
+        columns = columns or next(table, [])
+        if not columns or len(set(columns)) < len(columns):
+            raise DataError(
+                f"{path}, line 1: expected a header of different names, found {list(columns)}."
+            )
+        for fields in filter(None, table):
+            if len(fields) > len(columns):
+                raise DataError(
+                    f"{path}, line {table.line_num}: found {len(fields)} fields, "
+                    f"expected {len(columns)}: {', '.join(columns)}."
+                )
+            yield dict(itertools.zip_longest(columns, fields))
+    except csv.Error as error:
+        raise DataError(f"{path}, line {table.line_num}: {error}.") from None

@@ -1,0 +1,205 @@
+"""Readers of tagged words, rows `{"tokens", "tags"}`: CoNLL, CoNLL-U, supertags, CCGbank."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jiantx.sources.base import DataError, Row
+from jiantx.sources.readers.tables import text_lines
+
+
+def read_conll(
+    path: Path, *, token: int = 0, tag: int = -1, prefixed: bool = False
+) -> Iterator[Row]:
+    """Read columns: one word a line, a blank line after each sentence.
+
+    Columns are separated by tabs or, in lines without one, by spaces. Lines that begin with `#` and
+    a space are comments.
+
+    Args:
+        path: The file.
+        token: The index of the words' column.
+        tag: The index of the tags' column.
+        prefixed: Words carry their language, `en:Paris`, as in WikiANN's own files.
+
+    Raises:
+        DataError: A line has too few columns.
+    """
+    tokens: list[str] = []
+    tags: list[str] = []
+    for line_number, line in enumerate(itertools.chain(text_lines(path), [""]), 1):
+        if line.strip():
+            # by spaces alone: other scripts' blanks belong to words
+            fields = line.split("\t") if "\t" in line else re.split(" +", line.strip(" "))
+            if line.startswith("# ") and not fields[0].isdecimal():
+                continue
+            if len(fields) < max(token + 1, tag + 1, 2):
+                raise DataError(
+                    f"{path}, line {line_number}: expected a word and its tag, found {line!r}."
+                )
+            tokens.append(fields[token].partition(":")[2] if prefixed else fields[token])
+            tags.append(fields[tag])
+        elif tokens:
+            yield {"tokens": tokens, "tags": tags}
+            tokens = []
+            tags = []
+
+
+def read_supertags(path: Path) -> Iterator[Row]:
+    """Read one sentence a line, `words<TAB>supertags`, both separated by spaces."""
+    for line_number, line in enumerate(text_lines(path), 1):
+        if not line.strip():
+            continue
+        sentence, _, supertags = line.partition("\t")
+        tokens = sentence.split()
+        tags = supertags.split()
+        if len(tokens) != len(tags):
+            raise DataError(
+                f"{path}, line {line_number}: expected words, a tab, and a tag for each; "
+                f"found {len(tokens)} words and {len(tags)} tags."
+            )
+        yield {"tokens": tokens, "tags": tags}
+
+
+def read_ccgbank(path: Path) -> Iterator[Row]:
+    """Read CCGbank's .auto files, one derivation a line: its words and their categories."""
+    for line_number, line in enumerate(text_lines(path), 1):
+        leaves = re.findall(r"\(<L (\S+) \S+ \S+ (\S+) \S+>\)", line)
+        if len(leaves) != line.count("(<L "):
+            raise DataError(
+                f"{path}, line {line_number}: expected leaves (<L category tag tag word category>)."
+            )
+        if leaves:
+            categories, tokens = zip(*leaves, strict=True)
+            yield {"tokens": list(tokens), "tags": list(categories)}
+
+
+# --- CoNLL-U --------------------------------------------------------------------------------------
+
+# XTREME's conversion of Universal Dependencies: which word of a multiword token lends it its tag,
+# among those at the same height of the tree.
+_PRECEDENCE = "VERB NOUN PROPN PRON ADJ NUM ADV INTJ AUX ADP DET PART CCONJ SCONJ X PUNCT".split()
+_PRECEDENCE_BY_LANGUAGE = {
+    "es": "VERB AUX PRON ADP DET".split(),
+    "fr": "VERB AUX PRON NOUN ADJ ADV ADP DET PART SCONJ CONJ".split(),
+    "it": "VERB AUX ADV PRON ADP DET INTJ".split(),
+}
+
+
+def read_conllu(path: Path) -> Iterator[Row]:
+    """Read CoNLL-U as XTREME does: surface words and universal tags.
+
+    A multiword token is one word with the tag of its highest word in the tree; a list of tags
+    decides ties. Empty nodes are skipped, U+200C and spaces inside words are removed. Sentences
+    whose words are masked (`_`), all or all but one, are skipped.
+    """
+    precedence = _PRECEDENCE_BY_LANGUAGE.get(path.name.split("_")[0], _PRECEDENCE)
+    lines: list[tuple[int, list[str]]] = []
+    for line_number, line in enumerate(itertools.chain(text_lines(path), [""]), 1):
+        if not line.strip():
+            tokens, tags = _surface_words(path, lines, precedence)
+            masked = tokens.count("_")
+            if tokens and (not masked or masked < len(tokens) - 1):
+                yield {"tokens": tokens, "tags": tags}
+            lines.clear()
+        elif not line.startswith("#"):
+            fields = line.split("\t")
+            if len(fields) != 10:
+                raise DataError(
+                    f"{path}, line {line_number}: expected 10 columns separated by tabs, "
+                    f"found {len(fields)}."
+                )
+            lines.append((line_number, fields))
+
+
+@dataclass
+class _Tree:
+    """The words of a sentence, numbered from 1, and its multiword tokens.
+
+    Attributes:
+        forms: Word -> what is written.
+        tags: Word -> universal tag.
+        heads: Word -> its head; 0 is the root.
+        multiword_tokens: First word -> last word and what is written.
+    """
+
+    forms: dict[int, str] = field(default_factory=dict)
+    tags: dict[int, str] = field(default_factory=dict)
+    heads: dict[int, int] = field(default_factory=dict)
+    multiword_tokens: dict[int, tuple[int, str]] = field(default_factory=dict)
+
+    def height(self, word: int) -> int:
+        """Steps to the root; a cycle in a broken tree ends too."""
+        steps = 0
+        while word and steps <= len(self.heads):
+            word = self.heads.get(word, 0)
+            steps += 1
+        return steps
+
+
+def _surface_words(
+    path: Path, lines: Sequence[tuple[int, list[str]]], precedence: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """The words of a sentence as they are written, and their tags."""
+    tree = _parse_tree(path, lines)
+
+    def rank(word: int) -> tuple[int, int]:
+        tag = tree.tags[word]
+        tag_rank = precedence.index(tag) if tag in precedence else len(precedence)
+        return tree.height(word), tag_rank
+
+    tokens: list[str] = []
+    tags: list[str] = []
+    covered_until = 0  # the last word of the newest multiword token
+    for word, form in tree.forms.items():
+        if word in tree.multiword_tokens:
+            covered_until, form = tree.multiword_tokens[word]
+            tokens.append(form)
+            tags.append(tree.tags[min(range(word, covered_until + 1), key=rank)])
+        elif word > covered_until:
+            tokens.append(form)
+            tags.append(tree.tags[word])
+    return tokens, tags
+
+
+def _parse_tree(path: Path, lines: Sequence[tuple[int, list[str]]]) -> _Tree:
+    """Read the lines of a sentence; DataError if the words are not numbered one after the other."""
+    tree = _Tree()
+    last_covered = 0  # by a multiword token
+    for line_number, fields in lines:
+        id, tag, head = fields[0], fields[3], fields[6]
+        form = fields[1].replace("\u200c", "").replace(" ", "")
+        if "." in id:
+            continue
+        is_range = "-" in id
+        word = len(tree.forms) + 1
+        try:
+            first, last = map(int, id.split("-")) if is_range else (int(id), word)
+            head_word = 0 if is_range or head == "_" else int(head)
+        except ValueError:
+            raise DataError(
+                f"{path}, line {line_number}: {id!r} and {head!r} are no word number and head."
+            ) from None
+        # a number that comes twice would lend one tag to two words: the blank line between two
+        # sentences is missing
+        if first != word or last < word or (is_range and last_covered >= word):
+            raise DataError(
+                f"{path}, line {line_number}: found the word number {id!r}, expected {word}."
+            )
+        if is_range:
+            tree.multiword_tokens[word] = (last, form)
+            last_covered = last
+        else:
+            tree.forms[word] = form
+            tree.tags[word] = tag
+            tree.heads[word] = head_word
+    if last_covered > len(tree.forms):
+        raise DataError(
+            f"{path}, line {line_number}: a multiword token ends at word {last_covered}, "
+            f"the sentence at {len(tree.forms)}."
+        )
+    return tree

@@ -1,0 +1,168 @@
+"""XTREME's scorer: the numbers of Google's `evaluate.py`, from files alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Literal
+
+from jiantx import metrics
+from jiantx.metrics import Answer, Answers, Metric, metric_name
+from jiantx.sources import DataError, read_squad
+from jiantx.task import Task
+from jiantx.tasks import get_task
+from jiantx.xtreme.files import Version, benchmark_of, file_format, file_path, read_items
+
+_UNSCORED = ("lareqa",)  # the official program has no reader for it
+_METRICS: dict[str, tuple[Metric, ...]] = {
+    "retrieval": (metrics.accuracy,),  # of line numbers
+    "rankings": (metrics.mean_average_precision,),
+}
+
+
+def score_xtreme(
+    predictions_dir: str | Path,
+    labels_dir: str | Path,
+    version: Version = "xtreme",
+    *,
+    seqeval: Literal["0.0.12", "1.2.2"] = "0.0.12",
+) -> dict[str, Any]:
+    """Score a submission as XTREME's `evaluate.py` does, with its keys.
+
+    LAReQA is left out, as there.
+
+    Args:
+        predictions_dir: The folder of the submission.
+        labels_dir: A folder of labels in the same layout.
+        version: "xtreme" or "xtreme-r".
+        seqeval: Whose rules score tags. From 1.0 on, CCONJ and SCONJ count as one tag.
+
+    Returns:
+        `all_task` and a number for each group; for each task its metrics by language, their
+        averages (`avg_<metric>`), and `avg_metric`, which the other averages are made of.
+
+    Raises:
+        DataError: A file is missing, or has more or fewer items than its labels.
+    """
+    benchmark = benchmark_of(version)
+    scores: dict[str, Any] = {}
+    for name in benchmark:
+        if name not in _UNSCORED:
+            by_metric = _scores_by_metric(
+                get_task(name), benchmark.languages[name], predictions_dir, labels_dir, seqeval
+            )
+            scores[name] = _with_averages(by_metric)
+    groups = dict(benchmark.groups)
+    if "xcopa" in benchmark:
+        groups["multi_choice"] = ("xcopa",)
+    group_means = {}
+    for group, tasks in groups.items():
+        group_means[group] = fmean(scores[task]["avg_metric"] for task in tasks if task in scores)
+    all_task = fmean(task_scores["avg_metric"] for task_scores in scores.values())
+    return {"all_task": all_task, **group_means, **scores}
+
+
+def _with_averages(by_metric: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    """A task's scores, metric -> language -> score, with the averages over languages."""
+    averages = {metric: fmean(values.values()) for metric, values in by_metric.items()}
+    main_metrics = ("exact_match", "f1") if "exact_match" in averages else list(averages)[:1]
+    return {
+        **by_metric,
+        **{f"avg_{metric}": value for metric, value in averages.items()},
+        "avg_metric": fmean(averages[metric] for metric in main_metrics),
+    }
+
+
+def _scores_by_metric(
+    task: Task,
+    languages: Sequence[str],
+    predictions_dir: str | Path,
+    labels_dir: str | Path,
+    seqeval: str,
+) -> dict[str, dict[str, float]]:
+    """Metric -> language -> score; the first metric is the one that is averaged."""
+    by_metric: dict[str, dict[str, float]] = {}
+    for language in languages:
+        predictions_path = file_path(predictions_dir, task, language)
+        labels_path = file_path(labels_dir, task, language)
+        scores = _score_file(task, language, predictions_path, labels_path, seqeval)
+        for metric, value in scores.items():
+            by_metric.setdefault(metric, {})[language] = value
+    return by_metric
+
+
+def _score_file(
+    task: Task, language: str, predictions_path: Path, labels_path: Path, seqeval: str
+) -> dict[str, float]:
+    """The official metrics of one task in one language."""
+    format = file_format(task)
+    predictions: Any = read_items(predictions_path, format)
+    if format == "question_answering":
+        labels: Any = _read_answers(labels_path, language)
+    else:
+        labels = read_items(labels_path, format)
+    if format == "pairs":
+        predicted_pairs = _read_pairs(predictions_path, predictions)
+        gold_pairs = _read_pairs(labels_path, labels)
+        query_ids = sorted({pair[0] for pair in predicted_pairs | gold_pairs})
+        predictions = _group_by_query(predicted_pairs, query_ids)
+        labels = _group_by_query(gold_pairs, query_ids)
+    elif isinstance(labels, dict):
+        missing = [id for id in labels if id not in predictions]
+        if missing:
+            raise DataError(
+                f"{predictions_path} lacks {len(missing)} of {len(labels)} items, "
+                f"such as {missing[0]!r}."
+            )
+        predictions = [predictions[id] for id in labels]
+        labels = list(labels.values())
+    if len(predictions) != len(labels):
+        raise DataError(
+            f"{predictions_path} has {len(predictions)} items, {labels_path} has {len(labels)}. "
+            "Expected as many."
+        )
+    if format == "token_classification":
+        _check_sentences(predictions, labels, predictions_path, labels_path)
+        scores = metrics.chunk_scores(predictions, labels, seqeval=seqeval)
+        return {"f1": scores.f1, "precision": scores.precision, "recall": scores.recall}
+    if format == "question_answering":
+        predictions = [Answer(text) for text in predictions]
+    task_metrics = _METRICS.get(format, task.metrics)
+    return {metric_name(metric): metric(predictions, labels) for metric in task_metrics}
+
+
+def _check_sentences(
+    predictions: Sequence[Sequence[str]],
+    labels: Sequence[Sequence[str]],
+    predictions_path: Path,
+    labels_path: Path,
+) -> None:
+    for index, (predicted, gold) in enumerate(zip(predictions, labels, strict=True)):
+        if len(predicted) != len(gold):
+            raise DataError(
+                f"{predictions_path}: sentence {index} has {len(predicted)} tags, "
+                f"{labels_path} has {len(gold)}."
+            )
+
+
+def _read_answers(path: Path, language: str) -> dict[str, Answers]:
+    if not path.is_file():
+        raise DataError(f"{path} is missing.")
+    return {row["id"]: Answers(tuple(row["answers"]["text"]), language) for row in read_squad(path)}
+
+
+def _read_pairs(path: Path, lines: Sequence[str]) -> set[tuple[str, ...]]:
+    pairs = {tuple(line.split("\t")) for line in lines}
+    wrong = [pair for pair in pairs if len(pair) != 2]
+    if wrong:
+        raise DataError(f"{path}: expected two ids and a tab between them, found {wrong[0]}.")
+    return pairs
+
+
+def _group_by_query(pairs: set[tuple[str, ...]], query_ids: Sequence[str]) -> list[tuple[str, ...]]:
+    """For each query, the ids that it is paired with."""
+    partners: dict[str, list[str]] = {}
+    for query_id, partner in pairs:
+        partners.setdefault(query_id, []).append(partner)
+    return [tuple(partners.get(query_id, ())) for query_id in query_ids]
