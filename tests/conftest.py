@@ -27,11 +27,11 @@ from tokenizers import (
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 import jiantx as jx
-from jiantx import synthetic
 from jiantx.batching import Batch, collate
 from jiantx.features import load_features
 from jiantx.metrics import micro_f1, squad_v2_exact, squad_v2_f1
 from jiantx.sources.base import forget_data_root
+from jiantx.synthetic import pretraining
 
 WORDS = {
     "en": "the a cat dog sees eats red green house river in on of and quickly slowly not where who tall".split(),
@@ -98,9 +98,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JIANTX_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(
-            synthetic, "SIZES", {"train_examples": 24, "eval_examples": 12, "text_lines": 3000}
+            pretraining, "SIZES", {"train_examples": 24, "eval_examples": 12, "text_lines": 3000}
         )
-        patch.setattr(synthetic, "PRETRAINING", {**synthetic.PRETRAINING, "max_steps": 2})
+        patch.setattr(pretraining, "PRETRAINING", {**pretraining.PRETRAINING, "max_steps": 2})
         yield
 
 

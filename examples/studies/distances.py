@@ -1,4 +1,4 @@
-"""How far languages are from English: a table, URIEL through lang2vec, or the artificial world's own measure."""
+"""How far languages are from English: a table, URIEL through lang2vec, or the artificial world."""
 
 from __future__ import annotations
 
@@ -9,48 +9,71 @@ import numpy as np
 
 from jiantx import synthetic
 
-URIEL = {
+TABLE = str(Path(__file__).with_name("distances.csv"))
+URIEL_FEATURES = {  # kind of distance -> lang2vec's name of the features
     "syntactic": "syntax_knn",
     "phonological": "phonology_knn",
     "inventory": "inventory_knn",
     "genetic": "fam",
 }
-TABLE = str(Path(__file__).with_name("distances.csv"))
 Distances = dict[str, dict[str, float]]  # language -> kind -> distance
 
 
-def distances(source: str, codes: Sequence[str]) -> Distances:
-    """From a table's file, "lang2vec" or "world", of the languages that have one; the others are named."""
-    if source == "world":  # measured on its lexicon and its sentences; what is first is drawn
-        world = synthetic.LANGUAGES
-        measured = {code: synthetic.distance(world[code]) for code in codes if code in world}
-        known = {code: {"overall": found["overall"], **found} for code, found in measured.items()}
+def distances(source: str, languages: Sequence[str]) -> Distances:
+    """Return the distances from English, and print which languages have none.
+
+    Args:
+        source: The file of a table such as `distances.csv`, "lang2vec" (URIEL) or "world" (measured
+            on the artificial world).
+        languages: Codes of the languages.
+
+    Returns:
+        The distances of each kind, by language, without the languages that have none.
+    """
+    if source == "world":
+        by_language = _from_world(languages)
     elif source == "lang2vec":
-        known = from_lang2vec(codes)
+        by_language = _from_lang2vec(languages)
     else:
-        header, *lines = [
-            line.split(",") for line in Path(source).read_text().splitlines() if line[0] != "#"
-        ]
-        known = {
-            line[0]: dict(zip(header[1:], map(float, line[1:]), strict=True)) for line in lines
-        }
-    print(
-        f"No distance in {source}, and left out: {', '.join(code for code in codes if code not in known) or 'none'}"
-    )
-    return {code: known[code] for code in codes if code in known}
+        by_language = _from_table(source)
+    missing = [language for language in languages if language not in by_language]
+    print(f"No distance in {source}, and left out: {', '.join(missing) or 'none'}")
+    return {language: by_language[language] for language in languages if language in by_language}
 
 
-def from_lang2vec(codes: Sequence[str]) -> Distances:
-    """Cosine distances of URIEL's vectors (Littell et al. 2017); 1 for a language without relatives."""
+def _from_world(languages: Sequence[str]) -> Distances:
+    by_language = {}
+    for code in languages:
+        if code in synthetic.LANGUAGES:
+            by_kind = synthetic.distance(synthetic.LANGUAGES[code])
+            # The first kind is the one that the study draws.
+            by_language[code] = {"overall": by_kind.pop("overall"), **by_kind}
+    return by_language
+
+
+def _from_table(path: str) -> Distances:
+    lines = [line for line in Path(path).read_text().splitlines() if line[0] != "#"]
+    kinds = lines[0].split(",")[1:]
+    by_language = {}
+    for line in lines[1:]:
+        language, *values = line.split(",")
+        by_language[language] = dict(zip(kinds, map(float, values), strict=True))
+    return by_language
+
+
+def _from_lang2vec(languages: Sequence[str]) -> Distances:
+    """Return cosine distances of URIEL's vectors (Littell et al. 2017).
+
+    A language that has no feature, or no relative, has distance 1.
+    """
     from lang2vec.lang2vec import get_features  # type: ignore[import-not-found, unused-ignore]
 
-    found: Distances = {code: {} for code in codes}
-    for kind, name in URIEL.items():
-        vectors = {
-            code: np.array(vector, float)
-            for code, vector in get_features(["en", *codes], name).items()
-        }
-        for code in codes:
-            norms = np.linalg.norm(vectors["en"]) * np.linalg.norm(vectors[code])
-            found[code][kind] = float(1 - vectors["en"] @ vectors[code] / norms) if norms else 1.0
-    return found
+    by_language: Distances = {language: {} for language in languages}
+    for kind, features in URIEL_FEATURES.items():
+        vectors = get_features(["en", *languages], features)
+        english = np.array(vectors["en"], float)
+        for language in languages:
+            vector = np.array(vectors[language], float)
+            norms = np.linalg.norm(english) * np.linalg.norm(vector)
+            by_language[language][kind] = float(1 - english @ vector / norms) if norms else 1.0
+    return by_language

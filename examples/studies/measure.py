@@ -1,4 +1,4 @@
-"""What the studies measure of an encoder: memory, speed, gradient noise, tokens a word."""
+"""What the studies measure of an encoder: memory, speed, gradient noise, tokens per word."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, cycle, islice
 from statistics import median
-from tempfile import gettempdir  # a trainer wants a folder, and writes nothing here
+from tempfile import gettempdir
 from typing import Any
 
 import torch
@@ -18,83 +18,168 @@ import jiantx as jx
 
 
 def training_bytes(model: torch.nn.Module, batch: Mapping[str, Any], bf16: bool = False) -> int:
-    """Of a step: weights, gradients, AdamW's two moments, and what torch keeps for the way back."""
-    kept = {p.data_ptr(): p.nbytes for p in model.parameters()}
-    weights = sum(kept.values())
+    """Return the bytes of a training step with AdamW.
 
-    def keep(x: torch.Tensor) -> torch.Tensor:
-        kept[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
-        return x
+    They are weights, gradients, two moments, and what torch saves for the backward pass.
+
+    Args:
+        model: The model; only its forward pass runs.
+        batch: The arguments of its forward pass.
+        bf16: Whether to run in mixed precision.
+
+    Returns:
+        The bytes.
+    """
+    bytes_at = {parameter.data_ptr(): parameter.nbytes for parameter in model.parameters()}
+    weights = sum(bytes_at.values())
+
+    def record(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        bytes_at[storage.data_ptr()] = storage.nbytes()  # views of one storage count once
+        return tensor
 
     device = next(model.parameters()).device.type
-    with saved_tensors_hooks(keep, lambda x: x), torch.autocast(device, torch.bfloat16, bf16):
+    hooks = saved_tensors_hooks(record, lambda tensor: tensor)
+    with hooks, torch.autocast(device, torch.bfloat16, bf16):
         model.train()(**batch)
-    return sum(kept.values()) + 3 * weights
+    return sum(bytes_at.values()) + 3 * weights
 
 
 def step_bytes(encoder: str, task: jx.Task, batch_size: int, bf16: bool) -> int:
-    """The same of a fresh model's step on a task."""
+    """Return `training_bytes` of a fresh model on the first batch of a task.
+
+    Args:
+        encoder: Hub id or folder.
+        task: The task, which has training rows.
+        batch_size: Examples in the batch.
+        bf16: Whether to run in mixed precision.
+
+    Returns:
+        The bytes.
+    """
     model = jx.MultitaskModel.from_pretrained(encoder, [task])
-    args = TrainingArguments(gettempdir(), per_device_train_batch_size=batch_size, report_to="none")
-    return training_bytes(model, next(batches(jx.Trainer(model, args, tasks=[task]), 1)), bf16)
+    arguments = TrainingArguments(
+        gettempdir(),  # a trainer needs a folder; nothing is written
+        per_device_train_batch_size=batch_size,
+        report_to="none",
+    )
+    trainer = jx.Trainer(model, arguments, tasks=[task])
+    return training_bytes(model, next(batches(trainer, 1)), bf16)
 
 
 def batches(trainer: jx.Trainer, count: int) -> Iterator[dict[str, Any]]:
-    """So many training batches, on the device."""
+    """Yield training batches on the trainer's device, from the start again where they end.
+
+    Args:
+        trainer: Gives the training data and the device.
+        count: Number of batches.
+
+    Yields:
+        The arguments of the model's forward pass.
+    """
     for batch in islice(cycle(trainer.get_train_dataloader()), count):
-        yield {
-            name: x.to(trainer.args.device) if torch.is_tensor(x) else x
-            for name, x in batch.items()
-        }
+        on_device = {}
+        for name, value in batch.items():
+            on_device[name] = value.to(trainer.args.device) if torch.is_tensor(value) else value
+        yield on_device
 
 
-def noise_scale(trainer: jx.Trainer, size: int, each: int = 8, groups: int = 8) -> float:
-    """B_simple = tr(Sigma) / |G|^2, from gradients of two batch sizes (McCandlish et al. 2018, 1812.06162, A.1)."""
-    model, small, large, whole = trainer.model.train(), 0.0, 0.0, torch.zeros(1)
-    for number, batch in enumerate(batches(trainer, each * groups)):
+def noise_scale(
+    trainer: jx.Trainer, batch_size: int, accumulated: int = 8, groups: int = 8
+) -> float:
+    """Estimate the gradient noise scale, tr(Sigma) / |G|^2, from gradients of two batch sizes.
+
+    McCandlish et al. (2018), https://arxiv.org/abs/1812.06162, appendix A.1.
+
+    Args:
+        trainer: Gives the model, its loss and the batches.
+        batch_size: Examples in a batch; the small batch size.
+        accumulated: Batches whose mean gradient stands for one large batch.
+        groups: Number of large batches.
+
+    Returns:
+        The noise scale in examples; NaN where the noise hides the gradient.
+    """
+    model = trainer.model.train()
+    count = accumulated * groups
+    small_norm = 0.0  # mean of the squared norms of small batches' gradients
+    large_norm = 0.0  # mean of the squared norms of large batches' gradients
+    gradient_sum = torch.zeros(1)
+    for index, batch in enumerate(batches(trainer, count)):
         model.zero_grad()
         trainer.compute_loss(model, batch).backward()
-        gradient = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
-        whole = gradient if number % each == 0 else whole + gradient
-        small += float(gradient @ gradient) / (each * groups)  # the mean square of a norm
-        if number % each == each - 1:
-            large += float(whole @ whole) / each**2 / groups
-    signal = (each * large - small) / (each - 1)
-    return (small - large) / (1 / size - 1 / (size * each)) / signal if signal > 0 else math.nan
+        gradients = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
+        gradient = torch.cat(gradients)
+        small_norm += float(gradient @ gradient) / count
+        is_first_of_group = index % accumulated == 0
+        gradient_sum = gradient if is_first_of_group else gradient_sum + gradient
+        if index % accumulated == accumulated - 1:
+            large_norm += float(gradient_sum @ gradient_sum) / accumulated**2 / groups
+    signal = (accumulated * large_norm - small_norm) / (accumulated - 1)
+    noise = (small_norm - large_norm) / (1 / batch_size - 1 / (batch_size * accumulated))
+    return noise / signal if signal > 0 else math.nan
 
 
-def costs_of(trainer: jx.Trainer) -> dict[str, float]:
-    """Tokens a second, trained and inferred (medians of six steps), and bytes of training; on a GPU, its peak."""
-    model, rates = trainer.model, dict[str, list[float]](trained=[], inferred=[])
-    if trainer.args.device.type == "cuda":  # what was trained before has no part in it
+def step_costs(trainer: jx.Trainer) -> dict[str, float]:
+    """Measure the speed and the memory of a trainer's batches.
+
+    Returns:
+        `trained` and `inferred`, in tokens per second, and `bytes` of training: the peak on a
+        GPU, else those of the largest of eight batches.
+    """
+    on_gpu = trainer.args.device.type == "cuda"
+    if on_gpu:  # what was trained before does not count
         trainer.accelerator.free_memory()
         trainer.optimizer = None
         torch.cuda.reset_peak_memory_stats()
+    trained = _tokens_per_second(trainer, train=True)
+    inferred = _tokens_per_second(trainer, train=False)
+    peak = torch.cuda.max_memory_allocated() if on_gpu else 0
+    if not peak:
+        peak = max(training_bytes(trainer.model, batch) for batch in batches(trainer, 8))
+    return {"bytes": peak, "trained": trained, "inferred": inferred}
+
+
+def _tokens_per_second(trainer: jx.Trainer, *, train: bool) -> float:
+    """Return the median of six batches, after two to warm up."""
+    model = trainer.model.train(train)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.0)
-    for name, found in rates.items():
-        model.train(name == "trained")
-        for batch in batches(trainer, 8):
-            started = time.perf_counter()
-            with torch.inference_mode(name == "inferred"):
-                loss = model(**batch).loss
-            if name == "trained":
-                loss.backward()
-                optimizer.step()
-                optimizer.zero_grad()
-            float(loss.detach())  # waits for the device
-            found.append(batch["input_ids"].numel() / (time.perf_counter() - started))
-    peak = torch.cuda.max_memory_allocated() if trainer.args.device.type == "cuda" else 0
-    most = peak or max(training_bytes(model, batch) for batch in batches(trainer, 8))
-    return {"bytes": most, **{name: median(found[2:]) for name, found in rates.items()}}
+    rates = []
+    for batch in batches(trainer, 8):
+        started = time.perf_counter()
+        with torch.inference_mode(not train):
+            loss = model(**batch).loss
+        if train:
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        float(loss.detach())  # waits for the device
+        rates.append(batch["input_ids"].numel() / (time.perf_counter() - started))
+    return median(rates[2:])
 
 
-def fertility(encoder: str, languages: Sequence[str]) -> tuple[dict[str, float], float]:
-    """Tokens a word by language, on the words of a tagging task that is there; the largest share of unknown ones."""
-    tokenizer, tasks = AutoTokenizer.from_pretrained(encoder), map(jx.get_task, ("udpos", "panx"))
-    task, found, unknown = next(task for task in tasks if task.languages("validation")), {}, 0.0
-    for code in (code for code in languages if code in task.languages("validation")):
-        sentences = [" ".join(example.words) for example in task.examples("validation", code)]
-        ids = list(chain(*tokenizer(sentences, add_special_tokens=False)["input_ids"]))
-        found[code] = len(ids) / sum(len(sentence.split(" ")) for sentence in sentences)
-        unknown = max(unknown, ids.count(tokenizer.unk_token_id) / len(ids))
-    return found, unknown
+def tokens_per_word(encoder: str, languages: Sequence[str]) -> tuple[dict[str, float], float]:
+    """Count an encoder's tokens on the validation words of udpos, or of panx if it lacks rows.
+
+    Args:
+        encoder: Hub id or folder.
+        languages: Codes; those that the task lacks are left out.
+
+    Returns:
+        Tokens per word by language, and the largest share of unknown tokens in a language.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(encoder)
+    tasks = map(jx.get_task, ("udpos", "panx"))
+    task = next(task for task in tasks if task.languages("validation"))
+    available = task.languages("validation")
+    rates = {}
+    unknown_share = 0.0
+    for language in languages:
+        if language not in available:
+            continue
+        sentences = [" ".join(example.words) for example in task.examples("validation", language)]
+        encodings = tokenizer(sentences, add_special_tokens=False)
+        ids = list(chain.from_iterable(encodings["input_ids"]))
+        rates[language] = len(ids) / sum(len(sentence.split(" ")) for sentence in sentences)
+        unknown_share = max(unknown_share, ids.count(tokenizer.unk_token_id) / len(ids))
+    return rates, unknown_share

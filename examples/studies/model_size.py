@@ -1,130 +1,115 @@
 """Does intermediate training do more for a large encoder than for a small one?
 
-    python examples/studies/model_size.py                                # artificial world, offline, in minutes
+    python examples/studies/model_size.py              # artificial world, offline, in minutes
     python examples/studies/model_size.py --data-root hub --bf16 \\
         --encoders xlm-roberta-base xlm-roberta-large facebook/xlm-roberta-xl
 
-Every encoder is fine-tuned on the targets with and without an intermediate task before; the difference of the two means
-is put against the encoder's parameters, and a line is fitted to it with its uncertainty.
+Every encoder is fine-tuned on the targets with and without intermediate training before. The
+difference of the two means is plotted against the encoder's parameters, with a fitted line and its
+uncertainty.
 
-Encoders are Hub ids, folders, or sizes such as 64x2 (hidden size 64, two layers), which are pretrained here on the
-artificial world's text. Of the Hub's: xlm-roberta-base, xlm-roberta-large, facebook/xlm-roberta-xl and -xxl, and the
-encoders of google/mt5-small, -base, -large, -xl and -xxl (which want a --learning-rate of about 1e-3). Training takes
-16 bytes a parameter before any activation: 56 GB for XLM-R XL, 171 for XXL. What is done is kept in --output, and a
-run that was stopped goes on there.
+Encoders are Hub ids, folders, or sizes such as 64x2 (hidden size 64, two layers). Sizes are
+pretrained here on the artificial world's text. On the Hub: xlm-roberta-base, xlm-roberta-large,
+facebook/xlm-roberta-xl and -xxl, and the encoders of google/mt5-small, -base, -large, -xl and -xxl
+(which need a --learning-rate of about 1e-3). Training takes 16 bytes per parameter before any
+activation: 56 GB for XLM-R XL, 171 for XXL. Results are kept in --output, and a stopped study
+resumes there.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-from scipy import stats
-from study import Interval, Training, counted, failures, made, option, plus_minus, publish, run
+from estimators import fit_line
+from findings import (
+    Interval,
+    failure_sentence,
+    format_interval,
+    plot_by_size,
+    publish,
+    significance_sentence,
+)
+from fine_tuning import EncoderTraining
+from study import option, run
 
 import jiantx as jx
 
 
 @dataclass(kw_only=True)
-class Options(Training):
+class Options(EncoderTraining):
     encoders: list[str] = option(
         "sizes, Hub ids or folders", ["32x2", "48x2", "80x2", "112x3", "160x4"]
     )
-    pretraining_steps: int = option("of sizes", 300)
-    intermediate: str = option("row: tasks joined by +", "mnli")
+    intermediate: str = option("intermediate training: tasks joined by +", "mnli")
 
 
 def main(options: Options) -> None:
     options.check([options.intermediate])
-    reports, sizes = {}, {}
-    for word in options.encoders:
-        name, encoder = Path(word).name, made(word, options.pretraining_steps)
-        sizes[name] = jx.experiments.parameter_count(encoder)
-        found = options.recipe(encoder).run(
-            [options.intermediate], options.targets, seeds=options.seeds
-        )
-        reports[name] = found.with_tags(encoder=name)
-    report = jx.Report(record for found in reports.values() for record in found)
-    report.to_json(options.output / "report.json")
-
+    report, sizes = options.run_encoders([options.intermediate])
     comparison = report.compare(report.where(intermediate="none"), tasks=options.targets)
-    rows = [row for row in comparison.rows if not row.is_baseline]
-    differences = {
-        name: jx.report.interval(row.average.values) for name, row in zip(sizes, rows, strict=True)
-    }
-    line = fit(list(sizes.values()), [mean for mean, _ in differences.values()])
-    jx.report.plots.plot_points(
-        {
-            f"{options.intermediate}, 95 % interval over {options.seeds} seeds": [
-                jx.report.plots.Point(sizes[name], *found, name)
-                for name, found in differences.items()
-            ]
-        },
-        options.output / "model_size.png",
-        x="parameters without embeddings (log scale)",
-        y=f"difference to no intermediate\ntraining (points, mean of {len(options.targets)} targets)",
-        log_x=True,
-        joined=False,
+    trained = [row for row in comparison.rows if not row.is_baseline]
+    differences = {}
+    for name, row in zip(sizes, trained, strict=True):
+        differences[name] = jx.report.interval(row.average.values)
+    line = fit_line(list(sizes.values()), [mean for mean, _ in differences.values()])
+
+    picture = options.output / "model_size.png"
+    label = f"{options.intermediate}, 95 % interval over {options.seeds} seeds"
+    plot_by_size(
+        {label: differences},
+        sizes,
+        picture,
+        y="difference to no intermediate\n"
+        f"training (points, mean of {len(options.targets)} targets)",
         lines={"least squares": line["line"], "its 95 % band": line["band"]} if line else {},
     )
-    table = [
-        [name, f"{sizes[name]:,}", plus_minus(found, "+")] for name, found in differences.items()
-    ]
+    table = []
+    for name, interval in differences.items():
+        table.append([name, f"{sizes[name]:,}", format_interval(interval, "+")])
     publish(
         f"What {options.intermediate} does for encoders of {len(sizes)} sizes",
         options,
         jx.report.markdown_table(["encoder", "parameters", "difference, 95 % interval"], table),
-        options.output / "model_size.png",
-        said(differences, line, failures(reports.values()), options),
+        picture,
+        summarize(differences, line, failure_sentence(report, sizes), options),
         "## By target",
         comparison.to_markdown(),
     )
 
 
-def fit(sizes: Sequence[int], differences: Sequence[float]) -> dict[str, Any]:
-    """Least squares over log10 of the sizes, with 95 % intervals; nothing where under three sizes leave none."""
-    if len(set(sizes)) < 3:
-        return {}
-    x = np.log10(sizes)
-    found, at = stats.linregress(x, differences), np.linspace(x.min(), x.max(), 50)
-    half = float(stats.t.ppf(0.975, len(x) - 2) * found.stderr)
-    line, away = found.intercept + found.slope * at, half * np.sqrt(x.var() + (at - x.mean()) ** 2)
-    band = (
-        10 ** np.concatenate([at, [math.nan], at]),
-        np.concatenate([line + away, [math.nan], line - away]),
-    )
-    return {"slope": float(found.slope), "half": half, "line": (10**at, line), "band": band}
-
-
-def said(
-    differences: Mapping[str, Interval], line: Mapping[str, Any], failed: str, options: Any
+def summarize(
+    differences: Mapping[str, Interval], line: Mapping[str, Any], failures: str, options: Any
 ) -> str:
-    """The numbers in a paragraph: what an interval around zero holds is not called a gain."""
-    text = f"With {options.intermediate} before, the mean over {', '.join(options.targets)} ({options.split}) changes: "
-    text += counted(differences, options.seeds)
+    """Return the result in sentences; a difference whose interval includes zero is no gain."""
+    text = (
+        f"With {options.intermediate} before, the mean over {', '.join(options.targets)} "
+        f"({options.split}) changes: {significance_sentence(differences, options.seeds)}"
+    )
     if line:
-        shown = (
-            "a trend"
-            if abs(line["slope"]) > line["half"]
-            else "the interval holds zero, and no trend is shown"
-        )
+        is_trend = abs(line["slope"]) > line["half_width"]
+        trend = "a trend" if is_trend else "the interval holds zero, and no trend is shown"
         text += (
-            f"Ten times the parameters change it by {plus_minus((line['slope'], line['half']), '+')} points (least "
-            f"squares, means of {len(differences)} encoders, 95 % by Student's t with {len(differences) - 2} degrees "
-            f"of freedom): {shown}. "
+            "Ten times the parameters change it by "
+            f"{format_interval((line['slope'], line['half_width']), '+')} points (least squares, "
+            f"means of {len(differences)} encoders, 95 % by Student's t with "
+            f"{len(differences) - 2} degrees of freedom): {trend}. "
         )
-    own = {task.name for task in jx.experiments.parse_row(options.intermediate)}
-    if alike := [
-        name
-        for name in options.targets
-        if own & {t.name for t in jx.tasks.training_tasks(jx.get_task(name))}
-    ]:
-        text += f"{', '.join(alike)} trains on the same rows again: its difference is in part that of longer training. "
-    return f"{text}{failed}Each size is one pretrained encoder: seeds repeat the fine-tuning only."
+    intermediate_tasks = {task.name for task in jx.experiments.parse_row(options.intermediate)}
+    trained_twice = []
+    for name in options.targets:
+        target_tasks = {task.name for task in jx.tasks.training_tasks(jx.get_task(name))}
+        if target_tasks & intermediate_tasks:
+            trained_twice.append(name)
+    if trained_twice:
+        text += (
+            f"{', '.join(trained_twice)} trains on the same rows again: "
+            "its difference is in part that of longer training. "
+        )
+    return (
+        f"{text}{failures}Each size is one pretrained encoder: seeds repeat the fine-tuning only."
+    )
 
 
 if __name__ == "__main__":
