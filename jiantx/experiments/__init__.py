@@ -1,4 +1,4 @@
-"""Whole experiments: the paper's table as stages that run once, what it costs, what it shows.
+"""Whole experiments: the table of a recipe as stages that run once, its costs, its results.
 
 Nothing else of jiantx imports this package.
 """
@@ -9,11 +9,11 @@ from jiantx.experiments.command_line import (
     parse_arguments,
     recipe_from_options,
 )
-from jiantx.experiments.costs import estimate_costs, measured_seconds, parameter_count
+from jiantx.experiments.costs import Cost, Costs, estimate_costs
 from jiantx.experiments.html_page import Page
 from jiantx.experiments.presets import PRESETS, ROWS
-from jiantx.experiments.recipe import Cell, Recipe
-from jiantx.experiments.results_page import best_table, format_paired, write_results_page
+from jiantx.experiments.recipe import Recipe
+from jiantx.experiments.results_page import best_table, write_results_page
 from jiantx.experiments.rows import BASELINE, default_learning_rate, joint_sampling, parse_row
 from jiantx.experiments.selection import (
     CHANCE,
@@ -22,13 +22,25 @@ from jiantx.experiments.selection import (
     failed_runs,
     without_failed,
 )
+from jiantx.experiments.significance import (
+    Interval,
+    format_interval,
+    format_paired,
+    significance_sentence,
+    split_by_sign,
+)
+from jiantx.experiments.speed import measured_seconds, parameter_count, step_seconds
 from jiantx.experiments.stages import Stage, Stages, fingerprint, shard
+from jiantx.experiments.table import Cell
 
 __all__ = [
     "BASELINE",
     "CHANCE",
     "Cell",
+    "Cost",
+    "Costs",
     "DEVELOPMENT",
+    "Interval",
     "PRESETS",
     "Page",
     "ROWS",
@@ -43,6 +55,7 @@ __all__ = [
     "estimate_costs",
     "failed_runs",
     "fingerprint",
+    "format_interval",
     "format_paired",
     "joint_sampling",
     "measured_seconds",
@@ -51,6 +64,9 @@ __all__ = [
     "parse_row",
     "recipe_from_options",
     "shard",
+    "significance_sentence",
+    "split_by_sign",
+    "step_seconds",
     "without_failed",
     "write_results_page",
 ]

@@ -1,10 +1,9 @@
-"""The command line of the recipe: flags, what the data root lacks, the recipe that follows."""
+"""The command line of a recipe: its flags, those of `TrainingArguments`, and which data exist."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +19,29 @@ from jiantx.tasks import get_task, list_tasks
 from jiantx.tasks.benchmarks import XTREME
 
 KINDS = ("intermediate", "target")  # of training
-_SET_BY_RECIPE = {"seed": "--seeds", "output_dir": "--output"}
+_SET_BY_RECIPE = {"seed": "--seeds", "output_dir": "--output"}  # TrainingArguments -> our flag
 _RECIPE_FIELDS = ("patience", "eval_examples", "max_length")
 _OUTPUT = Path("runs/intermediate_then_target")
 
-TrainingFlags = dict[str, dict[str, Any]]  # kind of training -> `TrainingArguments` by name
+TrainingFlags = dict[str, dict[str, Any]]
+"""Kind of training -> the `TrainingArguments` that were typed for it, by name."""
 
 
 def _parser(description: str | None) -> argparse.ArgumentParser:
+    """Define the recipe's flags."""
     parser = argparse.ArgumentParser(
         description=description,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    _add_table_flags(parser)
+    _add_training_flags(parser)
+    _add_run_flags(parser)
+    return parser
+
+
+def _add_table_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that choose the encoder, the rows and the columns of the table."""
     parser.add_argument(
         "--preset",
         choices=sorted(PRESETS),
@@ -40,7 +49,7 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--encoder",
-        help="Hub id or folder (default: the artificial world's own, made on first use)",
+        help="Hub id or folder (default: the encoder of the artificial world, made on first use)",
     )
     parser.add_argument(
         "--data-root",
@@ -56,7 +65,7 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
         "--targets",
         nargs="+",
         metavar="TASK",
-        help="default: XTREME's, where the data root has them",
+        help="columns of the table (default: the tasks of XTREME that the data root has)",
     )
     parser.add_argument(
         "--languages", nargs="+", metavar="CODE", help="languages to score (default: all)"
@@ -65,25 +74,29 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
         "--split",
         nargs="+",
         choices=("validation", "test"),
-        help="scored splits (default: validation; presets paper and xtreme: both, which chooses the "
-        "best rows)",
+        help="splits to score (default: validation; with the presets paper and xtreme both, and "
+        "validation scores choose the best rows)",
     )
     parser.add_argument(
-        "--seeds", type=int, default=1, metavar="N", help="runs of everything (default: 1)"
+        "--seeds", type=int, default=1, metavar="N", help="number of seeds (default: 1)"
     )
+
+
+def _add_training_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that choose training rows and trained weights."""
     parser.add_argument(
         "--max-train-examples",
         type=int,
         metavar="N",
-        help="training rows of each task at most, chosen at random",
+        help="train on at most N rows of each task and language, chosen at random",
     )
     parser.add_argument(
         "--target-train-languages",
         nargs="+",
         default=[],
         metavar="CODE",
-        help="fine-tune targets in these languages: instead of English or, with --shots N, after "
-        "it, on N rows of each",
+        help="fine-tune targets in these languages instead of English; with --shots N first in "
+        "English, then on N rows of each",
     )
     parser.add_argument("--shots", type=int, metavar="N", help="see --target-train-languages")
     parser.add_argument(
@@ -99,47 +112,57 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
         const="frozen",
         help="the same as --adapt frozen",
     )
+
+
+def _add_run_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that choose what this process runs, and where results go."""
     parser.add_argument(
         "--plan", action="store_true", help="list the stages and their costs, and stop"
     )
     parser.add_argument(
-        "--shard", default="1/1", metavar="I/N", help="run the I-th of N shares of the rows"
+        "--shard",
+        default="1/1",
+        metavar="I/N",
+        help="run the rows of process I of N (default: 1/1, all rows)",
     )
     parser.add_argument(
         "--output", type=Path, default=_OUTPUT, metavar="DIR", help=f"default: {_OUTPUT}"
     )
-    return parser
 
 
 def parse_arguments(
     arguments: Sequence[str], description: str | None = None
 ) -> tuple[argparse.Namespace, TrainingFlags]:
-    """Parse the recipe's flags, and those of `TrainingArguments`. Exits with a message if one is
-    wrong.
+    """Parse the recipe's flags, and those of `TrainingArguments`; exit with a message on errors.
+
+    `--learning_rate 1e-5` holds for every training, `--target.learning_rate 1e-5` for one kind.
 
     Args:
-        arguments: As typed, without the program's name.
-        description: For --help.
+        arguments: The command line without the program's name.
+        description: Text at the top of `--help`.
 
     Returns:
-        The recipe's options, and the `TrainingArguments` of each kind of training.
+        The recipe's options, and the `TrainingArguments` of each kind of training. Of the options,
+        `intermediate` begins with the baseline, and `shard` is a pair of numbers.
     """
     parser = _parser(description)
     options, remaining = parser.parse_known_args(list(arguments))
     options.languages = _split_commas(options.languages)
     options.target_train_languages = _split_commas(options.target_train_languages)
-    scores_test = options.preset in ("paper", "xtreme")
-    options.split = options.split or ["validation", "test"][: 1 + scores_test]
+    if not options.split:
+        scores_test = options.preset in ("paper", "xtreme")
+        options.split = ["validation", "test"] if scores_test else ["validation"]
     options.rows_given = options.intermediate is not None or options.preset is None
     row_specs = options.intermediate or ROWS.get(options.preset, ["mnli"])
     options.intermediate = list(dict.fromkeys([BASELINE, *row_specs]))
     try:
         index, count = map(int, options.shard.split("/"))
-        options.shard_rows = shard(options.intermediate, index, count)
+        shard(options.intermediate, index, count)
     except ValueError as error:
         parser.error(f"--shard {options.shard}: {error}")
+    options.shard = (index, count)
     if options.shots and not options.target_train_languages:
-        parser.error("--shots N is of languages: name them with --target-train-languages")
+        parser.error("--shots N needs languages: name them with --target-train-languages")
     try:
         for row_spec in options.intermediate:
             parse_row(row_spec)
@@ -151,7 +174,7 @@ def parse_arguments(
 
 
 def _split_commas(values: Sequence[str] | None) -> list[str]:
-    """Languages that are separated by blanks or commas."""
+    """Return languages that were separated by blanks, commas or both."""
     languages: list[str] = []
     for value in values or ():
         languages += filter(None, value.split(","))
@@ -159,9 +182,9 @@ def _split_commas(values: Sequence[str] | None) -> list[str]:
 
 
 def _training_flags(parser: argparse.ArgumentParser, typed: Sequence[str]) -> TrainingFlags:
-    """The flags of `TrainingArguments`, for one kind of training or for both.
+    """Read the flags of `TrainingArguments`, for one kind of training or for both.
 
-    They are checked now, and not when the training starts.
+    They are checked here, before anything runs.
     """
     typed_by_kind: dict[str, list[str]] = {kind: [] for kind in KINDS}
     kinds = list(KINDS)
@@ -180,14 +203,14 @@ def _training_flags(parser: argparse.ArgumentParser, typed: Sequence[str]) -> Tr
         for argument in kind_arguments:
             if argument.startswith("--"):
                 name = _field_name(argument)
-                if not hasattr(values, name):
+                if not hasattr(values, name):  # --no_bf16 sets bf16
                     name = name.removeprefix("no_")
                 flags[kind][name] = getattr(values, name)
     return flags
 
 
 def _kinds_of(parser: argparse.ArgumentParser, flag: str) -> tuple[list[str], str]:
-    """The kinds of training that a flag is for, and the flag without its kind."""
+    """Return the kinds of training that a flag is for, and the flag without its kind."""
     kind, dot, name = flag[2:].partition(".")
     if dot and kind in KINDS:
         kinds = [kind]
@@ -205,24 +228,22 @@ def _field_name(flag: str) -> str:
     return flag[2:].partition("=")[0].replace("-", "_")
 
 
-def recipe_from_options(
-    options: argparse.Namespace, flags: Mapping[str, Mapping[str, Any]]
-) -> Recipe:
-    """The recipe of some options: defaults, the preset over them, explicit flags over both.
+def recipe_from_options(options: argparse.Namespace, flags: TrainingFlags) -> Recipe:
+    """Build a recipe: defaults, overridden by the preset, overridden by explicit flags.
 
     Args:
-        options: By `parse_arguments`, with an encoder.
-        flags: By `parse_arguments`.
+        options: The recipe's options, by `parse_arguments`, with an encoder.
+        flags: `TrainingArguments` of each kind of training, by `parse_arguments`.
     """
     preset = PRESETS.get(options.preset, {})
     learning_rate = default_learning_rate(options.encoder)
     defaults = {**TRAINING, "learning_rate": learning_rate, "num_train_epochs": 3}
-    training: dict[str, Any] = {
-        kind: {**defaults, **preset.get(kind, {}), **flags[kind]} for kind in flags
-    }
-    by_task = {
-        name: {**values, **flags["target"]} for name, values in preset.get("by_task", {}).items()
-    }
+    training: dict[str, Any] = {}
+    for kind, explicit in flags.items():
+        training[kind] = {**defaults, **preset.get(kind, {}), **explicit}
+    by_task = {}
+    for name, values in preset.get("by_task", {}).items():
+        by_task[name] = {**values, **flags["target"]}
     return Recipe(
         encoder=options.encoder,
         output=options.output,
@@ -238,29 +259,35 @@ def recipe_from_options(
     )
 
 
-def available_targets(options: argparse.Namespace, recipe: Recipe) -> list[Task]:
-    """The requested targets, or those of XTREME that can be fine-tuned and scored here.
+def available_targets(recipe: Recipe, names: Sequence[str] | None = None) -> list[Task]:
+    """Select the targets that can be fine-tuned and scored with the data at hand.
 
-    Prints which are skipped and why. Exits if a requested one is missing, or all are.
+    Prints which targets of XTREME are skipped, and which splits are not scored.
 
     Args:
-        options: By `parse_arguments`.
-        recipe: By `recipe_from_options`.
+        recipe: The recipe, whose splits and languages are scored.
+        names: Requested targets; None selects from XTREME.
+
+    Returns:
+        The targets, in order.
+
+    Raises:
+        DataError: A requested target lacks data, or every target does.
     """
     targets: list[Task] = []
-    missing: list[str] = []
-    for name in options.targets or XTREME:
+    skipped: list[str] = []
+    for name in names or XTREME:
         target = get_task(name)
-        lacking = _lacking_data(target, recipe)
-        if lacking:
-            missing.append(f"{name} ({lacking})")
+        missing = _missing_data(target, recipe)
+        if missing:
+            skipped.append(f"{name} ({missing})")
         else:
             targets.append(target)
     root = data_root() or "The Hugging Face Hub"
-    if missing and (options.targets or not targets):
-        sys.exit(f"{root} lacks what these targets need: {'; '.join(missing)}.")
-    if missing:
-        print(f"Left out, as {root} lacks what they need: {'; '.join(missing)}.")
+    if skipped and (names or not targets):
+        raise DataError(f"{root} lacks what these targets need: {'; '.join(skipped)}.")
+    if skipped:
+        print(f"Skipped targets, because {root} lacks their data: {'; '.join(skipped)}.")
     unscored = []
     for target in targets:
         for split in recipe.splits:
@@ -268,46 +295,50 @@ def available_targets(options: argparse.Namespace, recipe: Recipe) -> list[Task]
                 unscored.append(f"{target.name} ({split})")
     if unscored:
         print(
-            f"Not scored, as there are no labelled rows in these languages: {', '.join(unscored)}."
+            "Not scored, because there are no labelled rows in these languages: "
+            f"{', '.join(unscored)}."
         )
     return targets
 
 
-def _lacking_data(target: Task, recipe: Recipe) -> str:
-    """What a target lacks here; empty if it can be fine-tuned and scored."""
+def _missing_data(target: Task, recipe: Recipe) -> str:
+    """Return what a target lacks; empty if it can be fine-tuned and scored."""
     if not any(recipe.labelled_languages(target, split) for split in recipe.splits):
         return f"labelled {' and '.join(recipe.splits)} rows in these languages"
-    untrained = [
-        task.name
-        for task, _ in recipe.finetuning_stages(target)
-        if set(task.train_languages) - set(task.languages("train"))
-    ]
+    untrained = []
+    for task, _ in recipe.finetuning_stages(target):
+        if set(task.train_languages) - set(task.languages("train")):
+            untrained.append(task.name)
     return f"training rows of {', '.join(untrained)}" if untrained else ""
 
 
-def available_rows(options: argparse.Namespace) -> list[str]:
-    """The requested rows, or those of the preset that can be trained here.
+def available_rows(rows: Sequence[str], *, skip_missing: bool) -> list[str]:
+    """Select the rows of the table that can be trained with the data at hand.
 
-    Prints which rows of a preset are skipped and why.
+    Prints which rows are skipped, and why.
 
     Args:
-        options: By `parse_arguments`.
+        rows: Rows as `parse_row` reads them.
+        skip_missing: Skip rows whose data are missing, as for the rows of a preset.
+
+    Returns:
+        The rows, in order.
 
     Raises:
-        DataError: A requested row lacks its data.
+        DataError: A row lacks data, and `skip_missing` is false.
     """
-    row_specs: list[str] = []
+    available: list[str] = []
     skipped: dict[str, list[str]] = {}  # reason -> rows
-    for row_spec in options.intermediate:
+    for row_spec in rows:
         try:
             for task in parse_row(row_spec):
                 for language in task.train_languages:
                     task.rows("train", language)
-            row_specs.append(row_spec)
+            available.append(row_spec)
         except DataError as error:
-            if options.rows_given:
+            if not skip_missing:
                 raise
             skipped.setdefault(str(error), []).append(row_spec)
     for reason, skipped_rows in skipped.items():
-        print(f"Left out: {', '.join(skipped_rows)}. {reason}")
-    return row_specs
+        print(f"Skipped rows: {', '.join(skipped_rows)}. {reason}")
+    return available

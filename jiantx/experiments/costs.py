@@ -1,31 +1,26 @@
-"""What a plan will cost: tokens, floating-point operations, and seconds by a short measurement."""
+"""Estimates what a plan costs before it runs: tokens, floating-point operations and hours."""
 
 from __future__ import annotations
 
 import math
-import os
-import statistics
-import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, TrainingArguments
+from transformers import AutoConfig, AutoTokenizer, TrainingArguments
 
-from jiantx.attention import encoder_class
 from jiantx.batching import list_lengths
-from jiantx.experiments.recipe import Cell, Recipe
+from jiantx.experiments.recipe import Recipe
 from jiantx.experiments.rows import joint_sampling, parse_row
+from jiantx.experiments.speed import measured_seconds, parameter_count
 from jiantx.experiments.stages import Stage
+from jiantx.experiments.table import Cell
 from jiantx.features import encode_examples
-from jiantx.model import MultitaskConfig, MultitaskModel, without_pooler
-from jiantx.sampling import Sampler
+from jiantx.sampling import Sampler, Sampling
 from jiantx.task import Task
 
 _SAMPLE = 100  # rows that stand for all of a split
-_MEASURED = 1024  # tokens of a measured step
 
 
 @dataclass(frozen=True)
@@ -33,10 +28,10 @@ class Cost:
     """The cost of a stage.
 
     Args:
-        stage: Its name.
-        done: Whether it is done, and costs nothing any more.
-        trained_tokens: Tokens that it trains on.
-        scored_tokens: Tokens that it scores.
+        stage: Name of the stage.
+        done: Whether the stage is done. Then it costs nothing any more.
+        trained_tokens: Tokens that it trains on, over all steps.
+        scored_tokens: Tokens that it scores, during training and after it.
     """
 
     stage: str
@@ -50,10 +45,10 @@ class Costs:
     """The costs of a plan.
 
     Args:
-        stages: One cost for each stage.
-        parameters: Of the encoder, without embeddings.
-        seconds_per_token: Of training, and of scoring.
-        device: What they were measured on.
+        stages: The cost of each stage, in the order in which they run.
+        parameters: Parameters of the encoder, without embeddings.
+        seconds_per_token: Seconds per trained token, and per scored token.
+        device: The torch device on which these seconds were measured.
     """
 
     stages: tuple[Cost, ...]
@@ -62,16 +57,19 @@ class Costs:
     device: str
 
     def flops(self, cost: Cost) -> float:
-        """6 N a trained token, 2 N a scored one (Kaplan et al. 2020, 2001.08361)."""
+        """Return 6 N operations per trained token and 2 N per scored one, for N parameters.
+
+        Kaplan et al. (2020), https://arxiv.org/abs/2001.08361.
+        """
         return self.parameters * (6.0 * cost.trained_tokens + 2.0 * cost.scored_tokens)
 
     def hours(self, cost: Cost) -> float:
-        """By the measured seconds per token."""
+        """Return the hours that a stage takes, by the measured seconds per token."""
         training, scoring = self.seconds_per_token
         return (cost.trained_tokens * training + cost.scored_tokens * scoring) / 3600
 
     def to_text(self) -> str:
-        """One line a stage, and the sum of what is not done."""
+        """Return a table with one line per stage and the sum of those that are not done."""
         total_name = "still to run"
         width = max([len(total_name), *(len(cost.stage) for cost in self.stages)])
         header = f"{'trained tokens':>15} {'scored tokens':>15} {'FLOPs':>9} {'h:mm:ss':>9}"
@@ -86,11 +84,11 @@ class Costs:
         lines.append(f"{total_name:{width}}  {self._figures(total)}")
         training, scoring = self.seconds_per_token
         return "\n".join(lines) + (
-            f"\n\n{self.parameters:,} parameters without embeddings; {1 / training:,.0f} and "
-            f"{1 / scoring:,.0f} tokens a second trained and scored, as measured on this machine's "
-            f"{self.device}: times are of one process, without loading, reading, optimizer and "
-            "checkpoints, and as if no training stopped early. Tokens are estimated from "
-            f"{_SAMPLE} rows of each split.\n"
+            f"\n\nThe encoder has {self.parameters:,} parameters without embeddings. On this "
+            f"machine's {self.device} it trained on {1 / training:,.0f} and scored "
+            f"{1 / scoring:,.0f} tokens per second. Times are for one process; they leave out "
+            "loading, reading, the optimizer and checkpoints, and assume that no training stops "
+            f"early. Tokens are estimated from {_SAMPLE} rows of each split.\n"
         )
 
     def _figures(self, cost: Cost) -> str:
@@ -105,13 +103,17 @@ def _clock(hours: float) -> str:
 
 
 def estimate_costs(recipe: Recipe, plan: Mapping[Cell, Stage]) -> Costs:
-    """Estimate what the stages of a plan cost.
+    """Estimate what the stages of a plan cost, before they run.
 
-    Reads some rows, and runs a few steps of the encoder's shape.
+    This reads up to 100 rows of each split, and times a few steps of an encoder of the same shape
+    with random weights. It writes nothing.
 
     Args:
-        recipe: Of the plan.
-        plan: By `recipe.plan`.
+        recipe: The recipe.
+        plan: Stages to estimate, by `recipe.plan`.
+
+    Returns:
+        Tokens of each stage, and what turns them into operations and hours.
     """
     stages = recipe.stages(plan)
     counter = _TokenCounter(recipe)
@@ -134,69 +136,16 @@ def estimate_costs(recipe: Recipe, plan: Mapping[Cell, Stage]) -> Costs:
     return Costs(tuple(costs.values()), parameter_count(config), seconds, device)
 
 
-def parameter_count(encoder: str | os.PathLike[str] | PreTrainedConfig) -> int:
-    """The parameters of an encoder without its embeddings, counted without allocating them.
-
-    Args:
-        encoder: Hub id, folder or config.
-    """
-    is_config = isinstance(encoder, PreTrainedConfig)
-    config = encoder if is_config else AutoConfig.from_pretrained(encoder)
-    encoder_type = encoder_class(config)
-    with torch.device("meta"):
-        model = encoder_type._from_config(config, **without_pooler(encoder_type))
-    return int(model.num_parameters(exclude_embeddings=True))
-
-
-def measured_seconds(config: PreTrainedConfig, bf16: bool, device: str) -> tuple[float, float]:
-    """Measure an encoder of some shape: medians of three steps.
-
-    Args:
-        config: The encoder's.
-        bf16: With autocast to bfloat16.
-        device: A torch device.
-
-    Returns:
-        Seconds per token trained (forward and backward), and scored.
-    """
-    head = {"type": "classification", "labels": ["a", "b"], "multi_label": False}
-    model = MultitaskModel(MultitaskConfig(encoder=config, heads={"head": head})).to(device)
-    model.set_padding_free("auto")
-    length = 128
-    count = _MEASURED // length
-    batch: dict[str, Any] = {
-        "input_ids": torch.randint(5, config.vocab_size, (_MEASURED,), device=device),
-        "position_ids": torch.arange(length, device=device).repeat(count),
-        "lengths": torch.full((count,), length, device=device),
-        "labels": torch.zeros(count, dtype=torch.long, device=device),
-        "longest": length,
-        "head": "head",
-    }
-
-    def seconds(training: bool) -> float:
-        times = []
-        for _ in range(4):
-            started = time.perf_counter()
-            with torch.autocast(device, torch.bfloat16) if bf16 else nullcontext():
-                loss = model(**batch).loss
-            if training:
-                loss.backward()
-                model.zero_grad()
-            float(loss.detach())  # waits for the device
-            times.append(time.perf_counter() - started)
-        return statistics.median(times[1:]) / _MEASURED
-
-    trained = seconds(True)
-    with torch.inference_mode():
-        return trained, seconds(False)
-
-
 def _argument(arguments: Mapping[str, Any], name: str) -> Any:
-    """A value of `TrainingArguments`, or its default; an instance would make its output folder."""
+    """Return a value of `TrainingArguments`, or its default.
+
+    An instance of `TrainingArguments` is not made for this, since it would make its output folder.
+    """
     return arguments.get(name, TrainingArguments.__dataclass_fields__[name].default)
 
 
 def _steps(arguments: Mapping[str, Any], steps_per_epoch: int) -> int:
+    """Return the number of optimizer steps of a training that does not stop early."""
     max_steps = _argument(arguments, "max_steps")
     if max_steps > 0:
         return max_steps
@@ -204,56 +153,72 @@ def _steps(arguments: Mapping[str, Any], steps_per_epoch: int) -> int:
 
 
 def _evaluations(arguments: Mapping[str, Any], steps: int, steps_per_epoch: int) -> int:
-    """How often a training is evaluated on the way."""
+    """Return how often the validation rows are scored during a training."""
     strategy = arguments.get("eval_strategy", "no")
-    strategy = str(getattr(strategy, "value", strategy))
+    strategy = str(getattr(strategy, "value", strategy))  # an enum, or its text
     if strategy == "epoch":
         return math.ceil(steps / steps_per_epoch)
     if strategy != "steps":
         return 0
     interval: float = arguments.get("eval_steps") or arguments.get("logging_steps", 500)
-    return steps // math.ceil(interval * steps if interval < 1 else interval)
+    if interval < 1:  # a share of all steps
+        interval = interval * steps
+    return steps // math.ceil(interval)
+
+
+class _Sample(NamedTuple):
+    """What was counted on a sample of a split: its rows, and the means per row."""
+
+    row_count: int
+    features_per_row: float
+    tokens_per_row: float
 
 
 class _TokenCounter:
-    """Counts the features and tokens of splits, from a sample of their rows.
-
-    Each split is sampled once.
-    """
+    """Estimates the tokens of trainings and splits from samples; each split is sampled once."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self.tokenizer = AutoTokenizer.from_pretrained(recipe.encoder)
-        # split of a task -> rows; features and tokens of one row
-        self._samples: dict[tuple[Any, ...], tuple[int, float, float]] = {}
+        self._samples: dict[tuple[Any, ...], _Sample] = {}
 
     def target(self, cell: Cell) -> tuple[int, int]:
-        """Tokens that a group of targets is fine-tuned on, and that are scored."""
+        """Return the tokens that a cell's targets are fine-tuned on, and those that are scored."""
         recipe = self.recipe
-        finetuning = recipe.finetuning_stages(cell.targets[0])
         trained_tokens = 0
-        scored_tokens = 0.0
-        for task, max_rows in finetuning:
-            arguments = {**recipe.target, **recipe.by_task.get(task.name, {})}
+        evaluated_tokens = 0  # during training
+        finetuning_stages = recipe.finetuning_stages(cell.targets[0])
+        for task, max_rows in finetuning_stages:
+            arguments = recipe.finetuning_arguments(task)
             trained, evaluated = self.training([task], arguments, max_rows)
             trained_tokens += trained
-            scored_tokens += evaluated
+            evaluated_tokens += evaluated
         target_tokens = 0.0
         for task in cell.targets:
             for split in recipe.splits:
                 languages = recipe.labelled_languages(task, split)
-                target_tokens += self._scored_tokens(task, split, languages)
-        if finetuning:
-            target_tokens += self._learning_check_tokens(cell, finetuning[-1][0])
-        return trained_tokens, int(scored_tokens) + int(target_tokens)
+                target_tokens += self._split_tokens(task, split, languages)
+        if finetuning_stages:
+            target_tokens += self._learning_check_tokens(cell, finetuning_stages[-1].task)
+        return trained_tokens, evaluated_tokens + int(target_tokens)
 
     def training(
         self, tasks: Sequence[Task], arguments: Mapping[str, Any], max_rows: int | None
     ) -> tuple[int, int]:
-        """Tokens of a training, and of the validation rows that are scored on the way."""
+        """Estimate one training.
+
+        Args:
+            tasks: The tasks that are trained jointly.
+            arguments: `TrainingArguments`, by name.
+            max_rows: Largest number of training rows per task and language, if it is not the
+                recipe's.
+
+        Returns:
+            Tokens that are trained on, and tokens of the validation rows scored on the way.
+        """
         max_rows = max_rows or self.recipe.max_train_examples
         feature_counts: dict[str, dict[str, int]] = {}  # task -> language -> features
-        token_counts: dict[str, float] = {}
+        token_counts: dict[str, float] = {}  # task -> tokens
         for task in tasks:
             feature_counts[task.name] = {}
             token_counts[task.name] = 0.0
@@ -265,26 +230,22 @@ class _TokenCounter:
         batch_size *= _argument(arguments, "gradient_accumulation_steps")
         sampling = joint_sampling(tasks)
         sampler = Sampler(sampling, feature_counts, batch_size=batch_size, seed=0)
-        steps_per_epoch = sampler.steps_per_epoch
-        steps = _steps(arguments, steps_per_epoch)
-        totals = {name: sum(by_language.values()) for name, by_language in feature_counts.items()}
-        shares = sampling.probabilities(totals)
-        mean_tokens = sum(shares[name] * (token_counts[name] / totals[name]) for name in totals)
-        evaluations = _evaluations(arguments, steps, steps_per_epoch)
-        evaluated = evaluations * self._evaluation_tokens(tasks) if evaluations else 0
-        return int(steps * batch_size * mean_tokens), int(evaluated)
+        steps = _steps(arguments, sampler.steps_per_epoch)
+        tokens_per_feature = _tokens_per_feature(sampling, feature_counts, token_counts)
+        evaluations = _evaluations(arguments, steps, sampler.steps_per_epoch)
+        evaluated_tokens = evaluations * self._evaluation_tokens(tasks) if evaluations else 0
+        return int(steps * batch_size * tokens_per_feature), int(evaluated_tokens)
 
     def _evaluation_tokens(self, tasks: Sequence[Task]) -> float:
-        """Tokens of one evaluation during training."""
+        """Return the tokens of one evaluation during training."""
         tokens = 0.0
         for task in self.recipe.validation_tasks(tasks):
             for language in task.train_languages:
                 tokens += self.count(task, "validation", language, self.recipe.eval_examples)[1]
         return tokens
 
-    def _scored_tokens(self, task: Task, split: str, languages: Iterable[str]) -> float:
-        """Tokens of a split, and of the candidates that its queries are compared with."""
-        languages = list(languages)
+    def _split_tokens(self, task: Task, split: str, languages: Sequence[str]) -> float:
+        """Return the tokens of a split and of the candidates that its queries are compared with."""
         tokens = sum(self.count(task, split, language)[1] for language in languages)
         if task.corpus_task is None:
             return tokens
@@ -296,9 +257,9 @@ class _TokenCounter:
         return tokens
 
     def _learning_check_tokens(self, cell: Cell, trained: Task) -> float:
-        """Tokens of the validation rows that decide whether a training failed.
+        """Return the tokens of the validation rows that decide whether a training failed.
 
-        0 if they are scored anyway.
+        It is 0 if these rows are scored anyway.
         """
         development_task = self.recipe.development_task(trained, cell.seed)
         if development_task is None:
@@ -317,19 +278,42 @@ class _TokenCounter:
     def count(
         self, task: Task, split: str, language: str, max_rows: int | None = None
     ) -> tuple[float, float]:
-        """Estimated features and tokens of a split, from at most 100 evenly spaced rows.
+        """Estimate the size of a split in one language from at most 100 evenly spaced rows.
 
-        Of `max_rows` of its rows if given. Cached by task, split and language.
+        Args:
+            task: The task.
+            split: Its split.
+            language: A language that has the split.
+            max_rows: Count only this many rows; None counts all.
+
+        Returns:
+            Features (windows, for question answering) and tokens.
         """
-        # a corpus has its task's name
+        # a task and its corpus have the same name
         key = (task.name, task.corpus_task is None, task.max_length, split, language)
         if key not in self._samples:
-            rows = task.rows(split, language)
-            sample = rows.select(range(0, len(rows), max(1, len(rows) // _SAMPLE)))
-            examples = list(task.examples(split, language, rows=sample))
-            table = encode_examples(task, examples, self.tokenizer)
-            tokens = int(list_lengths(table, "input_ids").sum())
-            self._samples[key] = (len(rows), len(table) / len(sample), tokens / len(sample))
+            self._samples[key] = self._sample(task, split, language)
         row_count, features_per_row, tokens_per_row = self._samples[key]
         row_count = min(max_rows or row_count, row_count)
         return features_per_row * row_count, tokens_per_row * row_count
+
+    def _sample(self, task: Task, split: str, language: str) -> _Sample:
+        """Encode some rows of a split."""
+        rows = task.rows(split, language)
+        step = max(1, len(rows) // _SAMPLE)
+        sample = rows.select(range(0, len(rows), step))
+        examples = list(task.examples(split, language, rows=sample))
+        features = encode_examples(task, examples, self.tokenizer)
+        tokens = int(list_lengths(features, "input_ids").sum())
+        return _Sample(len(rows), len(features) / len(sample), tokens / len(sample))
+
+
+def _tokens_per_feature(
+    sampling: Sampling,
+    feature_counts: Mapping[str, Mapping[str, int]],
+    token_counts: Mapping[str, float],
+) -> float:
+    """Return the mean tokens of a feature, if tasks are drawn by their shares of the sampling."""
+    totals = {name: sum(by_language.values()) for name, by_language in feature_counts.items()}
+    shares = sampling.probabilities(totals)
+    return sum(shares[name] * (token_counts[name] / totals[name]) for name in totals)

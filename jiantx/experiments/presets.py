@@ -1,4 +1,7 @@
-"""Published hyperparameters, and the rows of the paper's table."""
+"""Presets: published hyperparameters, and the rows of the paper's table.
+
+Each preset maps names of `Recipe` fields to values. `TRAINING` lies below all presets.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,22 @@ from typing import Any
 
 from jiantx.tasks.benchmarks import XSTILTS_INTERMEDIATE
 
-# Of every training, unless a preset or a flag says otherwise.
+# `TrainingArguments` of every training; presets and flags override them.
 TRAINING = {
     "per_device_train_batch_size": 32,
     "warmup_steps": 0.1,
     "weight_decay": 0.01,
     "save_total_limit": 1,
 }
-# The best model of all evaluations.
+# Keep the checkpoint with the best evaluation.
 _BEST = {"eval_strategy": "steps", "save_strategy": "steps", "load_best_model_at_end": True}
 _DEMO = {
     "intermediate": {"max_steps": 150, "per_device_train_batch_size": 16},
     "target": {"max_steps": 40, "per_device_train_batch_size": 16},
 }
-# jiant's own scripts (guides/projects/xstilts.md and what it calls). Not known: the batch size of
-# intermediate training (its guide has 4 a GPU), its epochs a task, the share of MLM and its
-# languages.
+# From jiant's scripts (guides/projects/xstilts.md and the scripts that it calls). The paper and the
+# scripts leave open the batch size of intermediate training (the guide has 4 per GPU), its number
+# of epochs, the share of MLM and its languages.
 _PAPER = {
     "intermediate": {
         "learning_rate": 1e-5,
@@ -49,8 +52,8 @@ _XTREME_QA = {
     "warmup_steps": 500,
     "weight_decay": 1e-4,
 }
-# google-research/xtreme, scripts/train_{xnli,pawsx,udpos,panx,qa}.sh, of August 2021. They train on
-# no intermediate task, so that stage is the paper's.
+# From google-research/xtreme, scripts/train_{xnli,pawsx,udpos,panx,qa}.sh of August 2021. These
+# scripts have no intermediate training; the preset takes that of the paper.
 _XTREME_SCRIPTS = {
     "intermediate": _PAPER["intermediate"],
     "target": {"learning_rate": 2e-5, **_XTREME},

@@ -1,6 +1,7 @@
-"""The recipe of Phang et al.
+"""The recipe of Phang et al. 2020 (arXiv 2005.13013) as stages that run once.
 
-2020 (arXiv 2005.13013): encoder -> intermediate tasks -> target -> scores.
+Each row of the table trains the encoder on intermediate tasks, then on each target in English, and
+scores the target in every language.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -19,11 +20,13 @@ from transformers import set_seed
 import jiantx
 from jiantx.evaluation import evaluate
 from jiantx.experiments.rows import BASELINE, parse_row
-from jiantx.experiments.selection import CHANCE, DEVELOPMENT, training_name
+from jiantx.experiments.selection import training_name
 from jiantx.experiments.stages import Stage, Stages, fingerprint
+from jiantx.experiments.table import Cell, FinetuningStage, TargetGroup, TrainingKey
 from jiantx.experiments.training import (
-    chance_score,
-    english_main_score,
+    learning_check,
+    limit_training,
+    merge_adapters,
     subsample_validation,
     task_fingerprints,
     train,
@@ -34,73 +37,42 @@ from jiantx.sources import DataError, data_root
 from jiantx.task import Task
 from jiantx.tasks import get_task, training_tasks
 
-_PAPER_ROWS = 500  # English validation rows, as in the paper's code
+_LEARNING_CHECK_ROWS = 500  # English validation rows, as many as in the paper's code
 _FORMAT = 3  # of what a stage writes; a new number runs all stages again
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A cell of the table: a row, a seed, and targets that are fine-tuned in the same way.
-
-    Args:
-        row: As `parse_row` reads it.
-        seed: From 1.
-        names: Of the targets.
-        targets: The tasks.
-    """
-
-    row: str
-    seed: int
-    names: tuple[str, ...]
-    targets: tuple[Task, ...] = field(compare=False, repr=False)
-
-
-@dataclass(frozen=True)
-class _TargetGroup:
-    """Targets that are fine-tuned in the same way.
-
-    Args:
-        targets: The tasks.
-        finetuning: What fine-tunes them, in order, each with its maximum of rows.
-        arguments: `TrainingArguments` of each fine-tuning.
-        languages: Target -> split -> the languages that are scored.
-        inputs: What the group adds to the inputs of a stage.
-    """
-
-    targets: tuple[Task, ...]
-    finetuning: list[tuple[Task, int | None]]
-    arguments: list[dict[str, Any]]
-    languages: dict[str, dict[str, list[str]]]
-    inputs: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """What all rows of a table share: the encoder, how it is trained, what is scored.
 
-    A stage is identified by these fields, its tasks' declarations, the encoder's files, the data
-    root's path and jiantx's version, but not by the rows of the data: when they change, choose
-    another `output`.
+    A stage is identified by these fields, the declarations of its tasks, the encoder's files, the
+    path of the data root and jiantx's version. It is not identified by the rows of the data: when
+    they change, choose another `output`.
 
     Args:
-        encoder: Hub id or folder.
-        output: The folder of all results.
-        intermediate: `TrainingArguments` of the intermediate training, by name.
-        target: Those of the fine-tuning on a target.
-        by_task: More of them for the fine-tuning on a task: `{"squad_v1": {...}}` for XQuAD too.
-        max_length: Task -> tokens of a sequence, by the same names.
-        patience: Evaluations without improvement after which a training ends.
-        eval_examples: Validation rows that are scored during training, and that decide at the end
-            whether a run failed (there 500 if None, as in the paper's code).
-        splits: Which splits of the targets are scored.
-        languages: Which of their languages; all if None.
-        max_train_examples: Training rows of each task at most, chosen at random.
-        train_languages: Languages to fine-tune targets in. With `shots=None` they replace English.
+        encoder: Hub id or folder of the pretrained encoder.
+        output: Folder of all results. Recipes may share one.
+        intermediate: `TrainingArguments` of the training on intermediate tasks, by name.
+        target: `TrainingArguments` of the fine-tuning on targets, by name.
+        by_task: Task -> `TrainingArguments` that override `target` where this task is trained.
+            XQuAD is trained on SQuAD, so its key is `squad_v1`.
+        max_length: Trained task -> maximum length of a sequence in tokens, with the same keys.
+        patience: End a training after this many evaluations without improvement. None: never.
+        eval_examples: Validation rows per language that are scored during training. As many
+            decide at its end whether the run failed (500 if None, as in the paper's code).
+        splits: Splits of the targets that are scored.
+        languages: Languages of the targets that are scored; None scores all.
+        max_train_examples: Largest number of training rows per task and language, chosen at
+            random; None takes all.
+        train_languages: Languages to fine-tune targets in. With `shots=None` they replace
+            English.
         shots: Fine-tune in English first, then on this many rows of each of `train_languages`.
-        adapt: What of the encoder a target trains: "full" all, "lora" adapters of rank 8, "frozen"
-            nothing.
+        adapt: What of the encoder a target trains: "full" all weights, "lora" adapters of rank 8,
+            "frozen" nothing.
 
-    >>> Recipe(encoder="xlm-roberta-base", output="runs").run(["mnli"], ["xnli"])  # doctest: +SKIP
+    Example:
+        >>> recipe = Recipe(encoder="xlm-roberta-base", output="runs")
+        >>> recipe.run(["mnli"], ["xnli"], seeds=3).mean(by="language")  # doctest: +SKIP
     """
 
     encoder: str | os.PathLike[str]
@@ -136,15 +108,27 @@ class Recipe:
     def plan(
         self, rows: Sequence[str], targets: Sequence[str | Task], *, seeds: int = 1
     ) -> dict[Cell, Stage]:
-        """Plan the stages of a table: one for each row, seed and group of targets.
+        """Plan the stages of a table. A cell is a row x a seed x a group of targets.
 
-        Targets that are fine-tuned in the same way (XQuAD and MLQA, on SQuAD) share a stage. The
-        stages of a row and seed depend on one stage of intermediate training, if the row has any.
+        For the rows `none` and `mnli`, the targets xquad, mlqa and tatoeba, and one seed:
+
+        | row | group of targets | its stage | depends on |
+        | --- | --- | --- | --- |
+        | none | xquad, mlqa | SQuAD, then score both | |
+        | none | tatoeba | score | |
+        | mnli | xquad, mlqa | SQuAD, then score both | mnli |
+        | mnli | tatoeba | score | mnli |
 
         Args:
-            rows: As `parse_row` reads them.
+            rows: Rows as `parse_row` reads them. The baseline `none` is always planned first.
             targets: Tasks or their names.
-            seeds: How many seeds, from 1.
+            seeds: Number of seeds; they are 1, 2, ….
+
+        Returns:
+            The stage of each cell. A stage holds the stages that it depends on.
+
+        Raises:
+            DataError: A target has no labelled rows to score.
         """
         groups = [self._group(tasks) for tasks in self._targets_by_training(targets)]
         row_specs = dict.fromkeys([BASELINE, *rows])
@@ -159,15 +143,16 @@ class Recipe:
         return plan
 
     def _targets_by_training(self, targets: Sequence[str | Task]) -> list[list[Task]]:
-        """The targets, those that are fine-tuned in the same way together."""
-        groups: dict[tuple[Any, ...], list[Task]] = {}
+        """Group the targets that are fine-tuned alike."""
+        groups: dict[TrainingKey, list[Task]] = {}
         for target in targets:
             task = get_task(target) if isinstance(target, str) else target
-            finetuning = [trained for trained, _ in self.finetuning_stages(task)]
-            if finetuning:
-                max_length = self.max_length.get(finetuning[-1].name, task.max_length)
+            trained = [stage.task for stage in self.finetuning_stages(task)]
+            if trained:
+                max_length = self.max_length.get(trained[-1].name, task.max_length)
                 task = task.replace(max_length=max_length)
-            key = tuple(task_fingerprints(finetuning)) or (task.name,)
+            untrained_target = "" if trained else task.name
+            key = TrainingKey(tuple(task_fingerprints(trained)), untrained_target)
             groups.setdefault(key, []).append(task)
         return list(groups.values())
 
@@ -176,10 +161,10 @@ class Recipe:
         return Stages(Path(self.output), plan.values())
 
     def report(self, plan: Mapping[Cell, Stage]) -> Report:
-        """The scores of the finished cells, and how many training rows were changed.
+        """Read the scores of the finished cells, and how many training rows were changed.
 
-        Tags: intermediate, seed, encoder, version. Counts of the intermediate training have the tag
-        stage="intermediate".
+        Every record has the tags `intermediate` (the row), `seed`, `encoder` and `version`. Those
+        of the intermediate training also have `stage="intermediate"`.
         """
         stages = self.stages(plan)
         report = Report()
@@ -192,21 +177,28 @@ class Recipe:
                 report += scores.with_tags(intermediate=cell.row, seed=cell.seed, **origin, **kind)
         return report
 
-    def finetuning_stages(self, target: Task) -> list[tuple[Task, int | None]]:
-        """What fine-tunes a target, in order, each with its maximum of rows per language (None:
-        all).
+    def finetuning_stages(self, target: Task) -> list[FinetuningStage]:
+        """List the trainings that fine-tune a target, in order; empty if it has no training rows.
+
+        They are `training_tasks(target)`, in English; in `train_languages` if there are some; with
+        `shots`, first in English and then in those languages.
         """
-        tasks = [
-            task.replace(max_length=self.max_length.get(task.name, task.max_length))
-            for task in training_tasks(target)
-        ]
-        in_english = [(task, None) for task in tasks]
+        tasks = []
+        for task in training_tasks(target):
+            max_length = self.max_length.get(task.name, task.max_length)
+            tasks.append(task.replace(max_length=max_length))
+        in_english = [FinetuningStage(task, None) for task in tasks]
         if not self.train_languages:
-            return [*in_english]
-        in_languages = [
-            (task.replace(train_languages=self.train_languages), self.shots) for task in tasks
-        ]
+            return in_english
+        in_languages = []
+        for task in tasks:
+            translated = task.replace(train_languages=self.train_languages)
+            in_languages.append(FinetuningStage(translated, self.shots))
         return in_languages if self.shots is None else [*in_english, *in_languages]
+
+    def finetuning_arguments(self, task: Task) -> dict[str, Any]:
+        """Return the `TrainingArguments` that a target's training on this task uses, by name."""
+        return {**self.target, **self.by_task.get(task.name, {})}
 
     # --- the stages -------------------------------------------------------------------------------
 
@@ -225,9 +217,11 @@ class Recipe:
         inputs = {"trained": task_fingerprints(tasks), "arguments": dict(self.intermediate)}
         return Stage(f"{row_spec}, seed {seed}", self._common_inputs(seed) | inputs, run)
 
-    def _group(self, targets: Sequence[Task]) -> _TargetGroup:
-        finetuning = self.finetuning_stages(targets[0])
-        arguments = [{**self.target, **self.by_task.get(task.name, {})} for task, _ in finetuning]
+    def _group(self, targets: Sequence[Task]) -> TargetGroup:
+        """Describe targets that are fine-tuned alike; DataError if one cannot be scored."""
+        finetuning_stages = self.finetuning_stages(targets[0])
+        trained = [stage.task for stage in finetuning_stages]
+        arguments = [self.finetuning_arguments(task) for task in trained]
         languages: dict[str, dict[str, list[str]]] = {}
         for task in targets:
             by_split = {split: self.labelled_languages(task, split) for split in self.splits}
@@ -239,18 +233,19 @@ class Recipe:
                 f"Nothing to score of {', '.join(unscored)}: no labelled rows of "
                 f"{' or '.join(self.splits)} here{where}"
             )
-        inputs = {
-            "trained": task_fingerprints([task for task, _ in finetuning]),
+        inputs: dict[str, Any] = {
+            "trained": task_fingerprints(trained),
             "arguments": arguments,
             "targets": task_fingerprints(targets),
-            "scored": languages,
+            "languages": languages,
         }
-        if finetuning:
-            inputs |= {"shots": self.shots, "adapt": self.adapt}
-        return _TargetGroup(tuple(targets), finetuning, arguments, languages, inputs)
+        if trained:
+            inputs["shots"] = self.shots
+            inputs["adapt"] = self.adapt
+        return TargetGroup(tuple(targets), finetuning_stages, arguments, languages, inputs)
 
     def _target_stage(
-        self, row_spec: str, seed: int, group: _TargetGroup, depends_on: tuple[Stage, ...]
+        self, row_spec: str, seed: int, group: TargetGroup, depends_on: tuple[Stage, ...]
     ) -> Stage:
         """Fine-tune a fresh copy of the intermediate encoder with new heads, and score the targets.
 
@@ -261,64 +256,71 @@ class Recipe:
         def run(folder: Path, dependencies: Sequence[Path]) -> None:
             set_seed(seed)
             encoder = dependencies[0] / "encoder" if dependencies else self.encoder
-            trained = [task for task, _ in group.finetuning]
-            tasks = {task.name: task for task in (*trained, *group.targets)}
+            tasks = {task.name: task for task in (*group.trained_tasks, *group.targets)}
             model = MultitaskModel.from_pretrained(encoder, list(tasks.values()), heads="new")
             report = Report()
-            for index, (task, max_rows) in enumerate(group.finetuning):
-                stage_folder = folder / f"{index}-{task.name}"
+            for index, (task, max_rows) in enumerate(group.finetuning_stages):
+                training_folder = folder / f"{index}-{task.name}"
+                arguments = group.arguments[index]
                 model, changes = self._fine_tune(
-                    model, task, stage_folder, group.arguments[index], seed, max_rows
+                    model, task, training_folder, arguments, seed, max_rows
                 )
-                if len(group.finetuning) > 1:
+                if len(group.finetuning_stages) > 1:
                     changes = changes.with_tags(finetuning_stage=index)
                 report += changes
             for target in group.targets:
                 for split, languages in group.languages[target.name].items():
                     report += evaluate(model, [target], split=split, languages=languages)
-            if trained:
-                report += self._learning_check(model, trained, seed, report)
+            if group.trained_tasks:
+                report += self._learning_check(model, group.trained_tasks, seed, report)
             if PartialState().is_main_process:
                 report.to_json(folder / "report.json")
 
         name = f"{row_spec} -> {'+'.join(group.languages)}, seed {seed}"
         return Stage(name, self._common_inputs(seed) | group.inputs, run, depends_on)
 
+    # --- which rows are scored --------------------------------------------------------------------
+
     def labelled_languages(self, task: Task, split: str) -> list[str]:
-        """The languages of a split that are scored; none if its labels are placeholders.
+        """List the languages of a split that are scored.
 
         Args:
             task: A target.
             split: One of its splits.
+
+        Returns:
+            Those of `languages` that have the split; none if its labels are placeholders.
         """
-        languages = [
-            language
-            for language in task.languages(split)
-            if self.languages is None or language in self.languages
-        ]
+        languages = list(task.languages(split))
+        if self.languages:
+            languages = [language for language in languages if language in self.languages]
         return languages if task.is_labelled(split, languages) else []
 
     def development_task(self, task: Task, seed: int) -> Task | None:
-        """The English validation rows that decide whether a training failed; None if there are
-        none.
+        """Choose the English validation rows that decide whether a training failed.
 
         Args:
-            task: What was trained.
-            seed: Chooses the rows.
+            task: The task that was trained.
+            seed: Chooses the rows where there are more than needed.
+
+        Returns:
+            The task with these rows; None if it has none, or if a corpus would have to be encoded
+            for them alone.
         """
-        # a corpus would be encoded for this alone
         if task.corpus_task is not None or "en" not in task.languages("validation"):
             return None
-        return subsample_validation(task, self.eval_examples or _PAPER_ROWS, seed, ["en"])
+        max_rows = self.eval_examples or _LEARNING_CHECK_ROWS
+        return subsample_validation(task, max_rows, seed, ["en"])
 
     def validation_tasks(self, tasks: Sequence[Task]) -> list[Task]:
-        """The tasks whose validation rows are scored during their training.
+        """Select the tasks whose validation rows are scored during their training.
 
-        In their training languages or, if these have no such rows (translations), in English.
+        They are scored in their training languages. Machine translations have no validation rows,
+        and are scored in English. Tasks with a corpus are not scored: encoding it takes long.
         """
         scored = []
         for task in tasks:
-            if task.corpus_task is not None:  # a corpus takes long to encode
+            if task.corpus_task is not None:
                 continue
             available = task.languages("validation")
             languages = [language for language in task.train_languages if language in available]
@@ -355,14 +357,9 @@ class Recipe:
         max_rows: int | None,
     ) -> tuple[MultitaskModel, Report]:
         """Train a target's head, and as much of the encoder as `adapt` says."""
-        if self.adapt == "lora":
-            from peft import get_peft_model
-
-            adapted: Any = get_peft_model(model, model.lora_config())  # type: ignore[arg-type]
-            changes = self._train(adapted, [task], folder, arguments, seed, max_rows)
-            return adapted.merge_and_unload(), changes
-        model.encoder.requires_grad_(self.adapt == "full")
-        return model, self._train(model, [task], folder, arguments, seed, max_rows)
+        trainable = limit_training(model, self.adapt)
+        changes = self._train(trainable, [task], folder, arguments, seed, max_rows)
+        return merge_adapters(trainable), changes
 
     def _train(
         self,
@@ -391,21 +388,7 @@ class Recipe:
     def _learning_check(
         self, model: MultitaskModel, trained: Sequence[Task], seed: int, report: Report
     ) -> Report:
-        """The two scores that decide whether a run failed.
-
-        DEVELOPMENT is the main score on English validation rows; CHANCE is the accuracy of the
-        majority class (0 for tasks that are not scored by accuracy alone).
-        """
         task = self.development_task(trained[-1], seed)
         if task is None:
             return Report()
-        rows = len(task.rows("validation", "en"))
-        # nothing is computed twice: the same rows may be scored already
-        record = english_main_score(report, task, rows)
-        if record is None and task.is_labelled("validation", ["en"]):
-            record = english_main_score(evaluate(model, [task], languages=["en"]), task, rows)
-        if record is None:
-            return Report()
-        record = replace(record, task=training_name(trained))
-        development = replace(record, metric=DEVELOPMENT)
-        return Report([development, replace(record, metric=CHANCE, value=chance_score(task))])
+        return learning_check(model, task, report, name=training_name(trained))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from statistics import fmean
 
 from jiantx.experiments.html_page import Page
 from jiantx.experiments.selection import best_rows, failed_runs, without_failed
+from jiantx.experiments.significance import format_paired, significance_sentence
 from jiantx.experiments.stages import Stages
 from jiantx.report import Comparison, Report, interval
 from jiantx.task import Task
@@ -20,17 +20,20 @@ _CHANGES = {  # counts of training rows that were changed
     "truncated": "text cut off in {} inputs",
     "realigned": "answers moved to the nearest exact occurrence in {} rows",
     "answer_outside_windows": (
-        "answers longer than a window in {} rows, which train as if there were none"
+        "answers longer than a window in {} rows, which train as if they had no answer"
     ),
 }
 _FAILED = (
-    "These runs did not learn: their validation score is not significantly above the majority-class "
-    "baseline (one-sided 95 %; for tagging and QA: above 0). They are excluded where another seed of "
-    "the same row succeeded, and so is their seed from averages that include them."
+    "These runs did not learn: their validation score is not significantly above the "
+    "majority-class baseline (one-sided 95 %; for tagging and QA: above 0). They are excluded "
+    "where another seed of the same row succeeded, and so is their seed from averages that include "
+    "them."
 )
+_AVERAGE = "The difference of the average from the row `none`"
+_ONE_BY_ONE = "Each interval is tested by itself: of 20 intervals, about one misses by chance."
 _PAIRED = (
-    "Over the seeds that both have (the average: in all targets); difference by seed, ± its 95 % "
-    "interval."
+    "Means over the seeds that both rows have (for the average: in all targets). Differences are "
+    "paired by seed, ± half the 95 % interval."
 )
 
 
@@ -43,15 +46,17 @@ def write_results_page(
     splits: Sequence[str],
     command: str,
 ) -> None:
-    """Write report.json, timings.json, and a page of tables and pictures; print the main tables.
+    """Write the scores, the timings, and a page of tables and pictures; print the main tables.
 
     Args:
-        report: Of a recipe.
-        targets: Its targets.
-        stages: Of the whole table, done or not.
-        folder: An existing folder.
-        splits: Which splits were scored.
-        command: What was typed.
+        report: Scores of the finished cells, by `Recipe.report`.
+        targets: The targets, in the order of the columns.
+        stages: All stages of the table, whether they are done or not.
+        folder: An existing folder, for `report.json`, `timings.json`, `report.html`, `report.md`
+            and the pictures.
+        splits: The scored splits. With both "validation" and "test", the page has a table of the
+            best row for each target.
+        command: The command that made the table, for the top of the page.
     """
     names = [target.name for target in targets]
     page = Page("English intermediate tasks, zero-shot cross-lingual transfer")
@@ -60,7 +65,7 @@ def write_results_page(
     if unfinished:
         page.add(
             f"**{len(unfinished)} stages are not done yet**, such as {unfinished[0]}: the tables "
-            "lack them."
+            "lack their scores."
         )
     report.to_json(folder / "report.json")
     timings = json.dumps(stages.timings(), indent=1) + "\n"
@@ -83,12 +88,12 @@ def write_results_page(
 def _add_split(
     page: Page, scores: Report, targets: Sequence[str], split: str, folder: Path
 ) -> None:
-    """The tables and pictures of one split, on the page and in the terminal."""
+    """Show the tables and pictures of one split, on the page and in the terminal."""
     baseline = scores.where(intermediate="none")
     if not baseline.mean(by="task"):
         page.add(
             f"## {split}",
-            "No table: the row `none`, to which the others are compared, has no scores here.",
+            "No table: the baseline row `none` has no scores here yet.",
         )
         return
     scored_targets = [name for name in targets if name in scores.mean(by="task")]
@@ -100,7 +105,7 @@ def _add_split(
     pictures = _draw(scores, by_target, by_language, split, folder)
     page.add(f"## {target_title}", by_target.to_markdown())
     page.add(*pictures[:1], f"## {language_title}", by_language.to_markdown(), *pictures[1:])
-    sentence = significance_sentence(by_target)
+    sentence = _average_sentence(by_target)
     page.add("## XTREME", scores.benchmark(XTREME).to_markdown(), sentence)
     untagged = Report(
         replace(record, tags={name: record.tags[name] for name in ("intermediate", "seed")})
@@ -113,7 +118,7 @@ def _add_split(
 def _draw(
     scores: Report, by_target: Comparison, by_language: Comparison, split: str, folder: Path
 ) -> list[Path]:
-    """Draw what can be drawn; say what cannot."""
+    """Draw the pictures of one split, and return their paths; print which cannot be drawn."""
     drawings = {
         f"{split}-targets.png": by_target.plot,
         f"{split}-languages.png": by_language.plot,
@@ -129,88 +134,78 @@ def _draw(
     return drawn
 
 
-def significance_sentence(comparison: Comparison) -> str:
-    """Say which rows differ from the baseline; a difference whose interval includes zero is none."""
+def _average_sentence(comparison: Comparison) -> str:
+    """Say which rows have another average than the baseline."""
     rows = [row for row in comparison.rows if not row.is_baseline]
     seeds = max((len(row.average.values) for row in rows), default=0)
-    if seeds < 2:
-        return "One seed says nothing of chance: no difference here is a result."
-    significant = [row for row in rows if row.average.significant]
-    raised = [row for row in significant if row.average.mean > 0]
-    lowered = [row for row in significant if row.average.mean < 0]
-    raised_text = ", ".join(f"{row.label} ({row.average.mean:+.1f})" for row in raised)
-    lowered_text = ", ".join(f"{row.label} ({row.average.mean:+.1f})" for row in lowered)
-    return (
-        f"Of {len(rows)} rows, {len(raised)} raise the average ({raised_text or 'none'}) and "
-        f"{len(lowered)} lower it ({lowered_text or 'none'}), their 95 % intervals over {seeds} "
-        f"seeds excluding zero; of the other {len(rows) - len(significant)} that cannot be said. "
-        "Intervals are one by one: of 20, one misses by chance."
-    )
+    intervals = {row.label: interval(row.average.values) for row in rows}
+    sentence = significance_sentence(intervals, seeds, subject=_AVERAGE)
+    return sentence if seeds < 2 else f"{sentence} {_ONE_BY_ONE}"
 
 
 def best_table(scores: Report, chosen: Mapping[str, str]) -> str:
-    """The table of the best rows, chosen on validation and scored on test rows if there are some.
+    """Compare the chosen row of each target with the baseline, in Markdown.
 
-    So the paper chose what it submitted to XTREME.
+    A target is scored on its test split, or on its validation split if no test scores are there.
+    The paper chose in the same way what it submitted to XTREME.
 
     Args:
-        scores: Without failed runs.
-        chosen: Target -> its best row.
+        scores: Scores without those of failed runs.
+        chosen: Target -> its best row, by `best_rows`.
+
+    Returns:
+        One line per target, a line of averages, and a legend.
     """
     lines = [
         "| target | chosen on validation | none | chosen | difference |",
         "| --- | --- | ---: | ---: | ---: |",
     ]
-    pairs_of_targets: list[dict[int, tuple[float, float]]] = []  # seed -> scores of none, chosen
-    for name, row_spec in chosen.items():
-        target_scores = scores.where(task=name)
-        if "test" in {record.split for record in target_scores}:
-            target_scores = target_scores.where(split="test")
-        baseline = target_scores.where(intermediate="none").mean(by="seed")
-        best = target_scores.where(intermediate=row_spec).mean(by="seed")
-        pairs = {seed: (baseline[seed], best[seed]) for seed in baseline.keys() & best.keys()}
-        pairs_of_targets.append(pairs)
-        lines.append(f"| {name} | {row_spec} | {format_paired(pairs)} |")
-    seeds = set.intersection(*map(set, pairs_of_targets))
+    pairs_by_target = []
+    for target, row_spec in chosen.items():
+        pairs = _paired_scores(scores.where(task=target), row_spec)
+        pairs_by_target.append(pairs)
+        lines.append(f"| {target} | {row_spec} | {format_paired(pairs)} |")
     averages = {}
-    for seed in seeds:
-        baselines, bests = zip(*(pairs[seed] for pairs in pairs_of_targets), strict=True)
-        averages[seed] = (fmean(baselines), fmean(bests))
-    return "\n".join([*lines, f"| **average** | | {format_paired(averages)} |", "", _PAIRED])
+    for seed in set.intersection(*map(set, pairs_by_target)):
+        baselines, best = zip(*(pairs[seed] for pairs in pairs_by_target), strict=True)
+        averages[seed] = (fmean(baselines), fmean(best))
+    lines.append(f"| **average** | | {format_paired(averages)} |")
+    return "\n".join([*lines, "", _PAIRED])
 
 
-def format_paired(by_seed: Mapping[int, tuple[float, float]]) -> str:
-    """Three cells: baseline, chosen, and their difference with its interval.
-
-    Args:
-        by_seed: Seed -> scores of the baseline and of the chosen row; may be empty.
-    """
-    if not by_seed:
-        return "– | – | –"
-    baselines, bests = zip(*by_seed.values(), strict=True)
-    mean, half_width = interval([best - base for base, best in by_seed.values()])
-    half_text = "" if math.isnan(half_width) else f" ± {half_width:.1f}"
-    return f"{fmean(baselines):.1f} | {fmean(bests):.1f} | {mean:+.1f}{half_text}"
+def _paired_scores(scores: Report, row_spec: str) -> dict[int, tuple[float, float]]:
+    """Seed -> score of the baseline and of a row, for the seeds that both have."""
+    if "test" in {record.split for record in scores}:
+        scores = scores.where(split="test")
+    baseline = scores.where(intermediate="none").mean(by="seed")
+    best = scores.where(intermediate=row_spec).mean(by="seed")
+    return {seed: (baseline[seed], best[seed]) for seed in baseline.keys() & best.keys()}
 
 
 def _add_changed_rows(page: Page, report: Report) -> None:
-    """List the training rows that were changed, over all rows of the table, seeds and trainings."""
+    """List how many training rows were changed: the range over the table's rows and seeds."""
+    # task, split, language, change -> (changed rows, all rows) of each training
     counts: dict[tuple[str, str, str, str], list[tuple[int, int]]] = {}
     for record in report.where(metric=list(_CHANGES)):
         key = (record.task, record.split, record.language, record.metric)
         counts.setdefault(key, []).append((int(record.value), record.examples))
     lines = []
-    for (task, split, language, change), changed in sorted(counts.items()):
-        fewest, _ = min(changed)
-        most_changed, row_count = max(changed)
-        count = f"{most_changed}" if fewest == most_changed else f"{fewest} to {most_changed}"
+    for (task, split, language, change), trainings in sorted(counts.items()):
+        lowest, _ = min(trainings)
+        highest, row_count = max(trainings)
+        count = _format_range(lowest, highest)
         description = _CHANGES[change].format(f"{count} of {row_count}")
         lines.append(f"- {task} {split} {language}: {description}")
     if lines:
         page.add("## Rows that were changed", "\n".join(lines))
 
 
+def _format_range(lowest: int, highest: int) -> str:
+    return f"{highest}" if lowest == highest else f"{lowest} to {highest}"
+
+
 def _add_failed_runs(page: Page, report: Report) -> None:
+    """List the runs that did not learn."""
     failed = failed_runs(report)
     if failed:
         lines = [

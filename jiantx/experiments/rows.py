@@ -1,4 +1,4 @@
-"""The rows of the paper's table: which tasks each trains on, and how they are sampled."""
+"""Rows of the table: the tasks that each trains on, how they are sampled, at which rate."""
 
 from __future__ import annotations
 
@@ -14,37 +14,39 @@ from jiantx.tasks import get_task
 from jiantx.tasks.benchmarks import XSTILTS_INTERMEDIATE
 
 BASELINE = "none"
-_PAPER_CAP = 2**17
+_PAPER_CAP = 2**17  # training rows of a task that count, where tasks train jointly
 _TASK = re.compile(r"([a-z0-9_]+)(?:\[([\w\-, ]+)\])?")
 _PLUS = re.compile(r"\+(?![^\[]*\])")  # not inside brackets
 
 
 def default_learning_rate(encoder: str | os.PathLike[str]) -> float:
-    """A learning rate for an encoder: 1e-5 for XLM-R large, as in the paper's code.
+    """Return a learning rate for an encoder: 1e-5 (1024 / hidden size)^2, at most 1e-3.
 
-    Smaller encoders take larger steps, up to 1e-3: the square of the ratio of the hidden sizes.
-    That rule and its limit come from the artificial world alone; above 1e-3 encoders broke there.
+    1e-5 is the rate of the paper's code for XLM-R large, whose hidden size is 1024. The rule for
+    smaller encoders was found on the artificial world only, where rates above 1e-3 diverged.
 
     Args:
-        encoder: Hub id or folder.
+        encoder: Hub id or folder of the encoder.
     """
     hidden_size = AutoConfig.from_pretrained(encoder).hidden_size
     return float(f"{min(1e-3, 1e-5 * (1024 / hidden_size) ** 2):.2g}")
 
 
 def parse_row(row_spec: str) -> list[Task]:
-    """The tasks of a row of the table.
+    """Return the intermediate tasks of a row of the table.
 
     Args:
-        row_spec: `mnli+squad_v1` trains on both, `all` on the paper's nine, `mnli[en,de]` in these
-            languages, `none` on nothing.
+        row_spec: `mnli` trains on MNLI, `mnli+squad_v1` on both tasks jointly, `all` on the nine
+            tasks of the paper, `mnli[en,de]` in these languages, and `none` on nothing. Plain text
+            (`mlm`) trains in all of its languages unless brackets name some.
 
     Raises:
-        ValueError: This is no row, or it names a task twice.
-        LookupError: A name is no task.
+        ValueError: The text is not a row, or it names a task twice.
+        LookupError: A name is not a registered task.
 
-    >>> [task.name for task in parse_row("mnli[de]+mlm")]
-    ['mnli', 'mlm']
+    Example:
+        >>> [task.name for task in parse_row("mnli[de]+squad_v1")]
+        ['mnli', 'squad_v1']
     """
     if row_spec == BASELINE:
         return []
@@ -66,25 +68,25 @@ def parse_row(row_spec: str) -> list[Task]:
 
 
 def _in_languages(task: Task, languages: str | None) -> Task:
-    """The task with the training languages of a row, if it names some."""
+    """Return the task with the training languages that a row names in brackets."""
     if languages:
         names = [language.strip() for language in languages.split(",")]
         return task.replace(train_languages=tuple(names))
-    # plain text needs no labels: without brackets, it trains in all languages that it has
+    # plain text needs no labels, and trains in all of its languages
     if task.gold == "" and task.languages("train"):
         return task.replace(train_languages=task.languages("train"))
     return task
 
 
 def joint_sampling(tasks: Sequence[Task], max_rows: int | None = None) -> Sampling:
-    """How the tasks of a row are sampled.
+    """Return how the tasks of one training are sampled.
 
-    Tasks that train jointly are drawn by their rows, counted up to the paper's cap. A single task
-    trains on all of its rows.
+    Tasks that train jointly are drawn in proportion to their rows, of which at most 2^17 count, as
+    in the paper. A task that trains alone is read whole.
 
     Args:
-        tasks: Of the row.
-        max_rows: Training rows of each task at most.
+        tasks: The tasks of the training.
+        max_rows: Largest number of training rows of each task; None takes all.
     """
     max_examples = {task.name: max_rows for task in tasks} if max_rows else None
     return Sampling(cap=_PAPER_CAP if len(tasks) > 1 else None, max_examples=max_examples)

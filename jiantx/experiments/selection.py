@@ -1,4 +1,4 @@
-"""Which runs failed, and which row is best for each target."""
+"""Selects scores: without failed runs, and from the row that is best for each target."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from jiantx.report import MAIN, Report, Score
 from jiantx.task import Task
 from jiantx.tasks import training_tasks
 
-# Metrics beside the main score. They belong to what fine-tuned a target, not to the target.
-DEVELOPMENT = "development"
-CHANCE = "chance"
+# Two metrics decide whether a run failed. Their records carry the name of the fine-tuning.
+DEVELOPMENT = "development"  # main score on English validation rows
+CHANCE = "chance"  # accuracy of the majority class on the same rows
 
+_ONE_SIDED_95 = 1.645  # standard errors
 _Scores = dict[tuple[str, str, int, str], tuple[float, int]]
 
 
 def training_name(tasks: Iterable[Task]) -> str:
-    """What fine-tunes a target, in a word: `siqa+copa`."""
+    """Return the name of a fine-tuning on these tasks, one after the other, such as `siqa+copa`."""
     return "+".join(dict.fromkeys(task.name for task in tasks))
 
 
 def _training_names(targets: Iterable[Task]) -> dict[str, str]:
+    """Target -> name of its fine-tuning; empty if the target is not fine-tuned."""
     return {target.name: training_name(training_tasks(target)) for target in targets}
 
 
@@ -33,70 +35,80 @@ def _row_and_seed(record: Score) -> tuple[str, int]:
 def failed_runs(report: Report) -> dict[tuple[str, int], list[str]]:
     """Find the runs that did not learn.
 
-    Their validation score is not significantly above that of the majority class (95 %, one-sided).
+    A run failed if its score on English validation rows is not significantly above the accuracy of
+    the majority class (95 %, one-sided); for tags and answers, if it is not above 0.
+
+    Args:
+        report: Scores by `Recipe.report`. The records of `DEVELOPMENT` and `CHANCE` decide.
 
     Returns:
-        (row, seed) -> what it was fine-tuned on.
+        (row, seed) -> names of the fine-tunings that failed.
     """
-    scores = {(r.task, *_row_and_seed(r)): r.value for r in report if r.metric == DEVELOPMENT}
+    scores: dict[tuple[str, str, int], float] = {}
+    for record in report.where(metric=DEVELOPMENT):
+        scores[record.task, *_row_and_seed(record)] = record.value
     failed: dict[tuple[str, int], list[str]] = {}
-    for record in report:
-        if record.metric == CHANCE:
-            chance = record.value / 100
-            margin = 164.5 * math.sqrt(chance * (1 - chance) / record.examples)
-            if scores[record.task, *_row_and_seed(record)] <= record.value + margin:
-                failed.setdefault(_row_and_seed(record), []).append(record.task)
+    for record in report.where(metric=CHANCE):
+        chance = record.value / 100
+        standard_error = math.sqrt(chance * (1 - chance) / record.examples)
+        threshold = record.value + 100 * _ONE_SIDED_95 * standard_error
+        if scores[record.task, *_row_and_seed(record)] <= threshold:
+            failed.setdefault(_row_and_seed(record), []).append(record.task)
     return failed
 
 
 def without_failed(report: Report, targets: Iterable[Task]) -> Report:
-    """Leave out the scores of failed runs, if another seed of the row succeeded.
+    """Exclude the scores of failed runs.
+
+    If all seeds of a row failed for a target, its scores stay: there is nothing else to show.
 
     Args:
-        report: Of a recipe.
-        targets: Its targets.
+        report: Scores by `Recipe.report`, with the records that decide whether a run failed.
+        targets: The targets of the report.
     """
-    trained_on = _training_names(targets)
+    training_names = _training_names(targets)
     failed = failed_runs(report)
-    seeds: dict[tuple[str, str], set[int]] = {}  # (row, target) -> seeds
+    all_seeds: dict[tuple[str, str], set[int]] = {}  # (row, target) -> seeds
+    failed_seeds: dict[tuple[str, str], set[int]] = {}
     for record in report:
         row_spec, seed = _row_and_seed(record)
-        seeds.setdefault((row_spec, record.task), set()).add(seed)
+        key = (row_spec, record.task)
+        all_seeds.setdefault(key, set()).add(seed)
+        if training_names.get(record.task) in failed.get((row_spec, seed), ()):
+            failed_seeds.setdefault(key, set()).add(seed)
 
     def is_excluded(record: Score) -> bool:
         row_spec, seed = _row_and_seed(record)
-        all_seeds = seeds[row_spec, record.task]
-        training = trained_on.get(record.task)
-        failed_seeds = {s for s in all_seeds if training in failed.get((row_spec, s), ())}
-        return seed in failed_seeds and failed_seeds != all_seeds
+        key = (row_spec, record.task)
+        failures = failed_seeds.get(key, set())
+        return seed in failures and failures != all_seeds[key]
 
     return Report(record for record in report if not is_excluded(record))
 
 
 def best_rows(report: Report, targets: Sequence[Task]) -> dict[str, str]:
-    """Choose the row of each target that is best on validation rows.
+    """Choose the row of each target that has the best validation score.
 
-    1. If a target's validation split is another set than its test split (the scores differ), its
-       validation score is the mean over the split's languages.
-    2. Otherwise, if the target is fine-tuned on another task, it is that task's score in English.
-    3. A target without either takes the row that is best on average over the others.
+    1. Where a target has a validation set of its own, its validation score is the mean over the
+       languages of that split. A validation split whose scores are the same as those of the test
+       split is the same set under another name, and does not count.
+    2. Otherwise, if the target is fine-tuned on another task, the validation score is that of the
+       other task in English.
+    3. A target that has neither takes the row with the best mean over the other targets.
 
     Args:
-        report: Of a recipe that scored both splits.
-        targets: Its targets.
+        report: Scores by `Recipe.report`, of the validation and the test split.
+        targets: The targets to choose for.
 
     Returns:
-        Target -> row; empty if no target has a validation score.
+        Target -> row; empty if no target has validation scores for every row.
     """
-    row_specs = list(
-        dict.fromkeys(
-            str(record.tags["intermediate"]) for record in report.where(metric=(MAIN, DEVELOPMENT))
-        )
-    )
-    own_validation = _with_own_validation_set(report)
+    scored = report.where(metric=(MAIN, DEVELOPMENT))
+    row_specs = list(dict.fromkeys(str(record.tags["intermediate"]) for record in scored))
+    with_validation_set = _tasks_with_validation_set(report)
     scores: dict[str, dict[str, float]] = {}  # target -> row -> validation score
     for name, training in _training_names(targets).items():
-        if name in own_validation:
+        if name in with_validation_set:
             records = list(report.where(task=name, split="validation", metric=MAIN))
         elif training != name:
             records = list(report.where(task=training, split="validation", metric=DEVELOPMENT))
@@ -107,9 +119,9 @@ def best_rows(report: Report, targets: Sequence[Task]) -> dict[str, str]:
             scores[name] = by_row
     if not (row_specs and scores):
         return {}
-    average = {
-        row_spec: fmean(by_row[row_spec] for by_row in scores.values()) for row_spec in row_specs
-    }
+    average = {}
+    for row_spec in row_specs:
+        average[row_spec] = fmean(by_row[row_spec] for by_row in scores.values())
     best = {}
     for target in targets:
         target_scores = scores.get(target.name, average)
@@ -118,20 +130,23 @@ def best_rows(report: Report, targets: Sequence[Task]) -> dict[str, str]:
 
 
 def _means_by_row(records: Iterable[Score], row_specs: Iterable[str]) -> dict[str, float]:
-    """Row -> mean of its scores, of the rows that have some."""
+    """Row -> mean of its scores. Rows without scores are left out."""
     values: dict[str, list[float]] = {row_spec: [] for row_spec in row_specs}
     for record in records:
         values[str(record.tags["intermediate"])].append(record.value)
     return {row_spec: fmean(of_row) for row_spec, of_row in values.items() if of_row}
 
 
-def _with_own_validation_set(report: Report) -> set[str]:
-    """The tasks whose validation scores differ from their test scores somewhere."""
-    validation: _Scores = {}
+def _tasks_with_validation_set(report: Report) -> set[str]:
+    """Return the tasks whose validation split is another set than their test split."""
+    validation: _Scores = {}  # (task, row, seed, language) -> score, number of examples
     test: _Scores = {}
     for record in report.where(metric=MAIN):
-        side = validation if record.split == "validation" else test
         key = (record.task, *_row_and_seed(record), record.language)
-        side[key] = (record.value, record.examples)
-    common = validation.keys() & test.keys()
-    return {key[0] for key in common if validation[key] != test[key]}
+        by_key = validation if record.split == "validation" else test
+        by_key[key] = (record.value, record.examples)
+    tasks = set()
+    for key in validation.keys() & test.keys():
+        if validation[key] != test[key]:
+            tasks.add(key[0])
+    return tasks

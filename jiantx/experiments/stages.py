@@ -1,8 +1,9 @@
-"""A stage is a function of its declared inputs. It runs once: who asks again reads what it left.
+"""Stages: functions of their declared inputs that run once and leave their result in a folder.
 
-A stage's folder is named by a hash over its inputs and over the stages it builds on, and counts
-once its manifest is written. So a stopped plan goes on where it was, rows of a table share stages,
-and several processes can share a folder."""
+The folder's name is a hash over the stage's inputs and over the stages that it depends on. A stage
+is done when the manifest of its folder is written. Therefore a stopped plan continues where it
+stopped, rows of a table share stages, and several processes can share the folder of results.
+"""
 
 from __future__ import annotations
 
@@ -34,16 +35,21 @@ _STAGE_FILE = "stage.json"
 
 @dataclass(frozen=True)
 class Stage:
-    """A function of its declared inputs.
+    """One step of an experiment.
 
     Args:
-        name: For people.
-        inputs: Plain JSON, all that the result depends on.
-        run: `run(folder, dependencies)` writes the result into its folder; it gets the folders of
-            the
-            stages in `depends_on`. What a stopped run left in the folder is still there when it
-            runs again, so that training can resume.
-        depends_on: Stages that must be done before.
+        name: Name of the stage for people. It may change: the stage is identified by its inputs.
+        inputs: All that the result depends on, as plain JSON.
+        run: `run(folder, dependencies)` writes the result into `folder`. `dependencies` are the
+            folders of the stages in `depends_on`. If an earlier run was stopped, its files are
+            still in `folder`, so that a training can resume.
+        depends_on: Stages that must be done before this one.
+
+    Example:
+        >>> def write_greeting(folder, dependencies):
+        ...     (folder / "greeting.txt").write_text("hello")
+        >>> stage = Stage("greet", {"language": "en"}, write_greeting)
+        >>> Stages(Path("runs"), [stage]).run()  # doctest: +SKIP
     """
 
     name: str
@@ -53,17 +59,17 @@ class Stage:
 
     @cached_property
     def key(self) -> str:
-        """A hash over the inputs and the keys of the stages before."""
+        """A hash over the inputs and over the keys of the stages that this one depends on."""
         text = json.dumps([self.inputs, [stage.key for stage in self.depends_on]], sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 class Stages:
-    """The stages of a plan, each after those that it depends on; equal ones are one.
+    """The stages of a plan in an order in which they can run; equal stages are one.
 
     Args:
-        folder: Of all results.
-        stages: Of the plan.
+        folder: Folder of all results. Each stage has a folder below it.
+        stages: The last stages of the plan. Those that they depend on are added.
     """
 
     def __init__(self, folder: Path, stages: Iterable[Stage]) -> None:
@@ -78,18 +84,22 @@ class Stages:
         return iter(self.stages)
 
     def folder_of(self, stage: Stage) -> Path:
-        """Where a stage writes its result."""
+        """Return the folder into which a stage writes its result."""
         return self.folder / "stages" / stage.key
 
     def done(self, stage: Stage) -> bool:
-        """Whether a stage's result is complete."""
+        """Return whether a stage's result is complete."""
         return find_problem(self.folder_of(stage)) is None
 
     def run(self) -> None:
-        """Run what is not done, with a progress bar; the ranks of one job run each stage together."""
+        """Run the stages that are not done.
+
+        The ranks of one job run each stage together. Of several jobs that share the folder, one
+        runs a stage under a lock, and the others wait for it.
+        """
         ranks = PartialState(cpu=not torch.cuda.is_available())
         gc.collect()
-        # or each collection after a stage looks through all libraries, a third of a second long
+        # without it, the collection after each stage would search all imported libraries (0.3 s)
         gc.freeze()
         try:
             bar = tqdm(self.stages, "stages", unit="stage", disable=not ranks.is_main_process)
@@ -106,11 +116,15 @@ class Stages:
             gc.unfreeze()
 
     def _all_see_done(self, stage: Stage) -> bool:
-        """Whether a stage is done, as the first rank sees it: others may look a moment later."""
+        """Return whether the first rank sees that a stage is done.
+
+        Ranks that looked for themselves might look at different moments and disagree.
+        """
         (done,) = broadcast_object_list([self.done(stage)])
         return bool(done)
 
     def _run_stage(self, stage: Stage, folder: Path, ranks: PartialState) -> None:
+        """Run one stage; the first rank then describes it and writes its manifest."""
         started = time.perf_counter()
         stage.run(folder, [self.folder_of(dependency) for dependency in stage.depends_on])
         _release_memory()  # a trainer and its model refer to each other: two models might not fit
@@ -123,7 +137,7 @@ class Stages:
         ranks.wait_for_everyone()
 
     def timings(self) -> list[dict[str, Any]]:
-        """Name and seconds of each stage that is done, in order."""
+        """Return the `stage` (its name) and `seconds` of each stage that is done, in order."""
         timings = []
         for stage in filter(self.done, self.stages):
             text = (self.folder_of(stage) / _STAGE_FILE).read_text(encoding="utf-8")
@@ -132,7 +146,7 @@ class Stages:
 
 
 def _release_memory() -> None:
-    """Free what a stage left behind, and return it to the system: glibc would keep gigabytes."""
+    """Free the memory of a finished stage, and return it to the system: glibc would keep it."""
     gc.collect()
     if sys.platform == "linux":
         with suppress(AttributeError):  # another C library
@@ -140,20 +154,29 @@ def _release_memory() -> None:
 
 
 def _dependencies_first(stage: Stage) -> Iterator[Stage]:
+    """Yield all stages that a stage depends on, each after its own dependencies; then the stage."""
     for dependency in stage.depends_on:
         yield from _dependencies_first(dependency)
     yield stage
 
 
 def fingerprint(path: str | os.PathLike[str]) -> str:
-    """What identifies an encoder in a stage's inputs: a Hub id, or a hash over a folder's files."""
+    """Return what identifies an encoder in a stage's inputs.
+
+    Args:
+        path: Hub id or folder of the encoder.
+
+    Returns:
+        A Hub id unchanged; for a folder its name and a hash over its configuration, tokenizer and
+        weights.
+    """
     folder = Path(path)
     if not folder.is_dir():
         return os.fspath(path)
     digest = hashlib.blake2b(digest_size=8)
     suffixes = (".json", ".safetensors", ".bin", ".txt", ".model")
     for file in sorted(folder.iterdir()):
-        # how long a stage took is no part of the encoder
+        # what a stage notes about itself, such as its seconds, is no part of the encoder
         if file.suffix in suffixes and file.name not in (MANIFEST, _STAGE_FILE):
             digest.update(file.name.encode())
             with open(file, "rb") as stream:
@@ -162,15 +185,19 @@ def fingerprint(path: str | os.PathLike[str]) -> str:
 
 
 def shard(rows: Sequence[T], index: int, count: int) -> list[T]:
-    """A share of the rows of a table.
+    """Return the rows of a table that one of several processes runs.
 
     Args:
-        rows: Of the table.
-        index: Which share, from 1.
-        count: How many shares there are.
+        rows: All rows of the table.
+        index: Index of the process, from 1.
+        count: Number of processes.
 
     Raises:
-        ValueError: There is no such share.
+        ValueError: `index` is not between 1 and `count`.
+
+    Example:
+        >>> shard(["none", "mnli", "qqp"], 1, 2)
+        ['none', 'qqp']
     """
     if not 1 <= index <= count:
         raise ValueError(f"Shard {index}/{count}: the part must be 1 to {count}.")

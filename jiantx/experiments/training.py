@@ -1,24 +1,26 @@
-"""One training of a recipe, and what it needs of tasks."""
+"""One training of a recipe: its arguments, the weights and rows that it uses, what it counts."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from transformers import EarlyStoppingCallback, ProgressCallback, TrainingArguments
 
+from jiantx.evaluation import evaluate
 from jiantx.experiments.rows import joint_sampling
+from jiantx.experiments.selection import CHANCE, DEVELOPMENT
 from jiantx.features import CHANGE_COUNTS
 from jiantx.fingerprints import fingerprint_text
 from jiantx.metrics import metric_name
 from jiantx.model import MultitaskModel
 from jiantx.report import MAIN, Report, Score
 from jiantx.sampling import subset
-from jiantx.sources import Rows
+from jiantx.sources import DataError, Rows
 from jiantx.task import Task
 from jiantx.trainer import Trainer
 
@@ -39,17 +41,19 @@ def train(
     """Train on tasks in their training languages; a stopped run resumes from its last checkpoint.
 
     Args:
-        model: With a head for each task.
-        tasks: Trained jointly.
-        folder: For checkpoints.
+        model: A model with a head for each task; it is trained in place.
+        tasks: The tasks, which are trained jointly.
+        folder: Folder of the checkpoints.
         arguments: `TrainingArguments`, by name.
-        seed: Of the run.
-        max_rows: Training rows of each task at most.
-        eval_tasks: Scored during training.
-        patience: Evaluations without improvement after which the training ends.
+        seed: Seed of the order of the rows.
+        max_rows: Largest number of training rows per task and language; None takes all.
+        eval_tasks: Tasks that are scored during training. Without any, the training is not
+            evaluated, and its last model is kept.
+        patience: End after this many evaluations without improvement; None never does.
 
     Returns:
-        How many training rows were changed to make features, as scores of the train split.
+        How many training rows were cut, moved or have an answer that no window holds, as scores of
+        the train split whose metrics are `CHANGE_COUNTS`.
     """
     without_evaluation = {"eval_strategy": "no", "load_best_model_at_end": False}
     overrides = {} if eval_tasks else without_evaluation
@@ -80,14 +84,42 @@ def train(
 
 
 class _BarOnly(ProgressCallback):
-    """The progress bar alone, without a line for every log."""
+    """Shows the progress bar without a line for every log."""
 
     def on_log(self, *args: Any, **kwargs: Any) -> None:
         pass
 
 
+def limit_training(
+    model: MultitaskModel, adapt: Literal["full", "lora", "frozen"]
+) -> MultitaskModel:
+    """Choose which weights of the encoder are trained; heads always are.
+
+    Args:
+        model: The model. Its encoder is frozen or unfrozen in place.
+        adapt: "full" trains all weights, "lora" adapters of rank 8, "frozen" none.
+
+    Returns:
+        The model to train: the same one or, for "lora", one with adapters around it.
+    """
+    if adapt == "lora":
+        from peft import get_peft_model
+
+        return get_peft_model(model, model.lora_config())  # type: ignore[arg-type,return-value]
+    model.encoder.requires_grad_(adapt == "full")
+    return model
+
+
+def merge_adapters(model: Any) -> MultitaskModel:
+    """Add a trained LoRA to the weights; a model without adapters is returned unchanged."""
+    return model if isinstance(model, MultitaskModel) else model.merge_and_unload()
+
+
 def task_fingerprints(tasks: Iterable[Task]) -> list[tuple[Any, ...]]:
-    """What tells tasks apart: names, languages, and a hash over all that they declare."""
+    """Return what tells tasks apart: name, training languages, maximum length, and a hash.
+
+    The hash is over all that a task declares, the source code of its column functions included.
+    """
     fingerprints = []
     for task in tasks:
         names = [f.name for f in fields(task) if f.name not in ("metrics", "main_metrics")]
@@ -102,13 +134,16 @@ def task_fingerprints(tasks: Iterable[Task]) -> list[tuple[Any, ...]]:
 def subsample_validation(
     task: Task, max_rows: int | None, seed: int, languages: Iterable[str]
 ) -> Task:
-    """The task with fewer validation rows, chosen at random.
+    """Return a task with fewer validation rows, chosen at random.
 
     Args:
-        task: Any task.
-        max_rows: Rows of each language at most; None leaves the task as it is.
-        seed: Chooses the rows.
-        languages: The languages that stay.
+        task: The task.
+        max_rows: Largest number of rows per language; None returns the task unchanged.
+        seed: Chooses the rows, together with the task's name and the language.
+        languages: Languages to keep, where the task has validation rows in them.
+
+    Returns:
+        The task with these rows in memory, and with no other split.
     """
     if max_rows is None:
         return task
@@ -122,25 +157,48 @@ def subsample_validation(
     return task.replace(source=Rows({"validation": sampled} if sampled else {}))
 
 
-def english_main_score(report: Report, task: Task, rows: int) -> Score | None:
-    """The main score of a task on so many English validation rows, if a report has it.
+def learning_check(model: MultitaskModel, task: Task, report: Report, *, name: str) -> Report:
+    """Return the two scores that decide whether a run failed.
+
+    `DEVELOPMENT` is the main score on English validation rows. `CHANCE` is the accuracy of always
+    predicting the majority class (0 for tasks that are not scored by accuracy alone).
 
     Args:
-        report: Of a stage.
-        task: Its name is looked up.
-        rows: How many rows were scored.
+        model: The trained model.
+        task: What was trained, with the validation rows that decide.
+        report: Scores of the model. Rows that it covers are not scored again.
+        name: What fine-tuned the targets; it becomes the task's name in the two records.
+
+    Returns:
+        Two records, or none if the rows have no labels.
     """
-    key = (task.name, "validation", "en", MAIN, rows)
+    row_count = len(task.rows("validation", "en"))
+    record = _english_main_score(report, task)
+    if record is None or record.examples != row_count:
+        try:
+            report = evaluate(model, [task], languages=["en"])
+        except DataError:  # no labels
+            return Report()
+        record = _english_main_score(report, task)
+        assert record is not None
+    development = replace(record, task=name, metric=DEVELOPMENT)
+    chance = replace(development, metric=CHANCE, value=majority_class_accuracy(task))
+    return Report([development, chance])
+
+
+def _english_main_score(report: Report, task: Task) -> Score | None:
+    """Look up the main score of a task on its English validation rows."""
+    key = (task.name, "validation", "en", MAIN)
     for record in report:
-        if (record.task, record.split, record.language, record.metric, record.examples) == key:
+        if (record.task, record.split, record.language, record.metric) == key:
             return record
     return None
 
 
-def chance_score(task: Task) -> float:
-    """The accuracy of the majority class in English, on 0–100.
+def majority_class_accuracy(task: Task) -> float:
+    """Return the accuracy in per cent of always predicting the most frequent English label.
 
-    0 if the task is not scored by accuracy alone: tags and answers are not guessed.
+    It is 0 for tasks that are not scored by accuracy alone: tags and answers are hardly guessed.
     """
     if [metric_name(metric) for metric in task.metrics] != ["accuracy"]:
         return 0.0
