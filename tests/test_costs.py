@@ -20,17 +20,17 @@ def test_costs_count_tokens(recipe: jx.experiments.Recipe, tiny: dict[str, jx.Ta
     untrained = jx.Rows({"validation": tiny["pairing"].source.splits["validation"]})
     targets = [tiny["mood"], tiny["pairing"].replace(source=untrained)]
     plan = recipe.plan(["stars"], targets)
-    found = jx.experiments.estimate_costs(recipe, plan)
-    assert [cost.stage for cost in found.stages] == [stage.name for stage in recipe.stages(plan)]
-    by_stage = {cost.stage: cost for cost in found.stages}
+    actual = jx.experiments.estimate_costs(recipe, plan)
+    assert [cost.stage for cost in actual.stages] == [stage.name for stage in recipe.stages(plan)]
+    by_stage = {cost.stage: cost for cost in actual.stages}
     assert (
-        by_stage["none -> pairing, seed 1"].trained
+        by_stage["none -> pairing, seed 1"].trained_tokens
         == 0
-        < by_stage["none -> pairing, seed 1"].scored
+        < by_stage["none -> pairing, seed 1"].scored_tokens
     )
-    assert by_stage["stars, seed 1"].scored == 0 < by_stage["stars, seed 1"].trained
+    assert by_stage["stars, seed 1"].scored_tokens == 0 < by_stage["stars, seed 1"].trained_tokens
     tokenizer = jx.MultitaskModel.from_pretrained(recipe.encoder, targets).tokenizer
-    whole = sum(
+    full = sum(
         sum(
             map(
                 len,
@@ -39,24 +39,26 @@ def test_costs_count_tokens(recipe: jx.experiments.Recipe, tiny: dict[str, jx.Ta
         )
         for code in ("en", "de", "zh")
     )
-    assert by_stage["none -> mood, seed 1"].scored == pytest.approx(whole, abs=3), (
+    assert by_stage["none -> mood, seed 1"].scored_tokens == pytest.approx(full, abs=3), (
         "few rows: all of them are the sample"
     )
-    part = dataclasses.replace(
+    item = dataclasses.replace(
         recipe, languages=("de", "zh")
     )  # English development rows are scored all the same
-    (again,) = jx.experiments.estimate_costs(part, part.plan([], [tiny["mood"]])).stages
-    assert again.scored == pytest.approx(whole, abs=3)
+    (again,) = jx.experiments.estimate_costs(item, item.plan([], [tiny["mood"]])).stages
+    assert again.scored_tokens == pytest.approx(full, abs=3)
     longer = dataclasses.replace(recipe, intermediate={**STEPS, "max_steps": 10})
     assert jx.experiments.estimate_costs(longer, longer.plan(["stars"], targets)).stages[1:]
     ten = {
         c.stage: c
         for c in jx.experiments.estimate_costs(longer, longer.plan(["stars"], targets)).stages
     }["stars, seed 1"]
-    assert ten.trained == pytest.approx(10 * by_stage["stars, seed 1"].trained, rel=0.2)
-    assert found.flops(ten) == pytest.approx(6 * found.parameters * ten.trained)
-    text = found.to_text()
-    assert "still to run" in text and f"{found.parameters:,}" in text
+    assert ten.trained_tokens == pytest.approx(
+        10 * by_stage["stars, seed 1"].trained_tokens, rel=0.2
+    )
+    assert actual.flops(ten) == pytest.approx(6 * actual.parameters * ten.trained_tokens)
+    text = actual.to_text()
+    assert "still to run" in text and f"{actual.parameters:,}" in text
     assert not Path("unused").exists() and not Path(recipe.output).exists(), (
         "an estimate leaves nothing behind"
     )
@@ -71,7 +73,8 @@ def test_evaluations_on_the_way_are_counted(
         mine = dataclasses.replace(recipe, intermediate={**STEPS, "max_steps": 10, **changes})
         plan = mine.plan(["mood"], [tiny["pairing"]])
         return {
-            cost.stage: cost.scored for cost in jx.experiments.estimate_costs(mine, plan).stages
+            cost.stage: cost.scored_tokens
+            for cost in jx.experiments.estimate_costs(mine, plan).stages
         }["mood, seed 1"]
 
     once = scored(eval_strategy="steps", eval_steps=10)
@@ -92,10 +95,10 @@ def test_parameters_are_counted_without_making_them() -> None:
 def test_candidates_are_read_too(recipe: jx.experiments.Recipe, tiny: dict[str, jx.Task]) -> None:
     rows = [{"id": f"c{i}", "candidate": "a long sentence of many words " * 3} for i in range(20)]
     corpus = jx.Retrieval(name="corpus", source=jx.Rows({"validation": rows}))
-    asked = [{"id": "q0", "query": "a sentence", "relevant": ["c0"]}]
-    queries = jx.Rows({"validation": asked})
+    question = [{"id": "q0", "query": "a sentence", "relevant": ["c0"]}]
+    queries = jx.Rows({"validation": question})
     task = jx.Retrieval(
         name="asked", source=queries, corpus=corpus.source, pool="language", relevant="relevant"
     )
     (cost,) = jx.experiments.estimate_costs(recipe, recipe.plan([], [task])).stages
-    assert cost.scored > 20 * 10, "twenty candidates, not one query alone"
+    assert cost.scored_tokens > 20 * 10, "twenty candidates, not one query alone"

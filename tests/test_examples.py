@@ -41,8 +41,8 @@ def recipe(monkeypatch, output, *arguments):
 
 @pytest.mark.slow
 def test_recipe_on_the_default_world(world, monkeypatch, tmp_path, capsys):
-    words = ["mnli", "mnli+squad_v1+hellaswag"]
-    recipe(monkeypatch, tmp_path / "a", "--intermediate", *words, "--targets", "udpos", "tatoeba")
+    tokens = ["mnli", "mnli+squad_v1+hellaswag"]
+    recipe(monkeypatch, tmp_path / "a", "--intermediate", *tokens, "--targets", "udpos", "tatoeba")
     printed = capsys.readouterr().out
     assert "none" in printed and "mnli+squad_v1+hellaswag" in printed and "average" in printed
     records = json.loads((tmp_path / "a" / "report.json").read_text())
@@ -50,20 +50,20 @@ def test_recipe_on_the_default_world(world, monkeypatch, tmp_path, capsys):
         *("task", "split", "language", "metric", "value", "examples"),
         *("intermediate", "seed", "encoder", "version"),
     }
-    assert {r["intermediate"] for r in records} == {"none", *words}
+    assert {r["intermediate"] for r in records} == {"none", *tokens}
     assert {r["language"] for r in records if r["task"] == "udpos"} == set(synthetic.LANGUAGES)
     pictures = [f"validation-{name}.png" for name in ("targets", "languages", "gaps")]
     for name in ("timings.json", "report.md", "report.html", *pictures):
         assert (tmp_path / "a" / name).stat().st_size > 0
 
     # the same run elsewhere gives the same bytes; the same run here runs nothing again
-    recipe(monkeypatch, tmp_path / "b", "--intermediate", *words, "--targets", "udpos", "tatoeba")
+    recipe(monkeypatch, tmp_path / "b", "--intermediate", *tokens, "--targets", "udpos", "tatoeba")
     assert (tmp_path / "a" / "report.json").read_bytes() == (
         tmp_path / "b" / "report.json"
     ).read_bytes()
     before = (tmp_path / "a" / "timings.json").read_bytes()
     capsys.readouterr()
-    recipe(monkeypatch, tmp_path / "a", "--intermediate", *words, "--targets", "udpos", "tatoeba")
+    recipe(monkeypatch, tmp_path / "a", "--intermediate", *tokens, "--targets", "udpos", "tatoeba")
     assert "8 stages, 8 of them done already" in capsys.readouterr().out
     assert (tmp_path / "a" / "timings.json").read_bytes() == before
 
@@ -109,9 +109,11 @@ def test_flags_hold_for_one_stage(world, monkeypatch, tmp_path):
         "0.5",
     )
     stages = [json.loads(path.read_text()) for path in tmp_path.glob("stages/*/stage.json")]
-    given = {stage["name"]: stage["inputs"]["arguments"] for stage in stages}
-    assert given["mnli, seed 1"]["max_steps"] == 1 and given["mnli, seed 1"]["learning_rate"] != 0.5
-    (of_target,) = given["mnli -> pawsx, seed 1"]
+    passed = {stage["name"]: stage["inputs"]["arguments"] for stage in stages}
+    assert (
+        passed["mnli, seed 1"]["max_steps"] == 1 and passed["mnli, seed 1"]["learning_rate"] != 0.5
+    )
+    (of_target,) = passed["mnli -> pawsx, seed 1"]
     assert of_target["max_steps"] == 2 and of_target["learning_rate"] == 0.5
 
 
@@ -129,11 +131,11 @@ def test_shards_make_the_table_of_one(world, monkeypatch, tmp_path, capsys):
         "de",
     ]
     recipe(monkeypatch, tmp_path / "one", *rows)
-    for part in ("2/2", "1/2"):
+    for item in ("2/2", "1/2"):
         capsys.readouterr()
-        recipe(monkeypatch, tmp_path / "two", *rows, "--shard", part)
+        recipe(monkeypatch, tmp_path / "two", *rows, "--shard", item)
         page = (tmp_path / "two" / "report.md").read_text()
-        assert ("not done yet" in page) == ("No table: the row `none`" in page) == (part == "2/2")
+        assert ("not done yet" in page) == ("No table: the row `none`" in page) == (item == "2/2")
     for name in ("report.json", "validation-targets.png"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
@@ -161,7 +163,7 @@ def test_processes_at_once_one_of_them_killed_make_the_table_of_one(world, tmp_p
             list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
 
-    first, second = (start("two", "--shard", part) for part in ("1/2", "2/2"))
+    first, second = (start("two", "--shard", item) for item in ("1/2", "2/2"))
     while first.poll() is None and not list((tmp_path / "two").glob("stages/*/stage.json")):
         time.sleep(0.01)
     first.kill()
@@ -181,29 +183,29 @@ def test_best_rows_are_compared_seed_by_seed():
             "xnli", "test", "de", "main_score", value, 10, {"intermediate": row, "seed": seed}
         )
 
-    found = [score("none", seed, value) for seed, value in ((1, 70.0), (2, 72.0), (3, 50.0))]
-    report = jx.Report([*found, score("mnli", 1, 71.0), score("mnli", 2, 73.5)])
-    table = runpy.run_path(RECIPE, run_name="recipe")["best_table"](report, {"xnli": "mnli"})
+    actual = [score("none", seed, value) for seed, value in ((1, 70.0), (2, 72.0), (3, 50.0))]
+    report = jx.Report([*actual, score("mnli", 1, 71.0), score("mnli", 2, 73.5)])
+    table = jx.experiments.best_table(report, {"xnli": "mnli"})
     assert "| xnli | mnli | 71.0 | 72.2 | +1.2 ± 3.2 |" in table, "of the seeds that both have"
     assert "| **average** | | 71.0 | 72.2 | +1.2 ± 3.2 |" in table
 
 
+@pytest.mark.slow
 def test_rows_of_a_preset_that_lack_data_are_left_out_and_named(world, tmp_path, capsys):
-    names = runpy.run_path(RECIPE, run_name="recipe")
     jx.data_root(jx.default_root())
-    options, _ = names["parse"](["--preset", "paper"])
-    found = names["choose_rows"](options)
-    assert set(options.intermediate) - set(found) == {"mnli[de,ru,sw]", "mnli[en,de,ru,sw]"}
+    options, _ = jx.experiments.parse_arguments(["--preset", "paper"])
+    actual = jx.experiments.available_rows(options)
+    assert set(options.intermediate) - set(actual) == {"mnli[de,ru,sw]", "mnli[en,de,ru,sw]"}
     assert "Left out: mnli[de,ru,sw], mnli[en,de,ru,sw]. Task mnli" in capsys.readouterr().out
     jx.data_root(tmp_path)
     for arguments in (["--intermediate", "mnli"], []):  # asked for, if only by default
-        options, _ = names["parse"](arguments)
+        options, _ = jx.experiments.parse_arguments(arguments)
         with pytest.raises(jx.DataError, match="Task mnli"):
-            names["choose_rows"](options)
+            jx.experiments.available_rows(options)
 
 
 def test_flags_as_they_are_written():
-    parse = runpy.run_path(RECIPE, run_name="recipe")["parse"]
+    parse = jx.experiments.parse_arguments
     options, _ = parse(
         ["--target-train-languages", "de,sw", "ru", "--languages", "en,de", "--freeze-encoder"]
     )
@@ -244,6 +246,7 @@ def test_best_rows_and_few_shots(world, monkeypatch, tmp_path):
     assert "One seed says nothing of chance" in page
 
 
+@pytest.mark.slow
 def test_a_plan_runs_nothing(world, monkeypatch, tmp_path, capsys):
     recipe(
         monkeypatch,
@@ -266,14 +269,13 @@ def test_a_plan_runs_nothing(world, monkeypatch, tmp_path, capsys):
 
 @pytest.mark.parametrize("preset", ["demo", "paper", "xtreme"])
 def test_presets(preset, tmp_path):
-    names = runpy.run_path(RECIPE, run_name="recipe")
-    options, given = names["parse"](
+    options, flags = jx.experiments.parse_arguments(
         ["--preset", preset, "--target.learning_rate", "0.25", "--output", str(tmp_path)]
     )
     options.encoder = (
         str(SHARED / "models" / "tiny-xlm") if SHARED.is_dir() else pytest.skip("needs an encoder")
     )
-    made = names["recipe_of"](options, given)
+    made = jx.experiments.recipe_from_options(options, flags)
     assert made.target["learning_rate"] == 0.25, "what is given goes before the preset"
     assert all(more.get("learning_rate", 0.25) == 0.25 for more in made.by_task.values())
     if preset == "paper":
@@ -315,6 +317,7 @@ def test_wrong_flags_are_refused_before_anything_runs(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -335,7 +338,7 @@ def test_what_cannot_run_is_said_before_anything_is_trained(
     arguments = [argument.replace("{empty}", str(tmp_path)) for argument in arguments]
     with pytest.raises(SystemExit) as stopped:
         recipe(monkeypatch, tmp_path / "out", *arguments)
-    assert any(part in str(stopped.value) for part in message.split("|"))
+    assert any(item in str(stopped.value) for item in message.split("|"))
     assert not (tmp_path / "out" / "stages").exists()
 
 

@@ -52,61 +52,61 @@ def family(module: str) -> str:
 @cache
 def imports(path: Path) -> list[tuple[str, bool, bool]]:
     """(module, inside a function, only for type checkers) of every import of a file."""
-    found: list[tuple[str, bool, bool]] = []
+    actual: list[tuple[str, bool, bool]] = []
 
     def visit(node: ast.AST, inside: bool, typing: bool) -> None:
         if isinstance(node, ast.Import):
-            found.extend((alias.name, inside, typing) for alias in node.names)
+            actual.extend((alias.name, inside, typing) for alias in node.names)
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
             if (
                 path.name != "__init__.py" or path.parent != PACKAGE
             ):  # the door names modules it does not know
-                found.append((ast.literal_eval(node.args[0]), inside, typing))
+                actual.append((ast.literal_eval(node.args[0]), inside, typing))
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
-            found.extend((f"{node.module}.{alias.name}", inside, typing) for alias in node.names)
+            actual.extend((f"{node.module}.{alias.name}", inside, typing) for alias in node.names)
         inside |= isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         typing |= isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
         for child in ast.iter_child_nodes(node):
             visit(child, inside, typing)
 
     visit(ast.parse(path.read_text(encoding="utf-8")), False, False)
-    return found
+    return actual
 
 
 def ours(name: str) -> str | None:
     """jiantx.task_types.retrieval.Retrieval -> task_types.retrieval; None for others' modules."""
-    parts = name.split(".")
-    if parts[0] != "jiantx" or len(parts) == 1:
+    items = name.split(".")
+    if items[0] != "jiantx" or len(items) == 1:
         return None
-    parts = parts[1:]
-    while parts and not (
-        PACKAGE.joinpath(*parts).with_suffix(".py").exists() or PACKAGE.joinpath(*parts).is_dir()
+    items = items[1:]
+    while items and not (
+        PACKAGE.joinpath(*items).with_suffix(".py").exists() or PACKAGE.joinpath(*items).is_dir()
     ):
-        parts.pop()
-    return ".".join(parts) or None
+        items.pop()
+    return ".".join(items) or None
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)
 def test_imports_run_upwards(path: Path) -> None:
-    here = family(module_of(path))
-    assert here in STOREY, f"{path.name} has no storey: give it one"
-    if here == "__init__":
+    inside = family(module_of(path))
+    assert inside in STOREY, f"{path.name} has no storey: give it one"
+    if inside == "__init__":
         return  # resolved on first use
     for name, _, typing in imports(path):
-        there = ours(name)
-        if there is None or typing or family(there) == here:
+        remote = ours(name)
+        if remote is None or typing or family(remote) == inside:
             continue
-        assert STOREY[family(there)] <= STOREY[here], f"{here} imports {there}"
+        assert STOREY[family(remote)] <= STOREY[inside], f"{inside} imports {remote}"
 
 
 def test_no_cycles() -> None:
     """Also among the modules of one family, and with imports inside functions."""
     graph = {}
     for path in FILES:
-        here = module_of(path).removesuffix(".__init__")
-        found = {ours(name) for name, _, typing in imports(path) if not typing} - {None, here}
-        graph[here] = {name for name in found if name}
+        inside = module_of(path).removesuffix(".__init__")
+        actual = {ours(name) for name, _, typing in imports(path) if not typing} - {None, inside}
+        graph[inside] = {name for name in actual if name}
     graph.pop("__init__")
     left = dict(graph)
     while left:

@@ -11,6 +11,7 @@ import torch
 
 import jiantx as jx
 from jiantx.experiments import recipe as module
+from jiantx.experiments import rows
 from jiantx.experiments.recipe import CHANCE, DEVELOPMENT
 from jiantx.report import MAIN
 from jiantx.sources import DataError
@@ -22,15 +23,18 @@ STEPS: dict[str, Any] = {"max_steps": 1, "per_device_train_batch_size": 4, "disa
 @pytest.fixture
 def tiny(tiny_tasks: dict[str, jx.Task], monkeypatch: pytest.MonkeyPatch) -> dict[str, jx.Task]:
     """Tiny tasks by their names, as if they were registered."""
-    known = {task.name: task for task in tiny_tasks.values()}
-    known["moods"] = known["mood"].replace(name="moods", train_on=("mood",), head="mood")
+    expected_names = {task.name: task for task in tiny_tasks.values()}
+    expected_names["moods"] = expected_names["mood"].replace(
+        name="moods", train_on=("mood",), head="mood"
+    )
 
     def look_up(name: str) -> jx.Task:
-        return known[name] if name in known else get_task(name)
+        return expected_names[name] if name in expected_names else get_task(name)
 
     monkeypatch.setattr(module, "get_task", look_up)
+    monkeypatch.setattr(rows, "get_task", look_up)
     monkeypatch.setattr("jiantx.tasks.registry.get_task", look_up)
-    return known
+    return expected_names
 
 
 @pytest.fixture
@@ -40,7 +44,7 @@ def recipe(encoder_folder: Any, tmp_path: Path) -> jx.experiments.Recipe:
     )
 
 
-# --- rows ------------------------------------------------------------------------------------------------------------
+# --- rows -----------------------------------------------------------------------------------------
 
 
 def test_rows() -> None:
@@ -75,9 +79,10 @@ def test_unknown_task_of_a_row() -> None:
         jx.experiments.parse_row("mnlli")
 
 
-# --- plans and runs --------------------------------------------------------------------------------------------------
+# --- plans and runs -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_table_runs_once(recipe: jx.experiments.Recipe, tiny: dict[str, jx.Task]) -> None:
     targets = [tiny["mood"], tiny["moods"], tiny["pairing"]]
     plan = recipe.plan(["stars"], targets, seeds=2)
@@ -122,10 +127,10 @@ def test_development_rows_that_are_scored_are_not_scored_again(
     )
     report = dataclasses.replace(recipe, **changes).run([], [tiny["mood"]])
     assert len(scored) == passes
-    (found,) = report.where(metric=DEVELOPMENT)
-    assert found.examples == changes.get("eval_examples", len(tiny["mood"].rows("validation")))
+    (actual,) = report.where(metric=DEVELOPMENT)
+    assert actual.examples == changes.get("eval_examples", len(tiny["mood"].rows("validation")))
     if passes == 1:
-        assert found.value == report.where(metric=MAIN, language="en").records[0].value
+        assert actual.value == report.where(metric=MAIN, language="en").records[0].value
 
 
 def test_inputs_tell_recipes_apart(recipe: jx.experiments.Recipe, tiny: dict[str, jx.Task]) -> None:
@@ -194,8 +199,8 @@ def test_courses(recipe: jx.experiments.Recipe, tiny: dict[str, jx.Task]) -> Non
     import dataclasses
 
     def course(**changes: Any) -> list[tuple[str, tuple[str, ...], int | None]]:
-        found = dataclasses.replace(recipe, **changes).course(tiny["moods"])
-        return [(task.name, task.train_languages, most) for task, most in found]
+        actual = dataclasses.replace(recipe, **changes).finetuning_stages(tiny["moods"])
+        return [(task.name, task.train_languages, maximum) for task, maximum in actual]
 
     assert course() == [("mood", ("en",), None)]
     assert course(train_languages=("de", "zh")) == [("mood", ("de", "zh"), None)]
@@ -203,7 +208,9 @@ def test_courses(recipe: jx.experiments.Recipe, tiny: dict[str, jx.Task]) -> Non
         ("mood", ("en",), None),
         ("mood", ("de",), 5),
     ]
-    assert recipe.course(tiny["mood"].replace(source=jx.Rows({"test": {"de": []}}))) == []
+    assert (
+        recipe.finetuning_stages(tiny["mood"].replace(source=jx.Rows({"test": {"de": []}}))) == []
+    )
 
 
 def test_a_stopped_training_ends_early_and_keeps_the_best(
@@ -231,7 +238,7 @@ def test_one_task_is_read_whole_and_several_up_to_the_cap(
 ) -> None:
     import dataclasses
 
-    monkeypatch.setattr(module, "_PAPER_CAP", 2)
+    monkeypatch.setattr(rows, "_PAPER_CAP", 2)
     epoch = {**STEPS, "max_steps": -1, "num_train_epochs": 1, "per_device_train_batch_size": 1}
     epoch |= {"save_strategy": "epoch"}
     mine = dataclasses.replace(recipe, intermediate=epoch)
@@ -256,7 +263,9 @@ BEST: dict[str, Any] = {
 def test_translations_are_evaluated_in_english(
     recipe: jx.experiments.Recipe, tiny: dict[str, jx.Task]
 ) -> None:
-    """`--preset paper` ended in the row mnli[de,ru,sw], whose translations have no development rows."""
+    """`--preset paper` ended in the row mnli[de,ru,sw], whose translations have no development
+    rows.
+    """
     import dataclasses
 
     mood = tiny["mood"]
@@ -267,9 +276,9 @@ def test_translations_are_evaluated_in_english(
     tiny["bare"] = mood.replace(name="bare", source=jx.Rows({"train": mood.rows("train")}))
     mine = dataclasses.replace(recipe, intermediate=BEST, target=STEPS, patience=2, eval_examples=4)
     assert [
-        task.train_languages for task in mine.evaluated([tiny["translated"], tiny["bare"]])
+        task.train_languages for task in mine.validation_tasks([tiny["translated"], tiny["bare"]])
     ] == [("en",)]
-    assert mine.evaluated([get_task("lareqa"), get_task("mewslix")]) == []
+    assert mine.validation_tasks([get_task("lareqa"), get_task("mewslix")]) == []
     assert len(mine.run(["translated", "bare"], [tiny["pairing"]]).where(metric=MAIN)) == 3
 
 
@@ -281,7 +290,10 @@ def test_splits_without_labels_are_not_scored(
     blind = [{**row, "label": -1} for row in tiny["mood"].rows("train")]
     mood = tiny["mood"].replace(source=jx.Rows({**tiny["mood"].source.splits, "test": blind}))
     mine = dataclasses.replace(recipe, splits=("validation", "test"))
-    assert mine.scored(mood, "validation") == ["en", "de", "zh"] and mine.scored(mood, "test") == []
+    assert (
+        mine.labelled_languages(mood, "validation") == ["en", "de", "zh"]
+        and mine.labelled_languages(mood, "test") == []
+    )
     with pytest.raises(DataError, match="Nothing to score of mood: no labelled rows of test here"):
         dataclasses.replace(recipe, splits=("test",)).plan([], [mood])
 
@@ -297,17 +309,19 @@ def test_changed_training_rows_are_counted(
     )  # as an intermediate task; as a target it has 6
     mine = dataclasses.replace(recipe, max_length={"mood": 6})
     report = mine.run(["mood", "brief"], [tiny["mood"]])
-    found = {
+    actual = {
         (r.task, r.tags["intermediate"], r.tags.get("stage")): r
         for r in report.where(split="train")
     }
-    assert found.keys() == {
+    assert actual.keys() == {
         ("mood", "mood", "intermediate"), ("brief", "brief", "intermediate"),
         *(("mood", row, None) for row in ("none", "mood", "brief")),
     }  # fmt: skip
-    assert all(0 < r.value <= r.examples == len(tiny["mood"].rows("train")) for r in found.values())
-    assert found["mood", "mood", "intermediate"].value > found["mood", "mood", None].value
-    part = jx.Report(r for r in report if r.tags["intermediate"] != "mood" or r.split == "train")
+    assert all(
+        0 < r.value <= r.examples == len(tiny["mood"].rows("train")) for r in actual.values()
+    )
+    assert actual["mood", "mood", "intermediate"].value > actual["mood", "mood", None].value
+    item = jx.Report(r for r in report if r.tags["intermediate"] != "mood" or r.split == "train")
     more = [
         score(row, 1, 50, "xnli", split=split)
         for row in ("none", "brief")
@@ -315,7 +329,7 @@ def test_changed_training_rows_are_counted(
     ]
     more.append(score("brief", 1, 60, "mnli", DEVELOPMENT))
     more.append(score("none", 1, 40, "mnli", DEVELOPMENT))
-    assert jx.experiments.best_rows(part + jx.Report(more), [get_task("xnli")]) == {
+    assert jx.experiments.best_rows(item + jx.Report(more), [get_task("xnli")]) == {
         "xnli": "brief"
     }, "a row without scores is none"
 
@@ -327,11 +341,11 @@ def test_two_courses_may_end_alike(recipe: jx.experiments.Recipe, tiny: dict[str
         tiny["mood"],
         tiny["mood"].replace(name="second", train_on=("first", "mood"), head="mood"),
     ]
-    found = recipe.run([], both).where(metric=DEVELOPMENT)
-    assert [record.task for record in found] == ["mood", "first+mood"]
+    actual = recipe.run([], both).where(metric=DEVELOPMENT)
+    assert [record.task for record in actual] == ["mood", "first+mood"]
 
 
-# --- what is said of a report ----------------------------------------------------------------------------------------
+# --- what is said of a report ---------------------------------------------------------------------
 
 
 def score(
@@ -362,25 +376,25 @@ def test_failed_runs_are_told_apart() -> None:
         ("mnli", 1): ["mnli"],
         ("mnli", 2): ["mnli"],
     }
-    kept = jx.experiments.without_failed(
+    remaining = jx.experiments.without_failed(
         report.where(metric=MAIN), [get_task("xnli"), get_task("udpos")]
     )
-    assert list(kept) == [r for r in report if r.metric == MAIN], (
+    assert list(remaining) == [r for r in report if r.metric == MAIN], (
         "what failed is known from the whole report only"
     )
-    kept = jx.experiments.without_failed(report, [get_task("xnli"), get_task("udpos")]).where(
+    remaining = jx.experiments.without_failed(report, [get_task("xnli"), get_task("udpos")]).where(
         metric=MAIN, task="xnli"
     )
-    assert [(r.tags["intermediate"], r.tags["seed"]) for r in kept] == [
+    assert [(r.tags["intermediate"], r.tags["seed"]) for r in remaining] == [
         ("none", 1),
         ("mnli", 1),
         ("mnli", 2),
     ], "a row that failed with every seed is left as it is: there is nothing else to show"
     done = jx.Report(r for r in report if (r.tags["intermediate"], r.tags["seed"]) != ("mnli", 2))
-    kept = jx.experiments.without_failed(done, [get_task("xnli")]).where(
+    remaining = jx.experiments.without_failed(done, [get_task("xnli")]).where(
         metric=MAIN, task="xnli", intermediate="mnli"
     )
-    assert len(kept) == 1, "so is one whose other seeds are not done"
+    assert len(remaining) == 1, "so is one whose other seeds are not done"
 
 
 def test_best_rows_are_chosen_in_development() -> None:

@@ -67,12 +67,12 @@ def test_a_stage_that_failed_halfway_is_run_again(tmp_path: Path) -> None:
     log, broken = Log(), [True]
 
     def then(folder: Path) -> None:
-        found = sorted(path.name for path in folder.iterdir())
+        actual = sorted(path.name for path in folder.iterdir())
         if broken:
-            assert found == ["out.txt"]
+            assert actual == ["out.txt"]
             (folder / "half.txt").write_text("")
             raise RuntimeError("the machine stopped")
-        assert found == ["half.txt", "out.txt"]  # what it left is there, so that it can go on
+        assert actual == ["half.txt", "out.txt"]  # what it left is there, so that it can go on
 
     plan = jx.experiments.Stages(tmp_path, [log.stage("b", None, log.stage("a"), then=then)])
     with pytest.raises(RuntimeError, match="stopped"):
@@ -142,12 +142,12 @@ def test_two_at_once_run_it_once(worker: Callable[..., Any], tmp_path: Path) -> 
 @pytest.mark.parametrize("parts", [1, 2, 3, 7])
 def test_shards_are_a_partition(parts: int) -> None:
     rows = list("abcde")
-    found = [shard(rows, part, parts) for part in range(1, parts + 1)]
-    assert sorted(row for part in found for row in part) == rows
-    assert max(map(len, found)) - min(map(len, found)) <= 1
-    for part in (0, parts + 1):
+    actual = [shard(rows, item, parts) for item in range(1, parts + 1)]
+    assert sorted(row for item in actual for row in item) == rows
+    assert max(map(len, actual)) - min(map(len, actual)) <= 1
+    for item in (0, parts + 1):
         with pytest.raises(ValueError, match=f"must be 1 to {parts}"):
-            shard(rows, part, parts)
+            shard(rows, item, parts)
 
 
 def test_fingerprint(tmp_path: Path) -> None:
@@ -170,11 +170,11 @@ def test_fingerprint(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_what_a_stage_took_is_given_back(tmp_path):
     """Many pieces, of which the last is kept: without a word the C library would keep all below it."""
-    kept = []
+    remaining = []
 
     def run(folder, before):
         pieces = [bytearray(4000) for _ in range(50_000)]
-        kept.append(pieces[-1])
+        remaining.append(pieces[-1])
         (folder / "x").write_text("")
 
     def resident():
@@ -182,4 +182,4 @@ def test_what_a_stage_took_is_given_back(tmp_path):
 
     before = resident()
     jx.experiments.Stages(tmp_path, [jx.experiments.Stage("pieces", {}, run)]).run()
-    assert kept and resident() - before < 100e6
+    assert remaining and resident() - before < 100e6

@@ -83,8 +83,8 @@ def measure_encoder(encoder: str, options: Training, row: str) -> EncoderCosts:
         parameters=estimate.parameters,
         flops=sum(map(estimate.flops, estimate.stages)) / options.seeds,
         seconds=sum(timing["seconds"] for timing in stages.timings()) / options.seeds,
-        trained_per_second=1 / estimate.seconds[0],
-        inferred_per_second=1 / estimate.seconds[1],
+        trained_per_second=1 / estimate.seconds_per_token[0],
+        inferred_per_second=1 / estimate.seconds_per_token[1],
         memory=step_bytes(
             encoder, _first_training_task(options.targets), options.batch_size, options.bf16
         ),

@@ -45,8 +45,10 @@ class Page:
         """The page as Markdown; pictures are linked by their names."""
         blocks = [f"# {self.title}"]
         for block in self._blocks:
-            is_text = isinstance(block, str)
-            blocks.append(block.strip() if is_text else f"![{block.stem}]({block.name})")
+            if isinstance(block, Path):
+                blocks.append(f"![{block.stem}]({block.name})")
+            else:
+                blocks.append(block.strip())
         return "\n\n".join(blocks) + "\n"
 
     def to_html(self) -> str:
@@ -54,8 +56,10 @@ class Page:
         title = html.escape(self.title)
         blocks = []
         for block in self._blocks:
-            is_picture = isinstance(block, Path)
-            blocks.append(_picture_html(block) if is_picture else _markdown_html(block))
+            if isinstance(block, Path):
+                blocks.append(_picture_html(block))
+            else:
+                blocks.append(_markdown_html(block))
         head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
         body = f"<h1>{title}</h1>\n" + "\n".join(blocks)
         return f'<!doctype html><html lang="en">{head}{body}\n</html>\n'
