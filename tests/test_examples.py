@@ -177,46 +177,6 @@ def test_processes_at_once_one_of_them_killed_make_the_table_of_one(world, tmp_p
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
-def test_best_rows_are_compared_seed_by_seed():
-    def score(row, seed, value):
-        return jx.Score(
-            "xnli", "test", "de", "main_score", value, 10, {"intermediate": row, "seed": seed}
-        )
-
-    actual = [score("none", seed, value) for seed, value in ((1, 70.0), (2, 72.0), (3, 50.0))]
-    report = jx.Report([*actual, score("mnli", 1, 71.0), score("mnli", 2, 73.5)])
-    table = jx.experiments.best_table(report, {"xnli": "mnli"})
-    assert "| xnli | mnli | 71.0 | 72.2 | +1.2 ± 3.2 |" in table, "of the seeds that both have"
-    assert "| **average** | | 71.0 | 72.2 | +1.2 ± 3.2 |" in table
-
-
-@pytest.mark.slow
-def test_rows_of_a_preset_that_lack_data_are_left_out_and_named(world, tmp_path, capsys):
-    jx.data_root(jx.default_root())
-    options, _ = jx.experiments.parse_arguments(["--preset", "paper"])
-    actual = jx.experiments.available_rows(options)
-    assert set(options.intermediate) - set(actual) == {"mnli[de,ru,sw]", "mnli[en,de,ru,sw]"}
-    assert "Left out: mnli[de,ru,sw], mnli[en,de,ru,sw]. Task mnli" in capsys.readouterr().out
-    jx.data_root(tmp_path)
-    for arguments in (["--intermediate", "mnli"], []):  # asked for, if only by default
-        options, _ = jx.experiments.parse_arguments(arguments)
-        with pytest.raises(jx.DataError, match="Task mnli"):
-            jx.experiments.available_rows(options)
-
-
-def test_flags_as_they_are_written():
-    parse = jx.experiments.parse_arguments
-    options, _ = parse(
-        ["--target-train-languages", "de,sw", "ru", "--languages", "en,de", "--freeze-encoder"]
-    )
-    assert options.target_train_languages == ["de", "sw", "ru"] and options.languages == [
-        "en",
-        "de",
-    ]
-    assert options.adapt == "frozen" and options.split == ["validation"]
-    assert parse(["--preset", "paper"])[0].split == ["validation", "test"]
-
-
 @pytest.mark.slow
 def test_best_rows_and_few_shots(world, monkeypatch, tmp_path):
     arguments = [
@@ -265,32 +225,6 @@ def test_a_plan_runs_nothing(world, monkeypatch, tmp_path, capsys):
         and "parameters without" in printed
     )
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("preset", ["demo", "paper", "xtreme"])
-def test_presets(preset, tmp_path):
-    options, flags = jx.experiments.parse_arguments(
-        ["--preset", preset, "--target.learning_rate", "0.25", "--output", str(tmp_path)]
-    )
-    options.encoder = (
-        str(SHARED / "models" / "tiny-xlm") if SHARED.is_dir() else pytest.skip("needs an encoder")
-    )
-    made = jx.experiments.recipe_from_options(options, flags)
-    assert made.target["learning_rate"] == 0.25, "what is given goes before the preset"
-    assert all(more.get("learning_rate", 0.25) == 0.25 for more in made.by_task.values())
-    if preset == "paper":
-        assert (
-            made.intermediate["learning_rate"] == 1e-5
-            and made.patience == 30
-            and made.eval_examples == 500
-        )
-        assert (
-            made.by_task["udpos"]["num_train_epochs"] == 10
-            and "mnli[de,ru,sw]" in options.intermediate
-        )
-    if preset == "xtreme":
-        assert made.by_task["squad_v1"]["warmup_steps"] == 500 and made.max_length["mnli"] == 128
-    assert set(jx.XSTILTS_INTERMEDIATE) | {"all", "all+mlm"} <= set(options.intermediate)
 
 
 @pytest.mark.parametrize(

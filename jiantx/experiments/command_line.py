@@ -203,7 +203,7 @@ def _training_flags(parser: argparse.ArgumentParser, typed: Sequence[str]) -> Tr
         for argument in kind_arguments:
             if argument.startswith("--"):
                 name = _field_name(argument)
-                if not hasattr(values, name):  # --no_bf16 sets bf16
+                if not hasattr(values, name):  # --no_dataloader_pin_memory
                     name = name.removeprefix("no_")
                 flags[kind][name] = getattr(values, name)
     return flags

@@ -1,0 +1,82 @@
+"""Failed runs are excluded, and the best row of each target is chosen on validation scores."""
+
+from __future__ import annotations
+
+import pytest
+from recipe_fixtures import score
+
+import jiantx as jx
+from jiantx.experiments import CHANCE, DEVELOPMENT
+from jiantx.report import MAIN
+from jiantx.tasks import get_task
+
+RUNS = {("none", 1): 70.0, ("none", 2): 36.0, ("mnli", 1): 34.0, ("mnli", 2): 33.0}
+
+
+@pytest.fixture
+def report() -> jx.Report:
+    """Scores of runs whose majority class has 33 %; XNLI is fine-tuned on MNLI, UDPOS on itself."""
+    records = []
+    for (row, seed), value in RUNS.items():
+        records.append(score(row, seed, value, "mnli", DEVELOPMENT))
+        records.append(score(row, seed, 33.0, "mnli", CHANCE))
+        records.append(score(row, seed, value))
+        records.append(score(row, seed, value / 2, "udpos"))
+    return jx.Report(records)
+
+
+@pytest.fixture
+def targets() -> list[jx.Task]:
+    return [get_task("xnli"), get_task("udpos")]
+
+
+def runs(report: jx.Report) -> list[tuple[str, int]]:
+    return [(record.tags["intermediate"], record.tags["seed"]) for record in report]
+
+
+def test_runs_that_are_not_significantly_above_the_majority_class_failed(
+    report: jx.Report,
+) -> None:
+    failed = {("none", 2): ["mnli"], ("mnli", 1): ["mnli"], ("mnli", 2): ["mnli"]}
+    assert jx.experiments.failed_runs(report) == failed
+
+
+def test_main_scores_alone_do_not_tell_which_runs_failed(
+    report: jx.Report, targets: list[jx.Task]
+) -> None:
+    main_scores = report.where(metric=MAIN)
+    assert list(jx.experiments.without_failed(main_scores, targets)) == list(main_scores)
+
+
+def test_failed_seeds_are_excluded_unless_all_seeds_of_the_row_failed(
+    report: jx.Report, targets: list[jx.Task]
+) -> None:
+    remaining = jx.experiments.without_failed(report, targets).where(metric=MAIN, task="xnli")
+    assert runs(remaining) == [("none", 1), ("mnli", 1), ("mnli", 2)]
+
+
+def test_a_failed_seed_stays_while_the_other_seeds_are_not_done(report: jx.Report) -> None:
+    seed = {"intermediate": "mnli", "seed": 2}
+    done = jx.Report(record for record in report if record.tags != seed)
+    remaining = jx.experiments.without_failed(done, [get_task("xnli")])
+    assert runs(remaining.where(metric=MAIN, task="xnli", intermediate="mnli")) == [("mnli", 1)]
+
+
+def test_best_rows_are_chosen_on_validation_scores() -> None:
+    validation = {"none": 60, "mnli": 65, "qqp": 62}
+    test = {"none": 80, "mnli": 70, "qqp": 90}
+    squad = {"none": 50, "mnli": 55, "qqp": 40}
+    one_set = ("xquad", "tatoeba", "tydiqa")  # their validation and test split are the same set
+    records = []
+    for row in validation:
+        records.append(score(row, 1, validation[row]))
+        records.append(score(row, 1, test[row], split="test"))
+        records.append(score(row, 1, squad[row], "squad_v1", DEVELOPMENT))
+        records.append(score(row, 1, test[row], "tydiqa", DEVELOPMENT))
+        for name in one_set:
+            records.append(score(row, 1, test[row], name))
+            records.append(score(row, 1, test[row], name, split="test"))
+    targets = [get_task(name) for name in ("xnli", "xquad", "tatoeba")]
+    targets.append(get_task("tydiqa").replace(source=jx.Rows({"train": [{}]})))
+    best = jx.experiments.best_rows(jx.Report(records), targets)
+    assert best == dict.fromkeys(("xnli", "xquad", "tatoeba", "tydiqa"), "mnli")
