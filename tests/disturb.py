@@ -33,7 +33,7 @@ from transformers.utils import logging
 
 import jiantx as jx
 from jiantx.checkpoints import checkpoints, find_problem, latest_checkpoint
-from jiantx.experiments import recipe as recipe_module
+from jiantx.experiments import rows as rows_module
 
 ROW, TARGET = "mood+entities", "pairs"  # two tasks jointly, then a third on their encoder
 STEPS = {"intermediate": 8, "target": 6}
@@ -50,7 +50,7 @@ def run(folder: Path, encoder: str) -> None:
     tasks_by_name = {task.name: task for task in _tiny_tasks().values()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JIANTX_CACHE", str(folder / "cache"))
-        patch.setattr(recipe_module, "get_task", tasks_by_name.__getitem__)
+        patch.setattr(rows_module, "get_task", tasks_by_name.__getitem__)
         _run(folder, encoder, tasks_by_name)
 
 

@@ -68,8 +68,8 @@ def test_best_rows_are_chosen_on_validation_scores() -> None:
     squad = {"none": 50, "mnli": 55, "qqp": 40}
     one_set = ("xquad", "tatoeba", "tydiqa")  # their validation and test split are the same set
     records = []
-    for row in validation:
-        records.append(score(row, 1, validation[row]))
+    for row, validation_score in validation.items():
+        records.append(score(row, 1, validation_score))
         records.append(score(row, 1, test[row], split="test"))
         records.append(score(row, 1, squad[row], "squad_v1", DEVELOPMENT))
         records.append(score(row, 1, test[row], "tydiqa", DEVELOPMENT))

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,7 @@ def test_two_workers_at_once_run_a_stage_once(worker: Callable[..., Any], tmp_pa
 def test_shards_are_a_partition(count: int) -> None:
     rows = list("abcde")
     shards = [shard(rows, index, count) for index in range(1, count + 1)]
-    assert sorted(sum(shards, [])) == rows
+    assert sorted(chain.from_iterable(shards)) == rows
     sizes = [len(shard_rows) for shard_rows in shards]
     assert max(sizes) - min(sizes) <= 1
     for index in (0, count + 1):
