@@ -325,8 +325,9 @@ def test_differences_are_split_by_sign():
     assert negative == ["down (-2.0 ± 1.0)"]
     assert unclear == ["unsure", "one seed"]
     sentence = findings.significance_sentence(intervals, 3)
-    assert "above zero for 1 of 4 (up (+1.0 ± 0.5)) and below it for 1 (down" in sentence
-    assert "of the other 2 neither can be said" in sentence
+    assert "above zero for 1 of 4 rows (up +1.0 ± 0.5)" in sentence
+    assert "below zero for 1 (down" in sentence
+    assert "For the other 2, the interval includes zero." in sentence
 
 
 MODEL_SIZE_OPTIONS = SimpleNamespace(
@@ -338,8 +339,8 @@ def test_model_size_calls_nothing_a_gain_that_may_be_none():
     differences = {"small": (1.0, 1.5), "middle": (-0.5, 2.0), "large": (2.0, 2.1)}
     line = {"slope": 0.5, "half_width": 0.6}
     text = model_size.summarize(differences, line, "", MODEL_SIZE_OPTIONS)
-    assert "above zero for 0 of 3 (none) and below it for 0 (none)" in text
-    assert "of the other 3" in text
+    assert "not significantly different from zero for any of 3 encoders" in text
+    assert "all 95 % intervals over 3 seeds include zero" in text
     assert "+0.5 ± 0.6" in text
     assert "no trend is shown" in text
     assert "xnli trains on the same rows again" in text
@@ -351,7 +352,8 @@ def test_model_size_names_trends_and_failures():
     differences = {"small": (-1.0, 0.5), "middle": (0.5, 2.0), "large": (2.0, 0.1)}
     line = {"slope": 0.7, "half_width": 0.6}
     text = model_size.summarize(differences, line, "Trainings failed. ", MODEL_SIZE_OPTIONS)
-    assert "1 of 3 (large (+2.0 ± 0.1)) and below it for 1 (small (-1.0 ± 0.5))" in text
+    assert "above zero for 1 of 3 encoders (large +2.0 ± 0.1)" in text
+    assert "below zero for 1 (small -1.0 ± 0.5)" in text
     assert ": a trend." in text
     assert "Trainings failed." in text
 
@@ -359,7 +361,7 @@ def test_model_size_names_trends_and_failures():
 def test_single_vs_multi_says_what_intervals_allow():
     differences = {"small": [1.0, 1.1, 0.9], "large": [-2.0, 0.0, 2.0]}
     text = single_vs_multi_task.summarize({"joint − best single": differences}, "", 3)
-    assert "above zero for 1 of 2 (small (+1.0 ± 0.2)) and below it for 0 (none)" in text
+    assert "above zero for 1 of 2 encoders (small +1.0 ± 0.2)" in text
     assert "From small to large it changes by -1.0 ± 5.1: the interval holds zero" in text
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +12,10 @@ from study import Options
 
 import jiantx as jx
 
-Interval = tuple[float, float]  # a mean, and half the width of its 95 % interval
+Interval = jx.experiments.Interval
+format_interval = jx.experiments.format_interval
+split_by_sign = jx.experiments.split_by_sign
+significance_sentence = jx.experiments.significance_sentence
 
 
 def intervals_of(scores: Mapping[str, Sequence[float]]) -> dict[str, Interval]:
@@ -33,65 +35,6 @@ def difference_interval(scores: Sequence[float], baseline: Sequence[float]) -> I
     """
     pairs = zip(scores, baseline, strict=True)
     return jx.report.interval([score - base for score, base in pairs])
-
-
-def format_interval(interval: Interval, sign: str = "") -> str:
-    """Return "1.2 ± 0.3"; "–" if there is no mean, and "1.2" if there is no interval.
-
-    Args:
-        interval: A mean, and half its 95 % interval.
-        sign: "+" puts a plus before positive means. A mean that rounds to zero has no sign.
-
-    Returns:
-        The text.
-    """
-    mean, half_width = interval
-    if math.isnan(mean):
-        return "–"
-    shown_sign = sign if round(mean, 1) else ""
-    text = f"{mean:{shown_sign}z.1f}"
-    return text if math.isnan(half_width) else f"{text} ± {half_width:.1f}"
-
-
-def split_by_sign(
-    intervals: Mapping[str, Interval],
-) -> tuple[list[str], list[str], list[str]]:
-    """Sort named differences by what their intervals allow to say.
-
-    Returns:
-        Names with their intervals above zero, and below it; then the bare names whose interval
-        includes zero, or that have none.
-    """
-    positive = []
-    negative = []
-    unclear = []
-    for name, (mean, half_width) in intervals.items():
-        if mean > half_width:
-            positive.append(f"{name} ({format_interval((mean, half_width), '+')})")
-        elif -mean > half_width:
-            negative.append(f"{name} ({format_interval((mean, half_width), '+')})")
-        else:
-            unclear.append(name)
-    return positive, negative, unclear
-
-
-def significance_sentence(intervals: Mapping[str, Interval], seeds: int) -> str:
-    """Return the end of a sentence that counts significant differences.
-
-    Args:
-        intervals: Named differences.
-        seeds: How many seeds the intervals are over.
-
-    Returns:
-        The text, from "above zero for" on, with a trailing space.
-    """
-    positive, negative, unclear = split_by_sign(intervals)
-    return (
-        f"above zero for {len(positive)} of {len(intervals)} ({'; '.join(positive) or 'none'}) "
-        f"and below it for {len(negative)} ({'; '.join(negative) or 'none'}), "
-        f"their 95 % intervals over {seeds} seeds excluding it; "
-        f"of the other {len(unclear)} neither can be said. "
-    )
 
 
 def trend_sentence(scores: Mapping[str, Sequence[float]]) -> str:

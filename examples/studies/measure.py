@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, cycle, islice
 from statistics import median
@@ -144,17 +143,11 @@ def _tokens_per_second(trainer: jx.Trainer, *, train: bool) -> float:
     """Return the median of six batches, after two to warm up."""
     model = trainer.model.train(train)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.0)
+    timed = list(batches(trainer, 8))
+    seconds = jx.experiments.step_seconds(model, timed, training=train, optimizer=optimizer)
     rates = []
-    for batch in batches(trainer, 8):
-        started = time.perf_counter()
-        with torch.inference_mode(not train):
-            loss = model(**batch).loss
-        if train:
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-        float(loss.detach())  # waits for the device
-        rates.append(batch["input_ids"].numel() / (time.perf_counter() - started))
+    for batch, batch_seconds in zip(timed, seconds, strict=True):
+        rates.append(batch["input_ids"].numel() / batch_seconds)
     return median(rates[2:])
 
 

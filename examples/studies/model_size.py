@@ -83,10 +83,12 @@ def summarize(
     differences: Mapping[str, Interval], line: Mapping[str, Any], failures: str, options: Any
 ) -> str:
     """Return the result in sentences; a difference whose interval includes zero is no gain."""
-    text = (
-        f"With {options.intermediate} before, the mean over {', '.join(options.targets)} "
-        f"({options.split}) changes: {significance_sentence(differences, options.seeds)}"
+    subject = (
+        f"With {options.intermediate} before, the change of the mean over "
+        f"{', '.join(options.targets)} ({options.split})"
     )
+    text = significance_sentence(differences, options.seeds, subject=subject, items="encoders")
+    text += " "
     if line:
         is_trend = abs(line["slope"]) > line["half_width"]
         trend = "a trend" if is_trend else "the interval holds zero, and no trend is shown"

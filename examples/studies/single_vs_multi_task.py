@@ -27,7 +27,6 @@ from findings import (
     intervals_of,
     plot_by_size,
     publish,
-    significance_sentence,
     trend_sentence,
 )
 from fine_tuning import USUAL_TARGETS, EncoderTraining
@@ -109,9 +108,10 @@ def summarize(series: Mapping[str, SeedScores], failures: str, seeds: int) -> st
     """Return the result in sentences; an interval that includes zero shows no difference."""
     text = ""
     for label, seed_scores in series.items():
-        text += f"{label.capitalize()} is "
-        text += significance_sentence(intervals_of(seed_scores), seeds)
-        text += trend_sentence(seed_scores)
+        text += jx.experiments.significance_sentence(
+            intervals_of(seed_scores), seeds, subject=label.capitalize(), items="encoders"
+        )
+        text += f" {trend_sentence(seed_scores)}"
     text += failures
     return text + "Each size is one pretrained encoder: seeds repeat the fine-tuning only."
 
