@@ -3,6 +3,7 @@
 Nothing else of jiantx imports this package.
 """
 
+from jiantx.experiments.cells import Cell
 from jiantx.experiments.command_line import (
     available_rows,
     available_targets,
@@ -31,7 +32,6 @@ from jiantx.experiments.significance import (
 )
 from jiantx.experiments.speed import measured_seconds, parameter_count, step_seconds
 from jiantx.experiments.stages import Stage, Stages, fingerprint, shard
-from jiantx.experiments.table import Cell
 
 __all__ = [
     "BASELINE",

@@ -11,11 +11,11 @@ import torch
 from transformers import AutoConfig, AutoTokenizer, TrainingArguments
 
 from jiantx.batching import list_lengths
+from jiantx.experiments.cells import Cell
 from jiantx.experiments.recipe import Recipe
 from jiantx.experiments.rows import joint_sampling, parse_row
 from jiantx.experiments.speed import measured_seconds, parameter_count
 from jiantx.experiments.stages import Stage
-from jiantx.experiments.table import Cell
 from jiantx.features import encode_examples
 from jiantx.sampling import Sampler, Sampling
 from jiantx.task import Task

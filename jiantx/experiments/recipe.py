@@ -19,10 +19,10 @@ from transformers import set_seed
 
 import jiantx
 from jiantx.evaluation import evaluate
+from jiantx.experiments.cells import Cell, FinetuningStage, TargetGroup, TrainingKey
 from jiantx.experiments.rows import BASELINE, parse_row
 from jiantx.experiments.selection import training_name
 from jiantx.experiments.stages import Stage, Stages, fingerprint
-from jiantx.experiments.table import Cell, FinetuningStage, TargetGroup, TrainingKey
 from jiantx.experiments.training import (
     learning_check,
     limit_training,
