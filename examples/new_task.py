@@ -1,4 +1,5 @@
-"""Your own task, from a local file: registered, trained beside a built-in one, scored, saved, loaded, used.
+"""Your own task, from a local file: registered, trained beside a built-in one, scored, saved,
+loaded, used.
 
 python examples/new_task.py
 """

@@ -1,8 +1,9 @@
-"""jiantx: train one Hugging Face encoder on several tasks, and see how well it carries over to other languages.
+"""jiantx: train one Hugging Face encoder on several tasks, and see how well it carries over to
+other languages.
 
-Every public name is here and is resolved on first use, so that `import jiantx` imports no heavy library. Type
-checkers read the same names in `__init__.pyi`. What only experiments need is in `jiantx.experiments`.
-"""
+Every public name is here and is resolved on first use, so that `import jiantx` imports no heavy
+library. Type checkers read the same names in `__init__.pyi`. What only experiments need is in
+`jiantx.experiments`."""
 
 from importlib import import_module
 from importlib.util import find_spec

@@ -1,4 +1,7 @@
-"""A task: what to read, what to predict, how to score. A frozen value, declared and not programmed."""
+"""A task: what to read, what to predict, how to score.
+
+A frozen value, declared and not programmed.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,8 @@ Column = str | Callable[[Row], Any]
 Labels = tuple[str, ...] | Callable[[], tuple[str, ...]]
 T = TypeVar("T", bound="Task")
 
-# What `nn.ModuleDict` has already, and so cannot hold as a head (a test compares this with torch's own).
+# What `nn.ModuleDict` has already, and so cannot hold as a head (a test compares this with torch's
+# own).
 RESERVED = frozenset(
     """add_module apply bfloat16 buffers call_super_init children clear compile cpu cuda double dump_patches eval
     extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu items keys
@@ -54,23 +58,24 @@ class Example:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prediction:
-    """What a model says of one example: its field `says` is what it predicts, `sure` how sure it is."""
+class Prediction(ABC):
+    """One prediction.
+
+    Subclasses define `value`, which metrics compare with the reference, and may define
+    `confidence`: a probability or a score, None if the head gives none."""
 
     id: str
     language: str
-    says: ClassVar[str]
-    sure: ClassVar[str] = ""
 
     @property
+    @abstractmethod
     def value(self) -> Any:
-        """What metrics compare with the gold."""
-        return getattr(self, self.says)
+        """What metrics compare with the reference."""
 
     @property
     def confidence(self) -> Any:
-        """How sure the model is, in the head's own terms; None where it does not say."""
-        return getattr(self, self.sure) if self.sure else None
+        """A probability or a score; None if the head gives none."""
+        return None
 
 
 def column_value(row: Row, column: Column) -> Any:
@@ -136,13 +141,14 @@ def check_label(value: Any, labels: Sequence[str]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Task(ABC):
-    """What every task has. Task types are its only subclasses; a task is an instance of one of them.
+    """What every task has. Task types are its only subclasses; a task is an instance of one of
+    them.
 
     name: matches [a-z][a-z0-9_]*. head: tasks that name the same head share its parameters.
-    metrics: functions of (predictions, references); the main score is the mean of `main_metrics` (default: of all),
-    on 0-100, higher is better. max_length: tokens a sequence. train_on: tasks whose training split fine-tunes this one,
-    in order (empty: its own). language_exponent: languages of a step are drawn with p ~ rows ** exponent.
-    """
+    metrics: functions of (predictions, references); the main score is the mean of `main_metrics`
+    (default: of all), on 0-100, higher is better. max_length: tokens a sequence. train_on: tasks
+    whose training split fine-tunes this one, in order (empty: its own). language_exponent:
+    languages of a step are drawn with p ~ rows ** exponent."""
 
     name: str
     source: Source
@@ -166,7 +172,7 @@ class Task(ABC):
         if labels is not None and not callable(labels):
             _check_labels(self.name, labels)
 
-    # --- what a task type writes ---
+    # --- what a task type writes ------------------------------------------------------------------
 
     @abstractmethod
     def example(self, row: Row, *, id: str, language: str) -> Any:
@@ -176,13 +182,17 @@ class Task(ABC):
     def features(
         self, examples: Sequence[Any], tokenizer: PreTrainedTokenizerBase, max_length: int
     ) -> dict[str, Sequence[Any]]:
-        """Columns of integer lists, one or more rows an example; `example` points back to its place in `examples`."""
+        """Columns of integer lists, one or more rows an example; `example` points back to its place
+        in `examples`.
+        """
 
     @abstractmethod
     def decode(
         self, outputs: Mapping[str, np.ndarray], features: datasets.Dataset, examples: Sequence[Any]
     ) -> Sequence[Prediction]:
-        """One prediction an example, from the outputs of all its features (arrays, in the features' order)."""
+        """One prediction an example, from the outputs of all its features (arrays, in the features'
+        order).
+        """
 
     @abstractmethod
     def reference(self, example: Any) -> Any:
@@ -190,7 +200,9 @@ class Task(ABC):
 
     @property
     def corpus_task(self) -> Task | None:
-        """The task whose examples the queries of this one are compared with (retrieval); None: its own."""
+        """The task whose examples the queries of this one are compared with (retrieval); None: its
+        own.
+        """
         return None
 
     def candidate_languages(self, split: str, language: str) -> tuple[str, ...]:
@@ -199,12 +211,16 @@ class Task(ABC):
 
     @property
     def for_training(self: T) -> T:
-        """The task as its training rows are read: with a corpus, queries are scored, and pairs are learnt from."""
+        """The task as its training rows are read: with a corpus, queries are scored, and pairs are
+        learnt from.
+        """
         return self
 
     @property
     def threshold_split(self) -> str:
-        """The split whose gold sets a threshold for predictions (mining); empty where there is none."""
+        """The split whose gold sets a threshold for predictions (mining); empty where there is
+        none.
+        """
         return ""
 
     def best_threshold(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
@@ -221,10 +237,12 @@ class Task(ABC):
         tokenizer: PreTrainedTokenizerBase,
         keys: Sequence[tuple[int, ...]],
     ) -> dict[str, np.ndarray]:
-        """Change a flat batch when it is made (masking); `keys` holds one key of randomness a feature."""
+        """Change a flat batch when it is made (masking); `keys` holds one key of randomness a
+        feature.
+        """
         return batch
 
-    # --- what comes for free ---
+    # --- what comes for free ----------------------------------------------------------------------
 
     def user_classes(self) -> list[type]:
         """The classes of its type that are not jiantx's: a change of these is a change of the task."""
@@ -235,12 +253,17 @@ class Task(ABC):
         ]
 
     def head_config(self) -> dict[str, Any]:
-        """What the head must know: plain JSON, saved with the model, equal for tasks that share a head."""
+        """What the head must know: plain JSON, saved with the model, equal for tasks that share a
+        head.
+        """
         return {"type": self.task_type, "labels": list(self.label_names)}
 
     @property
     def head_name(self) -> str:
-        """`head`, or the task's own name. A property, so that `replace(name=…)` does not carry the old head along."""
+        """`head`, or the task's own name.
+
+        A property, so that `replace(name=…)` does not carry the old head along.
+        """
         return self.head or self.name
 
     @property
@@ -288,19 +311,21 @@ class Task(ABC):
         """Examples of a split (or of some of its `rows`); `labelled` refuses a row without gold."""
         rows = self.rows(split, language) if rows is None else rows
         self._check_label_names(rows, split, language)
-        for number, row in enumerate(iter_rows(decode_class_labels(rows))):
+        for index, row in enumerate(iter_rows(decode_class_labels(rows))):
             try:
-                example = self.example(row, id=str(row.get("id", number)), language=language)
+                example = self.example(row, id=str(row.get("id", index)), language=language)
                 if labelled and self.reference(example) is None:
                     raise DataError(self._no_gold(row))
             except DataError as error:
                 raise DataError(
-                    f"Task {self.name}, split {split!r}, language {language!r}, row {number}: {error}"
+                    f"Task {self.name}, split {split!r}, language {language!r}, row {index}: {error}"
                 ) from None
             yield example
 
     def main_score(self, values: Mapping[str, float]) -> float:
-        """The one score that is averaged, compared and selected on; NaN where a part of it is missing."""
+        """The one score that is averaged, compared and selected on; NaN where a part of it is
+        missing.
+        """
         names = [metric_name(metric) for metric in self.main_metrics or self.metrics]
         return math.fsum(values.get(name, math.nan) for name in names) / len(names)
 
@@ -314,7 +339,9 @@ class Task(ABC):
         return f"The label is a placeholder, so nothing can be scored. Splits with labels: {', '.join(have) or 'none'}."
 
     def is_labelled(self, split: str, languages: Iterable[str] | None = None) -> bool:
-        """Whether a split has gold (in these languages), by its first row: public test splits may have placeholders."""
+        """Whether a split has gold (in these languages), by its first row: public test splits may
+        have placeholders.
+        """
         for language in self.languages(split) if languages is None else languages:
             rows = self.rows(split, language)
             for example in self.examples(
@@ -330,7 +357,9 @@ class Task(ABC):
             return False
 
     def _check_label_names(self, rows: datasets.Dataset, split: str, language: str) -> None:
-        """Where the data set lists the names of its classes, they must be the task's labels, in any order."""
+        """Where the data set lists the names of its classes, they must be the task's labels, in any
+        order.
+        """
         column = self.gold_column
         names = class_names(rows, column) if column else None
         if names is not None and set(names) != set(self.label_names):
@@ -342,7 +371,9 @@ class Task(ABC):
 
 
 def check_name(name: str) -> None:
-    """ValueError for what cannot name a task or a head; names become parts of files' names, so paths are none."""
+    """ValueError for what cannot name a task or a head; names become parts of files' names, so
+    paths are none.
+    """
     if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ValueError(
             f"{name!r} cannot be a name: use small letters, digits and _, a letter first."

@@ -58,14 +58,17 @@ def test_fake_tensors_keep_what_real_ones_keep(program, tokenizer_of, family, wa
             )
     fake, real = counted
     assert fake["labels"] == real["labels"] > 0
-    # in bf16 the masked-LM head's norm keeps its means and deviations in float32 on a CPU, and the fake one in bf16
+    # in bf16 the masked-LM head's norm keeps its means and deviations in float32 on a CPU, and the
+    # fake one in bf16
     extra = 0 if way == "float32" else 2 * 2 * int(program["MASKED"] * 3 * 17)
     assert fake["mlm"] + extra == real["mlm"]
 
 
 @pytest.mark.parametrize("family", ["xlm-r", "xlm-r-xl"])
 def test_a_flat_step_keeps_what_the_plan_says(program, tokenizer_of, family):
-    """On the CPU a flat step also keeps a copy of each layer's attention output, where it joins its sequences."""
+    """On the CPU a flat step also keeps a copy of each layer's attention output, where it joins its
+    sequences.
+    """
     config, count, length = tiny(family, tokenizer_of), 4, 11
     model = program["make"](config, device="cpu")
     planned = program["kept_bytes"](

@@ -26,7 +26,8 @@ def _words(pairs: str) -> dict[str, str]:
     return dict(pair.split(":") for pair in pairs.split())
 
 
-# ISO 639-3, as LASER and XTREME name Tatoeba's files: Persian is pes, Chinese cmn, Swahili swh, Estonian est.
+# ISO 639-3, as LASER and XTREME name Tatoeba's files: Persian is pes, Chinese cmn, Swahili swh,
+# Estonian est.
 TATOEBA = _words(
     """af:afr ar:ara bg:bul bn:ben de:deu el:ell es:spa et:est eu:eus fa:pes fi:fin fr:fra he:heb hi:hin hu:hun id:ind
     it:ita ja:jpn jv:jav ka:kat kk:kaz ko:kor ml:mal mr:mar nl:nld pt:por ru:rus sw:swh ta:tam te:tel th:tha tl:tgl

@@ -37,7 +37,7 @@ SNLI = Hub(
 ANLI = Hub(
     "facebook/anli",
     splits={
-        split: [f"{word}_r{number}" for number in _ROUNDS]
+        split: [f"{word}_r{round_number}" for round_number in _ROUNDS]
         for split, word in {"train": "train", "validation": "dev", "test": "test"}.items()
     },
     revision="8e4813d81f46d313dac7892e1c28076917cfcdf9",

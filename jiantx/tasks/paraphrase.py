@@ -37,7 +37,8 @@ PAWSX = Hub(
     revision="4cd8187c404bda33cb1f62b49b001115862acf37",
 )
 
-# Quora Question Pairs, as in GLUE (Wang et al. 2019); main score: mean of accuracy and F1 of the duplicates.
+# Quora Question Pairs, as in GLUE (Wang et al. 2019); main score: mean of accuracy and F1 of the
+# duplicates.
 qqp = register(
     Classification(
         name="qqp",

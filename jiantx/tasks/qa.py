@@ -19,7 +19,8 @@ def in_language(row: Row, language: str) -> bool:
     return str(row["id"]).startswith(f"{languages.TYDIQA[language]}-")
 
 
-# What is scored as development and as test are the same examples: XQuAD has one set, TyDiQA's test set is not public.
+# What is scored as development and as test are the same examples: XQuAD has one set, TyDiQA's test
+# set is not public.
 _ONE_SET = {"validation": "validation", "test": "validation"}
 SQUAD_TRANSLATED = Files(  # by machine, for XTREME: to train on
     "xtreme_translations/SQuAD/translate-train/squad.translate.train.en-{language}.json",
@@ -49,7 +50,8 @@ squad_v1 = register(
     )
 )
 
-# Rajpurkar et al. 2018 (1806.03822); the paper's score is at the best threshold, as the official script finds it.
+# Rajpurkar et al. 2018 (1806.03822); the paper's score is at the best threshold, as the official
+# script finds it.
 squad_v2 = register(
     QuestionAnswering(
         name="squad_v2",

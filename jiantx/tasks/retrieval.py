@@ -25,7 +25,8 @@ from jiantx.task_types import Retrieval
 from jiantx.tasks import languages
 from jiantx.tasks.registry import register
 
-# Layer 14 of XLM-R large's 24 and as far up in other encoders: 7 of 12, where XTREME takes 8. Mean of all tokens.
+# Layer 14 of XLM-R large's 24 and as far up in other encoders: 7 of 12, where XTREME takes 8. Mean
+# of all tokens.
 DEPTH = 14 / 24
 
 
@@ -43,7 +44,8 @@ def answer_passage(row: Row) -> str:
     """The sentence that answers, followed by its paragraph (XTREME-R, `evaluate_retrieval.py`)."""
     if "candidate" in row:
         return str(row["candidate"])
-    context, start = row["context"], row["answers"]["answer_start"][0]
+    context = row["context"]
+    start = row["answers"]["answer_start"][0]
     # XQuAD-R's sentences are given; SQuAD's, to train on, are found by their ends
     ends = [match.end() for match in re.finditer(r"[.!?]+(?=\s|$)", context)]
     first = max((end for end in ends if end <= start), default=0)

@@ -45,7 +45,8 @@ CCG = Files(
     splits=_THEIRS,
     origin=f"{_LDC}; one sentence a line, words<TAB>tags",
 )
-# CCGbank's own derivations: `get_task("ccg").replace(source=CCGBANK)`. Sections as in jiant, not the parsers' 02-21.
+# CCGbank's own derivations: `get_task("ccg").replace(source=CCGBANK)`. Sections as in jiant, not
+# the parsers' 02-21.
 CCGBANK = Files(
     "ccgbank/data/AUTO/{split}/*.auto",
     read_ccgbank,
@@ -74,7 +75,8 @@ def supertags() -> tuple[str, ...]:
     )
 
 
-# Universal Dependencies 2.5, all treebanks of a language, surface words. Official score: chunk F1 on bare tags.
+# Universal Dependencies 2.5, all treebanks of a language, surface words. Official score: chunk F1
+# on bare tags.
 udpos = register(
     TokenClassification(
         name="udpos",
