@@ -191,10 +191,10 @@ def test_adapters_come_back(world, monkeypatch, tmp_path, capsys):
     runpy.run_path(str(EXAMPLES / "lora.py"), run_name="__main__")
     printed = capsys.readouterr().out
     assert "scores: True" in printed and "trainable params" in printed
-    small, whole = (
+    small, full = (
         tmp_path / name for name in ("adapter_model.safetensors", "merged/model.safetensors")
     )
-    assert 0 < 5 * small.stat().st_size < whole.stat().st_size
+    assert 0 < 5 * small.stat().st_size < full.stat().st_size
     merged = jx.MultitaskModel.from_pretrained(tmp_path / "merged")
     assert not any("lora" in name for name in merged.state_dict()) and set(merged.heads) == {
         "udpos",
