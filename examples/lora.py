@@ -62,9 +62,8 @@ def main() -> None:
         jx.MultitaskModel.from_pretrained(encoder, tasks), options.output
     )
     again = jx.evaluate(loaded, tasks)
-    print(
-        f"The loaded adapters give the same {len(again)} scores: {again.to_records() == report.to_records()}."
-    )
+    equal = again.to_records() == report.to_records()
+    print(f"The loaded adapters give the same {len(again)} scores: {equal}.")
 
     # 6. Or merge the adapters into the encoder: a plain jiantx model, which needs no PEFT.
     merged = Path(options.output) / "merged"

@@ -61,7 +61,10 @@ HEADS: dict[str, dict[str, Any]] = {
 MASKED = 0.15  # share of the tokens that masked LM predicts
 WAYS = ("float32", "bf16", "bf16, checkpointing", "LoRA, checkpointing")
 SIZES = "Parameters in millions; MiB of activations that a token keeps for the backward pass"
-MEMORY = "GiB on a GPU that trains on {tokens:,} tokens at once; the smallest GPU that holds it with a tenth to spare"
+MEMORY = (
+    "GiB on a GPU that trains on {tokens:,} tokens at once; "
+    "the smallest GPU that holds it with a tenth to spare"
+)
 TIME = "Hours for {train_tokens:,.0f} tokens at an assumed {tflops:g} TFLOP/s a GPU"
 GPUS = (24, 40, 80)  # GiB
 USABLE = (

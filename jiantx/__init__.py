@@ -19,8 +19,8 @@ _MODULES = {
     "model.vocabulary": "trim_vocabulary",
     "report": "Benchmark Comparison Report Score",
     "sampling": "Sampling",
-    "sources": """Concat DataError Files Hub Rows Source data_root read_conll read_conllu read_csv read_jsonl
-        read_lines read_squad read_tsv""",
+    "sources": """Concat DataError Files Hub Rows Source data_root read_conll read_conllu read_csv
+        read_jsonl read_lines read_squad read_tsv""",
     "synthetic": "default_encoder default_root",
     "task": "Example Prediction Task",
     "task_types": """Classification MaskedLM MultipleChoice QuestionAnswering Regression Retrieval

@@ -36,7 +36,8 @@ CHANGE_COUNTS = (
 _BATCH = 1000  # examples encoded together
 # What a task has that its features do not depend on.
 _NOT_IN_KEY = set(
-    "name source metrics main_metrics head max_length train_on train_languages language_exponent".split()
+    """name source metrics main_metrics head max_length train_on train_languages
+    language_exponent""".split()
 )
 _NOT_IN_KEY |= set("pool mining layer depth pooling top".split())  # of retrieval
 
@@ -70,7 +71,8 @@ class Features:
         notes = []
         if cut:
             notes.append(
-                f"{cut:,} of {len(self.table):,} inputs had text cut off (max_length {self.max_length})."
+                f"{cut:,} of {len(self.table):,} inputs had text cut off "
+                f"(max_length {self.max_length})."
             )
         if moved:
             one = "answer was not where its offset said and was"
@@ -236,5 +238,6 @@ def _tokenizer_hash(tokenizer: PreTrainedTokenizerBase, size: int) -> str:
     backend = tokenizer.backend_tokenizer
     backend.no_padding()
     backend.no_truncation()  # how a batch was last cut is no property of the tokenizer
-    text = f"{backend.to_str()}{sorted(tokenizer.special_tokens_map.items(), key=str)}{tokenizer.model_input_names}"
+    special_tokens = sorted(tokenizer.special_tokens_map.items(), key=str)
+    text = f"{backend.to_str()}{special_tokens}{tokenizer.model_input_names}"
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -436,7 +436,9 @@ def test_cut_inputs_are_counted(tokenizer: Any) -> None:
     exact = len(tokenizer(rows[1]["text"])["input_ids"])
     actual = loaded(task(rows), tokenizer, max_length=exact)
     assert actual.count("truncated") == 2 and actual.count("realigned") == 0
-    assert actual.notes() == [f"mood train en: 2 of 4 inputs had text cut off (max_length {exact})."]
+    assert actual.notes() == [
+        f"mood train en: 2 of 4 inputs had text cut off (max_length {exact})."
+    ]
     one = loaded(task(rows[:3]), tokenizer, max_length=exact)
     assert one.notes() == [f"mood train en: 1 of 3 inputs had text cut off (max_length {exact})."]
     assert loaded(task(rows), tokenizer).notes() == []

@@ -144,8 +144,10 @@ def test_names_inside_lists_are_compared_too() -> None:
     features = Features(
         {"tokens": Sequence(Value("string")), "tags": Sequence(ClassLabel(names=["O", "X"]))}
     )
-    contained = Dataset.from_dict({"tokens": [["a"]], "tags": [[1]]}, features=features)
-    mine = jx.TokenClassification(name="tags", source=jx.Rows({"train": contained}), labels=("O", "Y"))
+    example_rows = Dataset.from_dict({"tokens": [["a"]], "tags": [[1]]}, features=features)
+    mine = jx.TokenClassification(
+        name="tags", source=jx.Rows({"train": example_rows}), labels=("O", "Y")
+    )
     message = error_of(mine)
     assert "['O', 'X']" in message and "['O', 'Y']" in message
 
@@ -221,8 +223,10 @@ def test_missing_split_and_language_name_the_task() -> None:
 
 
 def test_no_words() -> None:
-    contained = [{"tokens": ["a"], "tags": ["O"]}, {"tokens": [], "tags": []}]
-    mine = jx.TokenClassification(name="tags", source=jx.Rows({"train": contained}), labels=("O",))
+    example_rows = [{"tokens": ["a"], "tags": ["O"]}, {"tokens": [], "tags": []}]
+    mine = jx.TokenClassification(
+        name="tags", source=jx.Rows({"train": example_rows}), labels=("O",)
+    )
     assert "row 1: The sentence has no words." in error_of(mine)
 
 
@@ -247,9 +251,10 @@ def test_placeholder_in_the_midst_is_found() -> None:
 
 def test_ids_are_the_rows_own_or_their_numbers() -> None:
     assert [e.id for e in task(rows("no", "yes")).examples("train")] == ["0", "1"]
-    contained = [{"id": 7, "text": "t", "label": "no"}, {"id": 9, "text": "t", "label": "no"}]
+    example_rows = [{"id": 7, "text": "t", "label": "no"}, {"id": 9, "text": "t", "label": "no"}]
     assert [
-        (e.id, e.language) for e in task(jx.Rows({"train": {"tr": contained}})).examples("train", "tr")
+        (e.id, e.language)
+        for e in task(jx.Rows({"train": {"tr": example_rows}})).examples("train", "tr")
     ] == [
         ("7", "tr"),
         ("9", "tr"),

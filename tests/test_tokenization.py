@@ -120,7 +120,9 @@ def test_the_longer_side_is_cut_first(
     else:
         assert abs(len(one) - len(two)) <= 1
     for remaining, full in ((one, left), (two, right)):
-        assert remaining == (full[: len(remaining)] if cut == "end" else full[len(full) - len(remaining) :])
+        assert remaining == (
+            full[: len(remaining)] if cut == "end" else full[len(full) - len(remaining) :]
+        )
 
 
 def test_earlier_settings_of_the_tokenizer_do_not_matter(any_tokenizer: Any) -> None:

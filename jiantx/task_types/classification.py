@@ -103,7 +103,10 @@ class Classification(Task):
         label: The column of the label, or of the list of labels.
         multi_label: An example has any number of labels.
 
-    >>> Classification(name="mood", source=Rows({"train": rows}), labels=("sad", "glad"))  # doctest: +SKIP
+    >>> from jiantx.sources import Rows
+    >>> rows = [{"text": "What a day!", "label": "glad"}]
+    >>> Classification(name="mood", source=Rows({"train": rows}), labels=("sad", "glad")).head_name
+    'mood'
     """
 
     task_type: ClassVar[str] = "classification"

@@ -80,7 +80,8 @@ class MaskedLM(Task):
     ) -> dict[str, Sequence[Any]]:
         if tokenizer.mask_token_id is None:
             raise DataError(
-                f"{type(tokenizer).__name__} has no mask token. Masked LM needs one: use another encoder."
+                f"{type(tokenizer).__name__} has no mask token. "
+                "Masked LM needs one: use another encoder."
             )
         encodings = encode(tokenizer, [e.text for e in examples], max_length=max_length)
         return {"example": range(len(examples)), **sequence_features(tokenizer, encodings)}

@@ -263,7 +263,7 @@ def _contains(window: tuple[int, int], span: tuple[int, int]) -> bool:
 
 
 def _answer_start(text: str, offset: int, context: str) -> int:
-    """Where an answer is: at its offset or, if a script moved the text, at the nearest occurrence."""
+    """Where an answer is: at its offset or, if the text was moved, at the nearest occurrence."""
     if text and offset >= 0 and context.startswith(text, offset):
         return offset
     occurrences = [i for i in range(len(context)) if context.startswith(text, i)] if text else []

@@ -115,7 +115,8 @@ class TokenClassification(Task):
         max_pieces = max_length - special.size
         if max_pieces < 1:
             raise DataError(
-                f"max_length {max_length} leaves no room for words beside {special.size} special tokens."
+                f"max_length {max_length} leaves no room for words beside "
+                f"{special.size} special tokens."
             )
         names = ("example", "input_ids", "lengths", "truncated", "word_positions", "labels")
         columns: dict[str, list[Any]] = {name: [] for name in names}

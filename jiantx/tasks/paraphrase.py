@@ -13,7 +13,7 @@ def both_questions(row: Row, language: str) -> bool:
 
 
 def sentence1(row: Row) -> str:
-    """What was not translated is NS in PAWS-X, or blank; the official scores count these rows too."""
+    """What was not translated is NS in PAWS-X, or blank; official scores count these rows too."""
     return str(row["sentence1"]).strip() or "NS"
 
 

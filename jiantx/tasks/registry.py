@@ -82,7 +82,8 @@ def list_tasks(
     for field, wanted in (("type", type), ("language", language)):
         if wanted is not None and wanted not in available[field]:
             raise LookupError(
-                f"No task has the {field} {wanted!r}. There are: {', '.join(sorted(available[field]))}."
+                f"No task has the {field} {wanted!r}. "
+                f"There are: {', '.join(sorted(available[field]))}."
             )
     return tuple(
         task.name

@@ -72,7 +72,8 @@ BUCC = Files(
     read_bucc,
     languages=languages.BUCC,
     splits={"validation": "sample", "test": "training"},
-    origin="https://comparable.limsi.fr/bucc2018 (bucc2018-<language>-en.{sample,training}-gold.tar.bz2, unpacked)",
+    origin="https://comparable.limsi.fr/bucc2018 "
+    "(bucc2018-<language>-en.{sample,training}-gold.tar.bz2, unpacked)",
 )
 BUCC_ENGLISH = replace(BUCC, pattern="bucc2018/{language}-en/{language}-en.{split}.en")
 LAREQA = Files(

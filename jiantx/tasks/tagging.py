@@ -38,7 +38,10 @@ UD_R = Files(  # the languages that XTREME-R adds
     splits=_THEIRS,
     origin="LINDAT, http://hdl.handle.net/11234/1-3424 (ud-treebanks-v2.7.tgz)",
 )
-_LDC = "CCGbank, LDC2005T13 (https://catalog.ldc.upenn.edu/LDC2005T13), for which the LDC sells licences"
+_LDC = (
+    "CCGbank, LDC2005T13 (https://catalog.ldc.upenn.edu/LDC2005T13), "
+    "for which the LDC sells licences"
+)
 CCG = Files(
     "ccg/ccg.{split}",
     read_supertags,
@@ -67,8 +70,8 @@ def supertags() -> tuple[str, ...]:
     splits = [split for split in ("train", "validation", "test") if CCGBANK.available(split)]
     if not splits:
         raise DataError(
-            f"CCG's tags are read from {path} (a dictionary of tags and numbers), or from the files of CCGbank, and "
-            f"neither is there. They come from {_LDC}."
+            f"CCG's tags are read from {path} (a dictionary of tags and numbers), or from the files "
+            f"of CCGbank, and neither is there. They come from {_LDC}."
         )
     return tuple(
         sorted({tag for s in splits for tags in CCGBANK.rows(s, "en")["tags"] for tag in tags})

@@ -60,8 +60,10 @@ def text(tokenizer: Any, size: int, seed: int = 0) -> list[int]:
 
 
 def test_lines_are_encoded_and_cut(any_tokenizer: Any) -> None:
-    contained = [TASK.example({"text": line}, id=str(i), language="en") for i, line in enumerate(LINES)]
-    table = encode_examples(TASK, contained, any_tokenizer, 5)
+    task_examples = [
+        TASK.example({"text": line}, id=str(i), language="en") for i, line in enumerate(LINES)
+    ]
+    table = encode_examples(TASK, task_examples, any_tokenizer, 5)
     for feature, line in zip(table, LINES, strict=True):
         full = any_tokenizer(line)["input_ids"]
         assert feature["truncated"] == int(len(full) > 5) and feature["lengths"] == [
@@ -134,14 +136,17 @@ def test_special_tokens_are_never_masked(any_tokenizer: Any) -> None:
     line = [*special, *ordinary, *special]
     ((_, positions, labels),) = apart(everything.augment(batch(line), any_tokenizer, keys(0)))
     assert (
-        positions == [i for i, token in enumerate(line) if token not in special] and len(positions) == 30
+        positions == [i for i, token in enumerate(line) if token not in special]
+        and len(positions) == 30
     )
     assert not set(labels) & set(special)
     unknown = any_tokenizer.unk_token_id
     ((_, positions, labels),) = apart(
         everything.augment(batch([special[0], unknown, unknown]), any_tokenizer, keys(0))
     )
-    assert positions == [1, 2] and labels == [unknown, unknown], "what is unknown is text all the same"
+    assert positions == [1, 2] and labels == [unknown, unknown], (
+        "what is unknown is text all the same"
+    )
 
 
 def test_line_with_nothing_masked(tokenizer: Any) -> None:
@@ -153,7 +158,7 @@ def test_line_with_nothing_masked(tokenizer: Any) -> None:
 
 
 def test_decoding_gives_each_line_its_pieces() -> None:
-    contained = [
+    task_examples = [
         TASK.example({"text": line}, id=str(i), language="en") for i, line in enumerate(LINES[:3])
     ]
     outputs = {
@@ -161,10 +166,13 @@ def test_decoding_gives_each_line_its_pieces() -> None:
         "token_ids": np.array([5, 6, 7, 8, 9]),
         "correct": np.array([1.0, 0.0, 1.0, 1.0, 0.0]),
     }
-    decoded = TASK.decode(outputs, None, contained)  # type: ignore[arg-type]
+    decoded = TASK.decode(outputs, None, task_examples)  # type: ignore[arg-type]
     assert [p.token_ids for p in decoded] == [(5, 6), (), (7, 8, 9)]
     assert [p.value for p in decoded] == [(True, False), (), (True, True, False)]
-    assert masked_accuracy([p.value for p in decoded], [TASK.reference(e) for e in contained]) == 60.0
+    assert (
+        masked_accuracy([p.value for p in decoded], [TASK.reference(e) for e in task_examples])
+        == 60.0
+    )
 
 
 def test_accuracy_counts_pieces_and_not_batches() -> None:

@@ -86,8 +86,10 @@ def sequences(feature: dict[str, Any], column: str = "input_ids") -> list[list[i
 
 
 def test_each_choice_is_a_sequence_with_the_prompt(any_tokenizer: Any) -> None:
-    contained = [example(1), example("C", "猫 看见", ["红色", "the", "a", "in"])]
-    for feature, one in zip(encode_examples(TASK, contained, any_tokenizer), contained, strict=True):
+    task_examples = [example(1), example("C", "猫 看见", ["红色", "the", "a", "in"])]
+    for feature, one in zip(
+        encode_examples(TASK, task_examples, any_tokenizer), task_examples, strict=True
+    ):
         full = [any_tokenizer(one.prompt, choice) for choice in one.choices]
         assert sequences(feature) == [w["input_ids"] for w in full]
         if "token_type_ids" in full[0]:
@@ -100,8 +102,8 @@ def test_each_choice_is_a_sequence_with_the_prompt(any_tokenizer: Any) -> None:
 def test_long_prompts_are_cut_at_their_start(any_tokenizer: Any) -> None:
     """As in the paper's code: what a choice completes is the end of the prompt."""
     prompt = " ".join(str(i % 10) for i in range(100)) + " house"
-    contained = [example(0, prompt, ["the cat", "dog"]), example()]
-    long, short = encode_examples(TASK, contained, any_tokenizer, 24)
+    task_examples = [example(0, prompt, ["the cat", "dog"]), example()]
+    long, short = encode_examples(TASK, task_examples, any_tokenizer, 24)
     assert (long["truncated"], short["truncated"]) == (1, 0)
     for actual, choice in zip(sequences(long), ("the cat", "dog"), strict=True):
         full = any_tokenizer(prompt, choice)["input_ids"]
@@ -111,11 +113,15 @@ def test_long_prompts_are_cut_at_their_start(any_tokenizer: Any) -> None:
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_decoding(seed: int) -> None:
-    contained = [example(), example(choices=["a", "b"]), example(choices=["a", "b", "c", "d", "e"])]
+    task_examples = [
+        example(),
+        example(choices=["a", "b"]),
+        example(choices=["a", "b", "c", "d", "e"]),
+    ]
     scores = np.random.default_rng(seed).normal(size=10).astype(np.float32) * 50
-    decoded = TASK.decode({"scores": scores}, None, contained)  # type: ignore[arg-type]
+    decoded = TASK.decode({"scores": scores}, None, task_examples)  # type: ignore[arg-type]
     index = 0
-    for prediction, one in zip(decoded, contained, strict=True):
+    for prediction, one in zip(decoded, task_examples, strict=True):
         mine = scores[index : index + len(one.choices)].astype(np.float64)
         index += len(one.choices)
         assert prediction.choice == int(mine.argmax()) == prediction.value

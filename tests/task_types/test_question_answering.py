@@ -199,9 +199,9 @@ def test_windows_cover_the_passage(script: str, any_tokenizer: Any) -> None:
     )
     assert with_answer >= 1
     first_tokens = [feature["offset_starts"][0] for feature in features]
-    assert first_tokens == sorted(set(first_tokens)) and [feature["example"] for feature in features] == [
-        0
-    ] * len(features)
+    assert first_tokens == sorted(set(first_tokens)) and [
+        feature["example"] for feature in features
+    ] == [0] * len(features)
 
 
 def test_windows_step_by_the_stride(tokenizer: Any) -> None:
@@ -392,16 +392,20 @@ def test_decoding_is_the_best_span_of_all_windows(
     rows = [row(longer_context(SENTENCES[s][0]), None, "who") for s in ("en", "zh", "ar")] + [
         row("the cat", None, "who")
     ]
-    contained = examples(mine, *rows)
-    table = encode_examples(mine, contained, any_tokenizer, 32)
+    task_examples = examples(mine, *rows)
+    table = encode_examples(mine, task_examples, any_tokenizer, 32)
     rng = np.random.default_rng(seed)
     total = sum(map(len, table["input_ids"]))
     outputs = {
         name: rng.normal(size=total).astype(np.float32) for name in ("start_logits", "end_logits")
     }
-    expected = brute_force(list(table), outputs, len(contained), [e.context for e in contained], longest)
-    decoded = mine.decode(outputs, table, contained)
-    for prediction, example, (text, score, null) in zip(decoded, contained, expected, strict=True):
+    expected = brute_force(
+        list(table), outputs, len(task_examples), [e.context for e in task_examples], longest
+    )
+    decoded = mine.decode(outputs, table, task_examples)
+    for prediction, example, (text, score, null) in zip(
+        decoded, task_examples, expected, strict=True
+    ):
         assert prediction.span == text and prediction.id == example.id
         assert prediction.score == pytest.approx(score, abs=1e-5) == prediction.confidence
         assert prediction.no_answer == pytest.approx(null - score, abs=1e-5)
@@ -436,23 +440,27 @@ def test_no_answer_where_it_scores_better(
     null: float, score: float, answered: bool, unanswerable: bool, tokenizer: Any
 ) -> None:
     mine = task(unanswerable=unanswerable)
-    contained = examples(mine, row("the cat sees a dog", "cat"))
-    table = encode_examples(mine, contained, tokenizer)
-    (actual,) = mine.decode(logits(table, [(1, 1, score)], null), table, contained)
+    task_examples = examples(mine, row("the cat sees a dog", "cat"))
+    table = encode_examples(mine, task_examples, tokenizer)
+    (actual,) = mine.decode(logits(table, [(1, 1, score)], null), table, task_examples)
     assert (
-        actual.no_answer == pytest.approx(null - score) and actual.span == "cat" and actual.start == 4
+        actual.no_answer == pytest.approx(null - score)
+        and actual.span == "cat"
+        and actual.start == 4
     )
     assert actual.answer == ("cat" if answered or not unanswerable else "")
 
 
 def test_no_answer_must_win_in_every_window(tokenizer: Any) -> None:
     mine = task(unanswerable=True, stride=4)
-    contained = examples(mine, row("the cat sees a dog in the red house", None), row("the dog", None))
-    table = encode_examples(mine, contained, tokenizer, 14)
+    task_examples = examples(
+        mine, row("the cat sees a dog in the red house", None), row("the dog", None)
+    )
+    table = encode_examples(mine, task_examples, tokenizer, 14)
     windows = table["example"][:].count(0)
     assert windows > 1
     spans = [(0, 0, 1.0 + number) for number in range(windows)] + [(1, 1, 9.0)]
-    first, second = mine.decode(logits(table, spans, 4.0), table, contained)
+    first, second = mine.decode(logits(table, spans, 4.0), table, task_examples)
     assert first.score == pytest.approx(windows) and first.no_answer == pytest.approx(4.0 - windows)
     assert second.span == "dog" and second.answer == "dog"
 
@@ -460,23 +468,27 @@ def test_no_answer_must_win_in_every_window(tokenizer: Any) -> None:
 def test_question_and_special_tokens_are_never_the_answer(any_tokenizer: Any) -> None:
     """What may not answer was found by comparing a list with a number."""
     mine = task(n_best=3)
-    contained = examples(mine, row("the cat", "cat", "who sees the house"))
-    table = encode_examples(mine, contained, any_tokenizer)
+    task_examples = examples(mine, row("the cat", "cat", "who sees the house"))
+    table = encode_examples(mine, task_examples, any_tokenizer)
     (feature,) = table
     best = np.full(len(feature["input_ids"]), 100.0, np.float32)
     head, size = feature["context_start"][0], len(feature["offset_starts"])
     best[head : head + size] = np.arange(size)
-    (actual,) = mine.decode({"start_logits": best, "end_logits": best}, table, contained)
+    (actual,) = mine.decode({"start_logits": best, "end_logits": best}, table, task_examples)
     assert (
         actual.span
-        == contained[0].context[feature["offset_starts"][-1] : feature["offset_ends"][-1]].strip()
+        == task_examples[0]
+        .context[feature["offset_starts"][-1] : feature["offset_ends"][-1]]
+        .strip()
     )
 
 
 def test_gold_positions_decode_to_the_gold(any_tokenizer: Any) -> None:
     mine = task(stride=6)
-    contained = examples(mine, *(row(longer_context(c), a, q) for c, q, a in SENTENCES.values()))
-    table = encode_examples(mine, contained, any_tokenizer, 80)
+    task_examples = examples(
+        mine, *(row(longer_context(c), a, q) for c, q, a in SENTENCES.values())
+    )
+    table = encode_examples(mine, task_examples, any_tokenizer, 80)
     start, end = [], []
     for feature in table:
         for name, actual in (("start_positions", start), ("end_positions", end)):
@@ -484,7 +496,7 @@ def test_gold_positions_decode_to_the_gold(any_tokenizer: Any) -> None:
             one[feature[name][0]] = 9.0
             actual.append(one)
     outputs = {"start_logits": np.concatenate(start), "end_logits": np.concatenate(end)}
-    decoded = mine.replace(max_answer_length=60).decode(outputs, table, contained)
+    decoded = mine.replace(max_answer_length=60).decode(outputs, table, task_examples)
     assert [p.answer for p in decoded] == [answer for _, _, answer in SENTENCES.values()]
 
 

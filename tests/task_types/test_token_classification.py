@@ -48,15 +48,15 @@ def examples(sentences: list[list[str]], tagged: bool = True) -> list[Any]:
 
 def round_trip(sentences: list[list[str]], tokenizer: Any, max_length: int) -> list[dict[str, Any]]:
     """Feed the labels of the features back as outputs: the gold must come out."""
-    contained = examples(sentences)
-    table = encode_examples(task(), contained, tokenizer, max_length)
+    task_examples = examples(sentences)
+    table = encode_examples(task(), task_examples, tokenizer, max_length)
     labels = np.concatenate([np.array(labels) for labels in table["labels"]])
     outputs = {"tags": labels, "probabilities": np.linspace(0, 1, len(labels))}
-    decoded = task().decode(outputs, table, contained)
+    decoded = task().decode(outputs, table, task_examples)
     assert [p.words for p in decoded] == [tuple(tokens) for tokens in sentences]
-    assert [p.value for p in decoded] == [task().reference(example) for example in contained]
+    assert [p.value for p in decoded] == [task().reference(example) for example in task_examples]
     assert [len(p.probabilities) for p in decoded] == list(map(len, sentences))
-    assert [p.id for p in decoded] == [e.id for e in contained]
+    assert [p.id for p in decoded] == [e.id for e in task_examples]
     return list(table)
 
 
@@ -81,7 +81,9 @@ def test_each_word_is_read_at_its_first_piece(any_tokenizer: Any) -> None:
         for feature in round_trip(SENTENCES, any_tokenizer, max_length):
             tokens = SENTENCES[feature["example"]]
             first_tokens = {tokenize_words(any_tokenizer, [[word]])[0][0][0] for word in tokens}
-            assert {feature["input_ids"][index] for index in feature["word_positions"]} <= first_tokens
+            assert {
+                feature["input_ids"][index] for index in feature["word_positions"]
+            } <= first_tokens
             assert len(feature["word_positions"]) == len(feature["labels"]) > 0
 
 
@@ -118,9 +120,9 @@ def test_no_room(tokenizer: Any) -> None:
 
 
 def test_sentences_without_gold(tokenizer: Any) -> None:
-    contained = examples(SENTENCES, tagged=False)
-    assert all(task().reference(example) is None for example in contained)
-    table = encode_examples(task(), contained, tokenizer)
+    task_examples = examples(SENTENCES, tagged=False)
+    assert all(task().reference(example) is None for example in task_examples)
+    table = encode_examples(task(), task_examples, tokenizer)
     assert all(label == -100 for labels in table["labels"] for label in labels)
 
 

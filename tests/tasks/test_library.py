@@ -457,7 +457,9 @@ def sliced() -> list[Any]:
                     if names and names <= {location[2] for location in contained}:
                         rows = sum(n for location, n in contained.items() if location[2] in names)
                         actual[name, split, code] = actual.get((name, split, code), 0) + rows
-    return [pytest.param(*location, rows, id="-".join(location)) for location, rows in actual.items()]
+    return [
+        pytest.param(*location, rows, id="-".join(location)) for location, rows in actual.items()
+    ]
 
 
 SLICES = sliced()
