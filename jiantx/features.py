@@ -100,9 +100,20 @@ def load_features(
 ) -> Features:
     """Features of a split, from the cache where they are there.
 
-    max_length: the task's own if None, and never more than the tokenizer's `model_max_length`.
-    max_examples: so many rows, chosen at random by `seed`. labelled: refuse rows without gold.
-    Errors: DataError with task, split, row."""
+    Args:
+        task: The task.
+        split: The split.
+        language: An ISO 639 code.
+        tokenizer: A fast tokenizer.
+        max_length: Tokens a sequence: the task's own if None, and never more than the tokenizer's
+            `model_max_length`.
+        max_examples: So many rows, chosen at random by `seed` (default: all).
+        seed: Of that choice.
+        labelled: Refuse rows without gold.
+
+    Raises:
+        DataError: A row is bad; names task, split, language and row.
+    """
     from tqdm.auto import tqdm
 
     rows = task.rows(split, language)
@@ -135,7 +146,14 @@ def encode_examples(
     tokenizer: PreTrainedTokenizerBase,
     max_length: int | None = None,
 ) -> datasets.Dataset:
-    """Features of examples in memory, without the cache."""
+    """Features of examples in memory, without the cache.
+
+    Args:
+        task: The examples' task.
+        examples: What `task.example` returned.
+        tokenizer: A fast tokenizer.
+        max_length: Tokens a sequence (default: the task's own).
+    """
     length = min(max_length or task.max_length, tokenizer.model_max_length)
     tables = list(_tables(task, examples, tokenizer, length))
     return in_memory(pa.concat_tables(tables))

@@ -93,7 +93,6 @@ def test_parameters_are_counted_without_making_them() -> None:
         hidden_size=1024,
         num_hidden_layers=24,
         num_attention_heads=16,
-        # fmt: skip
         intermediate_size=4096,
         max_position_embeddings=514,
         type_vocab_size=1,

@@ -9,19 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
+from jiantx.columns import Column, check_label, column_gold, column_text, column_value
 from jiantx.metrics import Metric, accuracy, pearson, spearman
 from jiantx.sources import DataError, Row
-from jiantx.task import (
-    Column,
-    Example,
-    Labels,
-    Prediction,
-    Task,
-    check_label,
-    column_gold,
-    column_text,
-    column_value,
-)
+from jiantx.task import Example, Labels, Prediction, Task
 from jiantx.tokenization import encode, sequence_features
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
+from jiantx.columns import Column, column_text
 from jiantx.metrics import Metric, named
 from jiantx.sampling import generator
 from jiantx.sources import DataError, Row
-from jiantx.task import Column, Example, Prediction, Task, column_text
+from jiantx.task import Example, Prediction, Task
 from jiantx.tokenization import encode, sequence_features
 
 if TYPE_CHECKING:

@@ -9,18 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
+from jiantx.columns import Column, check_utf8, column_gold, column_text, column_value
 from jiantx.metrics import Metric, accuracy
 from jiantx.sources import DataError, Row
-from jiantx.task import (
-    Column,
-    Example,
-    Prediction,
-    Task,
-    check_utf8,
-    column_gold,
-    column_text,
-    column_value,
-)
+from jiantx.task import Example, Prediction, Task
 from jiantx.tokenization import encode, grouped_features
 
 if TYPE_CHECKING:

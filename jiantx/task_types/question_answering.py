@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
+from jiantx.columns import Column, column_gold, column_text
 from jiantx.metrics import Answer, Answers, Metric, exact_match, squad_f1
 from jiantx.sources import DataError, Row
-from jiantx.task import Column, Example, Prediction, Task, column_gold, column_text
+from jiantx.task import Example, Prediction, Task
 from jiantx.tokenization import SpecialTokens, has_segments, special_tokens, tokenize
 
 if TYPE_CHECKING:

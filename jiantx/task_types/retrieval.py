@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
 import numpy as np
 
+from jiantx.columns import Column, column_gold, column_text
 from jiantx.metrics import Metric, accuracy_at_1, best_threshold
 from jiantx.sources import DataError, Row, Source
-from jiantx.task import Column, Example, Prediction, Task, column_gold, column_text
+from jiantx.task import Example, Prediction, Task
 from jiantx.tokenization import encode, grouped_features
 
 if TYPE_CHECKING:

@@ -8,19 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
+from jiantx.columns import Column, check_label, check_utf8, column_gold, column_value
 from jiantx.metrics import Metric, chunk_f1, token_accuracy
 from jiantx.sources import DataError, Row
-from jiantx.task import (
-    Column,
-    Example,
-    Labels,
-    Prediction,
-    Task,
-    check_label,
-    check_utf8,
-    column_gold,
-    column_value,
-)
+from jiantx.task import Example, Labels, Prediction, Task
 from jiantx.tokenization import has_segments, special_tokens, tokenize_words
 
 if TYPE_CHECKING:

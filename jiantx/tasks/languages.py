@@ -15,7 +15,8 @@ PANX = tuple(
 )
 PANX_R = (*PANX, *"az gu lt pa pl qu ro uk".split())  # what XTREME-R adds
 UDPOS = tuple(
-    "af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi yo zh".split()
+    """af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi
+    yo zh""".split()
 )
 UDPOS_R = (*UDPOS, *"lt pl ro uk wo".split())
 MLM = tuple(dict.fromkeys((*PANX_R, *UDPOS_R, *XNLI, *XCOPA)))
@@ -35,7 +36,8 @@ TATOEBA = _words(
 )
 TATOEBA_R = _words("az:aze lt:lit pl:pol ro:ron uk:ukr")
 TYDIQA = _words(
-    "ar:arabic bn:bengali en:english fi:finnish id:indonesian ko:korean ru:russian sw:swahili te:telugu"
+    """ar:arabic bn:bengali en:english fi:finnish id:indonesian ko:korean ru:russian sw:swahili
+    te:telugu"""
 )
 UDPOS_HUB = _words(
     """af:Afrikaans ar:Arabic bg:Bulgarian de:German el:Greek en:English es:Spanish et:Estonian

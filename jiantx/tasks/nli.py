@@ -10,7 +10,12 @@ _ROUNDS = (1, 2, 3)
 
 
 def has_label(row: Row, language: str) -> bool:
-    """SNLI's annotators did not agree on some pairs, which carry -1."""
+    """SNLI's annotators did not agree on some pairs, which carry -1.
+
+    Args:
+        row: A row as stored.
+        language: The file's language; not needed here.
+    """
     return bool(row["label"] != -1)
 
 

@@ -8,7 +8,12 @@ from jiantx.tasks.registry import register
 
 
 def both_questions(row: Row, language: str) -> bool:
-    """Quora's pairs hold a few blank questions."""
+    """Quora's pairs hold a few blank questions.
+
+    Args:
+        row: A row as stored.
+        language: The file's language; not needed here.
+    """
     return bool(row["question1"].strip() and row["question2"].strip())
 
 

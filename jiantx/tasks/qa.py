@@ -15,7 +15,12 @@ from jiantx.tasks.registry import register
 
 
 def in_language(row: Row, language: str) -> bool:
-    """TyDiQA's files mix languages; a row's id says which (`english-…`)."""
+    """TyDiQA's files mix languages; a row's id says which (`english-…`).
+
+    Args:
+        row: A row as stored.
+        language: The language that is asked for.
+    """
     return str(row["id"]).startswith(f"{languages.TYDIQA[language]}-")
 
 

@@ -53,10 +53,15 @@ def list_tasks(
     language: str | None = None,
     benchmark: str | Benchmark | None = None,
 ) -> tuple[str, ...]:
-    """The names of the registered tasks of a task type, that declare a language, or of a benchmark.
+    """The names of the registered tasks that meet all given conditions.
 
-    With a benchmark, a language is one that counts there. LookupError for a type, language or
-    benchmark of no task.
+    Args:
+        type: Task type.
+        language: A language that the task declares; with a benchmark, one that counts there.
+        benchmark: A benchmark, or its name.
+
+    Raises:
+        LookupError: No task has this type, language or benchmark.
 
     >>> list_tasks(type="regression")
     ('stsb',)

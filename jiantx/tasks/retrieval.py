@@ -54,7 +54,12 @@ def answer_passage(row: Row) -> str:
 
 
 def of_language(row: Row, language: str) -> bool:
-    """Mewsli-X keeps the mentions of all languages in one file."""
+    """Mewsli-X keeps the mentions of all languages in one file.
+
+    Args:
+        row: A row as stored.
+        language: The language that is asked for.
+    """
     return bool(row["language"] == language)
 
 

@@ -70,8 +70,8 @@ def supertags() -> tuple[str, ...]:
     splits = [split for split in ("train", "validation", "test") if CCGBANK.available(split)]
     if not splits:
         raise DataError(
-            f"CCG's tags are read from {path} (a dictionary of tags and numbers), or from the files "
-            f"of CCGbank, and neither is there. They come from {_LDC}."
+            f"CCG's tags are read from {path} (a dictionary of tags and numbers), or from the "
+            f"files of CCGbank, and neither is there. They come from {_LDC}."
         )
     return tuple(
         sorted({tag for s in splits for tags in CCGBANK.rows(s, "en")["tags"] for tag in tags})
