@@ -181,7 +181,7 @@ def test_adapt_chooses_the_trained_weights(
     elif adapt == "lora":
         attention = ("attention", "query", "value")
         assert changed
-        assert all(any(part in name for part in attention) for name in changed)
+        assert all(any(module in name for module in attention) for name in changed)
     else:
         assert any("word_embeddings" in name for name in changed)
 
