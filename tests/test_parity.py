@@ -1,12 +1,10 @@
-"""bench/parity.py's second computations agree with the metrics, so that the program stays true."""
+"""parity.py's second computations agree with the metrics, so that the program stays true."""
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import math
 import random
-import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,21 +12,13 @@ import pytest
 
 from jiantx import metrics
 
-PROGRAM = Path(__file__).parents[1] / "bench" / "parity.py"
-pytestmark = [
-    pytest.mark.skipif(not PROGRAM.is_file(), reason="the benchmarks are not here"),
-    pytest.mark.slow,  # alone: for torch, scikit-learn and SciPy, which the program imports
-]
+# alone: for torch, scikit-learn and SciPy, which the program imports
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def parity() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("bench_parity", PROGRAM)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("parity")
 
 
 @pytest.mark.parametrize("language", ["ar", "de", "en", "es", "hi", "vi", "zh"])

@@ -1,13 +1,13 @@
-"""Every metric of jiantx beside an independent computation, on the same noisy predictions; prints Markdown.
+"""Print every metric of jiantx beside an independent computation, on the same noisy predictions.
 
-    python bench/parity.py
-    python bench/parity.py --data-root my/mirror --output parity.txt
+    python tests/parity.py
+    python tests/parity.py --data-root my/mirror --output parity.txt
 
-The gold is real (../shared/hub, or --data-root), and made up by `jiantx.synthetic` where there is none. scikit-learn,
-SciPy and both rules of seqeval (each version in a process and a folder of its own, fetched by pip if need be) count a
-second time; what has no package (the scripts of SQuAD, MLQA and BUCC) is restated here from its rules, in slow loops.
-The exit status is 1 if anything differs by more than TOLERANCE.
-"""
+The gold is real (../shared/hub, or --data-root), and made up by `jiantx.synthetic` where there is
+none. scikit-learn, SciPy and both rules of seqeval (each version in a process and a folder of its
+own, fetched by pip if need be) count a second time; what has no package (the scripts of SQuAD, MLQA
+and BUCC) is restated here from its rules, in slow loops. The exit status is 1 if anything differs
+by more than TOLERANCE."""
 
 from __future__ import annotations
 
@@ -95,17 +95,17 @@ def report(seqeval_dir: Path) -> tuple[str, int]:
     )
     mock, mock_differing = mock_submission()
     differing = sum(line.difference > TOLERANCE for line in lines)
-    said = f"{len(lines) - sum(math.isnan(line.theirs) for line in lines)} lines compared; {differing} differ by more "
-    said += f"than {TOLERANCE:g} (on 0–100). Where there are several languages, the figures are their means and the "
-    said += "difference is the largest of any language."
+    message = f"{len(lines) - sum(math.isnan(line.reference) for line in lines)} lines compared; {differing} differ by more "
+    message += f"than {TOLERANCE:g} (on 0–100). Where there are several languages, the figures are their means and the "
+    message += "difference is the largest of any language."
     if missing:
-        said += f"\n\n**Not run: seqeval {' and '.join(missing)}; pip could not fetch it into {seqeval_dir}.**"
+        message += f"\n\n**Not run: seqeval {' and '.join(missing)}; pip could not fetch it into {seqeval_dir}.**"
     head = [
         "| metric | data (rows) | ours | independent | difference | by what |",
         "|---|---|---|---|---|---|",
     ]
-    parts = [*head, *map(str, lines), "", said, "", *udpos_table(random.Random(1)), "", *mock]
-    return "\n".join(parts), differing + mock_differing
+    items = [*head, *map(str, lines), "", message, "", *udpos_table(random.Random(1)), "", *mock]
+    return "\n".join(items), differing + mock_differing
 
 
 class Line(NamedTuple):
@@ -114,22 +114,22 @@ class Line(NamedTuple):
     metric: str
     data: str
     ours: float
-    theirs: float
+    reference: float
     difference: float
-    by: str
+    method: str
 
     def __str__(self) -> str:
-        figures = f"{self.theirs:.6f} | {self.difference:.0e}".replace("0e+00", "0")
-        if math.isnan(self.theirs):
+        figures = f"{self.reference:.6f} | {self.difference:.0e}".replace("0e+00", "0")
+        if math.isnan(self.reference):
             figures = "**not run** | "
-        return f"| {self.metric} | {self.data} | {self.ours:.6f} | {figures} | {self.by} |"
+        return f"| {self.metric} | {self.data} | {self.ours:.6f} | {figures} | {self.method} |"
 
 
 def line(
     metric: str, data: str, parts: Sequence[Part], ours: Scorer, theirs: Scorer | None, by: str
 ) -> Line:
-    one = [ours(*part) for part in parts]
-    other = [theirs(*part) for part in parts] if theirs else [math.nan] * len(parts)
+    one = [ours(*item) for item in parts]
+    other = [theirs(*item) for item in parts] if theirs else [math.nan] * len(parts)
     # NaN against a number is a difference, NaN against NaN is none
     gaps = [
         abs(a - b) if not math.isnan(a - b) else float(math.isnan(a) != math.isnan(b))
@@ -141,42 +141,42 @@ def line(
 
 def compared(rng: random.Random, seqeval: dict[str, Path | None]) -> Iterator[Line]:
     """All lines of the first table."""
-    for metric, data, parts in labelled(rng):
-        yield line(metric, data, parts, LABELS[metric][0], *LABELS[metric][1:])
+    for metric, data, items in labelled(rng):
+        yield line(metric, data, items, LABELS[metric][0], *LABELS[metric][1:])
 
     sources = [("udpos", UPOS), ("panx", BIO)]
     sets = [(task, [noisy_tags(rng, gold, tags) for gold in golds(task)]) for task, tags in sources]
     sets.append(("tags of all kinds, made up", [made_up_tags(rng, 2000)]))
-    for data, parts in sets:
+    for data, items in sets:
         yield line(
-            "token_accuracy", data, parts, metrics.token_accuracy, sklearn_words, "scikit-learn"
+            "token_accuracy", data, items, metrics.token_accuracy, sklearn_words, "scikit-learn"
         )
         for version, ours in ((OLD, metrics.chunk_f1), (NEW, metrics.chunk_f1_seqeval1)):
             folder = seqeval[version]
-            found = seqeval_scores(folder, parts) if folder else None
-            again = [partial(given, found, parts, place) if found else None for place in range(3)]
-            yield line(ours.__name__, data, parts, ours, again[2], f"seqeval {version}")
-            for place, name in enumerate(("precision", "recall")):
-                scorer = partial(chunk_score, version, place)
+            actual = seqeval_scores(folder, items) if folder else None
+            again = [partial(given, actual, items, index) if actual else None for index in range(3)]
+            yield line(ours.__name__, data, items, ours, again[2], f"seqeval {version}")
+            for index, name in enumerate(("precision", "recall")):
+                scorer = partial(chunk_score, version, index)
                 yield line(
-                    f"chunk_scores, {name}", data, parts, scorer, again[place], f"seqeval {version}"
+                    f"chunk_scores, {name}", data, items, scorer, again[index], f"seqeval {version}"
                 )
             yield line(
-                ours.__name__, data, parts, ours, partial(plain_chunk_f1, version), "plain loop"
+                ours.__name__, data, items, ours, partial(plain_chunk_f1, version), "plain loop"
             )
 
-    for metric, data, parts in answered(rng):
+    for metric, data, items in answered(rng):
         yield line(
             metric,
             data,
-            parts,
+            items,
             getattr(metrics, metric),
             PLAIN[metric],
             "plain loop of the script's rules",
         )
-    for metric, data, parts in ranked(rng):
-        ours, theirs, by = RANKED[metric]
-        yield line(metric, data, parts, ours, theirs, by)
+    for metric, data, items in ranked(rng):
+        ours, reference, by_language = RANKED[metric]
+        yield line(metric, data, items, ours, reference, by_language)
     yield from mined(rng)
     hits = [[rng.random() < 0.4 for _ in range(rng.randint(0, 12))] for _ in range(3000)]
     lines = [(hits, [(True,)] * len(hits))]
@@ -185,7 +185,7 @@ def compared(rng: random.Random, seqeval: dict[str, Path | None]) -> Iterator[Li
     )
 
 
-# --- gold ------------------------------------------------------------------------------------------------------------
+# --- gold -----------------------------------------------------------------------------------------
 
 
 def examples(name: str) -> list[list[Any]]:
@@ -197,10 +197,10 @@ def examples(name: str) -> list[list[Any]]:
 
 def golds(name: str) -> list[list[Any]]:
     task = jx.get_task(name)
-    return [[task.reference(example) for example in part] for part in examples(name)]
+    return [[task.reference(example) for example in item] for item in examples(name)]
 
 
-# --- labels and numbers ----------------------------------------------------------------------------------------------
+# --- labels and numbers ---------------------------------------------------------------------------
 
 
 def labelled(rng: random.Random) -> Iterator[tuple[str, str, list[Part]]]:
@@ -212,12 +212,12 @@ def labelled(rng: random.Random) -> Iterator[tuple[str, str, list[Part]]]:
         [{tag for tag in tags if tag in ("NUM", "SYM", "X", "INTJ", "AUX")} for tags in gold]
         for gold in golds("udpos")
     ]
-    parts = [
+    items = [
         ([{tag for tag in s if rng.random() < 0.8} | noise(rng) for s in gold], gold)
         for gold in sets
     ]
-    yield "micro_f1", "rare tags of udpos's sentences", parts
-    yield "accuracy, sets", "rare tags of udpos's sentences", parts
+    yield "micro_f1", "rare tags of udpos's sentences", items
+    yield "accuracy, sets", "rare tags of udpos's sentences", items
     for name, grain in (("stsb", 3), ("stsb, rounded", 0)):  # with ties in the predictions too
         numbers = [
             ([round(g + rng.gauss(0, 1), grain) for g in gold], gold) for gold in golds("stsb")
@@ -275,21 +275,23 @@ LABELS: dict[str, tuple[Scorer, Scorer, str]] = {
 }
 
 
-# --- tags ------------------------------------------------------------------------------------------------------------
+# --- tags -----------------------------------------------------------------------------------------
 
 
 def noisy_tags(rng: random.Random, gold: Sequence[Sequence[str]], tags: Sequence[str]) -> Part:
-    """Some tags are others, some runs are shifted by a word, and CCONJ and SCONJ are often taken for each other."""
+    """Some tags are others, some runs are shifted by a word, and CCONJ and SCONJ are often taken
+    for each other.
+    """
     predictions = []
     for sentence in gold:
-        said = [tag if rng.random() < 0.9 else rng.choice(tags) for tag in sentence]
-        said = [
-            OTHER_CONJ[tag] if tag in OTHER_CONJ and rng.random() < 0.3 else tag for tag in said
+        message = [tag if rng.random() < 0.9 else rng.choice(tags) for tag in sentence]
+        message = [
+            OTHER_CONJ[tag] if tag in OTHER_CONJ and rng.random() < 0.3 else tag for tag in message
         ]
-        if rng.random() < 0.1 and said:
-            start = rng.randrange(len(said))
-            said[start + 1 :] = said[start:-1]
-        predictions.append(said)
+        if rng.random() < 0.1 and message:
+            start = rng.randrange(len(message))
+            message[start + 1 :] = message[start:-1]
+        predictions.append(message)
     return predictions, [list(sentence) for sentence in gold]
 
 
@@ -309,21 +311,22 @@ def sklearn_words(
     return sklearn_accuracy([t for s in predictions for t in s], [t for s in references for t in s])
 
 
-def chunk_score(version: str, place: int, predictions: Any, references: Any) -> float:
-    return metrics.chunk_scores(predictions, references, seqeval=version)[place]
+def chunk_score(version: str, field: int, predictions: Any, references: Any) -> float:
+    return metrics.chunk_scores(predictions, references, seqeval=version)[field]
 
 
 def given(
-    found: Sequence[Any], parts: Sequence[Part], place: int, predictions: Any, references: Any
+    found: Sequence[Any], parts: Sequence[Part], field: int, predictions: Any, references: Any
 ) -> float:
     """What seqeval's process said of these predictions."""
     score: float = next(
-        scores[place] for scores, part in zip(found, parts, strict=True) if part[0] is predictions
+        scores[field] for scores, item in zip(found, parts, strict=True) if item[0] is predictions
     )
     return score
 
 
-# The process sees one version alone. 0.0.12 needs NumPy only, so long as its Keras callback is not imported.
+# The process sees one version alone. 0.0.12 needs NumPy only, so long as its Keras callback is not
+# imported.
 SCORE_WITH_SEQEVAL = """
 import importlib.metadata, json, sys, warnings
 warnings.simplefilter("ignore")
@@ -365,8 +368,8 @@ def seqeval_scores(folder: Path, parts: Sequence[Part]) -> list[list[float]]:
         text=True,
         check=True,
     )
-    found: list[list[float]] = json.loads(done.stdout)
-    return found
+    actual: list[list[float]] = json.loads(done.stdout)
+    return actual
 
 
 def plain_chunk_f1(
@@ -383,9 +386,10 @@ def plain_chunks(sentences: Sequence[Sequence[str]], version: str) -> set[tuple[
     """(type, first word, last word) of all chunks; an O is put after each sentence."""
     chunks = set()
     began, last_prefix, last_kind = 0, "O", ""
-    for place, tag in enumerate(tag for sentence in sentences for tag in (*sentence, "O")):
+    for index, tag in enumerate(tag for sentence in sentences for tag in (*sentence, "O")):
         prefix = tag[0]
-        # the old rules look for the last hyphen, the new ones take the first letter off whatever follows it
+        # the old rules look for the last hyphen, the new ones take the first letter off whatever
+        # follows it
         kind = (
             tag.rpartition("-")[2]
             if version == OLD
@@ -396,13 +400,13 @@ def plain_chunks(sentences: Sequence[Sequence[str]], version: str) -> set[tuple[
             or (last_prefix in "BI" and prefix in "BSO")
             or (last_prefix != "O" and kind != last_kind)
         ):
-            chunks.add((last_kind, began, place - 1))
+            chunks.add((last_kind, began, index - 1))
         if (
             prefix in "BS"
             or (prefix in "EI" and last_prefix in "ESO")
             or (prefix != "O" and kind != last_kind)
         ):
-            began = place
+            began = index
         last_prefix, last_kind = prefix, kind
     return chunks
 
@@ -442,26 +446,26 @@ def udpos_table(rng: random.Random) -> list[str]:
     return table
 
 
-# --- answers ---------------------------------------------------------------------------------------------------------
+# --- answers --------------------------------------------------------------------------------------
 
 
 def answered(rng: random.Random) -> Iterator[tuple[str, str, list[Part]]]:
     squad = ("exact_match", "squad_f1")
     mlqa = ("mlqa_exact_match", "mlqa_f1")
     v2 = ("squad_v2_exact", "squad_v2_f1", "best_exact_match", "best_f1")
-    xquad = [noisy_answers(rng, part) for part in examples("xquad")]
-    ruled = [part for part in xquad if part[1][0].language in ARTICLES]
+    xquad = [noisy_answers(rng, item) for item in examples("xquad")]
+    ruled = [item for item in xquad if item[1][0].language in ARTICLES]
     made_up = [made_up_answers(rng, 1000, language) for language in ARTICLES]
-    for data, parts, names in (
-        ("squad_v1", [noisy_answers(rng, part) for part in examples("squad_v1")], squad),
+    for data, items, names in (
+        ("squad_v1", [noisy_answers(rng, item) for item in examples("squad_v1")], squad),
         ("xquad", xquad, squad),
-        ("squad_v2", [noisy_answers(rng, part) for part in examples("squad_v2")], v2),
-        ("mlqa", [noisy_answers(rng, part) for part in examples("mlqa")], mlqa),
+        ("squad_v2", [noisy_answers(rng, item) for item in examples("squad_v2")], v2),
+        ("mlqa", [noisy_answers(rng, item) for item in examples("mlqa")], mlqa),
         ("xquad, languages of MLQA", ruled, mlqa),
         ("odd answers, made up", made_up, (*squad, *v2, *mlqa)),
     ):
-        used = ", ".join(part[1][0].language for part in parts)
-        yield from ((name, f"{data}: {used}", parts) for name in names)
+        used = ", ".join(item[1][0].language for item in items)
+        yield from ((name, f"{data}: {used}", items) for name in names)
 
 
 def noisy_answers(rng: random.Random, questions: Sequence[Any]) -> Part:
@@ -482,13 +486,15 @@ def noisy_answers(rng: random.Random, questions: Sequence[Any]) -> Part:
 
 
 def changed(rng: random.Random, text: str, context: str) -> str:
-    """An answer as models get it wrong: too long, too short, shifted, in other clothes, or not at all."""
-    words = text.split() or [""]
+    """An answer as models get it wrong: too long, too short, shifted, in other clothes, or not at
+    all.
+    """
+    tokens = text.split() or [""]
     start = max(0, context.find(text))
     more = rng.randint(1, 12)
     options: list[Callable[[], str]] = [
-        lambda: " ".join(words[1:]),
-        lambda: " ".join(words[:-1]),
+        lambda: " ".join(tokens[1:]),
+        lambda: " ".join(tokens[:-1]),
         lambda: text[rng.randint(0, 3) :],
         lambda: text[: -rng.randint(1, 3)],
         lambda: context[max(0, start - more) : start + len(text)],
@@ -498,7 +504,7 @@ def changed(rng: random.Random, text: str, context: str) -> str:
         lambda: f"{rng.choice(WORDS)} {text}",
         lambda: rng.choice(MARKS).join(text.partition(" ")[::2]),
         lambda: f"{rng.choice(MARKS)}{text}{rng.choice(MARKS)}",
-        lambda: f"{text} {rng.choice(words)}",
+        lambda: f"{text} {rng.choice(tokens)}",
         lambda: "",
     ]
     return rng.choice(options)()
@@ -569,7 +575,9 @@ MARKS = [
 
 
 def made_up_answers(rng: random.Random, count: int, language: str) -> Part:
-    """Words, articles and marks in any order; answers that are empty once normalised, and questions without any."""
+    """Words, articles and marks in any order; answers that are empty once normalised, and questions
+    without any.
+    """
 
     def text() -> str:
         return "".join(
@@ -580,44 +588,48 @@ def made_up_answers(rng: random.Random, count: int, language: str) -> Part:
     predictions, references = [], []
     for _ in range(count):
         texts = tuple(text() for _ in range(rng.choice((0, 1, 1, 2, 4))))
-        said = rng.choice(texts) if texts and rng.random() < 0.6 else text()
-        said = changed(rng, said, " ".join(texts)) if rng.random() < 0.5 else said
-        predictions.append(Answer(said, float(rng.randint(-3, 3))))
+        message = rng.choice(texts) if texts and rng.random() < 0.6 else text()
+        message = changed(rng, message, " ".join(texts)) if rng.random() < 0.5 else message
+        predictions.append(Answer(message, float(rng.randint(-3, 3))))
         references.append(Answers(texts, language))
     return predictions, references
 
 
 def without_articles(text: str, articles: Sequence[str]) -> str:
     """A space for every article; a word is a run of letters and digits, so that “a” is one in “a€”."""
-    kept, word = [], ""
+    remaining, word = [], ""
     for character in text + " ":
         if character.isalnum() or character == "_":
             word += character
             continue
-        kept.append(" " if word in articles else word)
-        kept.append(character)
+        remaining.append(" " if word in articles else word)
+        remaining.append(character)
         word = ""
-    return "".join(kept)
+    return "".join(remaining)
 
 
 def squad_words(text: str, language: str = "en") -> list[str]:
     """SQuAD's: lower case, no ASCII punctuation, no English article, words between white space."""
-    bare = "".join(character for character in text.lower() if character not in string.punctuation)
-    return without_articles(bare, ARTICLES["en"]).split()
+    plain_ = "".join(character for character in text.lower() if character not in string.punctuation)
+    return without_articles(plain_, ARTICLES["en"]).split()
 
 
 def mlqa_words(text: str, language: str) -> list[str]:
-    """MLQA's: any punctuation goes, and the language's articles; in Chinese, each character is a word."""
-    bare = ""
+    """MLQA's: any punctuation goes, and the language's articles; in Chinese, each character is a
+    word.
+    """
+    plain_ = ""
     for character in text.lower():
         if character not in string.punctuation and unicodedata.category(character)[0] != "P":
-            bare += character
-    bare = (
-        bare.replace("ال", " ") if language == "ar" else without_articles(bare, ARTICLES[language])
+            plain_ += character
+    plain_ = (
+        plain_.replace("ال", " ")
+        if language == "ar"
+        else without_articles(plain_, ARTICLES[language])
     )
     if language == "zh":
-        bare = "".join(f" {c} " if "\u4e00" <= c <= "\u9fa5" else c for c in bare)
-    return bare.split()
+        plain_ = "".join(f" {c} " if "\u4e00" <= c <= "\u9fa5" else c for c in plain_)
+    return plain_.split()
 
 
 Words = Callable[[str, str], list[str]]
@@ -646,7 +658,9 @@ def plain_f1(said: str, golds: Sequence[str], language: str, words: Words) -> fl
 def plain_v2(
     said: str, golds: Sequence[str], language: str, words: Words, score: Callable[..., float]
 ) -> float:
-    """Version 2: answers that are empty once normalised do not count, and no answer at all is one that is empty."""
+    """Version 2: answers that are empty once normalised do not count, and no answer at all is one
+    that is empty.
+    """
     golds = [gold for gold in golds if words(gold, language)]
     if not golds:
         return float(not words(said, language))
@@ -677,17 +691,20 @@ def plain_v2_mean(score: Callable[..., float], predictions: Any, references: Any
 
 
 def plain_best(score: Callable[..., float], predictions: Any, references: Any) -> float:
-    """All cuts of the questions, sorted by `no_answer`, into answered and unanswered; each is added up afresh."""
+    """All cuts of the questions, sorted by `no_answer`, into answered and unanswered; each is added
+    up afresh.
+    """
     pairs = sorted(zip(predictions, references, strict=True), key=lambda pair: pair[0].no_answer)
-    # an unanswered question is right if it has no answer; an answered one that has none, only if nothing is said
-    kept = [
+    # an unanswered question is right if it has no answer; an answered one that has none, only if
+    # nothing is said
+    remaining = [
         plain_v2(p.text, r.texts, r.language, squad_words, score) if r.texts else float(not p.text)
         for p, r in pairs
     ]
     dropped = [float(not r.texts) for _, r in pairs]
     return (
         100
-        * max(sum(kept[:cut]) + sum(dropped[cut:]) for cut in range(len(pairs) + 1))
+        * max(sum(remaining[:cut]) + sum(dropped[cut:]) for cut in range(len(pairs) + 1))
         / len(pairs)
     )
 
@@ -704,7 +721,7 @@ PLAIN: dict[str, Scorer] = {
 }
 
 
-# --- rankings --------------------------------------------------------------------------------------------------------
+# --- rankings -------------------------------------------------------------------------------------
 
 
 def ranked(rng: random.Random) -> Iterator[tuple[str, str, list[Part]]]:
@@ -725,11 +742,11 @@ def noisy_rankings(rng: random.Random, gold: Sequence[Sequence[str]]) -> Part:
     pool = sorted({id for relevant in gold for id in relevant})
     rankings = []
     for relevant in gold:
-        found = [id for id in relevant if rng.random() < 0.8]
-        others = rng.sample(pool, min(len(pool), 25))
-        place = {id: rng.expovariate(0.3) for id in found}
+        actual = [id for id in relevant if rng.random() < 0.8]
+        remaining_ = rng.sample(pool, min(len(pool), 25))
+        index = {id: rng.expovariate(0.3) for id in actual}
         rankings.append(
-            sorted({*found, *others}, key=lambda id: place.get(id, rng.uniform(0, 25)))[:25]
+            sorted({*actual, *remaining_}, key=lambda id: index.get(id, rng.uniform(0, 25)))[:25]
         )
     return rankings, gold
 
@@ -776,33 +793,33 @@ RANKED: dict[str, tuple[Scorer, Scorer, str]] = {
 }
 
 
-# --- mined pairs -----------------------------------------------------------------------------------------------------
+# --- mined pairs ----------------------------------------------------------------------------------
 
 
 def mined(rng: random.Random) -> Iterator[Line]:
-    gold = [reference for part in golds("bucc2018") for reference in part]
+    gold = [reference for item in golds("bucc2018") for reference in item]
     ids = [id for relevant in gold for id in relevant]
     pairs = [
         (list(relevant) if rng.random() < 0.7 else [])
         or ([rng.choice(ids)] if rng.random() < 0.1 else [])
         for relevant in gold
     ]
-    for place, name in enumerate(("mined_precision", "mined_recall", "mined_f1")):
-        theirs = partial(plain_pairs, place)
+    for field, name in enumerate(("mined_precision", "mined_recall", "mined_f1")):
+        peer = partial(plain_pairs, field)
         yield line(
-            name, "bucc2018", [(pairs, gold)], getattr(metrics, name), theirs, "plain sets of pairs"
+            name, "bucc2018", [(pairs, gold)], getattr(metrics, name), peer, "plain sets of pairs"
         )
 
     right = np.array([bool(p) and p[0] in r for p, r in zip(pairs, gold, strict=True) if p])
     clear = np.array([rng.gauss(1.2 if hit else 1.0, 0.1) for hit in right])
     for data, scores in (("bucc2018's pairs", clear), ("the same, scores tied", clear.round(2))):
-        for place, name in enumerate(("threshold", "F1")):
+        for field, name in enumerate(("threshold", "F1")):
             yield line(
                 f"best_threshold, {name}",
                 data,
                 [(scores, right)],
-                lambda s, g, place=place: metrics.best_threshold(s, g, len(ids))[place],
-                lambda s, g, place=place: plain_threshold(s, g, len(ids))[place],
+                lambda s, g, field=field: metrics.best_threshold(s, g, len(ids))[field],
+                lambda s, g, field=field: plain_threshold(s, g, len(ids))[field],
                 "plain loop over all cuts",
             )
 
@@ -812,13 +829,13 @@ def mined(rng: random.Random) -> Iterator[Line]:
         np.concatenate([source[:300], generator.standard_normal((200, 48))])
         + 0.15 * generator.standard_normal((500, 48))
     )
-    for place, name in enumerate(("pairs that are translations, %", "mean score")):
+    for field, name in enumerate(("pairs that are translations, %", "mean score")):
         yield line(
             f"margin_pairs, {name}",
             "vectors, made up: 400 and 500",
             [(source, target)],
-            lambda s, t, place=place: our_mining(s, t)[place],
-            lambda s, t, place=place: plain_mining(s, t)[place],
+            lambda s, t, field=field: our_mining(s, t)[field],
+            lambda s, t, field=field: plain_mining(s, t)[field],
             "plain loop",
         )
 
@@ -827,7 +844,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def plain_pairs(place: int, predictions: Any, references: Any) -> float:
+def plain_pairs(field: int, predictions: Any, references: Any) -> float:
     """Precision, recall or F1 of (query, candidate) pairs."""
     ours, gold = (
         {(row, id) for row, ids in enumerate(side) for id in ids}
@@ -835,7 +852,7 @@ def plain_pairs(place: int, predictions: Any, references: Any) -> float:
     )
     right = len(ours & gold)
     precision, recall = right / len(ours), right / len(gold)
-    return 100 * (precision, recall, 2 * precision * recall / (precision + recall))[place]
+    return 100 * (precision, recall, 2 * precision * recall / (precision + recall))[field]
 
 
 def plain_threshold(scores: Any, right: Any, total: int) -> tuple[float, float]:
@@ -844,8 +861,8 @@ def plain_threshold(scores: Any, right: Any, total: int) -> tuple[float, float]:
     cuts = [(high + low) / 2 for high, low in itertools.pairwise(values)] + values[-1:]
     best, threshold = 0.0, 0.0
     for cut in cuts:
-        kept = [bool(hit) for score, hit in zip(scores, right, strict=True) if score >= cut]
-        f1 = 200 * sum(kept) / (len(kept) + total)
+        remaining = [bool(hit) for score, hit in zip(scores, right, strict=True) if score >= cut]
+        f1 = 200 * sum(remaining) / (len(remaining) + total)
         if f1 > best:
             best, threshold = f1, cut
     return threshold, best
@@ -857,7 +874,9 @@ def our_mining(source: np.ndarray, target: np.ndarray) -> tuple[float, float]:
 
 
 def plain_mining(source: np.ndarray, target: np.ndarray) -> tuple[float, float]:
-    """BUCC's: cosine over the mean of both sides' four nearest; the best of each row and column, greedily."""
+    """BUCC's: cosine over the mean of both sides' four nearest; the best of each row and column,
+    greedily.
+    """
     cosines = [[float(np.dot(one, other)) for other in target] for one in source]
     back = [list(column) for column in zip(*cosines)]
     there_mean, back_mean = ([fmean(sorted(row)[-4:]) for row in side] for side in (cosines, back))
@@ -883,7 +902,7 @@ def plain_mining(source: np.ndarray, target: np.ndarray) -> tuple[float, float]:
     return 100 * fmean(hits), fmean(scores)
 
 
-# --- the rest --------------------------------------------------------------------------------------------------------
+# --- the rest -------------------------------------------------------------------------------------
 
 
 def numpy_share(predictions: Sequence[Sequence[bool]], references: Any) -> float:
@@ -891,7 +910,9 @@ def numpy_share(predictions: Sequence[Sequence[bool]], references: Any) -> float
 
 
 def mock_submission() -> tuple[list[str], int]:
-    """XTREME's mock submission, scored by jiantx and by the official program (whose scores are stored beside it)."""
+    """XTREME's mock submission, scored by jiantx and by the official program (whose scores are
+    stored beside it).
+    """
     folder = SHARED / "data" / "xtreme_mock_test_data"
     if not folder.is_dir():
         return [f"**Not run: XTREME's mock submission, which is not at {folder}.**"], 0
@@ -920,9 +941,9 @@ def flat(scores: Any, name: str = "") -> dict[str, float]:
     if not isinstance(scores, dict):
         return {name: scores}
     return {
-        at: value
+        location: value
         for key, inner in scores.items()
-        for at, value in flat(inner, f"{name}/{key}").items()
+        for location, value in flat(inner, f"{name}/{key}").items()
     }
 
 
