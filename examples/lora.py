@@ -1,33 +1,42 @@
-"""LoRA through PEFT: a few small matrices and the heads are trained and saved, the encoder stays as
-it is.
+"""Train LoRA adapters with PEFT. Only the adapters and the heads change; the encoder is frozen.
 
 pip install jiantx[lora]
 python examples/lora.py
 """
 
-import argparse
+from argparse import RawDescriptionHelpFormatter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from peft import PeftModel, get_peft_model
-from transformers import TrainingArguments, set_seed
+from transformers import HfArgumentParser, TrainingArguments, set_seed
 
 import jiantx as jx
 
 
+@dataclass
+class Options:
+    """The arguments of the program."""
+
+    encoder: str | None = field(
+        default=None,
+        metadata={"help": "Hub id or folder (default: the artificial world's encoder)"},
+    )
+    data_root: str | None = field(
+        default=None, metadata={"help": "a folder, or `hub` (default: the artificial world)"}
+    )
+    rank: int = field(default=8, metadata={"help": "of each adapter's two matrices (default: 8)"})
+    max_steps: int = field(default=200, metadata={"help": "training steps (default: 200)"})
+    output: Path = field(
+        default=Path("runs/lora"), metadata={"help": "folder of the adapters (default: runs/lora)"}
+    )
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = HfArgumentParser(
+        Options, description=__doc__, formatter_class=RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--encoder", help="Hub id or folder (default: the artificial world's encoder)"
-    )
-    parser.add_argument("--data-root", help="a folder, or `hub` (default: the artificial world)")
-    parser.add_argument(
-        "--rank", type=int, default=8, help="of each adapter's two matrices (default: 8)"
-    )
-    parser.add_argument("--max-steps", type=int, default=200)
-    parser.add_argument("--output", default="runs/lora")
-    options = parser.parse_args()
+    (options,) = parser.parse_args_into_dataclasses()
 
     # 1. Tasks, and an encoder with a head for each.
     root = options.data_root or jx.default_root()
@@ -37,14 +46,14 @@ def main() -> None:
     set_seed(1)
     model = jx.MultitaskModel.from_pretrained(encoder, tasks)
 
-    # 2. Adapters beside the encoder's own matrices; `lora_config` has the heads, which are new,
-    # trained in full.
+    # 2. Put adapters beside the encoder's matrices. The heads are new: `lora_config` trains them
+    #    in full.
     adapted = get_peft_model(model, model.lora_config(r=options.rank))
     adapted.print_trainable_parameters()
 
-    # 3. Train and score as always. Adapters want a higher learning rate than a whole encoder.
+    # 3. Train and score as always. Adapters need a higher learning rate than a whole encoder.
     arguments = TrainingArguments(
-        options.output,
+        str(options.output),
         max_steps=options.max_steps,
         learning_rate=2e-3,
         save_strategy="no",
@@ -54,21 +63,20 @@ def main() -> None:
     report = jx.evaluate(adapted, tasks)
     print(report.to_markdown())
 
-    # 4. Save the adapters and the heads. The encoder is not in the folder: it is where it was.
+    # 4. Save the adapters and the heads. The folder does not contain the encoder.
     adapted.save_pretrained(options.output)
 
     # 5. Load them into a fresh model, and score again.
-    loaded = PeftModel.from_pretrained(
-        jx.MultitaskModel.from_pretrained(encoder, tasks), options.output
-    )
-    again = jx.evaluate(loaded, tasks)
-    equal = again.to_records() == report.to_records()
-    print(f"The loaded adapters give the same {len(again)} scores: {equal}.")
+    fresh_model = jx.MultitaskModel.from_pretrained(encoder, tasks)
+    loaded = PeftModel.from_pretrained(fresh_model, options.output)
+    loaded_report = jx.evaluate(loaded, tasks)
+    is_equal = loaded_report.to_records() == report.to_records()
+    print(f"The loaded adapters give the same {len(loaded_report)} scores: {is_equal}.")
 
-    # 6. Or merge the adapters into the encoder: a plain jiantx model, which needs no PEFT.
-    merged = Path(options.output) / "merged"
+    # 6. Or merge the adapters into the encoder. The result is a jiantx model that needs no PEFT.
+    merged = options.output / "merged"
     loaded.merge_and_unload().save_pretrained(merged)
-    for folder in (Path(options.output), merged):
+    for folder in (options.output, merged):
         size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
         print(f"{folder}: {size / 1e6:,.1f} MB of weights")
 

@@ -1,26 +1,26 @@
-"""What training an encoder needs: parameters, memory of a GPU, hours. Computed: no weights, no
-network, no GPU.
+"""Plan the training of an encoder: parameters, GPU memory and hours. Needs no weights and no GPU.
 
-    python examples/plan_memory.py python examples/plan_memory.py --encoders xlm-roberta-xxl
-    microsoft/mdeberta-v3-base runs/encoder --length 512
+    python examples/plan_memory.py
+    python examples/plan_memory.py --length 512 --encoders xlm-roberta-xxl runs/encoder
 
-Each model is made on torch's meta device and its parameters are counted. One forward pass of it is
-run on fake tensors, which have shapes and no data, under `saved_tensors_hooks`, which see each
-tensor that is kept for the backward pass."""
+The program makes each model on torch's meta device and counts its parameters. Then it runs one
+forward pass on fake tensors, which have shapes and no data. `saved_tensors_hooks` see each tensor
+that is saved for the backward pass. Encoders that are not listed below are Hub ids or folders.
+"""
 
 from __future__ import annotations
 
-import argparse
 import warnings
+from argparse import RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
-from transformers import AutoConfig, PreTrainedConfig
+from transformers import AutoConfig, HfArgumentParser, PreTrainedConfig
 from transformers.utils import logging
 
 import jiantx as jx
@@ -42,8 +42,7 @@ def _mt5(hidden: int, layers: int, heads: int, inner: int) -> dict[str, Any]:
     return {"model_type": "mt5", "vocab_size": 250_112, "feed_forward_proj": "gated-gelu", **sizes}
 
 
-# What the models' config.json on the Hub says: FacebookAI/xlm-roberta-{base,large},
-# facebook/xlm-roberta-{xl,xxl},
+# From config.json on the Hub: FacebookAI/xlm-roberta-{base,large}, facebook/xlm-roberta-{xl,xxl},
 # google/mt5-{large,xl,xxl}.
 ENCODERS = {
     "xlm-roberta-base": _roberta("xlm-roberta", 250_002, 768, 12, 12),
@@ -67,16 +66,43 @@ MEMORY = (
 )
 TIME = "Hours for {train_tokens:,.0f} tokens at an assumed {tflops:g} TFLOP/s a GPU"
 GPUS = (24, 40, 80)  # GiB
-USABLE = (
-    0.9  # of a GPU; the rest is for what a step needs for a moment, for kernels and for fragments
-)
+USABLE = 0.9  # share of a GPU; the rest is for short-lived tensors, kernels and fragmentation
+
+
+@dataclass
+class Options:
+    """The arguments of the program."""
+
+    encoders: list[str] = field(
+        default_factory=lambda: [name for name in ENCODERS if name not in ("mt5-large", "mt5-xl")],
+        metadata={"help": f"Hub ids, folders, or of {', '.join(ENCODERS)}"},
+    )
+    tokens: int = field(default=4096, metadata={"help": "on a GPU at once (default: 4096)"})
+    length: int = field(default=128, metadata={"help": "tokens of a sequence (default: 128)"})
+    gpus: int = field(default=8, metadata={"help": "under FSDP (default: 8)"})
+    train_tokens: float = field(
+        default=1e8, metadata={"help": "tokens of the whole training (default: 100 million)"}
+    )
+    tflops: float = field(
+        default=125,
+        metadata={
+            "help": "TFLOP/s of a GPU (default: 125, an assumption: 40 %% of the 312 in bf16 of an "
+            "A100's data sheet)"
+        },
+    )
 
 
 @dataclass(frozen=True)
 class Need:
     """Bytes that one way of training needs.
 
-    copies: in bf16, kept by autocast; activations: of a token.
+    Args:
+        weights: Of all parameters.
+        gradients: Of the trained parameters.
+        optimizer: AdamW's two moments.
+        copies: Of the weights in bf16, which autocast keeps until the backward pass.
+        activations: Saved for the backward pass, for each token.
+        adapters: LoRA's parameters; a count, not bytes.
     """
 
     weights: int
@@ -84,12 +110,16 @@ class Need:
     optimizer: int
     copies: float
     activations: float
-    adapters: int  # LoRA's parameters
+    adapters: int
 
 
 def make(config: PreTrainedConfig, *, lora: bool = False, device: str = "meta") -> Any:
-    """The model as jiantx trains it: without dropout of attention probabilities; for LoRA, its
-    encoder in bf16.
+    """Make the model as jiantx trains it: without dropout of attention probabilities.
+
+    Args:
+        config: The encoder's.
+        lora: Make the encoder in bf16, with LoRA adapters.
+        device: "meta" makes parameters without data.
     """
     changes = {
         name: 0.0
@@ -108,7 +138,14 @@ def make(config: PreTrainedConfig, *, lora: bool = False, device: str = "meta") 
 
 
 def step(model: jx.MultitaskModel, head: str, sequences: int, length: int) -> Tensor:
-    """The loss of a training step. All sequences have one length, so that no token is padding."""
+    """Return the loss of a training step. All sequences have one length: no token is padding.
+
+    Args:
+        model: Made by `make`.
+        head: A key of `HEADS`.
+        sequences: In the batch.
+        length: Tokens of each sequence.
+    """
     input_ids = torch.full((sequences, length), 5)
     states = model.encoder(input_ids=input_ids).last_hidden_state.flatten(0, 1)
     if head == "mlm":
@@ -122,7 +159,13 @@ def step(model: jx.MultitaskModel, head: str, sequences: int, length: int) -> Te
 
 
 def saved_bytes(model: jx.MultitaskModel, run: Callable[[], Tensor], *, bf16: bool) -> int:
-    """Bytes of the tensors that a forward pass saves for the backward pass, without parameters."""
+    """Count the bytes that a forward pass saves for the backward pass, without the parameters.
+
+    Args:
+        model: Whose parameters are left out.
+        run: The forward pass.
+        bf16: Run it under autocast.
+    """
     of_parameters = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
     # holds each: a freed one's address would come again
     saved: dict[int, torch.UntypedStorage] = {}
@@ -142,7 +185,11 @@ def saved_bytes(model: jx.MultitaskModel, run: Callable[[], Tensor], *, bf16: bo
 def activations(
     model: jx.MultitaskModel, head: str, length: int, *, bf16: bool
 ) -> tuple[float, float]:
-    """Bytes for each token, and bytes that do not grow with the tokens: copies of weights."""
+    """Count the bytes that a forward pass saves, from two batches of different size.
+
+    Returns:
+        Bytes for each token, and bytes that do not grow with the tokens (copies of the weights).
+    """
     few, many = (
         saved_bytes(model, partial(step, model, head, n, length), bf16=bf16) for n in (20, 40)
     )
@@ -150,13 +197,16 @@ def activations(
 
 
 def need(model: jx.MultitaskModel, way: str, length: int) -> Need:
-    """What a model on the meta device would need.
+    """Compute what a model on the meta device would need.
 
-    AdamW keeps two numbers for each one that is trained.
+    Args:
+        model: Made by `make`; it is on the CPU, as fake tensors, afterwards.
+        way: One of `WAYS`.
+        length: Tokens of each sequence.
     """
-    every = list(model.parameters())
-    weights = sum(p.nbytes for p in every)
-    gradients = sum(p.nbytes for p in every if p.requires_grad)
+    parameters = list(model.parameters())
+    weights = sum(p.nbytes for p in parameters)
+    gradients = sum(p.nbytes for p in parameters if p.requires_grad)
     adapters = sum(p.numel() for name, p in model.named_parameters() if "lora_" in name)
     with FakeTensorMode(allow_non_fake_inputs=True):
         model.to_empty(device="cpu")
@@ -165,21 +215,32 @@ def need(model: jx.MultitaskModel, way: str, length: int) -> Need:
             model.activation_checkpointing_enable()
             inputs, _ = activations(model, "labels", length, bf16=True)
             token = inputs + (token - inputs) / model.encoder.config.num_hidden_layers
+    # AdamW keeps two moments of each trained parameter
     return Need(weights, gradients, 2 * gradients, copies, token, adapters)
 
 
 def smallest(size: float) -> str:
-    """The smallest GPU that holds so many bytes."""
-    return next((f"{gpu} GB" for gpu in GPUS if size <= USABLE * gpu * 2**30), "none")
+    """Return the smallest GPU that holds so many bytes."""
+    for gpu in GPUS:
+        if size <= USABLE * gpu * 2**30:
+            return f"{gpu} GB"
+    return "none"
 
 
-def plan(name: str, options: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
-    """An encoder's lines: (table, cells)."""
-    config = (
-        AutoConfig.for_model(**ENCODERS[name])
-        if name in ENCODERS
-        else AutoConfig.from_pretrained(name)
-    )
+def plan(name: str, options: Options) -> Iterator[tuple[str, list[str]]]:
+    """Yield the lines of an encoder.
+
+    Args:
+        name: A key of `ENCODERS`, a Hub id or a folder.
+        options: The program's arguments.
+
+    Yields:
+        The title of a table, and the cells of one of its lines.
+    """
+    if name in ENCODERS:
+        config = AutoConfig.for_model(**ENCODERS[name])
+    else:
+        config = AutoConfig.from_pretrained(name)
     model = make(config)
     total = model.encoder.num_parameters()
     inner = jx.experiments.parameter_count(config)
@@ -209,50 +270,35 @@ def plan(name: str, options: argparse.Namespace) -> Iterator[tuple[str, list[str
             columns += ["", ""]
         yield MEMORY, [f"{name}, {way}", *columns]
     hours = [n * inner * options.train_tokens / (options.tflops * 1e12) / 3600 for n in (6, 8)]
-    yield TIME, [name, *(f"{hour / gpus:,.2f}" for gpus in (1, options.gpus) for hour in hours)]
+    hours += [hour / options.gpus for hour in hours]
+    yield TIME, [name, *(f"{hour:,.2f}" for hour in hours)]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = HfArgumentParser(
+        Options, description=__doc__, formatter_class=RawDescriptionHelpFormatter
     )
-    names = [name for name in ENCODERS if name not in ("mt5-large", "mt5-xl")]
-    parser.add_argument(
-        "--encoders",
-        nargs="+",
-        default=names,
-        help=f"Hub ids, folders, or of {', '.join(ENCODERS)}",
-    )
-    parser.add_argument("--tokens", type=int, default=4096, help="on a GPU at once (default: 4096)")
-    parser.add_argument(
-        "--length", type=int, default=128, help="tokens of a sequence (default: 128)"
-    )
-    parser.add_argument("--gpus", type=int, default=8, help="under FSDP (default: 8)")
-    parser.add_argument(
-        "--train-tokens", type=float, default=1e8, help="to train on (default: 100 million)"
-    )
-    tflops = (
-        "a GPU's (default: 125, an assumption: 40 %% of the 312 in bf16 of an A100's data sheet)"
-    )
-    parser.add_argument("--tflops", type=float, default=125, help=tflops)
-    options = parser.parse_args()
+    (options,) = parser.parse_args_into_dataclasses()
     logging.set_verbosity_error()  # checkpointing rules out a cache that no encoder has
-    warnings.simplefilter(
-        "ignore", FutureWarning
-    )  # PEFT asks transformers by a name that it renames
+    # PEFT asks transformers by a name that it renames
+    warnings.simplefilter("ignore", FutureWarning)
     tables: dict[str, list[list[str]]] = {SIZES: [], MEMORY: [], TIME: []}
     for name in options.encoders:
         for table, cells in plan(name, options):
             tables[table].append(cells)
 
-    one, many = "one GPU", f"each of {options.gpus}, FSDP"
+    one = "one GPU"
+    many = f"each of {options.gpus}, FSDP"
     stored = ["weights", "gradients", "AdamW", "bf16 copies", "activations"]
     headers = {
         SIZES: ["encoder", "parameters", "without embeddings", "LoRA", *WAYS, "masked LM adds"],
         MEMORY: ["encoder, way", *stored, one, "fits", many, "fits"],
         TIME: [
             "encoder",
-            *(f"{c}{w}" for c in (one, f"{options.gpus} GPUs") for w in ("", ", checkpointing")),
+            one,
+            f"{one}, checkpointing",
+            f"{options.gpus} GPUs",
+            f"{options.gpus} GPUs, checkpointing",
         ],
     }
     for table, lines in tables.items():

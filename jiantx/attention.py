@@ -59,7 +59,7 @@ class SequenceLayout:
 
 @dataclass
 class _CallCounter:
-    """How often `flat_attention` ran since `count_calls` began; `active` only inside the probe."""
+    """How often `flat_attention` ran since `_count_calls` began; `active` only inside the probe."""
 
     active: bool = False
     calls: int = 0

@@ -68,9 +68,8 @@ def _products(
 
 
 def _check_finite(vectors: Tensor, name: str) -> None:
-    # row by row, as a mask of all entries would be large; in float64, where no sum of finite
-    # numbers
-    # overflows
+    # Row by row, as a mask of all entries would be large. In float64, where no sum of finite
+    # numbers overflows.
     finite = vectors.sum(dim=1, dtype=torch.float64).isfinite()
     if not finite.all():
         row = int((~finite).nonzero()[0])

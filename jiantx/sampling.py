@@ -1,5 +1,4 @@
 """Which task and rows the next step trains on: a pure function of the seed and the step.
-step.
 
 Nothing is saved and nothing drifts: resuming is exact, and every rank knows every rank's batch.
 """

@@ -52,7 +52,7 @@ def test_fake_tensors_keep_what_real_ones_keep(program, tokenizer_of, family, wa
             }
             counted.append(
                 {
-                    h: program["kept_bytes"](model, step, bf16=way != "float32")
+                    h: program["saved_bytes"](model, step, bf16=way != "float32")
                     for h, step in steps.items()
                 }
             )
@@ -71,7 +71,7 @@ def test_a_flat_step_keeps_what_the_plan_says(program, tokenizer_of, family):
     """
     config, count, length = tiny(family, tokenizer_of), 4, 11
     model = program["make"](config, device="cpu")
-    planned = program["kept_bytes"](
+    planned = program["saved_bytes"](
         model, partial(program["step"], model, "mlm", count, length), bf16=False
     )
     flat = program["make"](config, device="cpu")
@@ -87,7 +87,7 @@ def test_a_flat_step_keeps_what_the_plan_says(program, tokenizer_of, family):
         "labels": torch.zeros_like(masked),
         "head": "mlm",
     }
-    real = program["kept_bytes"](flat, lambda: flat(**batch).loss, bf16=False)
+    real = program["saved_bytes"](flat, lambda: flat(**batch).loss, bf16=False)
     copies = config.num_hidden_layers * count * length * config.hidden_size * 4
     # a few integers a batch besides: where sequences begin, and which token is whose
     assert real == pytest.approx(planned + copies, rel=0.01)
