@@ -1,4 +1,4 @@
-"""Write docs/tasks.md from the registry and from docs/tasks.toml: `make docs`. A test holds the page to it."""
+"""Write docs/tasks.md from the registry and docs/tasks.toml (`make docs`; a test compares)."""
 
 from __future__ import annotations
 

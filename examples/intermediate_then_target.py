@@ -12,8 +12,8 @@ masked LM in, `mnli[en,de]` trains in these languages. All flags that are not li
 `--intermediate.learning_rate 1e-5` or `--target.num_train_epochs 5` hold for one of the two.
 
 --plan says what would be run and what it would cost. Several processes may share an --output: each
-runs its share of the rows with --shard and rewrites the table when it finishes, so that the last one
-has all rows. `torchrun --nproc-per-node 8` trains each stage
+runs its share of the rows with --shard and rewrites the table when it finishes, so that the last
+one has all rows. `torchrun --nproc-per-node 8` trains each stage
 on eight GPUs.
 """
 

@@ -1,4 +1,5 @@
-"""LoRA through PEFT: a few small matrices and the heads are trained and saved, the encoder stays as it is.
+"""LoRA through PEFT: a few small matrices and the heads are trained and saved, the encoder stays as
+it is.
 
 pip install jiantx[lora]
 python examples/lora.py
@@ -36,7 +37,8 @@ def main() -> None:
     set_seed(1)
     model = jx.MultitaskModel.from_pretrained(encoder, tasks)
 
-    # 2. Adapters beside the encoder's own matrices; `lora_config` has the heads, which are new, trained in full.
+    # 2. Adapters beside the encoder's own matrices; `lora_config` has the heads, which are new,
+    # trained in full.
     adapted = get_peft_model(model, model.lora_config(r=options.rank))
     adapted.print_trainable_parameters()
 
@@ -60,9 +62,8 @@ def main() -> None:
         jx.MultitaskModel.from_pretrained(encoder, tasks), options.output
     )
     again = jx.evaluate(loaded, tasks)
-    print(
-        f"The loaded adapters give the same {len(again)} scores: {again.to_records() == report.to_records()}."
-    )
+    equal = again.to_records() == report.to_records()
+    print(f"The loaded adapters give the same {len(again)} scores: {equal}.")
 
     # 6. Or merge the adapters into the encoder: a plain jiantx model, which needs no PEFT.
     merged = Path(options.output) / "merged"

@@ -1,4 +1,5 @@
-"""Your own task, from a local file: registered, trained beside a built-in one, scored, saved, loaded, used.
+"""Your own task, from a local file: registered, trained beside a built-in one, scored, saved,
+loaded, used.
 
 python examples/new_task.py
 """
@@ -61,10 +62,9 @@ def main() -> None:
         "the gloomy potter washed the red jar.",
         "the cheerful nurse lifted the old drum in the school.",
     ]
-    for sentence, found in zip(
-        sentences, jx.predict(loaded, mood, [{"sentence": s} for s in sentences]), strict=True
-    ):
-        print(f"{found.label} ({found.probability:.0%}): {sentence}")
+    predictions = jx.predict(loaded, mood, [{"sentence": sentence} for sentence in sentences])
+    for sentence, prediction in zip(sentences, predictions, strict=True):
+        print(f"{prediction.label} ({prediction.probability:.0%}): {sentence}")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""What training an encoder needs: parameters, memory of a GPU, hours. Computed: no weights, no network, no GPU.
+"""What training an encoder needs: parameters, memory of a GPU, hours. Computed: no weights, no
+network, no GPU.
 
-    python examples/plan_memory.py
-    python examples/plan_memory.py --encoders xlm-roberta-xxl microsoft/mdeberta-v3-base runs/encoder --length 512
+    python examples/plan_memory.py python examples/plan_memory.py --encoders xlm-roberta-xxl
+    microsoft/mdeberta-v3-base runs/encoder --length 512
 
-Each model is made on torch's meta device and its parameters are counted. One forward pass of it is run on fake tensors,
-which have shapes and no data, under `saved_tensors_hooks`, which see each tensor that is kept for the backward pass.
-"""
+Each model is made on torch's meta device and its parameters are counted. One forward pass of it is
+run on fake tensors, which have shapes and no data, under `saved_tensors_hooks`, which see each
+tensor that is kept for the backward pass."""
 
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ def _mt5(hidden: int, layers: int, heads: int, inner: int) -> dict[str, Any]:
     return {"model_type": "mt5", "vocab_size": 250_112, "feed_forward_proj": "gated-gelu", **sizes}
 
 
-# What the models' config.json on the Hub says: FacebookAI/xlm-roberta-{base,large}, facebook/xlm-roberta-{xl,xxl},
+# What the models' config.json on the Hub says: FacebookAI/xlm-roberta-{base,large},
+# facebook/xlm-roberta-{xl,xxl},
 # google/mt5-{large,xl,xxl}.
 ENCODERS = {
     "xlm-roberta-base": _roberta("xlm-roberta", 250_002, 768, 12, 12),
@@ -59,7 +61,10 @@ HEADS: dict[str, dict[str, Any]] = {
 MASKED = 0.15  # share of the tokens that masked LM predicts
 WAYS = ("float32", "bf16", "bf16, checkpointing", "LoRA, checkpointing")
 SIZES = "Parameters in millions; MiB of activations that a token keeps for the backward pass"
-MEMORY = "GiB on a GPU that trains on {tokens:,} tokens at once; the smallest GPU that holds it with a tenth to spare"
+MEMORY = (
+    "GiB on a GPU that trains on {tokens:,} tokens at once; "
+    "the smallest GPU that holds it with a tenth to spare"
+)
 TIME = "Hours for {train_tokens:,.0f} tokens at an assumed {tflops:g} TFLOP/s a GPU"
 GPUS = (24, 40, 80)  # GiB
 USABLE = (
@@ -69,7 +74,10 @@ USABLE = (
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes that one way of training needs. copies: in bf16, kept by autocast; activations: of a token."""
+    """Bytes that one way of training needs.
+
+    copies: in bf16, kept by autocast; activations: of a token.
+    """
 
     weights: int
     gradients: int
@@ -80,7 +88,9 @@ class Need:
 
 
 def make(config: PreTrainedConfig, *, lora: bool = False, device: str = "meta") -> Any:
-    """The model as jiantx trains it: without dropout of attention probabilities; for LoRA, its encoder in bf16."""
+    """The model as jiantx trains it: without dropout of attention probabilities; for LoRA, its
+    encoder in bf16.
+    """
     changes = {
         name: 0.0
         for name in ("attention_probs_dropout_prob", "attention_dropout")
@@ -113,7 +123,9 @@ def step(model: jx.MultitaskModel, head: str, sequences: int, length: int) -> Te
 
 
 def kept_bytes(model: jx.MultitaskModel, run: Callable[[], Tensor], *, bf16: bool) -> int:
-    """Bytes of the tensors that a forward pass keeps for the backward pass, the model's own parameters apart."""
+    """Bytes of the tensors that a forward pass keeps for the backward pass, the model's own
+    parameters apart.
+    """
     own = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
     kept: dict[int, torch.UntypedStorage] = {}  # holds each: a freed one's address would come again
 
@@ -132,7 +144,9 @@ def kept_bytes(model: jx.MultitaskModel, run: Callable[[], Tensor], *, bf16: boo
 def activations(
     model: jx.MultitaskModel, head: str, length: int, *, bf16: bool
 ) -> tuple[float, float]:
-    """Bytes that are kept for each token, and bytes that do not grow with the tokens: copies of weights."""
+    """Bytes that are kept for each token, and bytes that do not grow with the tokens: copies of
+    weights.
+    """
     few, many = (
         kept_bytes(model, partial(step, model, head, n, length), bf16=bf16) for n in (20, 40)
     )
@@ -140,7 +154,10 @@ def activations(
 
 
 def need(model: jx.MultitaskModel, way: str, length: int) -> Need:
-    """What a model on the meta device would need. AdamW keeps two numbers for each one that is trained."""
+    """What a model on the meta device would need.
+
+    AdamW keeps two numbers for each one that is trained.
+    """
     every = list(model.parameters())
     weights, gradients = (
         sum(p.nbytes for p in every),
@@ -184,8 +201,10 @@ def plan(name: str, options: argparse.Namespace) -> Iterator[tuple[str, list[str
             [each.weights, each.gradients, each.optimizer],
             each.activations * options.tokens,
         )
-        # FSDP shares out what is stored, and gathers the embeddings, a layer and the next one: weights, gradients, and
-        # the gradients again, in float32, as they are summed. Frozen bf16 beside trained float32 is no case of it.
+        # FSDP shares out what is stored, and gathers the embeddings, a layer and the next one:
+        # weights, gradients, and
+        # the gradients again, in float32, as they are summed. Frozen bf16 beside trained float32 is
+        # no case of it.
         gathered = (embeddings + 2 * layer) * (12 if way == "float32" else 8)
         totals = [sum(stored) + each.copies + kept, sum(stored) / options.gpus + gathered + kept]
         parts = [f"{size / 2**30:,.1f}" for size in (*stored, each.copies, kept)]

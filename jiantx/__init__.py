@@ -1,8 +1,9 @@
-"""jiantx: train one Hugging Face encoder on several tasks, and see how well it carries over to other languages.
+"""jiantx: train one Hugging Face encoder on several tasks, and see how well it carries over to
+other languages.
 
-Every public name is here and is resolved on first use, so that `import jiantx` imports no heavy library. Type
-checkers read the same names in `__init__.pyi`. What only experiments need is in `jiantx.experiments`.
-"""
+Every public name is here and is resolved on first use, so that `import jiantx` imports no heavy
+library. Type checkers read the same names in `__init__.pyi`. What only experiments need is in
+`jiantx.experiments`."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -18,8 +19,8 @@ _MODULES = {
     "model.vocabulary": "trim_vocabulary",
     "report": "Benchmark Comparison Report Score",
     "sampling": "Sampling",
-    "sources": """Concat DataError Files Hub Rows Source data_root read_conll read_conllu read_csv read_jsonl
-        read_lines read_squad read_tsv""",
+    "sources": """Concat DataError Files Hub Rows Source data_root read_conll read_conllu read_csv
+        read_jsonl read_lines read_squad read_tsv""",
     "synthetic": "default_encoder default_root",
     "task": "Example Prediction Task",
     "task_types": """Classification MaskedLM MultipleChoice QuestionAnswering Regression Retrieval

@@ -107,10 +107,10 @@ def _check_layers(tasks: Sequence[Task], layers: Sequence[int] | None) -> None:
         return
     if not layers:
         raise ValueError("No layers are given. Without a sweep, leave `layers` out.")
-    others = [task.name for task in tasks if task.task_type != "retrieval"]
-    if others:
+    not_retrieval = [task.name for task in tasks if task.task_type != "retrieval"]
+    if not_retrieval:
         raise ValueError(
-            f"A sweep over layers is for retrieval; {', '.join(others)} is something else."
+            f"A sweep over layers is for retrieval; {', '.join(not_retrieval)} is something else."
         )
 
 

@@ -1,8 +1,8 @@
 """Examples to features: tokenised in batches, cached on disk, memory-mapped.
 
-The cache file's name is its key: a hash over everything that the features depend on. It is written under a temporary
-name and renamed, so that runs can share it and a killed one leaves nothing that another trusts.
-"""
+The cache file's name is its key: a hash over everything that the features depend on. It is written
+under a temporary name and renamed, so that runs can share it and a killed one leaves nothing that
+another trusts."""
 
 from __future__ import annotations
 
@@ -35,10 +35,11 @@ CHANGE_COUNTS = (
 )  # columns that count what was changed to make features
 _BATCH = 1000  # examples encoded together
 # What a task has that its features do not depend on.
-_APART = set(
-    "name source metrics main_metrics head max_length train_on train_languages language_exponent".split()
+_NOT_IN_KEY = set(
+    """name source metrics main_metrics head max_length train_on train_languages
+    language_exponent""".split()
 )
-_APART |= set("pool mining layer depth pooling top".split())  # of retrieval
+_NOT_IN_KEY |= set("pool mining layer depth pooling top".split())  # of retrieval
 
 
 @dataclass(frozen=True)
@@ -57,30 +58,33 @@ class Features:
         return list(self.task.examples(self.split, self.language, rows=self.rows))
 
     def count(self, column: str) -> int:
-        """The sum of a column: of "truncated" features, of "realigned" answers, of "answer_outside_windows" ones; 0 without it."""
+        """The sum of a column: of "truncated" features, of "realigned" answers, of
+        "answer_outside_windows" ones; 0 without it.
+        """
         if column not in self.table.column_names:
             return 0
         return int(self.table.with_format("numpy")[column][:].sum())
 
     def notes(self) -> list[str]:
         """What was changed to make the features, one sentence each; none where nothing was."""
-        cut, moved, unheld = map(self.count, CHANGE_COUNTS)
-        found = []
+        cut, moved, outside = map(self.count, CHANGE_COUNTS)
+        notes = []
         if cut:
-            found.append(
-                f"{cut:,} of {len(self.table):,} inputs had text cut off (max_length {self.max_length})."
+            notes.append(
+                f"{cut:,} of {len(self.table):,} inputs had text cut off "
+                f"(max_length {self.max_length})."
             )
         if moved:
             one = "answer was not where its offset said and was"
             many = "answers were not where their offset said and were"
-            found.append(
+            notes.append(
                 f"{moved:,} {one if moved == 1 else many} moved to the nearest exact occurrence."
             )
-        if unheld:
+        if outside:
             one = "answer is longer than a window, and trains"
             many = "answers are longer than a window, and train"
-            found.append(f"{unheld:,} {one if unheld == 1 else many} as if there were none.")
-        return [f"{self.task.name} {self.split} {self.language}: {note}" for note in found]
+            notes.append(f"{outside:,} {one if outside == 1 else many} as if there were none.")
+        return [f"{self.task.name} {self.split} {self.language}: {note}" for note in notes]
 
 
 def load_features(
@@ -96,8 +100,19 @@ def load_features(
 ) -> Features:
     """Features of a split, from the cache where they are there.
 
-    max_length: the task's own if None, and never more than the tokenizer's `model_max_length`. max_examples: so many
-    rows, chosen at random by `seed`. labelled: refuse rows without gold. Errors: DataError with task, split, row.
+    Args:
+        task: The task.
+        split: The split.
+        language: An ISO 639 code.
+        tokenizer: A fast tokenizer.
+        max_length: Tokens a sequence: the task's own if None, and never more than the tokenizer's
+            `model_max_length`.
+        max_examples: So many rows, chosen at random by `seed` (default: all).
+        seed: Of that choice.
+        labelled: Refuse rows without gold.
+
+    Raises:
+        DataError: A row is bad; names task, split, language and row.
     """
     from tqdm.auto import tqdm
 
@@ -131,7 +146,14 @@ def encode_examples(
     tokenizer: PreTrainedTokenizerBase,
     max_length: int | None = None,
 ) -> datasets.Dataset:
-    """Features of examples in memory, without the cache."""
+    """Features of examples in memory, without the cache.
+
+    Args:
+        task: The examples' task.
+        examples: What `task.example` returned.
+        tokenizer: A fast tokenizer.
+        max_length: Tokens a sequence (default: the task's own).
+    """
     length = min(max_length or task.max_length, tokenizer.model_max_length)
     tables = list(_tables(task, examples, tokenizer, length))
     return in_memory(pa.concat_tables(tables))
@@ -141,15 +163,17 @@ def _tables(
     task: Task, examples: Iterable[Any], tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> Iterator[pa.Table]:
     """Feature tables of a thousand examples each, all of one schema."""
-    schema, done, iterator = None, 0, iter(examples)
+    schema = None
+    first_example = 0
+    iterator = iter(examples)
     while batch := list(itertools.islice(iterator, _BATCH)):
         columns: dict[str, Any] = dict(task.features(batch, tokenizer, max_length))
-        columns["example"] = np.add(columns["example"], done)
+        columns["example"] = np.add(columns["example"], first_example)
         schema = schema or _schema(columns, len(tokenizer))
         yield pa.Table.from_arrays(
             [_array(columns[field.name], field.type) for field in schema], schema=schema
         )
-        done += len(batch)
+        first_example += len(batch)
     if schema is None:
         raise DataError(f"Task {task.name}: there are no rows.")
 
@@ -180,7 +204,7 @@ def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     ).cast(kind)
 
 
-# --- the key ---------------------------------------------------------------------------------------------------------
+# --- the key --------------------------------------------------------------------------------------
 
 
 def _key(
@@ -191,23 +215,26 @@ def _key(
     length: int,
     labelled: bool,
 ) -> str:
-    """A hash over the data that the task reads, its values, its column functions' text, the tokenizer and the rest."""
+    """A hash over the data that the task reads, its values, its column functions' text, the
+    tokenizer and the rest.
+    """
     values = {
-        f.name: getattr(task, f.name) for f in dataclasses.fields(task) if f.name not in _APART
+        f.name: getattr(task, f.name) for f in dataclasses.fields(task) if f.name not in _NOT_IN_KEY
     }
     if "labels" in values:
         values["labels"] = task.label_names
     if "corpus" in values:
         values["corpus"] = values["corpus"] is not None
-    own = task.user_classes()
-    # a column function or a type of one's own may read any column; without one, only those that are named are read
-    any_column = bool(own) or any(map(callable, values.values()))
+    user_classes = task.user_classes()
+    # a column function or a type of one's own may read any column; without one, only those that are
+    # named are read
+    any_column = bool(user_classes) or any(map(callable, values.values()))
     columns = [c for c in rows.column_names if any_column or c == "id" or c in values.values()]
     kinds = [(c, str(rows.features[c])) for c in columns]
     made_by = (
         VERSION,
         task.task_type,
-        own,
+        user_classes,
         language,
         length,
         labelled,
@@ -229,5 +256,6 @@ def _tokenizer_hash(tokenizer: PreTrainedTokenizerBase, size: int) -> str:
     backend = tokenizer.backend_tokenizer
     backend.no_padding()
     backend.no_truncation()  # how a batch was last cut is no property of the tokenizer
-    text = f"{backend.to_str()}{sorted(tokenizer.special_tokens_map.items(), key=str)}{tokenizer.model_input_names}"
+    special_tokens = sorted(tokenizer.special_tokens_map.items(), key=str)
+    text = f"{backend.to_str()}{special_tokens}{tokenizer.model_input_names}"
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -1,7 +1,7 @@
 """The text of functions and values, for the keys of cached files and stages.
 
-Values with the same text are taken to be equal. The text does not depend on the process: it holds no
-addresses, and sets are sorted.
+Values with the same text are taken to be equal. The text does not depend on the process: it holds
+no addresses, and sets are sorted.
 
 >>> fingerprint_text({"a": (1, "b")})
 "(('a'(), (1(), 'b'())))"

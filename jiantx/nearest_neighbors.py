@@ -44,7 +44,7 @@ def nearest(
 def _products(
     queries: Tensor, corpus: Tensor, memory: int
 ) -> Iterator[tuple[slice, slice, Tensor]]:
-    """The inner products in float32, block by block: queries, rows of the corpus, (queries, rows)."""
+    """The inner products in float32, by block: queries, rows of the corpus, (queries, rows)."""
     _check_finite(queries, "queries")
     _check_finite(corpus, "corpus")
     queries = queries.detach().float()

@@ -42,8 +42,8 @@ class Registry(Generic[T]):
             return self._values[name]
         near = difflib.get_close_matches(str(name), self._values, n=3)
         hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-        known = ", ".join(sorted(self._values))
-        raise LookupError(f"No {self.noun} is named {name!r}.{hint} Known: {known}.")
+        names = ", ".join(sorted(self._values))
+        raise LookupError(f"No {self.noun} is named {name!r}.{hint} Known: {names}.")
 
     def __contains__(self, name: object) -> bool:
         return name in self._values

@@ -1,4 +1,4 @@
-"""A task: what to read, what to predict, how to score. A frozen value, declared and not programmed."""
+"""A task: what to read, what to predict, how to score. A frozen value, declared."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from jiantx.columns import column_value
 from jiantx.metrics import Metric, metric_name
 from jiantx.sources import (
     DataError,
@@ -28,20 +29,22 @@ if TYPE_CHECKING:
     import numpy as np
     from transformers import PreTrainedTokenizerBase
 
-Column = str | Callable[[Row], Any]
 Labels = tuple[str, ...] | Callable[[], tuple[str, ...]]
 T = TypeVar("T", bound="Task")
 
-# What `nn.ModuleDict` has already, and so cannot hold as a head (a test compares this with torch's own).
+# What `nn.ModuleDict` has already, and so cannot hold as a head (a test compares this with torch's
+# own).
 RESERVED = frozenset(
-    """add_module apply bfloat16 buffers call_super_init children clear compile cpu cuda double dump_patches eval
-    extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu items keys
-    load_state_dict modules mtia named_buffers named_children named_modules named_parameters parameters pop
-    register_backward_hook register_buffer register_forward_hook register_forward_pre_hook
-    register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook
-    register_load_state_dict_pre_hook register_module register_parameter register_state_dict_post_hook
-    register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory state_dict to to_empty
-    train training type update values xpu zero_grad""".split()
+    """add_module apply bfloat16 buffers call_super_init children clear compile cpu cuda double
+    dump_patches eval extra_repr float forward get_buffer get_extra_state get_parameter
+    get_submodule half ipu items keys load_state_dict modules mtia named_buffers named_children
+    named_modules named_parameters parameters pop register_backward_hook register_buffer
+    register_forward_hook register_forward_pre_hook register_full_backward_hook
+    register_full_backward_pre_hook register_load_state_dict_post_hook
+    register_load_state_dict_pre_hook register_module register_parameter
+    register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state
+    set_submodule share_memory state_dict to to_empty train training type update values xpu
+    zero_grad""".split()
 )
 
 
@@ -54,94 +57,41 @@ class Example:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prediction:
-    """What a model says of one example: its field `says` is what it predicts, `sure` how sure it is."""
+class Prediction(ABC):
+    """One prediction.
+
+    Subclasses define `value`, which metrics compare with the reference, and may define
+    `confidence`: a probability or a score, None if the head gives none."""
 
     id: str
     language: str
-    says: ClassVar[str]
-    sure: ClassVar[str] = ""
 
     @property
+    @abstractmethod
     def value(self) -> Any:
-        """What metrics compare with the gold."""
-        return getattr(self, self.says)
+        """What metrics compare with the reference."""
 
     @property
     def confidence(self) -> Any:
-        """How sure the model is, in the head's own terms; None where it does not say."""
-        return getattr(self, self.sure) if self.sure else None
-
-
-def column_value(row: Row, column: Column) -> Any:
-    """A column of a row: by name, or computed by a function of the row."""
-    if callable(column):
-        try:
-            return column(row)
-        except KeyError as error:
-            name = getattr(column, "__name__", "column function")
-            raise DataError(
-                f"The row has no column {error} (asked for by {name}). It has: {', '.join(row)}."
-            ) from None
-    if column not in row:
-        raise DataError(f"The row has no column {column!r}. It has: {', '.join(row)}.")
-    return row[column]
-
-
-def column_text(row: Row, column: Column) -> str:
-    """A column that must be text and not blank."""
-    text = column_value(row, column)
-    name = column if isinstance(column, str) else getattr(column, "__name__", "a column function")
-    if not isinstance(text, str):
-        raise DataError(f"Column {name!r} holds {text!r}; expected text.")
-    if not text.strip():
-        raise DataError(
-            f"Column {name!r} is an empty text. Drop such rows with the source's `where`, or fill them in."
-        )
-    return check_utf8(text)
-
-
-def check_utf8(text: str) -> str:
-    """A text that UTF-8 can hold, as tokenizers need it."""
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise DataError(
-                f"The text {text!r} holds half of a surrogate pair, at {error.start}. Drop it."
-            ) from None
-    return text
-
-
-def column_gold(row: Row, column: Column) -> Any:
-    """The gold column, or None: where the row lacks it (raw input) or holds a placeholder."""
-    try:
-        value = column_value(row, column)
-    except DataError:  # said in full by whoever needs gold
+        """A probability or a score; None if the head gives none."""
         return None
-    return None if value is None or value in ("", -1) else value
-
-
-def check_label(value: Any, labels: Sequence[str]) -> str:
-    """A gold label, checked against the task's labels by name."""
-    if isinstance(value, bool) or not isinstance(value, str):
-        raise DataError(
-            f"The label is {value!r}, and the data set does not say what it stands for. Labels are matched by name: "
-            f"give a `label` function of the row that returns one of {list(labels)}."
-        )
-    if value not in labels:
-        raise DataError(f"Unknown label {value!r}. The task's labels are {list(labels)}.")
-    return value
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task(ABC):
-    """What every task has. Task types are its only subclasses; a task is an instance of one of them.
+    """What every task has. Task types are its only subclasses; a task is an instance of one.
 
-    name: matches [a-z][a-z0-9_]*. head: tasks that name the same head share its parameters.
-    metrics: functions of (predictions, references); the main score is the mean of `main_metrics` (default: of all),
-    on 0-100, higher is better. max_length: tokens a sequence. train_on: tasks whose training split fine-tunes this one,
-    in order (empty: its own). language_exponent: languages of a step are drawn with p ~ rows ** exponent.
+    Args:
+        name: Matches [a-z][a-z0-9_]*.
+        source: Where its rows come from.
+        metrics: Functions of (predictions, references).
+        main_metrics: The main score is the mean of these (default: of all), on 0-100, higher is
+            better.
+        head: Tasks that name the same head share its parameters (default: the task's own name).
+        max_length: Tokens a sequence.
+        train_on: Tasks whose training split fine-tunes this one, in order (empty: its own).
+        train_languages: Languages of the training rows.
+        language_exponent: Languages of a step are drawn with p ~ rows ** exponent.
     """
 
     name: str
@@ -166,23 +116,47 @@ class Task(ABC):
         if labels is not None and not callable(labels):
             _check_labels(self.name, labels)
 
-    # --- what a task type writes ---
+    # --- what a task type writes ------------------------------------------------------------------
 
     @abstractmethod
     def example(self, row: Row, *, id: str, language: str) -> Any:
-        """A row in the task type's form; DataError says what is wrong with it."""
+        """A row in the task type's form.
+
+        Args:
+            row: A row as stored, or a raw one without gold.
+            id: The row's id in its split, unique in a language.
+            language: The row's language, an ISO 639 code.
+
+        Raises:
+            DataError: What is wrong with the row.
+        """
 
     @abstractmethod
     def features(
         self, examples: Sequence[Any], tokenizer: PreTrainedTokenizerBase, max_length: int
     ) -> dict[str, Sequence[Any]]:
-        """Columns of integer lists, one or more rows an example; `example` points back to its place in `examples`."""
+        """Inputs of the encoder and of the head, one or more rows an example.
+
+        Args:
+            examples: Examples of this task.
+            tokenizer: A fast tokenizer.
+            max_length: Tokens a sequence, special tokens included.
+
+        Returns:
+            Columns of integer lists; the column `example` holds indices of `examples`.
+        """
 
     @abstractmethod
     def decode(
         self, outputs: Mapping[str, np.ndarray], features: datasets.Dataset, examples: Sequence[Any]
     ) -> Sequence[Prediction]:
-        """One prediction an example, from the outputs of all its features (arrays, in the features' order)."""
+        """One prediction an example.
+
+        Args:
+            outputs: The head's arrays by name, in the order of the features.
+            features: What `features` returned.
+            examples: The examples that the features were made from.
+        """
 
     @abstractmethod
     def reference(self, example: Any) -> Any:
@@ -190,29 +164,44 @@ class Task(ABC):
 
     @property
     def corpus_task(self) -> Task | None:
-        """The task whose examples the queries of this one are compared with (retrieval); None: its own."""
+        """The task whose examples are the candidates of this one's queries; None: its own."""
         return None
 
     def candidate_languages(self, split: str, language: str) -> tuple[str, ...]:
-        """The languages of the candidates that a query of a language is compared with."""
+        """The languages of a query's candidates (retrieval).
+
+        Args:
+            split: The query's split.
+            language: The query's language.
+        """
         return ()
 
     @property
     def for_training(self: T) -> T:
-        """The task as its training rows are read: with a corpus, queries are scored, and pairs are learnt from."""
+        """The task as its training rows are read: with a corpus, pairs instead of queries."""
         return self
 
     @property
     def threshold_split(self) -> str:
-        """The split whose gold sets a threshold for predictions (mining); empty where there is none."""
+        """The split whose gold sets a threshold for predictions (mining); empty: none."""
         return ""
 
     def best_threshold(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
-        """The threshold that scores best on these."""
+        """The threshold that scores best.
+
+        Args:
+            predictions: Predictions of the threshold's split.
+            references: Their references.
+        """
         raise NotImplementedError
 
     def apply_threshold(self, predictions: Sequence[Any], threshold: float) -> Sequence[Any]:
-        """The predictions that a threshold leaves."""
+        """The predictions that a threshold leaves.
+
+        Args:
+            predictions: Predictions of any split.
+            threshold: What `best_threshold` returned.
+        """
         raise NotImplementedError
 
     def augment(
@@ -221,13 +210,22 @@ class Task(ABC):
         tokenizer: PreTrainedTokenizerBase,
         keys: Sequence[tuple[int, ...]],
     ) -> dict[str, np.ndarray]:
-        """Change a flat batch when it is made (masking); `keys` holds one key of randomness a feature."""
+        """Change a flat batch when it is made (masking).
+
+        Args:
+            batch: The features' columns, each concatenated over the batch.
+            tokenizer: The features' tokenizer.
+            keys: A key of randomness for each feature.
+
+        Returns:
+            A new batch; the given one stays as it is.
+        """
         return batch
 
-    # --- what comes for free ---
+    # --- what comes for free ----------------------------------------------------------------------
 
     def user_classes(self) -> list[type]:
-        """The classes of its type that are not jiantx's: a change of these is a change of the task."""
+        """The classes of its type that are not jiantx's: if they change, the task does."""
         return [
             kind
             for kind in type(self).__mro__
@@ -235,12 +233,15 @@ class Task(ABC):
         ]
 
     def head_config(self) -> dict[str, Any]:
-        """What the head must know: plain JSON, saved with the model, equal for tasks that share a head."""
+        """What the head must know: JSON, saved with the model, equal where tasks share a head."""
         return {"type": self.task_type, "labels": list(self.label_names)}
 
     @property
     def head_name(self) -> str:
-        """`head`, or the task's own name. A property, so that `replace(name=…)` does not carry the old head along."""
+        """`head`, or the task's own name.
+
+        A property, so that `replace(name=…)` does not carry the old head along.
+        """
         return self.head or self.name
 
     @property
@@ -251,7 +252,7 @@ class Task(ABC):
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """The labels in their order; a function in their place is called once for each data root."""
+        """The labels in their order; a function in their place is called once a data root."""
         labels: Labels = getattr(self, "labels", ())
         return _called(labels, data_root()) if callable(labels) else tuple(labels)
 
@@ -264,11 +265,20 @@ class Task(ABC):
         return self.source.available(split)
 
     def rows(self, split: str, language: str = "en") -> datasets.Dataset:
-        """The rows as stored; DataError names the task where there are none."""
+        """The rows as stored.
+
+        Args:
+            split: "train", "validation", "test", or another that the source knows.
+            language: An ISO 639 code.
+
+        Raises:
+            DataError: There are none; names the task.
+        """
         for name in (split, language):  # they become parts of files' names
             if any(letter in name for letter in "/\\\0"):
                 raise DataError(
-                    f"Task {self.name}: {name!r} cannot name a split or a language, since it holds a path."
+                    f"Task {self.name}: {name!r} cannot name a split or a language, "
+                    "since it holds a path."
                 )
         try:
             return self.source.rows(split, language)
@@ -285,22 +295,33 @@ class Task(ABC):
         rows: datasets.Dataset | None = None,
         labelled: bool = False,
     ) -> Iterator[Any]:
-        """Examples of a split (or of some of its `rows`); `labelled` refuses a row without gold."""
+        """Examples of a split.
+
+        Args:
+            split: The split.
+            language: An ISO 639 code.
+            rows: Some of the split's rows (default: all).
+            labelled: Refuse rows without gold.
+
+        Raises:
+            DataError: A row is bad; names task, split, language and row.
+        """
         rows = self.rows(split, language) if rows is None else rows
         self._check_label_names(rows, split, language)
-        for number, row in enumerate(iter_rows(decode_class_labels(rows))):
+        for index, row in enumerate(iter_rows(decode_class_labels(rows))):
             try:
-                example = self.example(row, id=str(row.get("id", number)), language=language)
+                example = self.example(row, id=str(row.get("id", index)), language=language)
                 if labelled and self.reference(example) is None:
                     raise DataError(self._no_gold(row))
             except DataError as error:
                 raise DataError(
-                    f"Task {self.name}, split {split!r}, language {language!r}, row {number}: {error}"
+                    f"Task {self.name}, split {split!r}, language {language!r}, "
+                    f"row {index}: {error}"
                 ) from None
             yield example
 
     def main_score(self, values: Mapping[str, float]) -> float:
-        """The one score that is averaged, compared and selected on; NaN where a part of it is missing."""
+        """The score that is averaged, compared and selected on; NaN where a metric is missing."""
         names = [metric_name(metric) for metric in self.main_metrics or self.metrics]
         return math.fsum(values.get(name, math.nan) for name in names) / len(names)
 
@@ -310,11 +331,19 @@ class Task(ABC):
                 column_value(row, getattr(self, self.gold))
             except DataError as error:
                 return str(error)
-        have = [split for split in ("train", "validation", "test") if self._has_gold(split)]
-        return f"The label is a placeholder, so nothing can be scored. Splits with labels: {', '.join(have) or 'none'}."
+        labelled = [split for split in ("train", "validation", "test") if self._has_gold(split)]
+        return (
+            "The label is a placeholder, so nothing can be scored. "
+            f"Splits with labels: {', '.join(labelled) or 'none'}."
+        )
 
     def is_labelled(self, split: str, languages: Iterable[str] | None = None) -> bool:
-        """Whether a split has gold (in these languages), by its first row: public test splits may have placeholders."""
+        """Whether a split has gold, by its first row: public test splits may have placeholders.
+
+        Args:
+            split: The split.
+            languages: Where to look (default: all languages of the split).
+        """
         for language in self.languages(split) if languages is None else languages:
             rows = self.rows(split, language)
             for example in self.examples(
@@ -330,19 +359,20 @@ class Task(ABC):
             return False
 
     def _check_label_names(self, rows: datasets.Dataset, split: str, language: str) -> None:
-        """Where the data set lists the names of its classes, they must be the task's labels, in any order."""
+        """A data set's class names, where it lists them, are the task's labels, in any order."""
         column = self.gold_column
         names = class_names(rows, column) if column else None
         if names is not None and set(names) != set(self.label_names):
             raise DataError(
-                f"Task {self.name}, split {split!r}, language {language!r}: the data set's labels are {list(names)}, "
-                f"the task's are {list(self.label_names)}. Declare the task with the data set's names, or give a "
-                f"`{self.gold}` function of the row that maps them."
+                f"Task {self.name}, split {split!r}, language {language!r}: the data set's labels "
+                f"are {list(names)}, the task's are {list(self.label_names)}. Declare the task "
+                f"with the data set's names, or give a `{self.gold}` function of the row that maps "
+                "them."
             )
 
 
 def check_name(name: str) -> None:
-    """ValueError for what cannot name a task or a head; names become parts of files' names, so paths are none."""
+    """ValueError for what cannot name a task or a head: names become parts of files' names."""
     if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ValueError(
             f"{name!r} cannot be a name: use small letters, digits and _, a letter first."
@@ -361,8 +391,8 @@ def _called(labels: Callable[[], tuple[str, ...]], root: Path | None) -> tuple[s
 def _check_labels(task: str, labels: Any) -> None:
     if isinstance(labels, str) or not all(isinstance(label, str) and label for label in labels):
         raise ValueError(
-            f"Task {task}: labels are {labels!r}; expected a tuple of names. Where the data set has numbers, give a "
-            "`label` function of the row that names them."
+            f"Task {task}: labels are {labels!r}; expected a tuple of names. Where the data set "
+            "has numbers, give a `label` function of the row that names them."
         )
     if len(set(labels)) < len(labels):
         raise ValueError(f"Task {task}: a label is named twice in {labels!r}.")

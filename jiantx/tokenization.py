@@ -1,7 +1,11 @@
-"""Text to token ids, in batches, through the fast tokenizer. Special tokens are read off the tokenizer, not counted."""
+"""Text to token ids, in batches, through the fast tokenizer.
+
+Special tokens are read off the tokenizer, not counted.
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,7 +25,7 @@ LONGEST_WORD = (
 
 
 def _backend(tokenizer: PreTrainedTokenizerBase) -> Any:
-    """The tokenizer itself, without the cutting and padding that its last caller may have left on."""
+    """The tokenizer in Rust, with the truncation and padding of its last caller turned off."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise DataError(
@@ -41,33 +45,73 @@ def encode(
     max_length: int,
     cut: Literal["end", "start"] = "end",
 ) -> list[Encoding]:
-    """Encode texts or pairs with special tokens; the longer side is cut, at its end or at its start, until it fits.
+    """Encode texts or pairs with special tokens.
 
-    Without character offsets, which cost time: `pieces` gives them.
+    The longer side is cut until the sequence fits. There are no character offsets, which cost time;
+    `tokenize` gives them.
+
+    Args:
+        tokenizer: A fast one.
+        texts: The first sides.
+        pairs: The second sides.
+        max_length: Tokens of a sequence, special ones included.
+        cut: Where the longer side is cut.
     """
     backend = _backend(tokenizer)
     backend.enable_truncation(max_length, direction="right" if cut == "end" else "left")
     try:
-        found: list[Encoding] = backend.encode_batch_fast(
-            list(texts) if pairs is None else list(zip(texts, pairs))
-        )
+        return backend.encode_batch_fast(list(texts) if pairs is None else list(zip(texts, pairs)))
     finally:
         backend.no_truncation()
-    return found
 
 
 def sequence_features(
     tokenizer: PreTrainedTokenizerBase, encodings: Sequence[Encoding]
 ) -> dict[str, list[Any]]:
-    """The feature columns of one sequence each: ids, length, segment ids where the model has them, whether cut."""
-    found: dict[str, list[Any]] = {
-        "input_ids": [e.ids for e in encodings],
-        "lengths": [[len(e)] for e in encodings],
-        "truncated": [int(bool(e.overflowing)) for e in encodings],
+    """The feature columns of one sequence each.
+
+    Args:
+        tokenizer: Of the encodings.
+        encodings: (examples,) by `encode`.
+
+    Returns:
+        input_ids, lengths, truncated (whether text was cut), and token_type_ids if the model has
+        segments.
+    """
+    columns: dict[str, list[Any]] = {
+        "input_ids": [encoding.ids for encoding in encodings],
+        "lengths": [[len(encoding)] for encoding in encodings],
+        "truncated": [int(bool(encoding.overflowing)) for encoding in encodings],
     }
     if has_segments(tokenizer):
-        found["token_type_ids"] = [e.type_ids for e in encodings]
-    return found
+        columns["token_type_ids"] = [encoding.type_ids for encoding in encodings]
+    return columns
+
+
+def grouped_features(
+    tokenizer: PreTrainedTokenizerBase, groups: Sequence[Sequence[Encoding]]
+) -> dict[str, list[Any]]:
+    """The feature columns of several sequences each.
+
+    Args:
+        tokenizer: Of the encodings.
+        groups: For each example, the encodings of its sequences.
+
+    Returns:
+        input_ids of all sequences one after the other, lengths of each, truncated, and
+        token_type_ids if the model has segments.
+    """
+    chain = itertools.chain.from_iterable
+    columns: dict[str, list[Any]] = {
+        "input_ids": [list(chain(encoding.ids for encoding in group)) for group in groups],
+        "lengths": [list(map(len, group)) for group in groups],
+        "truncated": [int(any(encoding.overflowing for encoding in group)) for group in groups],
+    }
+    if has_segments(tokenizer):
+        columns["token_type_ids"] = [
+            list(chain(encoding.type_ids for encoding in group)) for group in groups
+        ]
+    return columns
 
 
 def has_segments(tokenizer: PreTrainedTokenizerBase) -> bool:
@@ -77,98 +121,142 @@ def has_segments(tokenizer: PreTrainedTokenizerBase) -> bool:
 
 @dataclass(frozen=True)
 class SpecialTokens:
-    """The special tokens around one text, or around and between two."""
+    """The special tokens around one text, or around and between two.
+
+    Args:
+        before: Token ids before the first text.
+        between: Token ids between the texts.
+        after: Token ids after the last text.
+        before_segments: Segment ids of `before`.
+        between_segments: Segment ids of `between`.
+        after_segments: Segment ids of `after`.
+        first_segment: Segment id of the first text.
+        second_segment: Segment id of the second text.
+    """
 
     before: np.ndarray
     between: np.ndarray
     after: np.ndarray
-    types: tuple[
-        np.ndarray, np.ndarray, np.ndarray, int, int
-    ]  # segment ids: before, between, after, first, second
+    before_segments: np.ndarray
+    between_segments: np.ndarray
+    after_segments: np.ndarray
+    first_segment: int
+    second_segment: int
 
     @property
     def size(self) -> int:
+        """How many special tokens there are."""
         return len(self.before) + len(self.between) + len(self.after)
 
     def ids(self, first: np.ndarray, second: np.ndarray | None = None) -> np.ndarray:
-        """Token ids of a framed text or pair."""
-        return np.concatenate(
-            [
-                self.before,
-                first,
-                *([self.between, second] if second is not None else []),
-                self.after,
-            ]
-        )
+        """The token ids of a text or pair with its special tokens.
+
+        Args:
+            first: (tokens,) ids of the first text.
+            second: (tokens,) ids of the second text.
+        """
+        if second is None:
+            return np.concatenate([self.before, first, self.after])
+        return np.concatenate([self.before, first, self.between, second, self.after])
 
     def type_ids(self, first: int, second: int = 0) -> np.ndarray:
-        """Segment ids for texts of so many tokens."""
-        before, between, after, one, two = self.types
-        return np.concatenate([before, np.full(first, one), between, np.full(second, two), after])
+        """The segment ids of a text or pair with its special tokens.
+
+        Args:
+            first: Tokens of the first text.
+            second: Tokens of the second text.
+        """
+        first_ids = np.full(first, self.first_segment)
+        second_ids = np.full(second, self.second_segment)
+        return np.concatenate(
+            [
+                self.before_segments,
+                first_ids,
+                self.between_segments,
+                second_ids,
+                self.after_segments,
+            ]
+        )
 
 
 @lru_cache(maxsize=64)
 def special_tokens(tokenizer: PreTrainedTokenizerBase, pair: bool = False) -> SpecialTokens:
-    """Read the frame off an encoded sample: what belongs to no text is special."""
+    """Read the special tokens off an encoded sample: those that belong to no text.
+
+    Args:
+        tokenizer: A fast one.
+        pair: Those of a pair of texts.
+    """
     (sample,) = _backend(tokenizer).encode_batch([("a", "a")] if pair else ["a"])
-    ids, types = np.array(sample.ids), np.array(sample.type_ids)
-    owner = np.array([-1 if s is None else s for s in sample.sequence_ids])
-    first = np.flatnonzero(owner == 0)
-    second = np.flatnonzero(owner == 1) if pair else first[-1:] + 1
-    before, after = slice(0, first[0]), slice(second[-1] + 1 if pair else first[-1] + 1, None)
+    ids = np.array(sample.ids)
+    segments = np.array(sample.type_ids)
+    text_of_token = np.array([-1 if text is None else text for text in sample.sequence_ids])
+    first = np.flatnonzero(text_of_token == 0)
+    second = np.flatnonzero(text_of_token == 1) if pair else first[-1:] + 1
+    last = second[-1] if pair else first[-1]
+    before = slice(0, first[0])
     between = slice(first[-1] + 1, second[0])
+    after = slice(last + 1, None)
     return SpecialTokens(
-        ids[before],
-        ids[between],
-        ids[after],
-        (
-            types[before],
-            types[between],
-            types[after],
-            int(types[first[0]]),
-            int(types[second[0]]) if pair else 0,
-        ),
+        before=ids[before],
+        between=ids[between],
+        after=ids[after],
+        before_segments=segments[before],
+        between_segments=segments[between],
+        after_segments=segments[after],
+        first_segment=int(segments[first[0]]),
+        second_segment=int(segments[second[0]]) if pair else 0,
     )
 
 
 def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[Encoding]:
-    """Encode texts without special tokens and without cutting."""
-    backend = _backend(tokenizer)
-    found: list[Encoding] = backend.encode_batch(list(texts), add_special_tokens=False)
-    return found
+    """Encode texts with character offsets, without special tokens and without cutting.
+
+    Args:
+        tokenizer: A fast one.
+        texts: Any texts.
+    """
+    return _backend(tokenizer).encode_batch(list(texts), add_special_tokens=False)
 
 
 def tokenize_words(
     tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Encode sentences given as words: for each, the ids of its pieces and the number of its word of each piece.
+    """Encode sentences that are given as words.
 
-    Words are encoded apart, so that their pieces do not depend on the neighbours; a word that leaves no piece, or more
-    than `LONGEST_WORD` of them, becomes the unknown piece. Every word has at least one.
+    Words are encoded apart, so that their pieces do not depend on their neighbours. A word that
+    leaves no piece, or more than `LONGEST_WORD` pieces, becomes the unknown piece: every word has
+    at least one.
+
+    Args:
+        tokenizer: A fast one.
+        sentences: Lists of words.
+
+    Returns:
+        For each sentence (pieces,) token ids, and (pieces,) the index of each piece's word.
     """
     backend = _backend(tokenizer)
-    # a byte-level tokenizer knows words by the space before them
-    splitter = str(backend.pre_tokenizer)
-    space = " " if "ByteLevel" in splitter and "add_prefix_space=True" not in splitter else ""
-    encodings = backend.encode_batch(
-        [[space + word for word in words] for words in sentences],
-        is_pretokenized=True,
-        add_special_tokens=False,
-    )
-    found = []
-    for words, encoding in zip(sentences, encodings, strict=True):
-        ids, owners = (
-            np.array(encoding.ids, dtype=np.int64),
-            np.array(encoding.word_ids, dtype=np.int64),
-        )
-        counts = np.bincount(owners, minlength=len(words))
-        odd = (counts == 0) | (counts > LONGEST_WORD)
-        if odd.any():
-            kept = ~odd[owners]
-            replaced = np.flatnonzero(odd)
-            owners = np.concatenate([owners[kept], replaced])
-            order = np.argsort(owners, kind="stable")
-            ids = np.concatenate([ids[kept], np.full(len(replaced), tokenizer.unk_token_id)])[order]
-            owners = owners[order]
-        found.append((ids, owners))
-    return found
+    # a byte-level tokenizer recognises a word by the space before it
+    pre_tokenizer = str(backend.pre_tokenizer)
+    lacks_prefix = "ByteLevel" in pre_tokenizer and "add_prefix_space=True" not in pre_tokenizer
+    if lacks_prefix:
+        inputs = [[f" {word}" for word in sentence] for sentence in sentences]
+    else:
+        inputs = [list(sentence) for sentence in sentences]
+    encodings = backend.encode_batch(inputs, is_pretokenized=True, add_special_tokens=False)
+    tokenized = []
+    for sentence, encoding in zip(sentences, encodings, strict=True):
+        ids = np.array(encoding.ids, dtype=np.int64)
+        word_ids = np.array(encoding.word_ids, dtype=np.int64)
+        counts = np.bincount(word_ids, minlength=len(sentence))  # pieces of each word
+        unusable = (counts == 0) | (counts > LONGEST_WORD)
+        if unusable.any():
+            keep = ~unusable[word_ids]
+            replaced = np.flatnonzero(unusable)
+            unknown = np.full(len(replaced), tokenizer.unk_token_id)
+            word_ids = np.concatenate([word_ids[keep], replaced])
+            order = np.argsort(word_ids, kind="stable")
+            ids = np.concatenate([ids[keep], unknown])[order]
+            word_ids = word_ids[order]
+        tokenized.append((ids, word_ids))
+    return tokenized

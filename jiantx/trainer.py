@@ -23,7 +23,6 @@ from jiantx.batching import TrainingFeatures, TrainingLoader
 from jiantx.checkpoints import (
     MANIFEST,
     exclusive_writer,
-    find_problem,
     latest_checkpoint,
 )
 from jiantx.evaluation import evaluate
@@ -38,6 +37,7 @@ from jiantx.trainer_setup import (
     FSDP_IGNORED,
     ManifestCallback,
     check_validation_rows,
+    checkpoint_to_resume,
     compile_instead_of_accelerate,
     describe_rows,
     evaluated_languages,
@@ -241,7 +241,8 @@ class Trainer(transformers.Trainer):
             trained_tasks[task.name] = {"head": task.head_name, "languages": languages}
         writes = self.args.process_index == 0 and self.args.save_strategy != "no"
         with exclusive_writer(folder) if writes else nullcontext():
-            path = self._checkpoint_to_resume(folder, resume_from_checkpoint)
+            saves = self.args.save_strategy != "no"
+            path = checkpoint_to_resume(folder, resume_from_checkpoint, saves=saves)
             if path and self.is_distributed_loading_by_transformers:
                 raise ValueError(f"Resuming from {path}: {CANNOT_LOAD_SHARDED}")
             finished_output = self._finished_output(path) if path else None
@@ -258,7 +259,12 @@ class Trainer(transformers.Trainer):
                 raise
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Save as transformers does; a folder that is being overwritten counts as incomplete."""
+        """Save as transformers does; a folder that is being overwritten counts as incomplete.
+
+        Args:
+            output_dir: The folder; the trainer's own if None.
+            _internal_call: For transformers.
+        """
         if self.args.process_index == 0:
             (Path(output_dir or self.args.output_dir) / MANIFEST).unlink(missing_ok=True)
         super().save_model(output_dir, _internal_call)
@@ -290,33 +296,6 @@ class Trainer(transformers.Trainer):
         return int(self._own_model.num_parameters(exclude_embeddings=True))
 
     # --- ours -------------------------------------------------------------------------------------
-
-    def _checkpoint_to_resume(self, folder: Path, requested: str | bool | None) -> str | None:
-        """The checkpoint to resume from, None for a fresh start; logs which one and why."""
-        if requested is True:
-            newest, skipped = latest_checkpoint(folder)
-            for checkpoint, problem in skipped:
-                logger.warning(f"Passed over {checkpoint}: {problem}.")
-            if newest is None:
-                logger.warning(f"No checkpoint in {folder}: a fresh start.")
-                return None
-            logger.warning(f"Resuming from {newest}.")
-            return str(newest)
-        if requested:
-            problem_of_requested = find_problem(Path(requested))
-            if problem_of_requested:
-                raise ValueError(
-                    f"The checkpoint {requested} is not whole: {problem_of_requested}."
-                )
-            return requested
-        if self.args.save_strategy != "no":
-            newest, _ = latest_checkpoint(folder)
-            if newest:
-                logger.warning(
-                    "A fresh start, in a folder that has another run's checkpoints, such as "
-                    f"{newest.name}."
-                )
-        return None
 
     @property
     def _own_model(self) -> MultitaskModel:

@@ -9,12 +9,15 @@ from typing import Any
 
 from accelerate import PartialState
 from transformers import TrainerCallback, TrainingArguments
+from transformers.utils import logging
 
-from jiantx.checkpoints import rotate, write_manifest
+from jiantx.checkpoints import find_problem, latest_checkpoint, rotate, write_manifest
 from jiantx.features import Features
 from jiantx.model import MultitaskModel
 from jiantx.sampling import Draw
 from jiantx.task import Task
+
+logger = logging.get_logger("jiantx.trainer")
 
 CANNOT_LOAD_SHARDED = (
     "transformers loads no checkpoint into a model that was sharded as it was loaded "
@@ -163,3 +166,36 @@ class ManifestCallback(TrainerCallback):
             folder = Path(args.output_dir)
             write_manifest(folder / f"checkpoint-{state.global_step}")
             rotate(folder, self.keep, state.best_model_checkpoint)
+
+
+def checkpoint_to_resume(folder: Path, requested: str | bool | None, *, saves: bool) -> str | None:
+    """The checkpoint to resume from, None for a fresh start; logs which one and why.
+
+    Args:
+        folder: The output folder of the run.
+        requested: `resume_from_checkpoint` of `Trainer.train`.
+        saves: The run writes checkpoints.
+
+    Raises:
+        ValueError: The requested checkpoint is not complete.
+    """
+    if requested is True:
+        newest, skipped = latest_checkpoint(folder)
+        for checkpoint, problem in skipped:
+            logger.warning(f"Passed over {checkpoint}: {problem}.")
+        if newest is None:
+            logger.warning(f"No checkpoint in {folder}: a fresh start.")
+            return None
+        logger.warning(f"Resuming from {newest}.")
+        return str(newest)
+    if requested:
+        problem_of_requested = find_problem(Path(requested))
+        if problem_of_requested:
+            raise ValueError(f"The checkpoint {requested} is not whole: {problem_of_requested}.")
+        return requested
+    newest, _ = latest_checkpoint(folder) if saves else (None, [])
+    if newest:
+        logger.warning(
+            f"A fresh start, in a folder that has another run's checkpoints, such as {newest.name}."
+        )
+    return None

@@ -61,7 +61,7 @@ def tiny(
     return programs
 
 
-# --- Measuring --------------------------------------------------------------------------------
+# --- Measuring ------------------------------------------------------------------------------------
 
 
 def test_turns_go_forwards_and_backwards(programs: Any) -> None:
@@ -102,7 +102,7 @@ def test_a_process_returns_its_last_line(programs: Any, tmp_path: Path) -> None:
         measure_apart(str(program), [], failure="It failed.")
 
 
-# --- Training ---------------------------------------------------------------------------------
+# --- Training -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", KINDS.values())
@@ -202,7 +202,7 @@ def test_attention_forms_agree(programs: Any) -> None:
         assert attention.table_line(record).count("|") == 2 + 2 + len(attention.NAMES) - 1
 
 
-# --- Evaluation -------------------------------------------------------------------------------
+# --- Evaluation -----------------------------------------------------------------------------------
 
 
 def test_evaluations_agree(

@@ -30,7 +30,7 @@ def programs() -> Iterator[Any]:
         yield modules
 
 
-# --- Features ---------------------------------------------------------------------------------
+# --- Features -------------------------------------------------------------------------------------
 
 
 def questions(count: int, seed: int = 0) -> dict[str, list[Any]]:
@@ -149,7 +149,7 @@ def test_tags(programs: Any, tokenizer: Any) -> None:
             assert [labels[position] for position in positions] == ours["labels"][row]
 
 
-# --- Decoding and mining ----------------------------------------------------------------------
+# --- Decoding and mining --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("unanswerable", [False, True])

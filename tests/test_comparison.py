@@ -16,7 +16,7 @@ def grid():
     return two_runs()
 
 
-# --- Differences ------------------------------------------------------------------------------
+# --- Differences ----------------------------------------------------------------------------------
 
 
 def test_differences_are_paired_by_seed(grid):
@@ -154,7 +154,7 @@ def test_an_interval_by_hand():
     assert math.isnan(half_width), "one value has no spread"
 
 
-# --- Tables -----------------------------------------------------------------------------------
+# --- Tables ---------------------------------------------------------------------------------------
 
 
 def test_comparison_in_markdown_and_text():

@@ -1,4 +1,6 @@
-"""What a plan costs: tokens counted from samples, parameters without making them, hours from a few steps."""
+"""What a plan costs: tokens counted from samples, parameters without making them, hours from a few
+steps.
+"""
 
 # ruff: noqa: F811, a fixture is asked for by its name
 
@@ -86,8 +88,15 @@ def test_evaluations_on_the_way_are_counted(
 def test_parameters_are_counted_without_making_them() -> None:
     from transformers import XLMRobertaConfig
 
-    large = XLMRobertaConfig(vocab_size=250_002, hidden_size=1024, num_hidden_layers=24, num_attention_heads=16,
-                             intermediate_size=4096, max_position_embeddings=514, type_vocab_size=1)  # fmt: skip
+    large = XLMRobertaConfig(
+        vocab_size=250_002,
+        hidden_size=1024,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+        intermediate_size=4096,
+        max_position_embeddings=514,
+        type_vocab_size=1,
+    )
     # 24 layers of 12 h^2 + 13 h, and the norm of the embeddings; no pooler, which nothing reads
     assert parameter_count(large) == 24 * (12 * 1024**2 + 13 * 1024) + 2 * 1024
 

@@ -58,14 +58,17 @@ def test_fake_tensors_keep_what_real_ones_keep(program, tokenizer_of, family, wa
             )
     fake, real = counted
     assert fake["labels"] == real["labels"] > 0
-    # in bf16 the masked-LM head's norm keeps its means and deviations in float32 on a CPU, and the fake one in bf16
+    # in bf16 the masked-LM head's norm keeps its means and deviations in float32 on a CPU, and the
+    # fake one in bf16
     extra = 0 if way == "float32" else 2 * 2 * int(program["MASKED"] * 3 * 17)
     assert fake["mlm"] + extra == real["mlm"]
 
 
 @pytest.mark.parametrize("family", ["xlm-r", "xlm-r-xl"])
 def test_a_flat_step_keeps_what_the_plan_says(program, tokenizer_of, family):
-    """On the CPU a flat step also keeps a copy of each layer's attention output, where it joins its sequences."""
+    """On the CPU a flat step also keeps a copy of each layer's attention output, where it joins its
+    sequences.
+    """
     config, count, length = tiny(family, tokenizer_of), 4, 11
     model = program["make"](config, device="cpu")
     planned = program["kept_bytes"](
@@ -188,10 +191,10 @@ def test_adapters_come_back(world, monkeypatch, tmp_path, capsys):
     runpy.run_path(str(EXAMPLES / "lora.py"), run_name="__main__")
     printed = capsys.readouterr().out
     assert "scores: True" in printed and "trainable params" in printed
-    small, whole = (
+    small, full = (
         tmp_path / name for name in ("adapter_model.safetensors", "merged/model.safetensors")
     )
-    assert 0 < 5 * small.stat().st_size < whole.stat().st_size
+    assert 0 < 5 * small.stat().st_size < full.stat().st_size
     merged = jx.MultitaskModel.from_pretrained(tmp_path / "merged")
     assert not any("lora" in name for name in merged.state_dict()) and set(merged.heads) == {
         "udpos",

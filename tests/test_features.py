@@ -61,9 +61,9 @@ def module(path: Path, text: str) -> Any:
     path.write_text(text)
     spec = importlib.util.spec_from_file_location("mine", path)
     assert spec and spec.loader
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
+    actual = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(actual)
+    return actual
 
 
 # --- hits -----------------------------------------------------------------------------------------
@@ -120,10 +120,10 @@ def test_same_data_at_another_path(cache: Path, tokenizer: Any, tmp_path: Path) 
 def test_same_rows_in_other_chunks(cache: Path, tokenizer: Any) -> None:
     from datasets import concatenate_datasets
 
-    whole = Dataset.from_list(ROWS)
-    parts = concatenate_datasets([whole.select(range(5)), whole.select(range(5, 12))])
-    assert hits(cache, tokenizer, task(whole), task(parts))
-    assert hits(cache, tokenizer, task(whole), task(whole.select(list(range(12)))))
+    full = Dataset.from_list(ROWS)
+    items = concatenate_datasets([full.select(range(5)), full.select(range(5, 12))])
+    assert hits(cache, tokenizer, task(full), task(items))
+    assert hits(cache, tokenizer, task(full), task(full.select(list(range(12)))))
 
 
 def test_same_tokenizer_loaded_again(cache: Path, tokenizer: Any, tmp_path: Path) -> None:
@@ -191,8 +191,8 @@ def test_length_of_the_task_is_the_same_given_by_hand(cache: Path, tokenizer: An
 def test_another_tokenizer_misses(
     cache: Path, tokenizer: Any, bert_tokenizer: Any, roberta_tokenizer: Any
 ) -> None:
-    for each in (tokenizer, bert_tokenizer, roberta_tokenizer):
-        load_features(task(), "train", "en", each)
+    for item in (tokenizer, bert_tokenizer, roberta_tokenizer):
+        load_features(task(), "train", "en", item)
     assert len(files(cache)) == 3
 
 
@@ -279,36 +279,36 @@ def test_unchanged_column_function_hits(
 def test_changed_helper_in_a_module_of_one_s_own_misses(
     cache: Path, tokenizer: Any, tmp_path: Path
 ) -> None:
-    found = []
+    actual = []
     for mark in ("'!'", "'!'", "'?'"):
         mine = module(tmp_path / "mine.py", f"{TEXT}helpers.clean(row['text'])\n")
         mine.helpers = module(tmp_path / "helpers.py", f"def clean(x):\n    return x + {mark}\n")
         load_features(task(text=mine.text), "train", "en", tokenizer)
-        found.append(len(files(cache)))
-    assert found == [1, 1, 2]
+        actual.append(len(files(cache)))
+    assert actual == [1, 1, 2]
 
 
 def test_changed_task_type_of_one_s_own_misses(cache: Path, tokenizer: Any, tmp_path: Path) -> None:
     text = "import jiantx as jx\n\nclass Mine(jx.Classification):\n    def example(self, row, **more):\n"
     text += "        return super().example({**row, 'text': row['note'] + $}, **more)\n"
     fields = {"name": "mood", "labels": ("no", "yes")}
-    found = []
+    actual = []
     for mark, note in (("'!'", "a"), ("'!'", "a"), ("'?'", "a"), ("'?'", "b")):
         kind = module(tmp_path / "mine.py", text.replace("$", mark)).Mine
         mine = kind(**fields, source=jx.Rows({"train": [{**row, "note": note} for row in ROWS]}))
         load_features(mine, "train", "en", tokenizer)
-        found.append(len(files(cache)))
-    assert found == [1, 1, 2, 3]
+        actual.append(len(files(cache)))
+    assert actual == [1, 1, 2, 3]
 
 
 def test_function_from_an_interpreter(cache: Path, tokenizer: Any) -> None:
-    found: list[Callable[[Any], str]] = []
+    actual: list[Callable[[Any], str]] = []
     for mark in ("''", "'!'", "''"):
         space: dict[str, Any] = {}
         exec(f"def text(row):\n    return row['text'] + {mark}\n", space)
-        found.append(space["text"])
-    assert not hits(cache, tokenizer, task(text=found[0]), task(text=found[1]))
-    load_features(task(text=found[2]), "train", "en", tokenizer)
+        actual.append(space["text"])
+    assert not hits(cache, tokenizer, task(text=actual[0]), task(text=actual[1]))
+    load_features(task(text=actual[2]), "train", "en", tokenizer)
     assert len(files(cache)) == 2
 
 
@@ -356,11 +356,11 @@ def test_killed_writer_leaves_no_file(
 def test_many_batches_are_as_one(
     cache: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = load_features(task(), "train", "en", tokenizer).table
+    full = load_features(task(), "train", "en", tokenizer).table
     monkeypatch.setattr(features_module, "_BATCH", 5)
-    parts = load_features(task(name="other"), "train", "en", tokenizer).table
-    assert list(whole) == list(parts)
-    assert list(parts["example"]) == list(range(12))
+    items = load_features(task(name="other"), "train", "en", tokenizer).table
+    assert list(full) == list(items)
+    assert list(items["example"]) == list(range(12))
 
 
 def test_no_rows(tokenizer: Any) -> None:
@@ -402,8 +402,8 @@ def test_examples_in_memory_are_encoded_alike(cache: Path, tokenizer: Any) -> No
 
 def test_never_longer_than_the_tokenizer_allows(tokenizer: Any) -> None:
     long = task([{"text": "a " * 2000, "label": "no"}], max_length=4096)
-    found = load_features(long, "train", "en", tokenizer)
-    assert found.max_length == 512 == len(found.table[0]["input_ids"])
+    actual = load_features(long, "train", "en", tokenizer)
+    assert actual.max_length == 512 == len(actual.table[0]["input_ids"])
     assert load_features(long, "train", "en", tokenizer, max_length=9).max_length == 9
 
 
@@ -412,9 +412,9 @@ def test_max_examples_is_a_random_part(tokenizer: Any) -> None:
     rows = [{"text": f"cat {i}", "label": "no"} for i in range(200)]
 
     def texts(**options: Any) -> list[str]:
-        found = load_features(task(rows), "train", "en", tokenizer, max_examples=20, **options)
-        assert len(found.table) == len(found.rows) == len(found.examples()) == 20
-        return [example.text for example in found.examples()]
+        actual = load_features(task(rows), "train", "en", tokenizer, max_examples=20, **options)
+        assert len(actual.table) == len(actual.rows) == len(actual.examples()) == 20
+        return [example.text for example in actual.examples()]
 
     first = texts(seed=1)
     assert first == texts(seed=1) != texts(seed=2)
@@ -434,9 +434,11 @@ def test_cut_inputs_are_counted(tokenizer: Any) -> None:
         {"text": "cat " * n, "label": "no"} for n in (1, 6, 7, 9)
     ]  # 3 tokens a word at most, and two special ones
     exact = len(tokenizer(rows[1]["text"])["input_ids"])
-    found = loaded(task(rows), tokenizer, max_length=exact)
-    assert found.count("truncated") == 2 and found.count("realigned") == 0
-    assert found.notes() == [f"mood train en: 2 of 4 inputs had text cut off (max_length {exact})."]
+    actual = loaded(task(rows), tokenizer, max_length=exact)
+    assert actual.count("truncated") == 2 and actual.count("realigned") == 0
+    assert actual.notes() == [
+        f"mood train en: 2 of 4 inputs had text cut off (max_length {exact})."
+    ]
     one = loaded(task(rows[:3]), tokenizer, max_length=exact)
     assert one.notes() == [f"mood train en: 1 of 3 inputs had text cut off (max_length {exact})."]
     assert loaded(task(rows), tokenizer).notes() == []
@@ -467,13 +469,13 @@ def test_moved_answers_are_counted_once(moved: int, said: str | None, tokenizer:
     mine = jx.QuestionAnswering(
         name="asked", source=jx.Rows({"train": rows}), max_length=32, stride=8
     )
-    found = loaded(mine, tokenizer)
-    assert len(found.table) > 4 * 3, "several windows an example"
-    assert found.count("realigned") == moved
+    actual = loaded(mine, tokenizer)
+    assert len(actual.table) > 4 * 3, "several windows an example"
+    assert actual.count("realigned") == moved
     suffix = (
         f" offset said and {'was' if moved == 1 else 'were'} moved to the nearest exact occurrence."
     )
-    assert found.notes() == ([f"asked train en: {said}{suffix}"] if said else [])
+    assert actual.notes() == ([f"asked train en: {said}{suffix}"] if said else [])
 
 
 def test_evaluation_says_them(
@@ -490,6 +492,6 @@ def test_numbers_are_as_they_were(tokenizer: Any) -> None:
     mine = jx.Regression(
         name="stars", source=jx.Rows({"train": [{"text": "a", "label": 2.5}]}), high=5.0
     )
-    found = loaded(mine, tokenizer).table.with_format("numpy")[0]
-    assert found["targets"].dtype == np.float32 and found["targets"].tolist() == [0.5]
-    assert found["labels"].tolist() == [0]
+    actual = loaded(mine, tokenizer).table.with_format("numpy")[0]
+    assert actual["targets"].dtype == np.float32 and actual["targets"].tolist() == [0.5]
+    assert actual["labels"].tolist() == [0]

@@ -1,4 +1,6 @@
-"""Whatever the bytes are: no error but our own, and nothing accepted that is not so. `tests/fuzz/soak.py` for long."""
+"""Whatever the bytes are: no error but our own, and nothing accepted that is not so.
+`tests/fuzz/soak.py` for long.
+"""
 
 from __future__ import annotations
 

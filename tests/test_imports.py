@@ -18,6 +18,7 @@ PACKAGE = Path(jiantx.__file__).parent
 STOREYS = [
     "registry metrics sampling cache fingerprints nearest_neighbors attention".split(),
     "sources report checkpoints".split(),
+    ["columns"],
     ["task"],
     ["tokenization"],
     ["task_types"],

@@ -48,7 +48,7 @@ def assert_same_weights(one: torch.nn.Module, other: torch.nn.Module, atol: floa
         torch.testing.assert_close(state[name], expected[name], atol=atol, rtol=atol)
 
 
-# --- loading is safe -------------------------------------------------------------------------------------------------
+# --- loading is safe ------------------------------------------------------------------------------
 
 
 def test_every_form_of_a_checkpoint_is_one_encoder(
@@ -205,7 +205,7 @@ def test_dtype(encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path) -> Non
     }
 
 
-# --- saving ----------------------------------------------------------------------------------------------------------
+# --- saving ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -363,7 +363,7 @@ def test_a_saved_model_loads_elsewhere(model_of: ModelOf, tiny_tasks, tmp_path: 
     assert actual.stdout.strip() == "['mood']"
 
 
-# --- running ---------------------------------------------------------------------------------------------------------
+# --- running --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("way", ["auto", False])
@@ -502,7 +502,7 @@ def test_padding_free_is_what_was_asked_for(model_of: ModelOf, tiny_tasks) -> No
     ]
 
 
-# --- LoRA ------------------------------------------------------------------------------------------------------------
+# --- LoRA -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -562,14 +562,16 @@ def test_saved_heads_that_are_left_are_named(
     assert "Heads kept: none; new: moood; dropped: mood." in caplog.text
 
 
-# --- mixed batches ---------------------------------------------------------------------------------------------------
+# --- mixed batches --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("padding_free", ["auto", False])
 def test_a_mixed_batch_is_its_parts(
     padding_free: Any, model_of: ModelOf, tiny_tasks, tokenizer
 ) -> None:
-    """One pass of the encoder, states routed to each head: the loss and the gradients of separate passes."""
+    """One pass of the encoder, states routed to each head: the loss and the gradients of separate
+    passes.
+    """
     tasks = [
         task.replace(layer=1) if isinstance(task, jx.Retrieval) else task
         for task in tiny_tasks.values()

@@ -41,7 +41,7 @@ def grid():
     return two_runs()
 
 
-# --- Scores -----------------------------------------------------------------------------------
+# --- Scores ---------------------------------------------------------------------------------------
 
 
 def test_scores_hold_plain_numbers():
@@ -58,7 +58,7 @@ def test_tags_are_checked():
         score("a", "en", 1.0, rate=0.5)
 
 
-# --- Merging and choosing ---------------------------------------------------------------------
+# --- Merging and choosing -------------------------------------------------------------------------
 
 
 def test_adding_keeps_one_of_equal_scores():
@@ -94,7 +94,7 @@ def test_with_tags_replaces_and_adds():
     assert tagged.records == [score("a", "en", 1.0, seed=2, encoder="xlmr")]
 
 
-# --- Averages ---------------------------------------------------------------------------------
+# --- Averages -------------------------------------------------------------------------------------
 
 
 def test_mean_is_over_seeds_then_languages_then_tasks(grid):
@@ -132,7 +132,7 @@ def test_mean_refuses_to_mix_splits():
     assert report.mean(by="split") == {"validation": 1.0, "test": 3.0}
 
 
-# --- Tables -----------------------------------------------------------------------------------
+# --- Tables ---------------------------------------------------------------------------------------
 
 
 def test_report_in_markdown(grid):
@@ -162,7 +162,7 @@ def test_repr(grid):
     assert repr(grid) == "<Report: 16 scores, 2 tasks, 2 languages>"
 
 
-# --- Files ------------------------------------------------------------------------------------
+# --- Files ----------------------------------------------------------------------------------------
 
 
 def test_json_round_trip(grid, tmp_path):

@@ -129,8 +129,8 @@ def coded(labels: list[Any], names: list[str]) -> Dataset:
 @pytest.mark.parametrize("names", [["no", "yes"], ["yes", "no"]])
 def test_order_of_classes_never_matters(names: list[str]) -> None:
     """Swapped labels went unnoticed."""
-    found = list(task(coded([0, 1], names)).examples("train"))
-    assert [e.label for e in found] == names
+    actual = list(task(coded([0, 1], names)).examples("train"))
+    assert [e.label for e in actual] == names
 
 
 @pytest.mark.parametrize("names", [["no", "maybe"], ["no"], ["no", "yes", "perhaps"]])
@@ -144,8 +144,10 @@ def test_names_inside_lists_are_compared_too() -> None:
     features = Features(
         {"tokens": Sequence(Value("string")), "tags": Sequence(ClassLabel(names=["O", "X"]))}
     )
-    held = Dataset.from_dict({"tokens": [["a"]], "tags": [[1]]}, features=features)
-    mine = jx.TokenClassification(name="tags", source=jx.Rows({"train": held}), labels=("O", "Y"))
+    example_rows = Dataset.from_dict({"tokens": [["a"]], "tags": [[1]]}, features=features)
+    mine = jx.TokenClassification(
+        name="tags", source=jx.Rows({"train": example_rows}), labels=("O", "Y")
+    )
     message = error_of(mine)
     assert "['O', 'X']" in message and "['O', 'Y']" in message
 
@@ -221,8 +223,10 @@ def test_missing_split_and_language_name_the_task() -> None:
 
 
 def test_no_words() -> None:
-    held = [{"tokens": ["a"], "tags": ["O"]}, {"tokens": [], "tags": []}]
-    mine = jx.TokenClassification(name="tags", source=jx.Rows({"train": held}), labels=("O",))
+    example_rows = [{"tokens": ["a"], "tags": ["O"]}, {"tokens": [], "tags": []}]
+    mine = jx.TokenClassification(
+        name="tags", source=jx.Rows({"train": example_rows}), labels=("O",)
+    )
     assert "row 1: The sentence has no words." in error_of(mine)
 
 
@@ -247,9 +251,10 @@ def test_placeholder_in_the_midst_is_found() -> None:
 
 def test_ids_are_the_rows_own_or_their_numbers() -> None:
     assert [e.id for e in task(rows("no", "yes")).examples("train")] == ["0", "1"]
-    held = [{"id": 7, "text": "t", "label": "no"}, {"id": 9, "text": "t", "label": "no"}]
+    example_rows = [{"id": 7, "text": "t", "label": "no"}, {"id": 9, "text": "t", "label": "no"}]
     assert [
-        (e.id, e.language) for e in task(jx.Rows({"train": {"tr": held}})).examples("train", "tr")
+        (e.id, e.language)
+        for e in task(jx.Rows({"train": {"tr": example_rows}})).examples("train", "tr")
     ] == [
         ("7", "tr"),
         ("9", "tr"),

@@ -55,7 +55,7 @@ def said(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], str]]:
     logging.disable_propagation()
 
 
-# --- items -----------------------------------------------------------------------------------------------------------
+# --- items ----------------------------------------------------------------------------------------
 
 
 class Gradients(TrainerCallback):
@@ -126,11 +126,13 @@ def test_every_type_overfits_eight_examples(
     assert score > (30 if kind == "mlm" else 99)  # other masks than it was trained on
 
 
-# --- resuming --------------------------------------------------------------------------------------------------------
+# --- resuming -------------------------------------------------------------------------------------
 
 
 class Stop(TrainerCallback):
-    """Ends a run after a step, as a killed machine would: after the checkpoint, before anything else."""
+    """Ends a run after a step, as a killed machine would: after the checkpoint, before anything
+    else.
+    """
 
     def __init__(self, step: int) -> None:
         self.step = step
@@ -153,7 +155,8 @@ MIXED = ("classification", "tagging", "mlm")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("stopped", "kinds", "rows", "mix", "bf16"),
-    # epochs of 6 steps, and of 3: inside one, at its end, beyond; two draws a step; nine tasks; one; bf16
+    # epochs of 6 steps, and of 3: inside one, at its end, beyond; two draws a step; nine tasks;
+    # one; bf16
     [
         (4, MIXED, 16, 1, False),
         (6, MIXED, 16, 1, False),
@@ -255,7 +258,9 @@ def test_a_fresh_start_among_older_checkpoints(
     said: Callable[[], str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is said, its own checkpoints are the newer ones, and one it overwrites is not whole until it is written."""
+    """It is said, its own checkpoints are the newer ones, and one it overwrites is not whole until
+    it is written.
+    """
     task = tiny_tasks["classification"]
 
     def trainer(steps: int) -> jx.Trainer:
@@ -294,7 +299,9 @@ def test_two_runs_in_one_folder(
 
 
 def test_a_full_disk_stops_the_run(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
-    """With what is there still to go on from; a real error of the system, by the limit on a file's size."""
+    """With what is there still to go on from; a real error of the system, by the limit on a file's
+    size.
+    """
     task = tiny_tasks["classification"]
     args = arguments(tmp_path, max_steps=6, save_strategy="steps", save_steps=2)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -365,7 +372,7 @@ def test_a_checkpoint_is_a_model(model_of: ModelOf, tiny_tasks, tmp_path: Path) 
     assert jx.predict(again, task, rows) == jx.predict(model, task, rows)
 
 
-# --- checkpoints and evaluation --------------------------------------------------------------------------------------
+# --- checkpoints and evaluation -------------------------------------------------------------------
 
 
 def scored(monkeypatch: pytest.MonkeyPatch, task: str, values: list[float]) -> None:
@@ -462,7 +469,7 @@ def test_a_task_without_validation_is_not_evaluated(
         jx.Trainer(model_of([task]), args, tasks=[task]).train()
 
 
-# --- sampling --------------------------------------------------------------------------------------------------------
+# --- sampling -------------------------------------------------------------------------------------
 
 
 def trained_on(trainer: jx.Trainer) -> list[tuple[str, list[int]]]:
@@ -554,7 +561,7 @@ def test_epochs(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
     assert trainer.state.global_step == 2 * (16 + 16) / 4 and trainer.state.epoch == 2
 
 
-# --- what is logged, and what is refused -----------------------------------------------------------------------------
+# --- what is logged, and what is refused ----------------------------------------------------------
 
 
 @pytest.mark.slow

@@ -253,8 +253,8 @@ def test_xtreme_r(tmp_path: Path) -> None:
     } | set(jx.XTREME_R) - {"lareqa"}
     assert len(scores["tatoeba"]["accuracy"]) == 41 and len(scores["udpos"]["f1"]) == 38
     assert scores["mewslix"]["avg_map@20"] == scores["mewslix"]["avg_metric"] == 75.0
-    others = [
+    means = [
         scores[name]["avg_metric"] for name in jx.XTREME_R if name not in ("lareqa", "mewslix")
     ]
-    assert others == [100.0] * 8 and scores["retrieval"] == 87.5 and scores["multi_choice"] == 100.0
+    assert means == [100.0] * 8 and scores["retrieval"] == 87.5 and scores["multi_choice"] == 100.0
     assert scores["all_task"] == pytest.approx((8 * 100 + 75) / 9)

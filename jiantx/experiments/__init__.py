@@ -3,6 +3,7 @@
 Nothing else of jiantx imports this package.
 """
 
+from jiantx.experiments.cells import Cell
 from jiantx.experiments.command_line import (
     available_rows,
     available_targets,
@@ -12,7 +13,7 @@ from jiantx.experiments.command_line import (
 from jiantx.experiments.costs import estimate_costs, measured_seconds, parameter_count
 from jiantx.experiments.html_page import Page
 from jiantx.experiments.presets import PRESETS, ROWS
-from jiantx.experiments.recipe import Cell, Recipe
+from jiantx.experiments.recipe import Recipe
 from jiantx.experiments.results_page import best_table, format_paired, write_results_page
 from jiantx.experiments.rows import BASELINE, default_learning_rate, joint_sampling, parse_row
 from jiantx.experiments.selection import (

@@ -65,8 +65,8 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
         "--split",
         nargs="+",
         choices=("validation", "test"),
-        help="scored splits (default: validation; presets paper and xtreme: both, which chooses the "
-        "best rows)",
+        help="scored splits (default: validation; presets paper and xtreme: both, which "
+        "chooses the best rows)",
     )
     parser.add_argument(
         "--seeds", type=int, default=1, metavar="N", help="runs of everything (default: 1)"

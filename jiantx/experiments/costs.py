@@ -16,7 +16,8 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, TrainingAr
 
 from jiantx.attention import encoder_class
 from jiantx.batching import list_lengths
-from jiantx.experiments.recipe import Cell, Recipe
+from jiantx.experiments.cells import Cell
+from jiantx.experiments.recipe import Recipe
 from jiantx.experiments.rows import joint_sampling, parse_row
 from jiantx.experiments.stages import Stage
 from jiantx.features import encode_examples
@@ -250,7 +251,13 @@ class _TokenCounter:
     def training(
         self, tasks: Sequence[Task], arguments: Mapping[str, Any], max_rows: int | None
     ) -> tuple[int, int]:
-        """Tokens of a training, and of the validation rows that are scored on the way."""
+        """Tokens of a training, and of the validation rows that are scored on the way.
+
+        Args:
+            tasks: The tasks that are trained together.
+            arguments: Arguments of the training, by their names in TrainingArguments.
+            max_rows: Of each task and language (default: the recipe's).
+        """
         max_rows = max_rows or self.recipe.max_train_examples
         feature_counts: dict[str, dict[str, int]] = {}  # task -> language -> features
         token_counts: dict[str, float] = {}
@@ -319,7 +326,13 @@ class _TokenCounter:
     ) -> tuple[float, float]:
         """Estimated features and tokens of a split, from at most 100 evenly spaced rows.
 
-        Of `max_rows` of its rows if given. Cached by task, split and language.
+        Cached by task, split and language.
+
+        Args:
+            task: The task.
+            split: The split.
+            language: An ISO 639 code.
+            max_rows: Count so many of its rows (default: all).
         """
         # a corpus has its task's name
         key = (task.name, task.corpus_task is None, task.max_length, split, language)

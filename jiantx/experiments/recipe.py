@@ -1,7 +1,4 @@
-"""The recipe of Phang et al.
-
-2020 (arXiv 2005.13013): encoder -> intermediate tasks -> target -> scores.
-"""
+"""The paper's recipe (arXiv 2005.13013): encoder -> intermediate tasks -> target -> scores."""
 
 from __future__ import annotations
 
@@ -18,6 +15,7 @@ from transformers import set_seed
 
 import jiantx
 from jiantx.evaluation import evaluate
+from jiantx.experiments.cells import Cell, TargetGroup
 from jiantx.experiments.rows import BASELINE, parse_row
 from jiantx.experiments.selection import CHANCE, DEVELOPMENT, training_name
 from jiantx.experiments.stages import Stage, Stages, fingerprint
@@ -36,42 +34,6 @@ from jiantx.tasks import get_task, training_tasks
 
 _PAPER_ROWS = 500  # English validation rows, as in the paper's code
 _FORMAT = 3  # of what a stage writes; a new number runs all stages again
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A cell of the table: a row, a seed, and targets that are fine-tuned in the same way.
-
-    Args:
-        row: As `parse_row` reads it.
-        seed: From 1.
-        names: Of the targets.
-        targets: The tasks.
-    """
-
-    row: str
-    seed: int
-    names: tuple[str, ...]
-    targets: tuple[Task, ...] = field(compare=False, repr=False)
-
-
-@dataclass(frozen=True)
-class _TargetGroup:
-    """Targets that are fine-tuned in the same way.
-
-    Args:
-        targets: The tasks.
-        finetuning: What fine-tunes them, in order, each with its maximum of rows.
-        arguments: `TrainingArguments` of each fine-tuning.
-        languages: Target -> split -> the languages that are scored.
-        inputs: What the group adds to the inputs of a stage.
-    """
-
-    targets: tuple[Task, ...]
-    finetuning: list[tuple[Task, int | None]]
-    arguments: list[dict[str, Any]]
-    languages: dict[str, dict[str, list[str]]]
-    inputs: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,9 +155,7 @@ class Recipe:
         return report
 
     def finetuning_stages(self, target: Task) -> list[tuple[Task, int | None]]:
-        """What fine-tunes a target, in order, each with its maximum of rows per language (None:
-        all).
-        """
+        """What fine-tunes a target, in order, each with its most rows a language (None: all)."""
         tasks = [
             task.replace(max_length=self.max_length.get(task.name, task.max_length))
             for task in training_tasks(target)
@@ -225,7 +185,7 @@ class Recipe:
         inputs = {"trained": task_fingerprints(tasks), "arguments": dict(self.intermediate)}
         return Stage(f"{row_spec}, seed {seed}", self._common_inputs(seed) | inputs, run)
 
-    def _group(self, targets: Sequence[Task]) -> _TargetGroup:
+    def _group(self, targets: Sequence[Task]) -> TargetGroup:
         finetuning = self.finetuning_stages(targets[0])
         arguments = [{**self.target, **self.by_task.get(task.name, {})} for task, _ in finetuning]
         languages: dict[str, dict[str, list[str]]] = {}
@@ -247,10 +207,10 @@ class Recipe:
         }
         if finetuning:
             inputs |= {"shots": self.shots, "adapt": self.adapt}
-        return _TargetGroup(tuple(targets), finetuning, arguments, languages, inputs)
+        return TargetGroup(tuple(targets), finetuning, arguments, languages, inputs)
 
     def _target_stage(
-        self, row_spec: str, seed: int, group: _TargetGroup, depends_on: tuple[Stage, ...]
+        self, row_spec: str, seed: int, group: TargetGroup, depends_on: tuple[Stage, ...]
     ) -> Stage:
         """Fine-tune a fresh copy of the intermediate encoder with new heads, and score the targets.
 
@@ -299,8 +259,7 @@ class Recipe:
         return languages if task.is_labelled(split, languages) else []
 
     def development_task(self, task: Task, seed: int) -> Task | None:
-        """The English validation rows that decide whether a training failed; None if there are
-        none.
+        """The English validation rows, if any, that decide whether a training failed.
 
         Args:
             task: What was trained.

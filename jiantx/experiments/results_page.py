@@ -24,9 +24,9 @@ _CHANGES = {  # counts of training rows that were changed
     ),
 }
 _FAILED = (
-    "These runs did not learn: their validation score is not significantly above the majority-class "
-    "baseline (one-sided 95 %; for tagging and QA: above 0). They are excluded where another seed of "
-    "the same row succeeded, and so is their seed from averages that include them."
+    "These runs did not learn: their validation score is not significantly above the majority-"
+    "class baseline (one-sided 95 %; for tagging and QA: above 0). They are excluded where another "
+    "seed of the same row succeeded, and so is their seed from averages that include them."
 )
 _PAIRED = (
     "Over the seeds that both have (the average: in all targets); difference by seed, ± its 95 % "
@@ -130,7 +130,7 @@ def _draw(
 
 
 def significance_sentence(comparison: Comparison) -> str:
-    """Say which rows differ from the baseline; a difference whose interval includes zero is none."""
+    """Say which rows differ from the baseline: their intervals exclude zero."""
     rows = [row for row in comparison.rows if not row.is_baseline]
     seeds = max((len(row.average.values) for row in rows), default=0)
     if seeds < 2:

@@ -86,7 +86,7 @@ class Stages:
         return find_problem(self.folder_of(stage)) is None
 
     def run(self) -> None:
-        """Run what is not done, with a progress bar; the ranks of one job run each stage together."""
+        """Run what is not done, with a progress bar; the ranks of a job run each stage together."""
         ranks = PartialState(cpu=not torch.cuda.is_available())
         gc.collect()
         # or each collection after a stage looks through all libraries, a third of a second long

@@ -34,7 +34,15 @@ def metric_name(metric: Metric) -> str:
 
 
 def check_lengths(predictions: Sequence[Any], references: Sequence[Any]) -> None:
-    """Raise ValueError unless there are as many predictions as references."""
+    """Check that there are as many predictions as references.
+
+    Args:
+        predictions: What was predicted.
+        references: What is right.
+
+    Raises:
+        ValueError: There are not.
+    """
     if len(predictions) != len(references):
         raise ValueError(
             f"There are {len(predictions)} predictions for {len(references)} references."

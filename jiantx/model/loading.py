@@ -85,7 +85,7 @@ def load_encoder(
             # an ELECTRA discriminator, say, has no such head: it gets a new one
             if missing_in_head.isdisjoint(our_key):
                 state = model.state_dict()
-                mlm_state = {ours: state[theirs] for theirs, ours in our_key.items()}
+                mlm_state = {head_key: state[key] for key, head_key in our_key.items()}
             info["missing_keys"] = set(info["missing_keys"]) - missing_in_head
             encoder = model.base_model
         else:
@@ -98,12 +98,12 @@ def load_encoder(
 
 
 def _our_keys(state: Mapping[str, Tensor], keys: Mapping[str, str]) -> dict[str, str]:
-    """Key of a `…ForMaskedLM` model's state -> key of our head's; `keys` maps ours to theirs."""
+    """Key of a `…ForMaskedLM` model's state -> key of our head's; `keys` maps modules."""
     our_key = {}
-    for ours, theirs in keys.items():
+    for our_module, checkpoint_module in keys.items():
         for key in state:
-            if key == theirs or key.startswith(f"{theirs}."):
-                our_key[key] = key.replace(theirs, ours, 1)
+            if key == checkpoint_module or key.startswith(f"{checkpoint_module}."):
+                our_key[key] = key.replace(checkpoint_module, our_module, 1)
     return our_key
 
 

@@ -202,7 +202,7 @@ def _heatmap_cell(cell: Cell, is_baseline: bool) -> heatmaps.HeatmapCell:
     return heatmaps.HeatmapCell(cell.mean, difference, deviation, bold=cell.significant)
 
 
-# --- How rows are made ------------------------------------------------------------------------
+# --- How rows are made ----------------------------------------------------------------------------
 
 
 class _ScoreKey(NamedTuple):

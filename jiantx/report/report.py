@@ -223,7 +223,7 @@ class Report:
         """
         return score_benchmark(self._main_scores(), benchmark)
 
-    # --- Tables, files, pictures ---
+    # --- Tables, files, pictures ------------------------------------------------------------------
 
     def to_markdown(self) -> str:
         """Write main scores as Markdown: a line for each task, a column for each language.

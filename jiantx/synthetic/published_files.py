@@ -53,7 +53,7 @@ def _sentence_spans(text: str) -> list[dict[str, int]]:
     return [{"start": match.start(), "end": match.end()} for match in matches]
 
 
-# --- SQuAD's JSON -------------------------------------------------------------------
+# --- SQuAD's JSON ---------------------------------------------------------------------------------
 
 
 def write_squad_files(root: Path, seed: int, sizes: Mapping[str, int]) -> None:
@@ -101,7 +101,7 @@ def _write_squad_json(
     write_lines(path, [json.dumps({"data": articles, "version": "1.1"}, ensure_ascii=False)])
 
 
-# --- BUCC ---------------------------------------------------------------------------
+# --- BUCC -----------------------------------------------------------------------------------------
 
 
 def write_bucc_files(root: Path, seed: int, sizes: Mapping[str, int]) -> None:
@@ -156,7 +156,7 @@ def _number_sentences(
     return [(f"{code}-{index:09}", pair) for index, pair in enumerate(pairs, start=1)]
 
 
-# --- Mewsli-X -----------------------------------------------------------------------
+# --- Mewsli-X -------------------------------------------------------------------------------------
 
 
 def _list_entities() -> dict[str, str]:
@@ -267,7 +267,7 @@ def _draw_document(
     return context, mentions
 
 
-# --- Plain text ---------------------------------------------------------------------
+# --- Plain text -----------------------------------------------------------------------------------
 
 
 def write_plain_text(root: Path, language: Language, seed: int, lines: int) -> None:

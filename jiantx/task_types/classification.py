@@ -9,19 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
+from jiantx.columns import Column, check_label, column_gold, column_text, column_value
 from jiantx.metrics import Metric, accuracy, pearson, spearman
 from jiantx.sources import DataError, Row
-from jiantx.task import (
-    Column,
-    Example,
-    Labels,
-    Prediction,
-    Task,
-    check_label,
-    column_gold,
-    column_text,
-    column_value,
-)
+from jiantx.task import Example, Labels, Prediction, Task
 from jiantx.tokenization import encode, sequence_features
 
 if TYPE_CHECKING:
@@ -40,21 +31,32 @@ class TextExample(Example):
 
 @dataclass(frozen=True, kw_only=True)
 class LabelPrediction(Prediction):
-    """The most probable label; with `multi_label`, `label` is the tuple of all labels above one half."""
+    """The most probable label; with `multi_label`, `label` is the tuple of all labels above one
+    half.
+    """
 
-    says: ClassVar[str] = "label"
-    sure: ClassVar[str] = "probability"
     label: str | tuple[str, ...]
     probability: float
     probabilities: Mapping[str, float] = field(repr=False)
+
+    @property
+    def value(self) -> Any:
+        return self.label
+
+    @property
+    def confidence(self) -> Any:
+        return self.probability
 
 
 @dataclass(frozen=True, kw_only=True)
 class NumberPrediction(Prediction):
     """A number."""
 
-    says: ClassVar[str] = "number"
     number: float
+
+    @property
+    def value(self) -> Any:
+        return self.number
 
 
 def _example(
@@ -83,7 +85,19 @@ def _encode(
 class Classification(Task):
     """One label for a text or a pair of texts; with `multi_label`, any number of labels.
 
-    >>> Classification(name="mood", source=Rows({"train": rows}), labels=("sad", "glad"))  # doctest: +SKIP
+    See `Task` for the other fields.
+
+    Args:
+        labels: The names of the labels, or a function that returns them.
+        text: The column of the text.
+        text_pair: The column of the second text, if there is one.
+        label: The column of the label, or of the list of labels.
+        multi_label: An example has any number of labels.
+
+    >>> from jiantx.sources import Rows
+    >>> rows = [{"text": "What a day!", "label": "glad"}]
+    >>> Classification(name="mood", source=Rows({"train": rows}), labels=("sad", "glad")).head_name
+    'mood'
     """
 
     task_type: ClassVar[str] = "classification"
@@ -112,16 +126,18 @@ class Classification(Task):
     def features(
         self, examples: Sequence[TextExample], tokenizer: PreTrainedTokenizerBase, max_length: int
     ) -> dict[str, Sequence[Any]]:
-        place = {label: i for i, label in enumerate(self.label_names)}
-        found = _encode(examples, tokenizer, max_length)
+        label_to_id = {label: i for i, label in enumerate(self.label_names)}
+        columns = _encode(examples, tokenizer, max_length)
         if self.multi_label:  # `labels` counts the items; what is learnt is one 0 or 1 a label
-            found["labels"] = [[0 if e.label is not None else -100] for e in examples]
-            found["targets"] = [
+            columns["labels"] = [[0 if e.label is not None else -100] for e in examples]
+            columns["targets"] = [
                 [float(label in (e.label or ())) for label in self.label_names] for e in examples
             ]
         else:
-            found["labels"] = [[place[e.label] if e.label is not None else -100] for e in examples]
-        return found
+            columns["labels"] = [
+                [label_to_id[e.label] if e.label is not None else -100] for e in examples
+            ]
+        return columns
 
     def decode(
         self,
@@ -132,12 +148,12 @@ class Classification(Task):
         probabilities = outputs["probabilities"]  # (examples, labels)
         names = self.label_names
         best = probabilities.argmax(axis=1)
-        found = []
+        predictions = []
         for example, row, top in zip(examples, probabilities, best.tolist(), strict=True):
             label = (
                 tuple(n for n, p in zip(names, row) if p > 0.5) if self.multi_label else names[top]
             )
-            found.append(
+            predictions.append(
                 LabelPrediction(
                     id=example.id,
                     language=example.language,
@@ -146,7 +162,7 @@ class Classification(Task):
                     probabilities=dict(zip(names, row.tolist())),
                 )
             )
-        return found
+        return predictions
 
     def reference(self, example: TextExample) -> Any:
         return example.label
@@ -158,7 +174,17 @@ class Classification(Task):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Regression(Task):
-    """A number for a text or a pair of texts, learnt by squared error on the scale `low` to `high`."""
+    """A number for a text or a pair of texts, learnt by squared error.
+
+    See `Task` for the other fields.
+
+    Args:
+        text: The column of the text.
+        text_pair: The column of the second text, if there is one.
+        label: The column of the number.
+        low: The lowest number of the scale.
+        high: The highest number of the scale.
+    """
 
     task_type: ClassVar[str] = "regression"
     text: Column = "text"
@@ -169,23 +195,23 @@ class Regression(Task):
     metrics: tuple[Metric, ...] = (pearson, spearman)
 
     def example(self, row: Row, *, id: str, language: str) -> TextExample:
-        number = _number(row, self.label)
-        if number is not None and not self.low <= number <= self.high:
+        score = _parse_score(row, self.label)
+        if score is not None and not self.low <= score <= self.high:
             raise DataError(
-                f"The label {number} is outside the task's scale, {self.low} to {self.high}."
+                f"The label {score} is outside the task's scale, {self.low} to {self.high}."
             )
-        return _example(self, row, id, language, number)
+        return _example(self, row, id, language, score)
 
     def features(
         self, examples: Sequence[TextExample], tokenizer: PreTrainedTokenizerBase, max_length: int
     ) -> dict[str, Sequence[Any]]:
-        found = _encode(examples, tokenizer, max_length)
-        found["labels"] = [[0 if e.label is not None else -100] for e in examples]
+        columns = _encode(examples, tokenizer, max_length)
+        columns["labels"] = [[0 if e.label is not None else -100] for e in examples]
         scale = self.high - self.low
-        found["targets"] = [
+        columns["targets"] = [
             [(e.label - self.low) / scale if e.label is not None else 0.0] for e in examples
         ]
-        return found
+        return columns
 
     def decode(
         self,
@@ -202,11 +228,10 @@ class Regression(Task):
         ]
 
     def reference(self, example: TextExample) -> float | None:
-        found: float | None = example.label
-        return found
+        return example.label
 
 
-def _number(row: Row, column: Column) -> float | None:
+def _parse_score(row: Row, column: Column) -> float | None:
     try:
         value = column_value(row, column)  # not `gold_of`: -1 is a number like others here
     except DataError:
@@ -214,9 +239,9 @@ def _number(row: Row, column: Column) -> float | None:
     if value is None:
         return None
     try:
-        number = float(value)
+        score = float(value)
     except (TypeError, ValueError, OverflowError):
         raise DataError(f"The label is {value!r}; expected a number.") from None
-    if not math.isfinite(number):
+    if not math.isfinite(score):
         raise DataError(f"The label is {value!r}; expected a finite number.")
-    return number
+    return score

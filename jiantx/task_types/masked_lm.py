@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
+from jiantx.columns import Column, column_text
 from jiantx.metrics import Metric, named
 from jiantx.sampling import generator
 from jiantx.sources import DataError, Row
-from jiantx.task import Column, Example, Prediction, Task, column_text
+from jiantx.task import Example, Prediction, Task
 from jiantx.tokenization import encode, sequence_features
 
 if TYPE_CHECKING:
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
 
 @named("accuracy")
 def masked_accuracy(predictions: Sequence[Sequence[bool]], references: Sequence[Any]) -> float:
-    """Share of masked pieces that were guessed, in %, over all lines; predictions are hits and misses."""
+    """Share of masked pieces that were guessed, over all lines; reported as "accuracy".
+
+    Args:
+        predictions: (lines,) lists of hits and misses.
+        references: (lines,) ignored.
+    """
     if len(predictions) != len(references):
         raise ValueError(f"{len(predictions)} predictions for {len(references)} references.")
     pieces = sum(map(len, predictions))
@@ -39,17 +45,25 @@ class LineExample(Example):
 class MaskPrediction(Prediction):
     """Whether each masked piece was guessed, and the guesses' token ids."""
 
-    says: ClassVar[str] = "correct"
     token_ids: tuple[int, ...] = field(repr=False)
     correct: tuple[bool, ...]
+
+    @property
+    def value(self) -> Any:
+        return self.correct
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class MaskedLM(Task):
-    """Masked language modelling: `mask_share` of the pieces are chosen; of these 80 % are masked, 10 % replaced.
+    """Masked language modelling: some pieces are chosen; 80 % of them are masked, 10 % replaced.
 
-    The choice is made when a batch is made, from the seed and the example's place in the run alone.
+    The choice is made with the batch, from the seed and the example's position in the run alone.
+    See `Task` for the other fields.
+
+    Args:
+        text: The column of the text.
+        mask_share: The share of the pieces that are chosen.
     """
 
     task_type: ClassVar[str] = "masked_lm"
@@ -67,7 +81,8 @@ class MaskedLM(Task):
     ) -> dict[str, Sequence[Any]]:
         if tokenizer.mask_token_id is None:
             raise DataError(
-                f"{type(tokenizer).__name__} has no mask token. Masked LM needs one: use another encoder."
+                f"{type(tokenizer).__name__} has no mask token. "
+                "Masked LM needs one: use another encoder."
             )
         encodings = encode(tokenizer, [e.text for e in examples], max_length=max_length)
         return {"example": range(len(examples)), **sequence_features(tokenizer, encodings)}
@@ -78,7 +93,8 @@ class MaskedLM(Task):
         tokenizer: PreTrainedTokenizerBase,
         keys: Sequence[tuple[int, ...]],
     ) -> dict[str, np.ndarray]:
-        ids, lengths = batch["input_ids"], batch["lengths"]
+        ids = batch["input_ids"]
+        lengths = batch["lengths"]
         draws = np.concatenate(
             [generator("mask", *key).random((length, 2)) for key, length in zip(keys, lengths)]
         )
@@ -86,17 +102,20 @@ class MaskedLM(Task):
             ids, [i for i in tokenizer.all_special_ids if i != tokenizer.unk_token_id]
         )
         chosen = (draws[:, 0] < self.mask_share) & ~special
-        # the second draw decides between mask (80 %), another piece (10 %, which one by the same number) and as it is
-        fate = draws[:, 1]
-        other = ((fate - 0.8) / 0.1 * len(tokenizer)).astype(np.int64)
-        masked = np.where(fate < 0.8, tokenizer.mask_token_id, np.where(fate < 0.9, other, ids))
-        places = np.flatnonzero(chosen)
+        # the second draw decides: below 0.8 mask, below 0.9 another piece (the same number says
+        # which
+        # one), otherwise no change
+        action = draws[:, 1]
+        random_ids = ((action - 0.8) / 0.1 * len(tokenizer)).astype(np.int64)
+        replaced = np.where(action < 0.9, random_ids, ids)
+        masked = np.where(action < 0.8, tokenizer.mask_token_id, replaced)
+        masked_positions = np.flatnonzero(chosen)
         counts = np.add.reduceat(chosen, np.cumsum(lengths) - lengths, dtype=np.int64)
         return {
             **batch,
             "input_ids": np.where(chosen, masked, ids),
-            "masked_positions": places,
-            "labels": ids[places],
+            "masked_positions": masked_positions,
+            "labels": ids[masked_positions],
             "counts": counts,
         }
 
@@ -107,7 +126,8 @@ class MaskedLM(Task):
         examples: Sequence[LineExample],
     ) -> list[MaskPrediction]:
         ends = np.cumsum(outputs["counts"])[:-1]
-        guesses, hits = np.split(outputs["token_ids"], ends), np.split(outputs["correct"], ends)
+        guesses = np.split(outputs["token_ids"], ends)
+        hits = np.split(outputs["correct"], ends)
         return [
             MaskPrediction(
                 id=e.id,

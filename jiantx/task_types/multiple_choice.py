@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
+from jiantx.columns import Column, check_utf8, column_gold, column_text, column_value
 from jiantx.metrics import Metric, accuracy
 from jiantx.sources import DataError, Row
-from jiantx.task import (
-    Column,
-    Example,
-    Prediction,
-    Task,
-    check_utf8,
-    column_gold,
-    column_text,
-    column_value,
-)
-from jiantx.tokenization import encode, has_segments
+from jiantx.task import Example, Prediction, Task
+from jiantx.tokenization import encode, grouped_features
 
 if TYPE_CHECKING:
     import datasets
@@ -41,20 +33,34 @@ class ChoiceExample(Example):
 class ChoicePrediction(Prediction):
     """The chosen text, its number and its probability among the choices."""
 
-    says: ClassVar[str] = "choice"
-    sure: ClassVar[str] = "probability"
     choice: int
     text: str
     probability: float
     probabilities: tuple[float, ...] = field(repr=False)
 
+    @property
+    def value(self) -> Any:
+        return self.choice
+
+    @property
+    def confidence(self) -> Any:
+        return self.probability
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class MultipleChoice(Task):
-    """One of several choices. Each is encoded with the prompt, which is cut at its start where both are too long.
+    """One of several choices.
 
-    `label` is the number of the right choice from 0 (an integer or its digits), or its letter from A.
+    Each choice is encoded with the prompt, which is cut at its start if both are too long together.
+    See `Task` for the other fields.
+
+    Args:
+        prompt: The column of the text before the choices.
+        choices: The column of the choices, a list of texts.
+        label: The column of the right choice: its number from 0 (an integer or digits), or its
+            letter
+            from A.
     """
 
     task_type: ClassVar[str] = "multiple_choice"
@@ -66,11 +72,8 @@ class MultipleChoice(Task):
 
     def example(self, row: Row, *, id: str, language: str) -> ChoiceExample:
         choices = column_value(row, self.choices)
-        if (
-            not isinstance(choices, list | tuple)
-            or len(choices) < 2
-            or not all(isinstance(c, str) for c in choices)
-        ):
+        is_list = isinstance(choices, list | tuple)
+        if not is_list or len(choices) < 2 or not all(isinstance(c, str) for c in choices):
             raise DataError(f"Expected a list of at least two choices, found {choices!r}.")
         if not all(choice.strip() for choice in choices):
             raise DataError(f"A choice is an empty text: {choices!r}.")
@@ -79,28 +82,25 @@ class MultipleChoice(Task):
             language=language,
             prompt=column_text(row, self.prompt),
             choices=tuple(map(check_utf8, choices)),
-            label=_number(column_gold(row, self.label), len(choices)),
+            label=_choice_index(column_gold(row, self.label), len(choices)),
         )
 
     def features(
         self, examples: Sequence[ChoiceExample], tokenizer: PreTrainedTokenizerBase, max_length: int
     ) -> dict[str, Sequence[Any]]:
-        prompts, choices = zip(*((e.prompt, choice) for e in examples for choice in e.choices))
-        encodings = encode(tokenizer, prompts, choices, max_length=max_length, cut="start")
-        ends = np.cumsum([len(e.choices) for e in examples]).tolist()
-        groups = [encodings[start:end] for start, end in zip([0, *ends], ends)]
-        found: dict[str, Sequence[Any]] = {
+        prompts: list[str] = []
+        choices: list[str] = []
+        for example in examples:
+            prompts += [example.prompt] * len(example.choices)
+            choices += example.choices
+        encodings = iter(encode(tokenizer, prompts, choices, max_length=max_length, cut="start"))
+        groups = [list(islice(encodings, len(example.choices))) for example in examples]
+        labels = [[-100 if example.label is None else example.label] for example in examples]
+        return {
             "example": range(len(examples)),
-            "input_ids": [list(chain.from_iterable(e.ids for e in group)) for group in groups],
-            "lengths": [[len(e) for e in group] for group in groups],
-            "truncated": [int(any(e.overflowing for e in group)) for group in groups],
-            "labels": [[e.label if e.label is not None else -100] for e in examples],
+            **grouped_features(tokenizer, groups),
+            "labels": labels,
         }
-        if has_segments(tokenizer):
-            found["token_type_ids"] = [
-                list(chain.from_iterable(e.type_ids for e in group)) for group in groups
-            ]
-        return found
 
     def decode(
         self,
@@ -109,14 +109,13 @@ class MultipleChoice(Task):
         examples: Sequence[ChoiceExample],
     ) -> list[ChoicePrediction]:
         ends = np.cumsum([len(e.choices) for e in examples])[:-1]
-        found = []
-        for example, scores in zip(
-            examples, np.split(outputs["scores"], ends), strict=True
-        ):  # (choices,)
+        predictions = []
+        scores_of_examples = np.split(outputs["scores"], ends)  # (choices,) each
+        for example, scores in zip(examples, scores_of_examples, strict=True):
             odds = np.exp(scores - scores.max())
             best = int(scores.argmax())
             probabilities = (odds / odds.sum()).tolist()
-            found.append(
+            predictions.append(
                 ChoicePrediction(
                     id=example.id,
                     language=example.language,
@@ -126,21 +125,26 @@ class MultipleChoice(Task):
                     probabilities=tuple(probabilities),
                 )
             )
-        return found
+        return predictions
 
     def reference(self, example: ChoiceExample) -> int | None:
         return example.label
 
 
-def _number(label: Any, choices: int) -> int | None:
+def _choice_index(label: Any, choices: int) -> int | None:
+    """The index of the right choice, from its number or its letter; None without a label."""
     if label is None:
         return None
     text = str(label).strip().upper()
-    digits = text.isdecimal() and len(text) < 9
-    number = int(text) if digits else ord(text) - ord("A") if len(text) == 1 else -1
-    if isinstance(label, bool | float) or not 0 <= number < choices:
+    index = -1
+    if text.isdecimal() and len(text) < 9:
+        index = int(text)
+    elif len(text) == 1:
+        index = ord(text) - ord("A")
+    if isinstance(label, bool | float) or not 0 <= index < choices:
+        last_letter = chr(ord("A") + choices - 1)
         raise DataError(
-            f"The label is {label!r}; expected a choice's number, 0 to {choices - 1}, or its letter, A to "
-            f"{chr(ord('A') + choices - 1)}."
+            f"The label is {label!r}; expected a choice's number, 0 to {choices - 1}, or its "
+            f"letter, A to {last_letter}."
         )
-    return number
+    return index

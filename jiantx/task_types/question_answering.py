@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
+from jiantx.columns import Column, column_gold, column_text
 from jiantx.metrics import Answer, Answers, Metric, exact_match, squad_f1
 from jiantx.sources import DataError, Row
-from jiantx.task import Column, Example, Prediction, Task, column_gold, column_text
-from jiantx.tokenization import has_segments, special_tokens, tokenize
+from jiantx.task import Example, Prediction, Task
+from jiantx.tokenization import SpecialTokens, has_segments, special_tokens, tokenize
 
 if TYPE_CHECKING:
     import datasets
@@ -24,9 +26,8 @@ _BLOCK = 256  # windows decoded together: their candidates stay in the processor
 class QuestionExample(Example):
     """A question, a passage, and the accepted answers with their character offsets.
 
-    `answers` is None where nothing is known of them, and empty where the passage holds none. `realigned`: how many
-    were not where their offset said and were moved.
-    """
+    `answers` is None where nothing is known of them, and empty where the passage holds none.
+    `realigned`: how many were not where their offset said and were moved."""
 
     question: str
     context: str
@@ -37,9 +38,10 @@ class QuestionExample(Example):
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerPrediction(Prediction):
-    """The answer ('' for none), the character offset of the best span, its score, and how much likelier none is."""
+    """The answer ('' for none), the character offset of the best span, its score, and how much
+    likelier none is.
+    """
 
-    sure: ClassVar[str] = "score"
     answer: str
     start: int
     score: float
@@ -50,15 +52,30 @@ class AnswerPrediction(Prediction):
     def value(self) -> Answer:
         return Answer(self.span, self.no_answer)
 
+    @property
+    def confidence(self) -> Any:
+        return self.score
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class QuestionAnswering(Task):
-    """A span of a passage. Long passages become overlapping windows, and the best span over all of them answers.
+    """A span of a passage answers a question.
 
-    stride: tokens between the starts of two windows (the official scripts' doc_stride). max_question_length: tokens;
-    a longer question is cut. unanswerable: whether a question may have no answer, which is then read at the first token
-    and given where it scores better. max_answer_length: tokens. n_best: starts and ends considered in each window.
+    Long passages become overlapping windows, and the best span over all of them answers. See `Task`
+    for the other fields.
+
+    Args:
+        question: The column of the question.
+        context: The column of the passage.
+        answers: The column of `{"text": [...], "answer_start": [...]}`.
+        unanswerable: A question may have no answer. That is read at the first token, and given if
+            it
+            scores better than any span.
+        stride: Tokens between the starts of two windows (the official scripts' doc_stride).
+        max_question_length: Tokens; a longer question is cut.
+        max_answer_length: Tokens.
+        n_best: Starts and ends that are considered in each window.
     """
 
     task_type: ClassVar[str] = "question_answering"
@@ -76,24 +93,26 @@ class QuestionAnswering(Task):
     metrics: tuple[Metric, ...] = (exact_match, squad_f1)
 
     def example(self, row: Row, *, id: str, language: str) -> QuestionExample:
-        context, question = column_text(row, self.context), column_text(row, self.question)
-        given = column_gold(row, self.answers)
-        if given is None:
+        context = column_text(row, self.context)
+        question = column_text(row, self.question)
+        raw_answers = column_gold(row, self.answers)
+        if raw_answers is None:
             return QuestionExample(id=id, language=language, question=question, context=context)
         try:
-            texts, offsets = given["text"], given["answer_start"]
+            texts = raw_answers["text"]
+            offsets = raw_answers["answer_start"]
         except (KeyError, TypeError):
             texts = offsets = None
         if not isinstance(texts, list | tuple) or not isinstance(offsets, list | tuple):
             raise DataError(
-                f"The answers are {given!r}; expected lists under 'text' and 'answer_start'."
+                f"The answers are {raw_answers!r}; expected lists under 'text' and 'answer_start'."
             )
-        if wrong := [
-            *(t for t in texts if type(t) is not str),
-            *(o for o in offsets if type(o) is not int),
-        ]:
+        wrong_texts = [text for text in texts if type(text) is not str]
+        wrong_offsets = [offset for offset in offsets if type(offset) is not int]
+        for wrong in (*wrong_texts, *wrong_offsets):
             raise DataError(
-                f"The answers are {given!r}; expected texts and whole numbers, found {wrong[0]!r}."
+                f"The answers are {raw_answers!r}; expected texts and whole numbers, "
+                f"found {wrong!r}."
             )
         if not texts and not self.unanswerable:
             return QuestionExample(id=id, language=language, question=question, context=context)
@@ -101,7 +120,8 @@ class QuestionAnswering(Task):
             raise DataError(
                 f"{len(texts)} answers have {len(offsets)} offsets; expected one an answer."
             )
-        starts = tuple(_place(text, start, context) for text, start in zip(texts, offsets))
+        pairs = zip(texts, offsets)
+        starts = tuple(_answer_start(text, offset, context) for text, offset in pairs)
         return QuestionExample(
             id=id,
             language=language,
@@ -109,7 +129,7 @@ class QuestionAnswering(Task):
             context=context,
             answers=tuple(texts),
             starts=starts,
-            realigned=sum(found != given for found, given in zip(starts, offsets)),
+            realigned=sum(map(operator.ne, starts, offsets)),
         )
 
     def features(
@@ -118,76 +138,87 @@ class QuestionAnswering(Task):
         tokenizer: PreTrainedTokenizerBase,
         max_length: int,
     ) -> dict[str, Sequence[Any]]:
-        around = special_tokens(tokenizer, pair=True)
-        contexts = list(
-            dict.fromkeys(e.context for e in examples)
-        )  # several questions share a passage
-        encoded = dict(
-            zip(
-                contexts,
-                ((np.array(p.ids), np.array(p.offsets)) for p in tokenize(tokenizer, contexts)),
+        special = special_tokens(tokenizer, pair=True)
+        # several questions share a passage
+        contexts = list(dict.fromkeys(example.context for example in examples))
+        passages = {}
+        for context, encoding in zip(contexts, tokenize(tokenizer, contexts), strict=True):
+            passages[context] = (np.array(encoding.ids), np.array(encoding.offsets))
+        questions = tokenize(tokenizer, [example.question for example in examples])
+        windows: list[dict[str, Any]] = []
+        for index, (example, question) in enumerate(zip(examples, questions, strict=True)):
+            question_ids = np.array(question.ids[: self.max_question_length], dtype=np.int64)
+            ids, offsets = passages[example.context]
+            self._check_lengths(example, len(ids), len(question_ids), special.size, max_length)
+            is_cut = len(question.ids) > len(question_ids)
+            for window in self._windows(example, question_ids, ids, offsets, special, max_length):
+                # what is counted is counted in an example's first window alone
+                window["truncated"] = int(window.pop("is_first") and is_cut)
+                windows.append({"example": index, **window})
+        columns: dict[str, Sequence[Any]] = {
+            name: [window[name] for window in windows] for name in windows[0]
+        }
+        if not has_segments(tokenizer):
+            del columns["token_type_ids"]
+        return columns
+
+    def _check_lengths(
+        self,
+        example: QuestionExample,
+        passage_tokens: int,
+        question_tokens: int,
+        special_tokens: int,
+        max_length: int,
+    ) -> None:
+        if not passage_tokens:
+            raise DataError(
+                f"The passage of question {example.id!r} leaves no tokens: "
+                f"{example.context[:40]!r}."
             )
-        )
-        questions = tokenize(tokenizer, [e.question for e in examples])
-        names = [
-            "example",
-            "input_ids",
-            "lengths",
-            "truncated",
-            "labels",
-            "start_positions",
-            "end_positions",
-        ]
-        names += [
-            "context_start",
-            "offset_starts",
-            "offset_ends",
-            "realigned",
-            "answer_outside_windows",
-        ]
-        found: dict[str, list[Any]] = {name: [] for name in names}
-        types: list[Any] = []
-        for number, (example, question) in enumerate(zip(examples, questions, strict=True)):
-            asked = np.array(question.ids[: self.max_question_length], dtype=np.int64)
-            ids, offsets = encoded[example.context]
-            if not len(ids):
-                raise DataError(
-                    f"The passage of question {example.id!r} leaves no tokens: {example.context[:40]!r}."
-                )
-            head = len(around.before) + len(asked) + len(around.between)
-            room = max_length - len(asked) - around.size
-            if room < 2:
-                raise DataError(
-                    f"max_length {max_length} leaves no room for the passage beside a question of {len(asked)} tokens. "
-                    f"Raise max_length, or lower max_question_length ({self.max_question_length})."
-                )
-            gold = _tokens(example, offsets)
-            windows = [
-                (start, min(start + room, len(ids)))
-                for start in _window_starts(len(ids), room, self.stride)
-            ]
-            held = gold is None or any(
-                start <= gold[0] and gold[1] < stop for start, stop in windows
+        if max_length - question_tokens - special_tokens < 2:
+            raise DataError(
+                f"max_length {max_length} leaves no room for the passage beside a question of "
+                f"{question_tokens} tokens. Raise max_length, or lower max_question_length "
+                f"({self.max_question_length})."
             )
-            for start, stop in windows:  # what is counted is counted in the first alone
-                inside = gold is not None and start <= gold[0] and gold[1] < stop
-                found["example"].append(number)
-                found["input_ids"].append(around.ids(asked, ids[start:stop]))
-                found["lengths"].append([stop - start + len(asked) + around.size])
-                found["truncated"].append(int(not start and len(question.ids) > len(asked)))
-                found["labels"].append([0 if example.answers is not None else -100])
-                # a window without the answer points to the first token
-                found["start_positions"].append([gold[0] - start + head if gold and inside else 0])
-                found["end_positions"].append([gold[1] - start + head if gold and inside else 0])
-                found["context_start"].append([head])
-                found["offset_starts"].append(offsets[start:stop, 0])
-                found["offset_ends"].append(offsets[start:stop, 1])
-                found["realigned"].append(0 if start else example.realigned)
-                found["answer_outside_windows"].append(int(not held and not start))
-                types.append(around.type_ids(len(asked), stop - start))
-        if has_segments(tokenizer):
-            found["token_type_ids"] = types
-        return dict(found)
+
+    def _windows(
+        self,
+        example: QuestionExample,
+        question_ids: np.ndarray,
+        passage_ids: np.ndarray,
+        offsets: np.ndarray,
+        special: SpecialTokens,
+        max_length: int,
+    ) -> Iterator[dict[str, Any]]:
+        """The features of one example, a dictionary a window."""
+        context_offset = len(special.before) + len(question_ids) + len(special.between)
+        context_room = max_length - len(question_ids) - special.size
+        gold = _answer_token_span(example, offsets)
+        starts = _window_starts(len(passage_ids), context_room, self.stride)
+        bounds = [(start, min(start + context_room, len(passage_ids))) for start in starts]
+        answer_fits = gold is None or any(_contains(window, gold) for window in bounds)
+        for start, stop in bounds:
+            first_token = last_token = 0  # a window without the answer points to the first token
+            if gold is not None and _contains((start, stop), gold):
+                first_token = gold[0] - start + context_offset
+                last_token = gold[1] - start + context_offset
+            is_first = start == 0
+            yield {
+                "input_ids": special.ids(question_ids, passage_ids[start:stop]),
+                "lengths": [stop - start + len(question_ids) + special.size],
+                "truncated": 0,
+                "labels": [-100 if example.answers is None else 0],
+                "start_positions": [first_token],
+                "end_positions": [last_token],
+                "context_start": [context_offset],
+                "offset_starts": offsets[start:stop, 0],
+                "offset_ends": offsets[start:stop, 1],
+                "realigned": example.realigned if is_first else 0,
+                "answer_outside_windows": int(is_first and not answer_fits),
+                "token_type_ids": special.type_ids(len(question_ids), stop - start),
+                "is_first": is_first,
+            }
 
     def decode(
         self,
@@ -196,20 +227,21 @@ class QuestionAnswering(Task):
         examples: Sequence[QuestionExample],
     ) -> list[AnswerPrediction]:
         table = features.with_format("arrow")[:]
-        owners = table["example"].to_numpy()
+        example_index = table["example"].to_numpy()
         spans = _best_spans(table, outputs, self.n_best, self.max_answer_length)
-        # the best window of each question, the first of equals; windows of a question follow each other
-        firsts = np.flatnonzero(np.diff(owners, prepend=-1))
-        best = np.lexsort((-spans.score, owners))[firsts]
-        no_answer = np.minimum.reduceat(spans.null, firsts) - spans.score[best]
+        # the best window of each question, the first of equals; windows of a question follow each
+        # other
+        first_windows = np.flatnonzero(np.diff(example_index, prepend=-1))
+        best = np.lexsort((-spans.score, example_index))[first_windows]
+        no_answer = np.minimum.reduceat(spans.null, first_windows) - spans.score[best]
         columns = (spans.start[best], spans.stop[best], spans.score[best], no_answer)
-        found = []
+        predictions = []
         for example, start, stop, score, odds in zip(
             examples, *(c.tolist() for c in columns), strict=True
         ):
             text = example.context[start:stop]
             span = text.strip()
-            found.append(
+            predictions.append(
                 AnswerPrediction(
                     id=example.id,
                     language=example.language,
@@ -220,39 +252,44 @@ class QuestionAnswering(Task):
                     no_answer=odds,
                 )
             )
-        return found
+        return predictions
 
     def reference(self, example: QuestionExample) -> Answers | None:
         return None if example.answers is None else Answers(example.answers, example.language)
 
 
-def _place(text: str, start: int, context: str) -> int:
-    """Where an answer stands: at its offset, or, where a script moved the text, at the nearest exact occurrence."""
-    if text and start >= 0 and context.startswith(text, start):
-        return start
-    places = [i for i in range(len(context)) if context.startswith(text, i)] if text else []
-    if not places:
+def _contains(window: tuple[int, int], span: tuple[int, int]) -> bool:
+    """Whether a window (start, stop) holds a span (first, last)."""
+    return window[0] <= span[0] and span[1] < window[1]
+
+
+def _answer_start(text: str, offset: int, context: str) -> int:
+    """Where an answer is: at its offset or, if the text was moved, at the nearest occurrence."""
+    if text and offset >= 0 and context.startswith(text, offset):
+        return offset
+    occurrences = [i for i in range(len(context)) if context.startswith(text, i)] if text else []
+    if not occurrences:
         raise DataError(
-            f"The answer {text!r} (at {start}) is nowhere in its passage, which begins {context[:60]!r}. "
-            "Correct or drop it."
+            f"The answer {text!r} (at {offset}) is nowhere in its passage, which begins "
+            f"{context[:60]!r}. Correct or drop it."
         )
-    return min(places, key=lambda place: (abs(place - start), place))
+    return min(occurrences, key=lambda start: (abs(start - offset), start))
 
 
-def _tokens(example: QuestionExample, offsets: np.ndarray) -> tuple[int, int] | None:
-    """First and last token of the first answer, by the tokenizer's character offsets; None if it has none."""
+def _answer_token_span(example: QuestionExample, offsets: np.ndarray) -> tuple[int, int] | None:
+    """First and last token of the first answer, by character offsets; None if it has none."""
     if not example.answers:
         return None
-    start, stop = example.starts[0], example.starts[0] + len(example.answers[0])
-    touched = np.flatnonzero((offsets[:, 0] < stop) & (offsets[:, 1] > start))
-    return (int(touched[0]), int(touched[-1])) if len(touched) else None
+    start = example.starts[0]
+    stop = start + len(example.answers[0])
+    tokens = np.flatnonzero((offsets[:, 0] < stop) & (offsets[:, 1] > start))
+    return (int(tokens[0]), int(tokens[-1])) if len(tokens) else None
 
 
 def _window_starts(length: int, room: int, stride: int) -> list[int]:
-    """Starts of the windows of `room` tokens that cover `length` tokens."""
-    step = max(
-        1, stride if stride < room else room // 2
-    )  # windows overlap, or an answer could lie between two
+    """The starts of windows of `room` tokens that cover `length` tokens."""
+    # windows must overlap, or an answer could lie between two
+    step = max(1, stride if stride < room else room // 2)
     starts = [0]
     while starts[-1] + room < length:
         starts.append(starts[-1] + step)
@@ -261,7 +298,14 @@ def _window_starts(length: int, room: int, stride: int) -> list[int]:
 
 @dataclass(frozen=True)
 class _Spans:
-    """(windows,) the best span's score and character offsets, and the score of the first token: no answer here."""
+    """The best span of each window.
+
+    Attributes:
+        score: (windows,) of the best span.
+        start: (windows,) character offset where it starts.
+        stop: (windows,) character offset where it ends.
+        null: (windows,) score of the first token, which stands for no answer.
+    """
 
     score: np.ndarray
     start: np.ndarray
@@ -269,55 +313,89 @@ class _Spans:
     null: np.ndarray
 
 
+def _list_column(table: Any, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """The entries of a column of lists, one after the other, and (rows,) how many each row has."""
+    array = table[column].combine_chunks()
+    return array.flatten().to_numpy(), np.diff(array.offsets.to_numpy())
+
+
 def _best_spans(
     table: Any, outputs: Mapping[str, np.ndarray], n_best: int, max_answer_length: int
 ) -> _Spans:
-    """The best span among the `n_best` starts and ends of each window's passage, the first of equals."""
+    """The best span among the `n_best` starts and ends of each window's passage, the first of
+    equals.
 
-    def flat(column: str) -> tuple[np.ndarray, np.ndarray]:
-        array = table[column].combine_chunks()
-        return array.flatten().to_numpy(), np.diff(array.offsets.to_numpy())
+    For a passage of 6 tokens, n_best 2 and answers of at most 3 tokens:
 
-    _, tokens = flat("input_ids")
-    heads, _ = flat("context_start")
-    offset_starts, sizes = flat("offset_starts")
-    offset_ends, _ = flat("offset_ends")
-    windows, passages = np.cumsum(tokens) - tokens, np.cumsum(sizes) - sizes  # where each begins
+        start logits              1  5  0  4  0  0
+        all but the 2 largest     .  5  .  4  .  .
+        end logits                0  1  6  0  0  7
+        all but the 2 largest     .  .  6  .  .  7
+        largest end within 3      6  6  6  7  7  7    (`_sliding_max`: tokens t, t + 1, t + 2)
+        start + that              . 11  . 11  .  .    -> the first best start is token 1
+        ends from token 1 on         .  6  .          -> the best end is token 2, the score 11
+    """
+    _, token_counts = _list_column(table, "input_ids")
+    context_offsets, _ = _list_column(table, "context_start")
+    offset_starts, sizes = _list_column(table, "offset_starts")
+    offset_ends, _ = _list_column(table, "offset_ends")
+    window_starts = np.cumsum(token_counts) - token_counts  # where each window's tokens begin
+    passage_starts = np.cumsum(sizes) - sizes  # where each passage's offsets begin
     width = int(sizes.max(initial=1))
-    logits = [
-        np.lib.stride_tricks.sliding_window_view(np.pad(outputs[name], (0, width)), width)
-        for name in ("start_logits", "end_logits")
-    ]
-    found = []
-    for block in np.split(np.arange(len(tokens)), range(_BLOCK, len(tokens), _BLOCK)):
-        outside = np.arange(width) >= sizes[block, None]
-        start, end = (
-            _only_best(view[(windows + heads)[block]], outside, n_best) for view in logits
-        )
+    # row t is the `width` logits from token t on
+    start_views = _views(outputs["start_logits"], width)
+    end_views = _views(outputs["end_logits"], width)
+    results = []
+    for block in np.split(np.arange(len(token_counts)), range(_BLOCK, len(token_counts), _BLOCK)):
+        outside = np.arange(width) >= sizes[block, None]  # (block, width)
+        first_tokens = (window_starts + context_offsets)[block]
+        start = _mask_all_but_top(start_views[first_tokens], outside, n_best)  # (block, width)
+        end = _mask_all_but_top(end_views[first_tokens], outside, n_best)
         rows = np.arange(len(block))
-        first = (start + _reached(end, max_answer_length)).argmax(axis=1)
+        first = (start + _sliding_max(end, max_answer_length)).argmax(axis=1)  # (block,)
+        # (block, max_answer_length) the ends that the best start may have
         lasts = np.minimum(first[:, None] + np.arange(max_answer_length), width - 1)
         scores = start[rows, first][:, None] + end[rows[:, None], lasts]
         best = scores.argmax(axis=1)
-        found.append((scores[rows, best], first, lasts[rows, best]))
-    score, first, last = map(np.concatenate, zip(*found, strict=True))
-    null = outputs["start_logits"][windows] + outputs["end_logits"][windows]
-    return _Spans(score, offset_starts[passages + first], offset_ends[passages + last], null)
+        results.append((scores[rows, best], first, lasts[rows, best]))
+    score, first, last = map(np.concatenate, zip(*results, strict=True))
+    null = outputs["start_logits"][window_starts] + outputs["end_logits"][window_starts]
+    start_offsets = offset_starts[passage_starts + first]
+    stop_offsets = offset_ends[passage_starts + last]
+    return _Spans(score, start_offsets, stop_offsets, null)
 
 
-def _only_best(logits: np.ndarray, outside: np.ndarray, n: int) -> np.ndarray:
-    """(rows, places) with -inf outside, and for all but the n largest of each row and their equals."""
+def _views(logits: np.ndarray, width: int) -> np.ndarray:
+    """(tokens + 1, width) the logits from each token on, without copying them."""
+    return np.lib.stride_tricks.sliding_window_view(np.pad(logits, (0, width)), width)
+
+
+def _mask_all_but_top(logits: np.ndarray, outside: np.ndarray, n: int) -> np.ndarray:
+    """Set to -inf what is outside, and all but the n largest of each row and their equals.
+
+    Args:
+        logits: (rows, width), changed in place.
+        outside: (rows, width).
+        n: How many stay.
+    """
     np.copyto(logits, -np.inf, where=outside)
-    place = max(0, logits.shape[1] - n)
-    np.copyto(logits, -np.inf, where=logits < np.partition(logits, place, axis=1)[:, place, None])
+    rank = max(0, logits.shape[1] - n)
+    smallest_kept = np.partition(logits, rank, axis=1)[:, rank, None]
+    np.copyto(logits, -np.inf, where=logits < smallest_kept)
     return logits
 
 
-def _reached(values: np.ndarray, reach: int) -> np.ndarray:
-    """(rows, places) the largest of the `reach` values from each place on; in log2(reach) passes."""
-    found, done = values, 1
-    while done < reach:
-        by = min(done, reach - done, values.shape[1])
-        found = np.concatenate([np.maximum(found[:, :-by], found[:, by:]), found[:, -by:]], axis=1)
-        done += by
-    return found
+def _sliding_max(values: np.ndarray, reach: int) -> np.ndarray:
+    """(rows, width) the largest of `reach` values from each on, in log2(reach) passes.
+
+    >>> _sliding_max(np.array([[0, 1, 6, 0, 0, 7]]), 3).tolist()
+    [[6, 6, 6, 7, 7, 7]]
+    """
+    maxima = values
+    covered = 1
+    while covered < reach:
+        shift = min(covered, reach - covered, values.shape[1])
+        shifted = np.maximum(maxima[:, :-shift], maxima[:, shift:])
+        maxima = np.concatenate([shifted, maxima[:, -shift:]], axis=1)
+        covered += shift
+    return maxima

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
 import numpy as np
 
+from jiantx.columns import Column, column_gold, column_text
 from jiantx.metrics import Metric, accuracy_at_1, best_threshold
 from jiantx.sources import DataError, Row, Source
-from jiantx.task import Column, Example, Prediction, Task, column_gold, column_text
-from jiantx.tokenization import encode, has_segments
+from jiantx.task import Example, Prediction, Task
+from jiantx.tokenization import encode, grouped_features
 
 if TYPE_CHECKING:
     import datasets
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class PairExample(Example):
-    """A query and the candidate that belongs to it, or one of the two; and the ids of what is relevant."""
+    """A query and the candidate that belongs to it, or one of the two; and the ids of what is
+    relevant.
+    """
 
     query: str | None = None
     candidate: str | None = None
@@ -31,12 +33,20 @@ class PairExample(Example):
 
 @dataclass(frozen=True, kw_only=True)
 class RankingPrediction(Prediction):
-    """The ids of the nearest candidates and their scores, best first; where pairs are mined, one or none."""
+    """The ids of the nearest candidates and their scores, best first; where pairs are mined, one or
+    none.
+    """
 
-    says: ClassVar[str] = "ranking"
-    sure: ClassVar[str] = "scores"
     ranking: tuple[str, ...]
     scores: tuple[float, ...] = field(repr=False)
+
+    @property
+    def value(self) -> Any:
+        return self.ranking
+
+    @property
+    def confidence(self) -> Any:
+        return self.scores
 
 
 @final
@@ -44,16 +54,26 @@ class RankingPrediction(Prediction):
 class Retrieval(Task):
     """Rank candidates for each query by the cosine of their vectors, or mine pairs of texts.
 
-    Without a `corpus`, the candidates are those of all rows of the split and language. With one, they are its rows
-    (`id` and `candidate`) in the query's language, or in all its languages (pool="all"), and `relevant` is a query's
-    column of their ids; training rows are pairs still. mining: one-to-one pairs by ratio margin (BUCC), kept from the
-    threshold on that is best on `validation`; ids that are "" stay unpaired.
+    Without a `corpus`, the candidates are those of all rows of the split and language. An encoder
+    can be scored without training; training pulls pairs together by softmax over the candidates of
+    a batch. See `Task` for the other fields.
 
-    The frozen encoder can be scored as it is; training pulls pairs together by in-batch softmax (query to candidate).
-    layer: which hidden state (0: embeddings); without it, `depth` x the number of layers, rounded, so that 14/24 is
-    layer 14 of XLM-R large and layer 7 of base. pooling: the mean of all tokens, special ones included, the first
-    token ("cls"), the first through a layer of the head's own ("pooler", to be trained), or the "last". top: how many
-    candidates a ranking holds. max_query_length: of queries, where it is less than `max_length`.
+    Args:
+        query: The column of the query.
+        candidate: The column of the text that belongs to it.
+        corpus: The candidates' source, with columns `id` and `candidate`. Training rows stay pairs.
+        pool: With a corpus, candidates are in the query's "language" or in "all" languages.
+        relevant: With a corpus, the column of the ids of relevant candidates.
+        mining: Mine one-to-one pairs by ratio margin (BUCC), from the threshold that is best on the
+            validation split. Texts whose id is "" stay unpaired.
+        layer: The hidden state that is read; 0 is the embeddings.
+        depth: Without `layer`, the share of the layers: 14/24 is layer 14 of XLM-R large and,
+            rounded,
+            layer 7 of base.
+        pooling: "mean" over all tokens, special ones included, the first token ("cls"), the first
+            token through a layer of the head ("pooler", to be trained), or the "last" token.
+        top: Candidates of a ranking.
+        max_query_length: Tokens of a query, if less than `max_length`.
     """
 
     task_type: ClassVar[str] = "retrieval"
@@ -75,11 +95,9 @@ class Retrieval(Task):
 
     @property
     def corpus_task(self) -> Retrieval | None:
-        return (
-            None
-            if self.corpus is None
-            else replace(self, source=self.corpus, corpus=None, query=None)
-        )
+        if self.corpus is None:
+            return None
+        return replace(self, source=self.corpus, corpus=None, query=None)
 
     def candidate_languages(self, split: str, language: str) -> tuple[str, ...]:
         if self.corpus is None:
@@ -104,9 +122,8 @@ class Retrieval(Task):
         relevant = column_gold(row, self.relevant)
         if relevant is not None:
             relevant = (relevant,) if isinstance(relevant, str) else relevant
-            if not isinstance(relevant, list | tuple) or not all(
-                isinstance(r, str) for r in relevant
-            ):
+            is_list = isinstance(relevant, list | tuple)
+            if not is_list or not all(isinstance(id, str) for id in relevant):
                 raise DataError(f"The relevant ids are {relevant!r}; expected a list of text.")
             relevant = tuple(relevant)
         return PairExample(id=id, language=language, query=query, relevant=relevant)
@@ -116,32 +133,22 @@ class Retrieval(Task):
     ) -> dict[str, Sequence[Any]]:
         queries = [e.query for e in examples if e.query is not None]
         texts = [e.candidate for e in examples if e.candidate is not None]
-        asked = iter(
-            encode(
-                tokenizer, queries, max_length=min(max_length, self.max_query_length or max_length)
-            )
-        )
-        found = iter(encode(tokenizer, texts, max_length=max_length))
-        groups: list[list[Encoding]] = [
-            [
-                next(side)
-                for side, text in ((asked, e.query), (found, e.candidate))
-                if text is not None
-            ]
-            for e in examples
-        ]
-        columns: dict[str, Sequence[Any]] = {
+        query_length = min(max_length, self.max_query_length or max_length)
+        query_encodings = iter(encode(tokenizer, queries, max_length=query_length))
+        candidate_encodings = iter(encode(tokenizer, texts, max_length=max_length))
+        groups: list[list[Encoding]] = []
+        for example in examples:
+            group = []
+            if example.query is not None:
+                group.append(next(query_encodings))
+            if example.candidate is not None:
+                group.append(next(candidate_encodings))
+            groups.append(group)
+        return {
             "example": range(len(examples)),
-            "input_ids": [list(chain.from_iterable(e.ids for e in group)) for group in groups],
-            "lengths": [[len(e) for e in group] for group in groups],
-            "truncated": [int(any(e.overflowing for e in group)) for group in groups],
-            "labels": [[0] for _ in groups],
+            **grouped_features(tokenizer, groups),
+            "labels": [[0]] * len(groups),
         }
-        if has_segments(tokenizer):
-            columns["token_type_ids"] = [
-                list(chain.from_iterable(e.type_ids for e in group)) for group in groups
-            ]
-        return columns
 
     def decode(
         self,
@@ -152,13 +159,13 @@ class Retrieval(Task):
         ids = outputs.get("candidates")
         if ids is None:
             ids = np.array([e.id for e in examples], dtype=object)
-        rankings, scores = outputs["ranking"], outputs["scores"]  # (examples, top); row -1: none
+        rankings = outputs["ranking"]
+        scores = outputs["scores"]  # (examples, top); row -1: none
         if self.mining:
-            own = np.array([e.id for e in examples], dtype=object)
-            unpaired = (rankings < 0) | (ids[rankings] == "") | (own == "")[:, None]
-            rankings, scores = (
-                np.where(unpaired, none, x) for none, x in ((-1, rankings), (np.nan, scores))
-            )
+            query_ids = np.array([e.id for e in examples], dtype=object)
+            unpaired = (rankings < 0) | (ids[rankings] == "") | (query_ids == "")[:, None]
+            rankings = np.where(unpaired, -1, rankings)
+            scores = np.where(unpaired, np.nan, scores)
         return [
             RankingPrediction(
                 id=e.id,

@@ -8,19 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
+from jiantx.columns import Column, check_label, check_utf8, column_gold, column_value
 from jiantx.metrics import Metric, chunk_f1, token_accuracy
 from jiantx.sources import DataError, Row
-from jiantx.task import (
-    Column,
-    Example,
-    Labels,
-    Prediction,
-    Task,
-    check_label,
-    check_utf8,
-    column_gold,
-    column_value,
-)
+from jiantx.task import Example, Labels, Prediction, Task
 from jiantx.tokenization import has_segments, special_tokens, tokenize_words
 
 if TYPE_CHECKING:
@@ -40,17 +31,32 @@ class TaggedExample(Example):
 class TagsPrediction(Prediction):
     """A tag and its probability for every word."""
 
-    says: ClassVar[str] = "tags"
-    sure: ClassVar[str] = "probabilities"
     words: tuple[str, ...] = field(repr=False)
     tags: tuple[str, ...]
     probabilities: tuple[float, ...] = field(repr=False)
+
+    @property
+    def value(self) -> Any:
+        return self.tags
+
+    @property
+    def confidence(self) -> Any:
+        return self.probabilities
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class TokenClassification(Task):
-    """A tag for every word, read at its first piece. Long sentences are split and merged, so that none goes without."""
+    """A tag for every word, read at its first piece.
+
+    Long sentences are split and merged, so that every word gets a tag. See `Task` for the other
+    fields.
+
+    Args:
+        labels: The tags, or a function that returns them.
+        words: The column of the words.
+        tags: The column of their tags.
+    """
 
     task_type: ClassVar[str] = "token_classification"
     gold: ClassVar[str] = "tags"
@@ -62,22 +68,24 @@ class TokenClassification(Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        read_as_outside = (
-            [] if callable(self.labels) else [x for x in self.labels if x[0] == "O" and x != "O"]
-        )
+        labels = () if callable(self.labels) else self.labels
+        read_as_outside = [label for label in labels if label[0] == "O" and label != "O"]
         if read_as_outside and chunk_f1 in self.metrics:
             raise ValueError(
-                f"Task {self.name}: chunk F1 reads the first letter of a tag, and would take {read_as_outside} for "
-                "words outside any chunk. Name them B-… and I-…, or give metrics=(token_accuracy,), main_metrics=()."
+                f"Task {self.name}: chunk F1 reads the first letter of a tag, and would take "
+                f"{read_as_outside} for words outside any chunk. Name them B-… and I-…, or give "
+                "metrics=(token_accuracy,), main_metrics=()."
             )
 
     def example(self, row: Row, *, id: str, language: str) -> TaggedExample:
-        words = column_value(row, self.words)
-        if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
-            raise DataError(f"Expected a list of words, found {words!r}.")
-        if not words:
+        tokens = column_value(row, self.words)
+        if not isinstance(tokens, list | tuple) or not all(
+            isinstance(word, str) for word in tokens
+        ):
+            raise DataError(f"Expected a list of words, found {tokens!r}.")
+        if not tokens:
             raise DataError("The sentence has no words. Drop such rows with the source's `where`.")
-        for word in words:
+        for word in tokens:
             check_utf8(word)
         tags = column_gold(row, self.tags)
         if not isinstance(tags, list | tuple | None):
@@ -85,47 +93,44 @@ class TokenClassification(Task):
         if tags is not None and any(tag is None for tag in tags):
             tags = None
         if tags is not None:
-            if len(tags) != len(words):
-                raise DataError(f"{len(words)} words have {len(tags)} tags; expected one a word.")
+            if len(tags) != len(tokens):
+                raise DataError(f"{len(tokens)} words have {len(tags)} tags; expected one a word.")
             tags = tuple(check_label(tag, self.label_names) for tag in tags)
-        return TaggedExample(id=id, language=language, words=tuple(words), tags=tags)
+        return TaggedExample(id=id, language=language, words=tuple(tokens), tags=tags)
 
     def features(
         self, examples: Sequence[TaggedExample], tokenizer: PreTrainedTokenizerBase, max_length: int
     ) -> dict[str, Sequence[Any]]:
-        place = {label: i for i, label in enumerate(self.label_names)}
-        around = special_tokens(tokenizer)
-        room = max_length - around.size
-        if room < 1:
+        label_to_id = {label: i for i, label in enumerate(self.label_names)}
+        special = special_tokens(tokenizer)
+        max_pieces = max_length - special.size
+        if max_pieces < 1:
             raise DataError(
-                f"max_length {max_length} leaves no room for words beside {around.size} special tokens."
+                f"max_length {max_length} leaves no room for words beside "
+                f"{special.size} special tokens."
             )
-        found: dict[str, list[Any]] = {
-            name: []
-            for name in ("example", "input_ids", "lengths", "truncated", "word_positions", "labels")
-        }
+        names = ("example", "input_ids", "lengths", "truncated", "word_positions", "labels")
+        columns: dict[str, list[Any]] = {name: [] for name in names}
         types: list[Any] = []
-        for number, (example, (ids, owners)) in enumerate(
-            zip(examples, tokenize_words(tokenizer, [e.words for e in examples]), strict=True)
-        ):
-            gold = np.array(
-                [place[tag] for tag in example.tags]
-                if example.tags
-                else [-100] * len(example.words)
-            )
-            firsts = np.flatnonzero(np.diff(owners, prepend=-1))  # first piece of each word
-            for start, stop in _windows(firsts, len(ids), room):
-                inside = (firsts >= start) & (firsts < stop)
-                found["example"].append(number)
-                found["input_ids"].append(around.ids(ids[start:stop]))
-                found["lengths"].append([stop - start + around.size])
-                found["truncated"].append(0)
-                found["word_positions"].append(firsts[inside] - start + len(around.before))
-                found["labels"].append(gold[inside])
-                types.append(around.type_ids(stop - start))
+        tokenized = tokenize_words(tokenizer, [example.words for example in examples])
+        for example_index, example in enumerate(examples):
+            ids, word_ids = tokenized[example_index]
+            gold = np.full(len(example.words), -100)
+            if example.tags:
+                gold = np.array([label_to_id[tag] for tag in example.tags])
+            first_pieces = np.flatnonzero(np.diff(word_ids, prepend=-1))  # first piece of each word
+            for start, stop in _windows(first_pieces, len(ids), max_pieces):
+                inside = (first_pieces >= start) & (first_pieces < stop)
+                columns["example"].append(example_index)
+                columns["input_ids"].append(special.ids(ids[start:stop]))
+                columns["lengths"].append([stop - start + special.size])
+                columns["truncated"].append(0)
+                columns["word_positions"].append(first_pieces[inside] - start + len(special.before))
+                columns["labels"].append(gold[inside])
+                types.append(special.type_ids(stop - start))
         if has_segments(tokenizer):
-            found["token_type_ids"] = types
-        return dict(found)
+            columns["token_type_ids"] = types
+        return dict(columns)
 
     def decode(
         self,
@@ -133,7 +138,8 @@ class TokenClassification(Task):
         features: datasets.Dataset,
         examples: Sequence[TaggedExample],
     ) -> list[TagsPrediction]:
-        # the features of a sentence follow each other, and so do their words: all words are in order already
+        # the features of a sentence follow each other, and so do their words: all words are in
+        # order already
         names = np.array(self.label_names, dtype=object)
         ends = np.cumsum([len(e.words) for e in examples])[:-1]
         tags = np.split(names[outputs["tags"]], ends)
@@ -153,18 +159,28 @@ class TokenClassification(Task):
         return example.tags
 
 
-def _windows(firsts: np.ndarray, length: int, room: int) -> list[tuple[int, int]]:
-    """Cut a sentence of `length` pieces before first pieces of words, into stretches of at most `room` pieces."""
+def _windows(first_pieces: np.ndarray, length: int, room: int) -> list[tuple[int, int]]:
+    """Split a sentence before the first pieces of words.
+
+    Args:
+        first_pieces: (words,) the index of each word's first piece.
+        length: Pieces of the sentence.
+        room: Pieces of a window at most.
+
+    Returns:
+        (start, stop) of each window.
+    """
     if length <= room:
         return [(0, length)]
-    bounds = np.append(firsts, length)
-    found, start = [], 0
+    bounds = np.append(first_pieces, length)
+    windows = []
+    start = 0
     while start < length:
         stop = int(bounds[np.searchsorted(bounds, start + room, side="right") - 1])
         if stop <= start:  # one word is longer than a window: its first pieces stand for it
             stop = int(bounds[np.searchsorted(bounds, start, side="right")])
-            found.append((start, min(stop, start + room)))
+            windows.append((start, min(stop, start + room)))
         else:
-            found.append((start, stop))
+            windows.append((start, stop))
         start = stop
-    return found
+    return windows

@@ -31,7 +31,7 @@ def context_and_question(row: Row) -> str:
 
 def cosmosqa_answers(row: Row) -> list[str]:
     """Four columns."""
-    return [row[f"answer{number}"] for number in range(4)]
+    return [row[f"answer{index}"] for index in range(4)]
 
 
 def siqa_answers(row: Row) -> list[str]:
@@ -45,7 +45,9 @@ def siqa_label(row: Row) -> int:
 
 
 def copa_prompt(row: Row) -> str:
-    """The premise and what is asked of it, in English for every language (XTREME-R, `run_xcopa.py`)."""
+    """The premise and what is asked of it, in English for every language (XTREME-R,
+    `run_xcopa.py`).
+    """
     return f"{row['premise']} What was the {row['question']}?"
 
 
@@ -55,7 +57,9 @@ def copa_choices(row: Row) -> list[str]:
 
 
 def copa_label(row: Row) -> int | None:
-    """A number (XCOPA), or the chosen column's name (COPA's class names), which is None in its test split."""
+    """A number (XCOPA), or the chosen column's name (COPA's class names), which is None in its test
+    split.
+    """
     label: int | str | None = row["label"]
     return ("choice1", "choice2").index(label) if isinstance(label, str) else label
 
@@ -117,7 +121,8 @@ copa = register(
     )
 )
 
-# Ponti et al. 2020 (2005.00333). `question` is wrong in some rows of id, it, sw, th, tr, and used as it is.
+# Ponti et al. 2020 (2005.00333). `question` is wrong in some rows of id, it, sw, th, tr, and used
+# as it is.
 xcopa = register(
     MultipleChoice(
         name="xcopa",

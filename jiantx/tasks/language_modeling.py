@@ -12,7 +12,8 @@ TEXT = Files(
     origin="any plain text, such as a Wikipedia dump: one line an example",
 )
 
-# Languages are drawn with p ~ lines ** 0.3, as XLM-R's were. A Hub corpus: `mlm.replace(source=Hub(...))`.
+# Languages are drawn with p ~ lines ** 0.3, as XLM-R's were. A Hub corpus:
+# `mlm.replace(source=Hub(...))`.
 mlm = register(
     MaskedLM(
         name="mlm",

@@ -10,7 +10,12 @@ _ROUNDS = (1, 2, 3)
 
 
 def has_label(row: Row, language: str) -> bool:
-    """SNLI's annotators did not agree on some pairs, which carry -1."""
+    """SNLI's annotators did not agree on some pairs, which carry -1.
+
+    Args:
+        row: A row as stored.
+        language: The file's language; not needed here.
+    """
     return bool(row["label"] != -1)
 
 
@@ -37,7 +42,7 @@ SNLI = Hub(
 ANLI = Hub(
     "facebook/anli",
     splits={
-        split: [f"{word}_r{number}" for number in _ROUNDS]
+        split: [f"{word}_r{round_number}" for round_number in _ROUNDS]
         for split, word in {"train": "train", "validation": "dev", "test": "test"}.items()
     },
     revision="8e4813d81f46d313dac7892e1c28076917cfcdf9",

@@ -8,12 +8,17 @@ from jiantx.tasks.registry import register
 
 
 def both_questions(row: Row, language: str) -> bool:
-    """Quora's pairs hold a few blank questions."""
+    """Quora's pairs hold a few blank questions.
+
+    Args:
+        row: A row as stored.
+        language: The file's language; not needed here.
+    """
     return bool(row["question1"].strip() and row["question2"].strip())
 
 
 def sentence1(row: Row) -> str:
-    """What was not translated is NS in PAWS-X, or blank; the official scores count these rows too."""
+    """What was not translated is NS in PAWS-X, or blank; official scores count these rows too."""
     return str(row["sentence1"]).strip() or "NS"
 
 
@@ -37,7 +42,8 @@ PAWSX = Hub(
     revision="4cd8187c404bda33cb1f62b49b001115862acf37",
 )
 
-# Quora Question Pairs, as in GLUE (Wang et al. 2019); main score: mean of accuracy and F1 of the duplicates.
+# Quora Question Pairs, as in GLUE (Wang et al. 2019); main score: mean of accuracy and F1 of the
+# duplicates.
 qqp = register(
     Classification(
         name="qqp",

@@ -15,11 +15,17 @@ from jiantx.tasks.registry import register
 
 
 def in_language(row: Row, language: str) -> bool:
-    """TyDiQA's files mix languages; a row's id says which (`english-…`)."""
+    """TyDiQA's files mix languages; a row's id says which (`english-…`).
+
+    Args:
+        row: A row as stored.
+        language: The language that is asked for.
+    """
     return str(row["id"]).startswith(f"{languages.TYDIQA[language]}-")
 
 
-# What is scored as development and as test are the same examples: XQuAD has one set, TyDiQA's test set is not public.
+# What is scored as development and as test are the same examples: XQuAD has one set, TyDiQA's test
+# set is not public.
 _ONE_SET = {"validation": "validation", "test": "validation"}
 SQUAD_TRANSLATED = Files(  # by machine, for XTREME: to train on
     "xtreme_translations/SQuAD/translate-train/squad.translate.train.en-{language}.json",
@@ -49,7 +55,8 @@ squad_v1 = register(
     )
 )
 
-# Rajpurkar et al. 2018 (1806.03822); the paper's score is at the best threshold, as the official script finds it.
+# Rajpurkar et al. 2018 (1806.03822); the paper's score is at the best threshold, as the official
+# script finds it.
 squad_v2 = register(
     QuestionAnswering(
         name="squad_v2",

@@ -36,13 +36,13 @@ def get_task(name: str) -> Task:
 def training_tasks(task: Task) -> tuple[Task, ...]:
     """The tasks whose training split fine-tunes `task`, in order.
 
-    These are the tasks that `task.train_on` names, or the task itself if it names none. If a named task is of
-    another type, `task` reads that task's rows in its own form. Empty if there is nothing to train on.
-    """
-    named = [get_task(name) for name in task.train_on]
-    if named:
+    These are the tasks that `task.train_on` names, or the task itself if it names none. If a named
+    task is of another type, `task` reads that task's rows in its own form. Empty if there is
+    nothing to train on."""
+    tasks = [get_task(name) for name in task.train_on]
+    if tasks:
         return tuple(
-            t if t.task_type == task.task_type else task.replace(source=t.source) for t in named
+            t if t.task_type == task.task_type else task.replace(source=t.source) for t in tasks
         )
     return (task,) if task.languages("train") else ()
 
@@ -53,9 +53,15 @@ def list_tasks(
     language: str | None = None,
     benchmark: str | Benchmark | None = None,
 ) -> tuple[str, ...]:
-    """The names of the registered tasks of a task type, that declare a language, or of a benchmark.
+    """The names of the registered tasks that meet all given conditions.
 
-    With a benchmark, a language is one that counts there. LookupError for a type, language or benchmark of no task.
+    Args:
+        type: Task type.
+        language: A language that the task declares; with a benchmark, one that counts there.
+        benchmark: A benchmark, or its name.
+
+    Raises:
+        LookupError: No task has this type, language or benchmark.
 
     >>> list_tasks(type="regression")
     ('stsb',)
@@ -74,14 +80,15 @@ def list_tasks(
         else getattr(task.source, "languages", ("en",))
         for task in tasks
     }
-    known = {
+    available = {
         "type": {task.task_type for task in tasks},
         "language": {code for codes in spoken.values() for code in codes},
     }
-    for what, wanted in (("type", type), ("language", language)):
-        if wanted is not None and wanted not in known[what]:
+    for field, wanted in (("type", type), ("language", language)):
+        if wanted is not None and wanted not in available[field]:
             raise LookupError(
-                f"No task has the {what} {wanted!r}. There are: {', '.join(sorted(known[what]))}."
+                f"No task has the {field} {wanted!r}. "
+                f"There are: {', '.join(sorted(available[field]))}."
             )
     return tuple(
         task.name

@@ -25,7 +25,8 @@ from jiantx.task_types import Retrieval
 from jiantx.tasks import languages
 from jiantx.tasks.registry import register
 
-# Layer 14 of XLM-R large's 24 and as far up in other encoders: 7 of 12, where XTREME takes 8. Mean of all tokens.
+# Layer 14 of XLM-R large's 24 and as far up in other encoders: 7 of 12, where XTREME takes 8. Mean
+# of all tokens.
 DEPTH = 14 / 24
 
 
@@ -43,7 +44,8 @@ def answer_passage(row: Row) -> str:
     """The sentence that answers, followed by its paragraph (XTREME-R, `evaluate_retrieval.py`)."""
     if "candidate" in row:
         return str(row["candidate"])
-    context, start = row["context"], row["answers"]["answer_start"][0]
+    context = row["context"]
+    start = row["answers"]["answer_start"][0]
     # XQuAD-R's sentences are given; SQuAD's, to train on, are found by their ends
     ends = [match.end() for match in re.finditer(r"[.!?]+(?=\s|$)", context)]
     first = max((end for end in ends if end <= start), default=0)
@@ -52,7 +54,12 @@ def answer_passage(row: Row) -> str:
 
 
 def of_language(row: Row, language: str) -> bool:
-    """Mewsli-X keeps the mentions of all languages in one file."""
+    """Mewsli-X keeps the mentions of all languages in one file.
+
+    Args:
+        row: A row as stored.
+        language: The language that is asked for.
+    """
     return bool(row["language"] == language)
 
 
@@ -70,7 +77,8 @@ BUCC = Files(
     read_bucc,
     languages=languages.BUCC,
     splits={"validation": "sample", "test": "training"},
-    origin="https://comparable.limsi.fr/bucc2018 (bucc2018-<language>-en.{sample,training}-gold.tar.bz2, unpacked)",
+    origin="https://comparable.limsi.fr/bucc2018 "
+    "(bucc2018-<language>-en.{sample,training}-gold.tar.bz2, unpacked)",
 )
 BUCC_ENGLISH = replace(BUCC, pattern="bucc2018/{language}-en/{language}-en.{split}.en")
 LAREQA = Files(

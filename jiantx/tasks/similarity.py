@@ -12,7 +12,8 @@ STSB = Hub(
     splits={"train": "train", "validation": "dev", "test": "test"},
 )
 
-# STS benchmark (Cer et al. 2017), machine-translated into nine languages; 0 (unrelated) to 5 (the same).
+# STS benchmark (Cer et al. 2017), machine-translated into nine languages; 0 (unrelated) to 5 (the
+# same).
 stsb = register(
     Regression(
         name="stsb",

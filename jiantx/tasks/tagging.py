@@ -38,14 +38,18 @@ UD_R = Files(  # the languages that XTREME-R adds
     splits=_THEIRS,
     origin="LINDAT, http://hdl.handle.net/11234/1-3424 (ud-treebanks-v2.7.tgz)",
 )
-_LDC = "CCGbank, LDC2005T13 (https://catalog.ldc.upenn.edu/LDC2005T13), for which the LDC sells licences"
+_LDC = (
+    "CCGbank, LDC2005T13 (https://catalog.ldc.upenn.edu/LDC2005T13), "
+    "for which the LDC sells licences"
+)
 CCG = Files(
     "ccg/ccg.{split}",
     read_supertags,
     splits=_THEIRS,
     origin=f"{_LDC}; one sentence a line, words<TAB>tags",
 )
-# CCGbank's own derivations: `get_task("ccg").replace(source=CCGBANK)`. Sections as in jiant, not the parsers' 02-21.
+# CCGbank's own derivations: `get_task("ccg").replace(source=CCGBANK)`. Sections as in jiant, not
+# the parsers' 02-21.
 CCGBANK = Files(
     "ccgbank/data/AUTO/{split}/*.auto",
     read_ccgbank,
@@ -66,15 +70,16 @@ def supertags() -> tuple[str, ...]:
     splits = [split for split in ("train", "validation", "test") if CCGBANK.available(split)]
     if not splits:
         raise DataError(
-            f"CCG's tags are read from {path} (a dictionary of tags and numbers), or from the files of CCGbank, and "
-            f"neither is there. They come from {_LDC}."
+            f"CCG's tags are read from {path} (a dictionary of tags and numbers), or from the "
+            f"files of CCGbank, and neither is there. They come from {_LDC}."
         )
     return tuple(
         sorted({tag for s in splits for tags in CCGBANK.rows(s, "en")["tags"] for tag in tags})
     )
 
 
-# Universal Dependencies 2.5, all treebanks of a language, surface words. Official score: chunk F1 on bare tags.
+# Universal Dependencies 2.5, all treebanks of a language, surface words. Official score: chunk F1
+# on bare tags.
 udpos = register(
     TokenClassification(
         name="udpos",

@@ -38,7 +38,9 @@ DATA = st.one_of(
 
 
 def run(target: Callable[[bytes], None], examples: int, number: int | None = None) -> int:
-    """Give a target so many of hypothesis's inputs, and return how many it had; the same each time without a number."""
+    """Give a target so many of hypothesis's inputs, and return how many it had; the same each time
+    without a number.
+    """
     had = 0
 
     @settings(

@@ -93,7 +93,7 @@ ODD = (
         "1",
         "2",
     ),
-    *chain.from_iterable(words[:3] for words in conftest.WORDS.values()),
+    *chain.from_iterable(tokens[:3] for tokens in conftest.WORDS.values()),
 )
 NUMBERS = (
     0,

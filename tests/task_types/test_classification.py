@@ -52,11 +52,11 @@ def test_ids_are_the_tokenizer_s_own(any_tokenizer: Any) -> None:
     for mine, pairs in ((task(), False), (task(text_pair="pair"), True)):
         features = encoded(mine, any_tokenizer, *rows)
         for row, feature in zip(rows, features, strict=True):
-            whole = any_tokenizer(row["text"], row["pair"] if pairs else None)
-            assert feature["input_ids"] == whole["input_ids"] and feature["lengths"] == [
-                len(whole["input_ids"])
+            full = any_tokenizer(row["text"], row["pair"] if pairs else None)
+            assert feature["input_ids"] == full["input_ids"] and feature["lengths"] == [
+                len(full["input_ids"])
             ]
-            assert feature.get("token_type_ids") == whole.get("token_type_ids")
+            assert feature.get("token_type_ids") == full.get("token_type_ids")
         assert [f["labels"] for f in features] == [[2], [0]] and [
             f["example"] for f in features
         ] == [0, 1]
@@ -82,9 +82,9 @@ def test_examples_without_gold_are_not_learnt(tokenizer: Any) -> None:
 
 
 def test_decoding_takes_the_most_probable() -> None:
-    held = examples(task(), {}, {})
+    task_examples = examples(task(), {}, {})
     outputs = {"probabilities": np.array([[0.2, 0.5, 0.3], [0.7, 0.2, 0.1]], np.float32)}
-    one, two = task().decode(outputs, None, held)  # type: ignore[arg-type]
+    one, two = task().decode(outputs, None, task_examples)  # type: ignore[arg-type]
     assert (one.label, two.label) == ("perhaps", "no") == (one.value, two.value)
     assert one.probability == pytest.approx(0.5) == one.confidence
     assert one.probabilities == pytest.approx({"no": 0.2, "perhaps": 0.5, "yes": 0.3})
@@ -142,9 +142,9 @@ def test_several_labels_of_another_form(given: Any, said: str) -> None:
 
 def test_all_labels_above_one_half() -> None:
     """A threshold of one half belongs to probabilities, not to logits."""
-    held = examples(topics(), {}, {})
+    task_examples = examples(topics(), {}, {})
     outputs = {"probabilities": np.array([[0.6, 0.1, 0.51], [0.5, 0.1, 0.2]], np.float32)}
-    one, two = topics().decode(outputs, None, held)  # type: ignore[arg-type]
+    one, two = topics().decode(outputs, None, task_examples)  # type: ignore[arg-type]
     assert one.value == ("no", "yes") and two.value == ()
 
 
@@ -173,11 +173,11 @@ def test_low_end_need_not_be_zero(tokenizer: Any) -> None:
 
 
 def test_gold_comes_back() -> None:
-    held = examples(stars(), *({"label": n / 4} for n in range(21)))
-    targets = np.array([example.label / 5 for example in held])
-    decoded = stars().decode({"numbers": targets}, None, held)  # type: ignore[arg-type]
+    task_examples = examples(stars(), *({"label": n / 4} for n in range(21)))
+    targets = np.array([example.label / 5 for example in task_examples])
+    decoded = stars().decode({"numbers": targets}, None, task_examples)  # type: ignore[arg-type]
     assert [p.number for p in decoded] == pytest.approx(
-        [stars().reference(example) for example in held]
+        [stars().reference(example) for example in task_examples]
     )
 
 

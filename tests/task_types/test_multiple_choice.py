@@ -86,12 +86,14 @@ def sequences(feature: dict[str, Any], column: str = "input_ids") -> list[list[i
 
 
 def test_each_choice_is_a_sequence_with_the_prompt(any_tokenizer: Any) -> None:
-    held = [example(1), example("C", "猫 看见", ["红色", "the", "a", "in"])]
-    for feature, one in zip(encode_examples(TASK, held, any_tokenizer), held, strict=True):
-        whole = [any_tokenizer(one.prompt, choice) for choice in one.choices]
-        assert sequences(feature) == [w["input_ids"] for w in whole]
-        if "token_type_ids" in whole[0]:
-            assert sequences(feature, "token_type_ids") == [w["token_type_ids"] for w in whole]
+    task_examples = [example(1), example("C", "猫 看见", ["红色", "the", "a", "in"])]
+    for feature, one in zip(
+        encode_examples(TASK, task_examples, any_tokenizer), task_examples, strict=True
+    ):
+        full = [any_tokenizer(one.prompt, choice) for choice in one.choices]
+        assert sequences(feature) == [w["input_ids"] for w in full]
+        if "token_type_ids" in full[0]:
+            assert sequences(feature, "token_type_ids") == [w["token_type_ids"] for w in full]
         assert feature["labels"] == [one.label] and feature["truncated"] == 0
     (raw,) = encode_examples(TASK, [example(None)], any_tokenizer)
     assert raw["labels"] == [-100]
@@ -100,24 +102,28 @@ def test_each_choice_is_a_sequence_with_the_prompt(any_tokenizer: Any) -> None:
 def test_long_prompts_are_cut_at_their_start(any_tokenizer: Any) -> None:
     """As in the paper's code: what a choice completes is the end of the prompt."""
     prompt = " ".join(str(i % 10) for i in range(100)) + " house"
-    held = [example(0, prompt, ["the cat", "dog"]), example()]
-    long, short = encode_examples(TASK, held, any_tokenizer, 24)
+    task_examples = [example(0, prompt, ["the cat", "dog"]), example()]
+    long, short = encode_examples(TASK, task_examples, any_tokenizer, 24)
     assert (long["truncated"], short["truncated"]) == (1, 0)
-    for found, choice in zip(sequences(long), ("the cat", "dog"), strict=True):
-        whole = any_tokenizer(prompt, choice)["input_ids"]
-        assert len(found) == 24 and found[0] == whole[0]
-        assert found[1:] == whole[-23:], "the end of the prompt and the whole choice are there"
+    for actual, choice in zip(sequences(long), ("the cat", "dog"), strict=True):
+        full = any_tokenizer(prompt, choice)["input_ids"]
+        assert len(actual) == 24 and actual[0] == full[0]
+        assert actual[1:] == full[-23:], "the end of the prompt and the whole choice are there"
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_decoding(seed: int) -> None:
-    held = [example(), example(choices=["a", "b"]), example(choices=["a", "b", "c", "d", "e"])]
+    task_examples = [
+        example(),
+        example(choices=["a", "b"]),
+        example(choices=["a", "b", "c", "d", "e"]),
+    ]
     scores = np.random.default_rng(seed).normal(size=10).astype(np.float32) * 50
-    decoded = TASK.decode({"scores": scores}, None, held)  # type: ignore[arg-type]
-    place = 0
-    for prediction, one in zip(decoded, held, strict=True):
-        mine = scores[place : place + len(one.choices)].astype(np.float64)
-        place += len(one.choices)
+    decoded = TASK.decode({"scores": scores}, None, task_examples)  # type: ignore[arg-type]
+    index = 0
+    for prediction, one in zip(decoded, task_examples, strict=True):
+        mine = scores[index : index + len(one.choices)].astype(np.float64)
+        index += len(one.choices)
         assert prediction.choice == int(mine.argmax()) == prediction.value
         assert prediction.text == one.choices[prediction.choice]
         odds = np.exp(mine - np.logaddexp.reduce(mine))
@@ -128,5 +134,5 @@ def test_decoding(seed: int) -> None:
 
 
 def test_first_of_equals() -> None:
-    (found,) = TASK.decode({"scores": np.array([1.0, 1.0, 0.0])}, None, [example()])  # type: ignore[arg-type]
-    assert found.choice == 0
+    (actual,) = TASK.decode({"scores": np.array([1.0, 1.0, 0.0])}, None, [example()])  # type: ignore[arg-type]
+    assert actual.choice == 0

@@ -52,7 +52,7 @@ def lettered(kind: str, given: Any) -> Any:
     """A tokenizer like a given one, whose pieces are the letters of the sentences."""
     from tokenizers import Tokenizer, models, normalizers
 
-    text = " ".join(part for parts in SENTENCES.values() for part in parts)
+    text = " ".join(item for items in SENTENCES.values() for item in items)
     letters = sorted({*text, *unicodedata.normalize("NFKC", text), *string.ascii_letters} - {" "})
     backend = Tokenizer.from_str(given.backend_tokenizer.to_str())
     names = given.convert_ids_to_tokens(range(5))
@@ -102,7 +102,7 @@ def row(
 
 
 def examples(mine: jx.QuestionAnswering, *rows: dict[str, Any]) -> list[QuestionExample]:
-    return [mine.example(each, id=str(i), language="en") for i, each in enumerate(rows)]
+    return [mine.example(item, id=str(i), language="en") for i, item in enumerate(rows)]
 
 
 def encoded(
@@ -133,8 +133,8 @@ def test_gold_comes_back_to_the_letter(script: str, any_tokenizer: Any) -> None:
     """By offsets, for every layout of special tokens and every script."""
     context, question, answer = SENTENCES[script]
     (feature,) = encoded(task(), any_tokenizer, row(context, answer, question))
-    found = span(feature, context)
-    assert found is not None and found.strip() == answer
+    actual = span(feature, context)
+    assert actual is not None and actual.strip() == answer
     ids = feature["input_ids"]
     both = any_tokenizer(question, context)
     assert ids == both["input_ids"], (
@@ -165,9 +165,9 @@ def test_windows_cover_the_passage(script: str, any_tokenizer: Any) -> None:
     context, question, answer = SENTENCES[script]
     context = longer_context(context)
     start = context.rindex(answer)
-    room = len(any_tokenizer(answer, add_special_tokens=False)["input_ids"]) + 8
+    capacity = len(any_tokenizer(answer, add_special_tokens=False)["input_ids"]) + 8
     size = special_tokens(any_tokenizer, pair=True).size
-    length = len(any_tokenizer(question, add_special_tokens=False)["input_ids"]) + size + room
+    length = len(any_tokenizer(question, add_special_tokens=False)["input_ids"]) + size + capacity
     features = encoded(
         task(stride=5), any_tokenizer, row(context, answer, question, start), max_length=length
     )
@@ -178,7 +178,7 @@ def test_windows_cover_the_passage(script: str, any_tokenizer: Any) -> None:
         assert len(feature["input_ids"]) == feature["lengths"][0] <= length
         for first, last in zip(feature["offset_starts"], feature["offset_ends"], strict=True):
             covered[first:last] = True
-        found = span(feature, context)
+        actual = span(feature, context)
         inside = (
             feature["offset_starts"][0] <= start
             and start + len(answer) <= feature["offset_ends"][-1]
@@ -186,8 +186,8 @@ def test_windows_cover_the_passage(script: str, any_tokenizer: Any) -> None:
         well_inside = (
             feature["offset_starts"][0] < start and start + len(answer) < feature["offset_ends"][-1]
         )
-        if found is not None:
-            assert inside and found.strip() == answer
+        if actual is not None:
+            assert inside and actual.strip() == answer
             with_answer += 1
         else:  # a window without the answer points to the first token; a letter of several bytes may be cut in two
             assert not well_inside
@@ -198,10 +198,10 @@ def test_windows_cover_the_passage(script: str, any_tokenizer: Any) -> None:
         if unicodedata.category(letter) not in ("Zs", "Cf", "Mn")
     )
     assert with_answer >= 1
-    firsts = [feature["offset_starts"][0] for feature in features]
-    assert firsts == sorted(set(firsts)) and [feature["example"] for feature in features] == [
-        0
-    ] * len(features)
+    first_tokens = [feature["offset_starts"][0] for feature in features]
+    assert first_tokens == sorted(set(first_tokens)) and [
+        feature["example"] for feature in features
+    ] == [0] * len(features)
 
 
 def test_windows_step_by_the_stride(tokenizer: Any) -> None:
@@ -309,8 +309,8 @@ def test_moved_answers_are_counted_in_the_first_window(any_tokenizer: Any) -> No
     assert [f["realigned"] for f in features if f["example"] == 1] == [0] * sum(
         f["example"] for f in features
     )
-    first, *others = [f["realigned"] for f in features if f["example"] == 0]
-    assert first == 2 and not any(others) and others
+    first, *remaining_ = [f["realigned"] for f in features if f["example"] == 0]
+    assert first == 2 and not any(remaining_) and remaining_
 
 
 @pytest.mark.parametrize("answer", ["dog", "", "Cat"])
@@ -340,12 +340,12 @@ def test_answers_of_another_form(answers: Any) -> None:
 
 
 def test_raw_rows_and_withheld_answers() -> None:
-    for each in (
+    for item in (
         {"context": "c", "question": "q"},
         {"context": "c", "question": "q", "answers": None},
         row("c", None),
     ):
-        (example,) = examples(task(), each)
+        (example,) = examples(task(), item)
         assert example.answers is None and task().reference(example) is None
     (example,) = examples(task(unanswerable=True), row("c", None))
     assert example.answers == ()
@@ -362,16 +362,16 @@ def brute_force(
     longest: int,
 ) -> list[tuple[str, float, float]]:
     """The best span of each question over all windows, one after the other."""
-    found = [("", -np.inf, np.inf)] * count
-    place = 0
+    actual = [("", -np.inf, np.inf)] * count
+    index = 0
     for feature in features:
         start, end = (
-            outputs[name][place : place + len(feature["input_ids"])]
+            outputs[name][index : index + len(feature["input_ids"])]
             for name in ("start_logits", "end_logits")
         )
-        place += len(feature["input_ids"])
+        index += len(feature["input_ids"])
         (head,), number = feature["context_start"], feature["example"]
-        text, best, null = found[number]
+        text, best, null = actual[number]
         null = min(null, start[0] + end[0])
         size = len(feature["offset_starts"])
         for i in range(size):
@@ -379,8 +379,8 @@ def brute_force(
                 if start[head + i] + end[head + j] > best:
                     best = start[head + i] + end[head + j]
                     text = contexts[number][feature["offset_starts"][i] : feature["offset_ends"][j]]
-        found[number] = (text.strip(), best, null)
-    return found
+        actual[number] = (text.strip(), best, null)
+    return actual
 
 
 @pytest.mark.parametrize("longest", [1, 4, 30])
@@ -392,16 +392,20 @@ def test_decoding_is_the_best_span_of_all_windows(
     rows = [row(longer_context(SENTENCES[s][0]), None, "who") for s in ("en", "zh", "ar")] + [
         row("the cat", None, "who")
     ]
-    held = examples(mine, *rows)
-    table = encode_examples(mine, held, any_tokenizer, 32)
+    task_examples = examples(mine, *rows)
+    table = encode_examples(mine, task_examples, any_tokenizer, 32)
     rng = np.random.default_rng(seed)
     total = sum(map(len, table["input_ids"]))
     outputs = {
         name: rng.normal(size=total).astype(np.float32) for name in ("start_logits", "end_logits")
     }
-    expected = brute_force(list(table), outputs, len(held), [e.context for e in held], longest)
-    decoded = mine.decode(outputs, table, held)
-    for prediction, example, (text, score, null) in zip(decoded, held, expected, strict=True):
+    expected = brute_force(
+        list(table), outputs, len(task_examples), [e.context for e in task_examples], longest
+    )
+    decoded = mine.decode(outputs, table, task_examples)
+    for prediction, example, (text, score, null) in zip(
+        decoded, task_examples, expected, strict=True
+    ):
         assert prediction.span == text and prediction.id == example.id
         assert prediction.score == pytest.approx(score, abs=1e-5) == prediction.confidence
         assert prediction.no_answer == pytest.approx(null - score, abs=1e-5)
@@ -436,23 +440,27 @@ def test_no_answer_where_it_scores_better(
     null: float, score: float, answered: bool, unanswerable: bool, tokenizer: Any
 ) -> None:
     mine = task(unanswerable=unanswerable)
-    held = examples(mine, row("the cat sees a dog", "cat"))
-    table = encode_examples(mine, held, tokenizer)
-    (found,) = mine.decode(logits(table, [(1, 1, score)], null), table, held)
+    task_examples = examples(mine, row("the cat sees a dog", "cat"))
+    table = encode_examples(mine, task_examples, tokenizer)
+    (actual,) = mine.decode(logits(table, [(1, 1, score)], null), table, task_examples)
     assert (
-        found.no_answer == pytest.approx(null - score) and found.span == "cat" and found.start == 4
+        actual.no_answer == pytest.approx(null - score)
+        and actual.span == "cat"
+        and actual.start == 4
     )
-    assert found.answer == ("cat" if answered or not unanswerable else "")
+    assert actual.answer == ("cat" if answered or not unanswerable else "")
 
 
 def test_no_answer_must_win_in_every_window(tokenizer: Any) -> None:
     mine = task(unanswerable=True, stride=4)
-    held = examples(mine, row("the cat sees a dog in the red house", None), row("the dog", None))
-    table = encode_examples(mine, held, tokenizer, 14)
+    task_examples = examples(
+        mine, row("the cat sees a dog in the red house", None), row("the dog", None)
+    )
+    table = encode_examples(mine, task_examples, tokenizer, 14)
     windows = table["example"][:].count(0)
     assert windows > 1
     spans = [(0, 0, 1.0 + number) for number in range(windows)] + [(1, 1, 9.0)]
-    first, second = mine.decode(logits(table, spans, 4.0), table, held)
+    first, second = mine.decode(logits(table, spans, 4.0), table, task_examples)
     assert first.score == pytest.approx(windows) and first.no_answer == pytest.approx(4.0 - windows)
     assert second.span == "dog" and second.answer == "dog"
 
@@ -460,45 +468,49 @@ def test_no_answer_must_win_in_every_window(tokenizer: Any) -> None:
 def test_question_and_special_tokens_are_never_the_answer(any_tokenizer: Any) -> None:
     """What may not answer was found by comparing a list with a number."""
     mine = task(n_best=3)
-    held = examples(mine, row("the cat", "cat", "who sees the house"))
-    table = encode_examples(mine, held, any_tokenizer)
+    task_examples = examples(mine, row("the cat", "cat", "who sees the house"))
+    table = encode_examples(mine, task_examples, any_tokenizer)
     (feature,) = table
     best = np.full(len(feature["input_ids"]), 100.0, np.float32)
     head, size = feature["context_start"][0], len(feature["offset_starts"])
     best[head : head + size] = np.arange(size)
-    (found,) = mine.decode({"start_logits": best, "end_logits": best}, table, held)
+    (actual,) = mine.decode({"start_logits": best, "end_logits": best}, table, task_examples)
     assert (
-        found.span
-        == held[0].context[feature["offset_starts"][-1] : feature["offset_ends"][-1]].strip()
+        actual.span
+        == task_examples[0]
+        .context[feature["offset_starts"][-1] : feature["offset_ends"][-1]]
+        .strip()
     )
 
 
 def test_gold_positions_decode_to_the_gold(any_tokenizer: Any) -> None:
     mine = task(stride=6)
-    held = examples(mine, *(row(longer_context(c), a, q) for c, q, a in SENTENCES.values()))
-    table = encode_examples(mine, held, any_tokenizer, 80)
+    task_examples = examples(
+        mine, *(row(longer_context(c), a, q) for c, q, a in SENTENCES.values())
+    )
+    table = encode_examples(mine, task_examples, any_tokenizer, 80)
     start, end = [], []
     for feature in table:
-        for name, found in (("start_positions", start), ("end_positions", end)):
+        for name, actual in (("start_positions", start), ("end_positions", end)):
             one = np.zeros(len(feature["input_ids"]), np.float32)
             one[feature[name][0]] = 9.0
-            found.append(one)
+            actual.append(one)
     outputs = {"start_logits": np.concatenate(start), "end_logits": np.concatenate(end)}
-    decoded = mine.replace(max_answer_length=60).decode(outputs, table, held)
+    decoded = mine.replace(max_answer_length=60).decode(outputs, table, task_examples)
     assert [p.answer for p in decoded] == [answer for _, _, answer in SENTENCES.values()]
 
 
 def test_an_answer_that_no_window_holds_is_counted(tokenizer: Any) -> None:
     """It trains as if there were none, and that is said; windows overlap whatever the stride."""
-    words = "the cat sees a dog and eats " * 8
+    tokens = "the cat sees a dog and eats " * 8
     rows = [
         {
             "id": str(i),
             "question": "who",
-            "context": words,
+            "context": tokens,
             "answers": {"text": [text], "answer_start": [0]},
         }
-        for i, text in enumerate(("the cat", words.strip()))
+        for i, text in enumerate(("the cat", tokens.strip()))
     ]
     source = jx.Rows({"train": rows})
     task = jx.QuestionAnswering(name="long", source=source, max_length=24, stride=100)
@@ -511,7 +523,7 @@ def test_an_answer_that_no_window_holds_is_counted(tokenizer: Any) -> None:
     middle = [
         {
             **rows[0],
-            "answers": {"text": ["eats the"], "answer_start": [words.index("eats the", 60)]},
+            "answers": {"text": ["eats the"], "answer_start": [tokens.index("eats the", 60)]},
         }
     ]
     task = task.replace(source=jx.Rows({"train": middle}))

@@ -116,8 +116,8 @@ def test_training_rows_are_pairs_and_others_are_queries(tokenizer: Any) -> None:
         (),
     ]
     assert SEARCH.corpus_task is not None
-    found = list(SEARCH.corpus_task.examples("validation", "de"))
-    assert [(e.id, e.query, e.candidate) for e in found][1] == ("de_1", None, "die katze")
+    actual = list(SEARCH.corpus_task.examples("validation", "de"))
+    assert [(e.id, e.query, e.candidate) for e in actual][1] == ("de_1", None, "die katze")
     features = encode_examples(SEARCH, queries, tokenizer)
     assert all(len(lengths) == 1 and lengths[0] <= 4 for lengths in features["lengths"])
     assert features["truncated"] == [
@@ -136,12 +136,12 @@ def test_the_pool_is_one_language_or_all(
     report = jx.evaluate(model, [task], languages=["de"])
     assert {s.metric: s.examples for s in report} == {"map@20": 2, "main_score": 2}
     # a candidate of the row's own is no part of the pool
-    (found,) = jx.predict(
+    (actual,) = jx.predict(
         model, task, [{"query": "the cat", "candidate": "the cat"}], language="de"
     )
-    assert len(found.ranking) == size == len(set(found.ranking))
+    assert len(actual.ranking) == size == len(set(actual.ranking))
     if pool == "all":  # the same text has the cosine 1 with itself
-        assert found.ranking[0] == "en_0" and found.scores[0] == pytest.approx(1.0, abs=1e-5)
+        assert actual.ranking[0] == "en_0" and actual.scores[0] == pytest.approx(1.0, abs=1e-5)
 
 
 def test_a_corpus_that_lacks_the_language_is_an_error(model_of: Any) -> None:
@@ -201,8 +201,8 @@ def test_mined_pairs_are_one_to_one_from_the_threshold_on(model_of: Any) -> None
     """BUCC: the threshold is set on validation, and applied to test."""
     model = model_of([MINING])
     for split in ("validation", "test"):
-        (found,) = predict_splits(model, MINING, split, ["de"])
-        pairs = {p.id: p.ranking for p in found.predictions}
+        (actual,) = predict_splits(model, MINING, split, ["de"])
+        pairs = {p.id: p.ranking for p in actual.predictions}
         assert all(len(ranking) <= 1 for ranking in pairs.values())
         assert pairs["de-0"] == ("en-0",) and pairs["de-1"] == ("en-1",) and pairs["de-3"] == ()
     report = jx.evaluate(model, [MINING], split="test")
@@ -224,8 +224,8 @@ def test_the_threshold_of_another_split() -> None:
     references = [MINING.reference(example) for example in examples]
     threshold = MINING.best_threshold(said(1.3, 1.1, 0.9), references)  # type: ignore[arg-type]
     assert threshold == pytest.approx(1.0)
-    kept = MINING.apply_threshold(said(1.05, 0.95, 1.2), threshold)
-    assert [p.ranking for p in kept] == [("a",), (), ("c",)]
+    remaining = MINING.apply_threshold(said(1.05, 0.95, 1.2), threshold)
+    assert [p.ranking for p in remaining] == [("a",), (), ("c",)]
     with pytest.raises(DataError, match="no pair of the split 'validation' is gold"):
         MINING.best_threshold(said(1.0, 1.0, 1.0), [(), (), ()])
 
@@ -272,8 +272,8 @@ def test_reciprocal_rank_by_hand() -> None:
 
 
 def test_mined_pairs_by_hand() -> None:
-    says, gold = [("a",), (), ("c",)], [("a",), ("b",), ()]
-    assert (mined_precision(says, gold), mined_recall(says, gold), mined_f1(says, gold)) == (
+    values, gold = [("a",), (), ("c",)], [("a",), ("b",), ()]
+    assert (mined_precision(values, gold), mined_recall(values, gold), mined_f1(values, gold)) == (
         50.0,
         50.0,
         50.0,
@@ -292,8 +292,8 @@ def test_a_sweep_over_layers_gives_what_each_layer_gives(model_of: Any, tiny_tas
     depth = model.encoder.config.num_hidden_layers
     swept = jx.evaluate(model, [task], layers=range(depth + 1))
     for layer in range(depth + 1):
-        own = task.replace(layer=layer)
-        one = jx.evaluate(model_of([own]), [own])
+        original = task.replace(layer=layer)
+        one = jx.evaluate(model_of([original]), [original])
         assert swept.where(layer=layer).mean() == one.mean()
     assert set(swept.mean(by="layer")) == set(range(depth + 1))
     with pytest.raises(ValueError, match=rf"Layer {depth + 1} of an encoder with {depth}"):

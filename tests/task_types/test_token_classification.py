@@ -40,23 +40,23 @@ def task(**fields: Any) -> jx.TokenClassification:
 def examples(sentences: list[list[str]], tagged: bool = True) -> list[Any]:
     rng = random.Random(0)
     rows = [
-        {"tokens": words, **({"tags": rng.choices(LABELS, k=len(words))} if tagged else {})}
-        for words in sentences
+        {"tokens": tokens, **({"tags": rng.choices(LABELS, k=len(tokens))} if tagged else {})}
+        for tokens in sentences
     ]
     return [task().example(row, id=str(i), language="en") for i, row in enumerate(rows)]
 
 
 def round_trip(sentences: list[list[str]], tokenizer: Any, max_length: int) -> list[dict[str, Any]]:
     """Feed the labels of the features back as outputs: the gold must come out."""
-    held = examples(sentences)
-    table = encode_examples(task(), held, tokenizer, max_length)
+    task_examples = examples(sentences)
+    table = encode_examples(task(), task_examples, tokenizer, max_length)
     labels = np.concatenate([np.array(labels) for labels in table["labels"]])
     outputs = {"tags": labels, "probabilities": np.linspace(0, 1, len(labels))}
-    decoded = task().decode(outputs, table, held)
-    assert [p.words for p in decoded] == [tuple(words) for words in sentences]
-    assert [p.value for p in decoded] == [task().reference(example) for example in held]
+    decoded = task().decode(outputs, table, task_examples)
+    assert [p.words for p in decoded] == [tuple(tokens) for tokens in sentences]
+    assert [p.value for p in decoded] == [task().reference(example) for example in task_examples]
     assert [len(p.probabilities) for p in decoded] == list(map(len, sentences))
-    assert [p.id for p in decoded] == [e.id for e in held]
+    assert [p.id for p in decoded] == [e.id for e in task_examples]
     return list(table)
 
 
@@ -71,29 +71,31 @@ def test_words_in_are_words_out(max_length: int, any_tokenizer: Any) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_random_sentences(seed: int, any_tokenizer: Any) -> None:
     rng = random.Random(seed)
-    words = [word for sentence in SENTENCES for word in sentence] + ["x" * 40, "q" * 300]
-    sentences = [rng.choices(words, k=rng.choice((1, 2, 9, 60))) for _ in range(12)]
+    tokens = [word for sentence in SENTENCES for word in sentence] + ["x" * 40, "q" * 300]
+    sentences = [rng.choices(tokens, k=rng.choice((1, 2, 9, 60))) for _ in range(12)]
     round_trip(sentences, any_tokenizer, rng.choice((3, 5, 17, 40)))
 
 
 def test_each_word_is_read_at_its_first_piece(any_tokenizer: Any) -> None:
     for max_length in (256, 12):
         for feature in round_trip(SENTENCES, any_tokenizer, max_length):
-            words = SENTENCES[feature["example"]]
-            firsts = {tokenize_words(any_tokenizer, [[word]])[0][0][0] for word in words}
-            assert {feature["input_ids"][place] for place in feature["word_positions"]} <= firsts
+            tokens = SENTENCES[feature["example"]]
+            first_tokens = {tokenize_words(any_tokenizer, [[word]])[0][0][0] for word in tokens}
+            assert {
+                feature["input_ids"][index] for index in feature["word_positions"]
+            } <= first_tokens
             assert len(feature["word_positions"]) == len(feature["labels"]) > 0
 
 
 def test_windows_are_whole_words_in_order(any_tokenizer: Any) -> None:
-    words = SENTENCES[0] * 6
-    ((ids, _),) = tokenize_words(any_tokenizer, [words])
-    features = round_trip([words], any_tokenizer, 20)
+    tokens = SENTENCES[0] * 6
+    ((ids, _),) = tokenize_words(any_tokenizer, [tokens])
+    features = round_trip([tokens], any_tokenizer, 20)
     inner = [i for f in features for i in f["input_ids"][1:-1]]
     assert len(features) > 2 and inner == ids.tolist(), "no piece is lost or doubled"
     assert all(f["word_positions"][0] == 1 for f in features), "a window begins with a word"
-    whole = any_tokenizer("a")["input_ids"]
-    assert all((f["input_ids"][0], f["input_ids"][-1]) == (whole[0], whole[-1]) for f in features)
+    full = any_tokenizer("a")["input_ids"]
+    assert all((f["input_ids"][0], f["input_ids"][-1]) == (full[0], full[-1]) for f in features)
 
 
 def test_one_word_longer_than_a_window(any_tokenizer: Any) -> None:
@@ -104,10 +106,10 @@ def test_one_word_longer_than_a_window(any_tokenizer: Any) -> None:
 
 
 def test_window_that_just_fits(any_tokenizer: Any) -> None:
-    words = SENTENCES[0]
-    size = len(tokenize_words(any_tokenizer, [words])[0][0]) + 2
-    assert len(round_trip([words], any_tokenizer, size)) == 1
-    assert len(round_trip([words], any_tokenizer, size - 1)) == 2
+    tokens = SENTENCES[0]
+    size = len(tokenize_words(any_tokenizer, [tokens])[0][0]) + 2
+    assert len(round_trip([tokens], any_tokenizer, size)) == 1
+    assert len(round_trip([tokens], any_tokenizer, size - 1)) == 2
 
 
 def test_no_room(tokenizer: Any) -> None:
@@ -118,9 +120,9 @@ def test_no_room(tokenizer: Any) -> None:
 
 
 def test_sentences_without_gold(tokenizer: Any) -> None:
-    held = examples(SENTENCES, tagged=False)
-    assert all(task().reference(example) is None for example in held)
-    table = encode_examples(task(), held, tokenizer)
+    task_examples = examples(SENTENCES, tagged=False)
+    assert all(task().reference(example) is None for example in task_examples)
+    table = encode_examples(task(), task_examples, tokenizer)
     assert all(label == -100 for labels in table["labels"] for label in labels)
 
 

@@ -74,7 +74,7 @@ def gold_scores(task: jx.Task, examples: list[Any]) -> dict[str, float]:
 
 
 def declarations() -> list[Any]:
-    found = []
+    actual = []
     for path in LIBRARY:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if (
@@ -82,8 +82,8 @@ def declarations() -> list[Any]:
                 and isinstance(node.value, ast.Call)
                 and ast.unparse(node.value.func) == "register"
             ):
-                found.append(pytest.param(node, id=ast.unparse(node.targets[0])))
-    return found
+                actual.append(pytest.param(node, id=ast.unparse(node.targets[0])))
+    return actual
 
 
 @pytest.mark.parametrize("node", declarations())
@@ -172,9 +172,9 @@ FIFTY = (
 
 @pytest.mark.parametrize(("benchmark", "counts"), [(jx.XTREME, FACTS_2A), (jx.XTREME_R, FACTS_4)])
 def test_benchmarks_have_the_languages_of_the_papers(benchmark: jx.Benchmark, counts: str) -> None:
-    words = counts.split()
+    tokens = counts.split()
     assert {task: len(codes) for task, codes in benchmark.languages.items()} == dict(
-        zip(words[::2], map(int, words[1::2]), strict=True)
+        zip(tokens[::2], map(int, tokens[1::2]), strict=True)
     )
     for name, codes in benchmark.languages.items():
         assert set(codes) <= set(get_task(name).source.languages), name  # type: ignore[attr-defined]
@@ -219,23 +219,23 @@ def test_main_scores_are_on_one_scale(name: str) -> None:
 @pytest.mark.usefixtures("over_synthetic")
 def test_over_the_synthetic_root(name: str, tokenizer: Any, bert_tokenizer: Any) -> None:
     task = get_task(name)
-    found = {split: task.languages(split) for split in SPLITS}
-    assert found["train"] or found["validation"], "no data"
+    actual = {split: task.languages(split) for split in SPLITS}
+    assert actual["train"] or actual["validation"], "no data"
     scored = 0
-    for split, languages in found.items():
+    for split, languages in actual.items():
         for language in languages[:2]:
-            each = bert_tokenizer if split == "validation" else tokenizer
-            features = load_features(task, split, language, each)
+            item = bert_tokenizer if split == "validation" else tokenizer
+            features = load_features(task, split, language, item)
             examples = features.examples()
             assert len(examples) == len(features.rows) > 0
-            check_features(task, features.table, each, features.max_length)
+            check_features(task, features.table, item, features.max_length)
             assert gold_scores(task, examples) == pytest.approx(
                 {metric_name(m): 100.0 for m in task.metrics}
             )
             assert task.main_score(gold_scores(task, examples)) == pytest.approx(100.0)
             scored += 1
     assert scored
-    for split, languages in found.items():
+    for split, languages in actual.items():
         if not languages:
             with pytest.raises(DataError, match=f"Task {name}, split '{split}', language 'en'"):
                 task.rows(split, "en")
@@ -266,10 +266,10 @@ def check_features(task: jx.Task, table: Any, tokenizer: Any, max_length: int) -
                 for label, lengths in zip(rows["labels"], rows["lengths"], strict=True)
             )
     if "word_positions" in rows:
-        for places, labels, ids in zip(
+        for positions, labels, ids in zip(
             rows["word_positions"], rows["labels"], rows["input_ids"], strict=True
         ):
-            assert len(places) == len(labels) and places.max() < len(ids)
+            assert len(positions) == len(labels) and positions.max() < len(ids)
 
 
 @pytest.mark.usefixtures("over_synthetic")
@@ -307,8 +307,8 @@ def test_a_renamed_column_is_an_error(name: str) -> None:
                 )
             )
         except DataError as error:
-            place = f"Task {name}, split '{split}', language '{language}', row 0: "
-            assert str(error).startswith(place) and f"'{column}'" in str(error)
+            index = f"Task {name}, split '{split}', language '{language}', row 0: "
+            assert str(error).startswith(index) and f"'{column}'" in str(error)
             refused.add(column)
     assert len(refused) >= (1 if isinstance(task, jx.MaskedLM) else 2), refused
 
@@ -320,9 +320,9 @@ def test_a_renamed_column_is_an_error(name: str) -> None:
 def test_a_missing_label_name_is_an_error(name: str) -> None:
     task = get_task(name)
     split = "train" if task.languages("train") else "validation"
-    lost = "NOUN" if "NOUN" in task.label_names else task.label_names[-1]
-    fewer = task.replace(labels=tuple(label for label in task.label_names if label != lost))
-    with pytest.raises(DataError, match=rf"Task {name}, split '{split}', language '.*{lost}"):
+    dropped = "NOUN" if "NOUN" in task.label_names else task.label_names[-1]
+    fewer = task.replace(labels=tuple(label for label in task.label_names if label != dropped))
+    with pytest.raises(DataError, match=rf"Task {name}, split '{split}', language '.*{dropped}"):
         list(fewer.examples(split, task.languages(split)[0], labelled=True))
 
 
@@ -420,7 +420,7 @@ def listed() -> dict[tuple[str, str, str], int]:
 
 def parts_of(source: Any) -> list[Any]:
     return (
-        [part for each in source.sources for part in parts_of(each)]
+        [piece for item in source.sources for piece in parts_of(item)]
         if isinstance(source, Concat)
         else [source]
     )
@@ -431,7 +431,7 @@ def sliced() -> list[Any]:
     joined ones add up.
     """
     counts = listed()
-    found: dict[tuple[str, str, str], int] = {}
+    actual: dict[tuple[str, str, str], int] = {}
     for name in NAMES:
         for source in parts_of(get_task(name).source):
             if (
@@ -444,20 +444,22 @@ def sliced() -> list[Any]:
                 else {c: c for c in source.languages}
             )
             for split in SPLITS:
-                theirs = (source.splits or {}).get(split, split if source.splits is None else ())
+                reference = (source.splits or {}).get(split, split if source.splits is None else ())
                 for code, word in codes.items():
                     path = source.path.format(language=word)
                     config = source.config.format(language=word) if source.config else None
-                    names = {theirs} if isinstance(theirs, str) else set(theirs)
-                    held = {
-                        at: n
-                        for at, n in counts.items()
-                        if at[0] == path and config in (None, at[1])
+                    names = {reference} if isinstance(reference, str) else set(reference)
+                    contained = {
+                        location: n
+                        for location, n in counts.items()
+                        if location[0] == path and config in (None, location[1])
                     }
-                    if names and names <= {at[2] for at in held}:
-                        rows = sum(n for at, n in held.items() if at[2] in names)
-                        found[name, split, code] = found.get((name, split, code), 0) + rows
-    return [pytest.param(*at, rows, id="-".join(at)) for at, rows in found.items()]
+                    if names and names <= {location[2] for location in contained}:
+                        rows = sum(n for location, n in contained.items() if location[2] in names)
+                        actual[name, split, code] = actual.get((name, split, code), 0) + rows
+    return [
+        pytest.param(*location, rows, id="-".join(location)) for location, rows in actual.items()
+    ]
 
 
 SLICES = sliced()
@@ -495,7 +497,7 @@ def test_languages_are_those_of_the_table() -> None:
 def test_tydiqa_is_split_by_the_language_of_its_ids() -> None:
     """The files mix languages, and training on all of them would not be zero-shot."""
     task = get_task("tydiqa")
-    for split, theirs, languages in (
+    for split, reference, languages in (
         ("train", "train", ["en", "sw"]),
         ("test", "validation", ["en", "ko", "sw"]),
     ):
@@ -503,7 +505,7 @@ def test_tydiqa_is_split_by_the_language_of_its_ids() -> None:
         counts = {language: len(task.rows(split, language)) for language in languages}
         assert (
             sum(counts.values())
-            == listed()["google-research-datasets/tydiqa", "secondary_task", theirs]
+            == listed()["google-research-datasets/tydiqa", "secondary_task", reference]
         )
         if split == "test":
             assert counts == {"en": 440, "ko": 276, "sw": 499}, "facts 2a"
@@ -547,9 +549,9 @@ def test_real_rows(name: str, split: str, language: str, count: int) -> None:
 )
 def test_real_files(name: str, read: int) -> None:
     task = get_task(name)
-    found = [(split, language) for split in SPLITS for language in task.languages(split)]
-    assert len(found) == read
-    for split, language in found:
+    actual = [(split, language) for split in SPLITS for language in task.languages(split)]
+    assert len(actual) == read
+    for split, language in actual:
         examples = list(task.examples(split, language, labelled=True))
         assert examples
         assert gold_scores(task, examples) == pytest.approx(

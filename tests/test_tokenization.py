@@ -43,11 +43,11 @@ def test_frames(kind: str, request: pytest.FixtureRequest) -> None:
     tokenizer = request.getfixturevalue(kind)
     before, between, after = FRAMES[kind]
     one, two = special_tokens(tokenizer), special_tokens(tokenizer, pair=True)
-    for found, middle in ((one, []), (two, between)):
-        assert tokenizer.convert_ids_to_tokens(found.before.tolist()) == before
-        assert tokenizer.convert_ids_to_tokens(found.between.tolist()) == middle
-        assert tokenizer.convert_ids_to_tokens(found.after.tolist()) == after
-        assert found.size == len(before) + len(middle) + len(after)
+    for actual, middle in ((one, []), (two, between)):
+        assert tokenizer.convert_ids_to_tokens(actual.before.tolist()) == before
+        assert tokenizer.convert_ids_to_tokens(actual.between.tolist()) == middle
+        assert tokenizer.convert_ids_to_tokens(actual.after.tolist()) == after
+        assert actual.size == len(before) + len(middle) + len(after)
 
 
 def test_framed_ids_are_the_tokenizer_s_own(any_tokenizer: Any) -> None:
@@ -56,12 +56,12 @@ def test_framed_ids_are_the_tokenizer_s_own(any_tokenizer: Any) -> None:
         np.array(any_tokenizer.encode(text, add_special_tokens=False)) for text in (first, second)
     ]
     for pair, texts in ((False, (first,)), (True, (first, second))):
-        whole = any_tokenizer(*texts)
-        parts = apart[: len(texts)]
-        found = special_tokens(any_tokenizer, pair=pair)
-        assert found.ids(*parts).tolist() == whole["input_ids"]
+        full = any_tokenizer(*texts)
+        items = apart[: len(texts)]
+        actual = special_tokens(any_tokenizer, pair=pair)
+        assert actual.ids(*items).tolist() == full["input_ids"]
         if has_segments(any_tokenizer):
-            assert found.type_ids(*map(len, parts)).tolist() == whole["token_type_ids"]
+            assert actual.type_ids(*map(len, items)).tolist() == full["token_type_ids"]
 
 
 def test_segments_only_where_the_model_has_them(tokenizer: Any, bert_tokenizer: Any) -> None:
@@ -91,17 +91,17 @@ def sides(tokenizer: Any, encoding: Any) -> tuple[list[str], list[str]]:
     ]
     tokens = tokenizer.convert_ids_to_tokens(encoding.ids)
     stretches = [tokens[start + 1 : stop] for start, stop in pairwise(special)]
-    one, two = [[t.strip("▁Ġ") for t in found if t.strip("▁Ġ")] for found in stretches if found]
+    one, two = [[t.strip("▁Ġ") for t in actual if t.strip("▁Ġ")] for actual in stretches if actual]
     return one, two
 
 
 def test_nothing_is_cut_that_fits(any_tokenizer: Any) -> None:
-    whole = any_tokenizer("the cat", "red house")["input_ids"]
-    for length in (len(whole), 512):
-        (found,) = encode(any_tokenizer, ["the cat"], ["red house"], max_length=length)
-        assert found.ids == whole and sequence_features(any_tokenizer, [found])["truncated"] == [0]
-    (found,) = encode(any_tokenizer, ["the cat"], ["red house"], max_length=len(whole) - 1)
-    assert len(found) == len(whole) - 1 and sequence_features(any_tokenizer, [found])[
+    full = any_tokenizer("the cat", "red house")["input_ids"]
+    for length in (len(full), 512):
+        (actual,) = encode(any_tokenizer, ["the cat"], ["red house"], max_length=length)
+        assert actual.ids == full and sequence_features(any_tokenizer, [actual])["truncated"] == [0]
+    (actual,) = encode(any_tokenizer, ["the cat"], ["red house"], max_length=len(full) - 1)
+    assert len(actual) == len(full) - 1 and sequence_features(any_tokenizer, [actual])[
         "truncated"
     ] == [1]
 
@@ -112,35 +112,37 @@ def test_the_longer_side_is_cut_first(
     any_tokenizer: Any, first: int, second: int, cut: Any
 ) -> None:
     left, right = [str(i % 10) for i in range(first)], [str((i + 5) % 10) for i in range(second)]
-    (found,) = encode(any_tokenizer, [" ".join(left)], [" ".join(right)], max_length=20, cut=cut)
-    one, two = sides(any_tokenizer, found)
-    assert len(found) == 20
+    (actual,) = encode(any_tokenizer, [" ".join(left)], [" ".join(right)], max_length=20, cut=cut)
+    one, two = sides(any_tokenizer, actual)
+    assert len(actual) == 20
     if min(first, second) == 3:
         assert len(one if first == 3 else two) == 3, "the short side stays whole"
     else:
         assert abs(len(one) - len(two)) <= 1
-    for kept, whole in ((one, left), (two, right)):
-        assert kept == (whole[: len(kept)] if cut == "end" else whole[len(whole) - len(kept) :])
+    for remaining, full in ((one, left), (two, right)):
+        assert remaining == (
+            full[: len(remaining)] if cut == "end" else full[len(full) - len(remaining) :]
+        )
 
 
 def test_earlier_settings_of_the_tokenizer_do_not_matter(any_tokenizer: Any) -> None:
     text = spaced(40, "a")
-    whole = any_tokenizer(text)["input_ids"]
+    full = any_tokenizer(text)["input_ids"]
     for _ in range(2):
         any_tokenizer(text, padding="max_length", truncation=True, max_length=8)
         (long,) = encode(any_tokenizer, [text], max_length=512)
-        assert long.ids == whole
+        assert long.ids == full
         any_tokenizer(["a", text], padding=True, truncation=True, max_length=8, stride=2)
         assert [len(e) for e in encode(any_tokenizer, ["a", text], max_length=512)] == [
             len(any_tokenizer("a")["input_ids"]),
-            len(whole),
+            len(full),
         ]
         any_tokenizer(text, truncation=True, max_length=6)
         (piece,) = tokenize(any_tokenizer, [text])
-        assert len(piece) == len(whole) - special_tokens(any_tokenizer).size
+        assert len(piece) == len(full) - special_tokens(any_tokenizer).size
         any_tokenizer(text, padding="max_length", truncation=True, max_length=6)
-        ((_, owners),) = tokenize_words(any_tokenizer, [text.split()])
-        assert len(set(owners.tolist())) == 40
+        ((_, owner_ids),) = tokenize_words(any_tokenizer, [text.split()])
+        assert len(set(owner_ids.tolist())) == 40
         any_tokenizer(text, padding="max_length", truncation=True, max_length=6)
         special_tokens.cache_clear()
         assert special_tokens(any_tokenizer).size == 2, (
@@ -177,21 +179,21 @@ def test_every_word_has_a_piece(any_tokenizer: Any) -> None:
         ["كتاب", "घर", "猫", "แมว", "xyzzy", "💡"],
         ["a" * (LONGEST_WORD + 1) + "💡" * LONGEST_WORD, "x"],
     ]
-    for words, (ids, owners) in zip(
+    for tokens, (ids, owner_ids) in zip(
         sentences, tokenize_words(any_tokenizer, sentences), strict=True
     ):
-        assert len(ids) == len(owners) and owners.tolist() == sorted(owners.tolist())
-        assert set(owners.tolist()) == set(range(len(words)))
+        assert len(ids) == len(owner_ids) and owner_ids.tolist() == sorted(owner_ids.tolist())
+        assert set(owner_ids.tolist()) == set(range(len(tokens)))
 
 
 @pytest.mark.parametrize("word", [""])
 def test_word_without_pieces_is_unknown(word: str, any_tokenizer: Any) -> None:
-    ((ids, owners),) = tokenize_words(any_tokenizer, [["cat", word, "dog"]])
-    here = ids[owners == 1]
+    ((ids, owner_ids),) = tokenize_words(any_tokenizer, [["cat", word, "dog"]])
+    inside = ids[owner_ids == 1]
     if "ByteLevel" in str(any_tokenizer.backend_tokenizer.pre_tokenizer):
-        assert len(here) == 1, "a byte-level tokenizer has a piece for the space before it"
+        assert len(inside) == 1, "a byte-level tokenizer has a piece for the space before it"
     else:
-        assert here.tolist() in (
+        assert inside.tolist() in (
             [any_tokenizer.unk_token_id],
             any_tokenizer.convert_tokens_to_ids(["▁"]),
         )
@@ -199,31 +201,31 @@ def test_word_without_pieces_is_unknown(word: str, any_tokenizer: Any) -> None:
 
 def test_word_of_too_many_pieces_is_unknown(any_tokenizer: Any) -> None:
     long, fits = "q" * (2 * LONGEST_WORD + 2), "q" * (LONGEST_WORD // 2)
-    ((ids, owners),) = tokenize_words(any_tokenizer, [["cat", long, "dog", fits]])
+    ((ids, owner_ids),) = tokenize_words(any_tokenizer, [["cat", long, "dog", fits]])
     if len(any_tokenizer.encode(long, add_special_tokens=False)) > LONGEST_WORD:
-        assert ids[owners == 1].tolist() == [any_tokenizer.unk_token_id]
+        assert ids[owner_ids == 1].tolist() == [any_tokenizer.unk_token_id]
     ((alone, _),) = tokenize_words(any_tokenizer, [["dog"]])
-    assert ids[owners == 2].tolist() == alone.tolist(), "its neighbours are as they were"
-    assert (owners == 3).sum() <= LONGEST_WORD
+    assert ids[owner_ids == 2].tolist() == alone.tolist(), "its neighbours are as they were"
+    assert (owner_ids == 3).sum() <= LONGEST_WORD
 
 
 def test_pieces_of_a_word_do_not_depend_on_its_neighbours(any_tokenizer: Any) -> None:
-    words = ["cat", ",", "quickly", "(", "the", "straße", "dog"]
-    ((ids, owners),) = tokenize_words(any_tokenizer, [words])
-    for number, word in enumerate(words):
+    tokens = ["cat", ",", "quickly", "(", "the", "straße", "dog"]
+    ((ids, owner_ids),) = tokenize_words(any_tokenizer, [tokens])
+    for number, word in enumerate(tokens):
         ((alone, _),) = tokenize_words(any_tokenizer, [[word]])
-        assert ids[owners == number].tolist() == alone.tolist()
+        assert ids[owner_ids == number].tolist() == alone.tolist()
 
 
 def test_words_read_as_in_running_text(
     roberta_tokenizer: Any, bert_tokenizer: Any, tokenizer: Any
 ) -> None:
     """A byte-level tokenizer knows a word by the space before it."""
-    words = ["the", "cat", "sees", "house"]
-    for each in (roberta_tokenizer, bert_tokenizer, tokenizer):
-        ((ids, _),) = tokenize_words(each, [words])
-        running = " " + " ".join(words) if each is roberta_tokenizer else " ".join(words)
-        assert ids.tolist() == each.encode(running, add_special_tokens=False)
+    tokens = ["the", "cat", "sees", "house"]
+    for item in (roberta_tokenizer, bert_tokenizer, tokenizer):
+        ((ids, _),) = tokenize_words(item, [tokens])
+        running = " " + " ".join(tokens) if item is roberta_tokenizer else " ".join(tokens)
+        assert ids.tolist() == item.encode(running, add_special_tokens=False)
 
 
 def test_no_double_space_where_the_tokenizer_adds_one() -> None:
@@ -234,6 +236,6 @@ def test_no_double_space_where_the_tokenizer_adds_one() -> None:
     backend = Tokenizer(models.BPE(vocab=alphabet, merges=[]))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
-    ((ids, owners),) = tokenize_words(tokenizer, [["ab", "c"]])
+    ((ids, owner_ids),) = tokenize_words(tokenizer, [["ab", "c"]])
     assert tokenizer.convert_ids_to_tokens(ids.tolist()) == ["Ġ", "a", "b", "Ġ", "c"]
-    assert owners.tolist() == [0, 0, 0, 1, 1]
+    assert owner_ids.tolist() == [0, 0, 0, 1, 1]

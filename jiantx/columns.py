@@ -1,0 +1,105 @@
+"""Values of a row's columns, checked: any value, text, gold, labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jiantx.sources import DataError, Row
+
+Column = str | Callable[[Row], Any]
+
+
+def column_value(row: Row, column: Column) -> Any:
+    """A column of a row.
+
+    Args:
+        row: A row as stored.
+        column: The column's name, or a function that computes its value from the row.
+
+    Raises:
+        DataError: The row lacks the column, or one that the function reads.
+    """
+    if callable(column):
+        try:
+            return column(row)
+        except KeyError as error:
+            name = getattr(column, "__name__", "column function")
+            raise DataError(
+                f"The row has no column {error} (asked for by {name}). It has: {', '.join(row)}."
+            ) from None
+    if column not in row:
+        raise DataError(f"The row has no column {column!r}. It has: {', '.join(row)}.")
+    return row[column]
+
+
+def column_text(row: Row, column: Column) -> str:
+    """A column that must be text and not blank.
+
+    Args:
+        row: A row as stored.
+        column: The column's name, or a function of the row.
+
+    Raises:
+        DataError: The column is missing, no text, blank, or not valid Unicode.
+    """
+    text = column_value(row, column)
+    name = column if isinstance(column, str) else getattr(column, "__name__", "a column function")
+    if not isinstance(text, str):
+        raise DataError(f"Column {name!r} holds {text!r}; expected text.")
+    if not text.strip():
+        raise DataError(
+            f"Column {name!r} is an empty text. "
+            "Drop such rows with the source's `where`, or fill them in."
+        )
+    return check_utf8(text)
+
+
+def check_utf8(text: str) -> str:
+    """A text that UTF-8 can hold, as tokenizers need it."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"The text {text!r} holds half of a surrogate pair, at {error.start}. Drop it."
+            ) from None
+    return text
+
+
+def column_gold(row: Row, column: Column) -> Any:
+    """The gold of a row.
+
+    Args:
+        row: A row as stored.
+        column: The column's name, or a function of the row.
+
+    Returns:
+        The value, or None where the row lacks the column (raw input) or holds a placeholder.
+    """
+    try:
+        value = column_value(row, column)
+    except DataError:  # said in full by whoever needs gold
+        return None
+    return None if value is None or value in ("", -1) else value
+
+
+def check_label(value: Any, labels: Sequence[str]) -> str:
+    """A gold label, checked by name.
+
+    Args:
+        value: What the row holds.
+        labels: The task's labels.
+
+    Raises:
+        DataError: The value is no text, or none of the labels.
+    """
+    if isinstance(value, bool) or not isinstance(value, str):
+        raise DataError(
+            f"The label is {value!r}, and the data set does not say what it stands for. Labels are "
+            "matched by name: give a `label` function of the row that returns one of "
+            f"{list(labels)}."
+        )
+    if value not in labels:
+        raise DataError(f"Unknown label {value!r}. The task's labels are {list(labels)}.")
+    return value

@@ -1,0 +1,96 @@
+"""What every head is, and which task type has which."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import PreTrainedConfig
+from transformers.utils import ModelOutput
+
+from jiantx.registry import Registry
+
+Batch = Mapping[str, Any]
+
+
+@dataclass
+class HeadOutput(ModelOutput):
+    """What a head computes.
+
+    Args:
+        loss: Scalar, summed over the items of the batch.
+        num_items: Scalar, how many items there are: examples, words, windows or masked positions.
+        outputs: Name -> tensor, with one entry for each entry of the task's `output_column`.
+        sub_outputs: Of a batch that mixes several draws, the output of each draw.
+    """
+
+    loss: Tensor | None = None
+    # not `items`: a ModelOutput is a dictionary, and has a method of that name
+    num_items: Tensor | None = None
+    outputs: dict[str, Tensor] | None = None
+    sub_outputs: list[HeadOutput] | None = None
+
+
+class Head(nn.Module):
+    """The layers of one task, on top of the shared encoder.
+
+    Args:
+        encoder: The encoder's config.
+        config: The task type's `head_config()`.
+
+    Attributes:
+        layer: The hidden state that the head reads; 0 is the embeddings, None the last.
+    """
+
+    layer: int | None = None
+
+    def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.config = dict(config)
+
+    @abstractmethod
+    def forward(self, states: Tensor, batch: Batch) -> HeadOutput:
+        """Compute the loss and, outside training, the outputs.
+
+        Args:
+            states: (total tokens, hidden), the sequences of the batch one after the other.
+            batch: Tensors on the states' device. `lengths`, `starts` (sequences,): tokens of each
+                sequence and the index of its first; `longest`: the largest length; `sequences`
+                (features,): sequences of each feature; `most_sequences`: their maximum; `labels`:
+                one entry for each item, -100 if it has none; `embedding` (vocabulary, size): the
+                input embeddings; and every list column that the task's `features` makes, flat.
+                Columns that end in `_positions` are indices into `states`.
+        """
+
+    def collect(
+        self, outputs: dict[str, Tensor], corpus: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """Turn the outputs of a whole split in one language into what `task.decode` reads.
+
+        Args:
+            outputs: Of all rows, in their order.
+            corpus: Of all candidates, for tasks with a corpus.
+        """
+        return outputs
+
+
+HEADS: Registry[Callable[[PreTrainedConfig, Mapping[str, Any]], Head]] = Registry(
+    "head for the task type"
+)
+
+
+def register_head(task_type: str, head: type[Head]) -> type[Head]:
+    """Register the head of a task type and return it.
+
+    Args:
+        task_type: The class variable `task_type` of the task's class.
+        head: A subclass of `Head`.
+
+    Raises:
+        ValueError: The task type has a head already.
+    """
+    HEADS.register(task_type, head)
+    return head

@@ -1,0 +1,107 @@
+"""Heads that read one vector a sequence: classification, regression, multiple choice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from transformers import PreTrainedConfig
+
+from jiantx.heads.base import Batch, Head, HeadOutput, register_head
+from jiantx.heads.states import (
+    count_labels,
+    encoder_dropout,
+    pad_sequences,
+    pooled_states,
+)
+
+
+class PooledHead(Head):
+    """dropout - dense - tanh - dropout - linear at the first token, as in transformers' XLM-R.
+
+    It has one score a label, or one score if the task has no labels. Encoders without a CLS token
+    are pooled by their mean (`cls_pooling` in the config).
+    """
+
+    def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any]) -> None:
+        super().__init__(encoder, config)
+        self.dropout = encoder_dropout(encoder)
+        self.dense = nn.Linear(encoder.hidden_size, encoder.hidden_size)
+        self.out = nn.Linear(encoder.hidden_size, len(config["labels"]) or 1)
+
+    def scores(self, states: Tensor, batch: Batch) -> Tensor:
+        """Compute (sequences, labels or 1) scores, in float32.
+
+        Args:
+            states: (total tokens, hidden).
+            batch: As in `forward`.
+        """
+        pooled = pooled_states(states, batch, self.config.get("cls_pooling", "cls"))
+        hidden = torch.tanh(self.dense(self.dropout(pooled)))
+        return self.out(self.dropout(hidden)).float()
+
+
+class ClassificationHead(PooledHead):
+    """Softmax over labels, or a sigmoid for each.
+
+    outputs: probabilities (examples, labels).
+    """
+
+    def forward(self, states: Tensor, batch: Batch) -> HeadOutput:
+        logits = self.scores(states, batch)
+        labels = batch["labels"]
+        output = HeadOutput(num_items=count_labels(labels))
+        multi_label = self.config["multi_label"]
+        if multi_label:
+            targets = batch["targets"].view_as(logits)
+            losses = binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=1)
+            output.loss = (losses * labels.ne(-100)).sum()
+        else:
+            output.loss = cross_entropy(logits, labels, reduction="sum")
+        if not self.training:
+            probabilities = logits.sigmoid() if multi_label else logits.softmax(dim=1)
+            output.outputs = {"probabilities": probabilities}
+        return output
+
+
+class RegressionHead(PooledHead):
+    """Squared error on the scale 0 to 1.
+
+    outputs: numbers (examples,).
+    """
+
+    def forward(self, states: Tensor, batch: Batch) -> HeadOutput:
+        numbers = self.scores(states, batch)[:, 0]
+        labels = batch["labels"]
+        output = HeadOutput(num_items=count_labels(labels))
+        output.loss = ((numbers - batch["targets"]).square() * labels.ne(-100)).sum()
+        if not self.training:
+            output.outputs = {"numbers": numbers}
+        return output
+
+
+class MultipleChoiceHead(PooledHead):
+    """One score a sequence, softmax over the choices of an example.
+
+    outputs: scores (sequences,).
+    """
+
+    def forward(self, states: Tensor, batch: Batch) -> HeadOutput:
+        scores = self.scores(states, batch)[:, 0]
+        labels = batch["labels"]
+        # (examples, most choices)
+        logits = pad_sequences(scores, batch["sequences"], batch["most_sequences"], -math.inf)
+        output = HeadOutput(num_items=count_labels(labels))
+        output.loss = cross_entropy(logits, labels, reduction="sum")
+        if not self.training:
+            output.outputs = {"scores": scores}
+        return output
+
+
+register_head("classification", ClassificationHead)
+register_head("regression", RegressionHead)
+register_head("multiple_choice", MultipleChoiceHead)

@@ -1,0 +1,99 @@
+"""What heads do with flat states: pool, pad, count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedConfig
+
+from jiantx.heads.base import Batch
+
+
+def config_value(config: PreTrainedConfig, names: Sequence[str], default: Any) -> Any:
+    """The value of a config under the first of several names: families name it differently."""
+    values = (getattr(config, name, None) for name in names)
+    return next((value for value in values if value is not None), default)
+
+
+def encoder_dropout(encoder: PreTrainedConfig) -> nn.Dropout:
+    """Dropout at the encoder's own rate."""
+    names = ("classifier_dropout", "hidden_dropout_prob", "dropout", "dropout_rate")
+    return nn.Dropout(config_value(encoder, names, 0.1))
+
+
+def sequence_index(sizes: Tensor, total: int) -> Tensor:
+    """The index of the sequence that each entry belongs to.
+
+    Args:
+        sizes: (sequences,) entries of each sequence.
+        total: Their sum; given, so that nothing waits for the device.
+
+    Returns:
+        (total,) indices.
+
+    >>> sequence_index(torch.tensor([2, 1, 3]), 6).tolist()
+    [0, 0, 1, 2, 2, 2]
+    """
+    indices = torch.arange(len(sizes), device=sizes.device)
+    return torch.repeat_interleave(indices, sizes, output_size=total)
+
+
+def mean_states(states: Tensor, batch: Batch) -> Tensor:
+    """Average the states of each sequence, special tokens included; summed in float32.
+
+    Args:
+        states: (total tokens, hidden).
+        batch: With `lengths` (sequences,).
+
+    Returns:
+        (sequences, hidden).
+    """
+    lengths = batch["lengths"]
+    sums = states.new_zeros((len(lengths), states.shape[1]), dtype=torch.float32)
+    sums.index_add_(0, sequence_index(lengths, len(states)), states.float())
+    return (sums / lengths[:, None]).to(states.dtype)
+
+
+def pooled_states(states: Tensor, batch: Batch, pooling: str) -> Tensor:
+    """One vector for each sequence.
+
+    Args:
+        states: (total tokens, hidden).
+        batch: With `starts` and `lengths` (sequences,).
+        pooling: "mean" over the tokens, the "last" token, or else the first.
+
+    Returns:
+        (sequences, hidden).
+    """
+    if pooling == "mean":
+        return mean_states(states, batch)
+    if pooling == "last":
+        return states[batch["starts"] + batch["lengths"] - 1]
+    return states[batch["starts"]]
+
+
+def pad_sequences(values: Tensor, sizes: Tensor, width: int, fill: float) -> Tensor:
+    """Turn flat values into padded rows.
+
+    Args:
+        values: (total, ...), the sequences one after the other.
+        sizes: (sequences,) entries of each sequence.
+        width: The largest of the sizes.
+        fill: The padding.
+
+    Returns:
+        (sequences, width, ...).
+    """
+    sequence = sequence_index(sizes, len(values))
+    starts = sizes.cumsum(0) - sizes
+    position = torch.arange(len(values), device=values.device) - starts[sequence]
+    padded = values.new_full((len(sizes), width, *values.shape[1:]), fill)
+    return padded.index_put((sequence, position), values)
+
+
+def count_labels(labels: Tensor) -> Tensor:
+    """The number of items that have a label."""
+    return labels.ne(-100).sum()
