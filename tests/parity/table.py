@@ -74,9 +74,7 @@ def mock_submission_table(folder: Path = MOCK_SUBMISSION) -> tuple[list[str], in
     for version in (OLD, NEW):
         path = folder / f"official_scores.seqeval-{version}.json"
         official = flatten(json.loads(path.read_text(encoding="utf-8")))
-        ours = flatten(
-            jx.score_xtreme(folder / "predictions", folder / "labels", seqeval=version)  # type: ignore[arg-type]
-        )
+        ours = flatten(jx.score_xtreme(folder / "predictions", folder / "labels", seqeval=version))
         gaps = [abs(ours.get(name, math.inf) - value) for name, value in official.items()]
         equal = sum(gap <= TOLERANCE for gap in gaps)
         differing_count += len(gaps) - equal + len(set(ours) - set(official))
