@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 from pathlib import Path
 
@@ -13,88 +14,86 @@ from jiantx.task import Task
 HERE = Path(__file__).parent
 INTRODUCTION = """# The task library
 
-Every task that `jx.get_task(name)` knows, from the registry and `docs/tasks.toml` (`make docs` writes this page).
-`jx.list_tasks(type="question_answering", language="sw", benchmark="xtreme")` finds them by what they are.
+Every task that `jx.get_task(name)` knows, from the registry and `docs/tasks.toml` (`make docs`
+writes this page).
+`jx.list_tasks(type="question_answering", language="sw", benchmark="xtreme")` finds them by what
+they are.
 
-- *Sizes* are the published rows of train / validation / test (for one language where they are the same in all), from
-  the papers and data cards; "-" is none.
-- *Tried* says what rows this project has run the task on. "Real rows": slices of the real data, in its own columns.
-  "The synthetic world only": the declaration is written from the publisher's description, and no real row was at hand.
-- A *revision* pins the commit of a repository of the Hugging Face Hub; what has none is read as it is today. No
-  revision could be tried here, where there is no Hub.
+- *Sizes* are the published rows of train / validation / test (for one language where they are the
+  same in all), from the papers and data cards; "-" is none.
+- *Tried* says what rows this project has run the task on. "Real rows": slices of the real data, in
+  its own columns. "The synthetic world only": the declaration is written from the publisher's
+  description, and no real row was at hand.
+- A *revision* pins the commit of a repository of the Hugging Face Hub; what has none is read as it
+  is today. No revision could be tried here, where there is no Hub.
 - Main scores are on 0 to 100, higher is better; several metrics are averaged.
 """
 
 
-def card(task: Task, known: dict[str, str]) -> str:
-    """One task's section."""
-    languages = getattr(task.source, "languages", ("en",))
+def card(task: Task, record: dict[str, str]) -> str:
+    """One task's section; `record` is its table in tasks.toml."""
+    languages = declared_languages(task)
     main = [metric_name(metric) for metric in task.main_metrics or task.metrics]
-    benchmarks = [
-        b.name for b in (jx.XTREME, jx.XTREME_R, jx.XSTILTS_INTERMEDIATE) if task.name in b
-    ]
+    all_benchmarks = (jx.XTREME, jx.XTREME_R, jx.XSTILTS_INTERMEDIATE)
     facts = {
-        "paper": known["citation"],
-        "licence": known["licence"],
+        "paper": record["citation"],
+        "licence": record["licence"],
         "source": "; ".join(dict.fromkeys(sources(task.source))),
         "candidates": "; ".join(sources(task.corpus_task.source)) if task.corpus_task else "",
         "languages": f"{len(languages)}: {' '.join(sorted(languages))}",
-        "sizes": known["sizes"],
+        "sizes": record["sizes"],
         "metrics": ", ".join(metric_name(metric) for metric in task.metrics),
         "main score": " and ".join(main) + (", their mean" if len(main) > 1 else ""),
         "trained on": ", then ".join(f"`{name}`" for name in task.train_on),
         "head": f"`{task.head_name}`" if task.head else "",
-        "benchmarks": ", ".join(benchmarks),
-        "to know": known.get("notes", ""),
-        "tried on": known["tried"],
+        "benchmarks": ", ".join(b.name for b in all_benchmarks if task.name in b),
+        "to know": record.get("notes", ""),
+        "tried on": record["tried"],
     }
     lines = [f"- {name}: {value}" for name, value in facts.items() if value]
     return "\n".join([f"### {task.name}", "", *lines, ""])
 
 
+def declared_languages(task: Task) -> tuple[str, ...]:
+    """The languages that a task's source declares."""
+    return getattr(task.source, "languages", ("en",))
+
+
 def sources(source: Source) -> list[str]:
     """Where rows come from, in words."""
     if isinstance(source, Concat):
-        return [text for part in source.sources for text in sources(part)]
+        return list(itertools.chain.from_iterable(map(sources, source.sources)))
     if isinstance(source, Hub):
         config = f", `{source.config}`" if source.config else ""
-        return [
-            f"Hub `{source.path}`{config}, "
-            + (f"revision `{source.revision}`" if source.revision else "not pinned")
-        ]
+        revision = f"revision `{source.revision}`" if source.revision else "not pinned"
+        return [f"Hub `{source.path}`{config}, {revision}"]
     assert isinstance(source, Files)
     return [f"files `{source.pattern}` from {source.origin}"]
 
 
 def page() -> str:
-    """The whole page."""
-    known = tomllib.loads((HERE / "tasks.toml").read_text(encoding="utf-8"))
+    """The whole page: a table of all tasks, then a section a task type."""
+    records = tomllib.loads((HERE / "tasks.toml").read_text(encoding="utf-8"))
     tasks = [jx.get_task(name) for name in jx.list_tasks()]
-    if set(known) != {task.name for task in tasks}:
-        raise SystemExit(
-            f"docs/tasks.toml and the registry differ in {set(known) ^ {task.name for task in tasks}}."
-        )
-    parts, types = (
-        [INTRODUCTION],
-        dict.fromkeys(task.task_type for task in sorted(tasks, key=lambda t: t.task_type)),
-    )
-    rows = [
+    in_one_only = set(records) ^ {task.name for task in tasks}
+    if in_one_only:
+        raise SystemExit(f"docs/tasks.toml and the registry differ in {in_one_only}.")
+    lines = [
+        INTRODUCTION,
         "| task | type | languages | train / validation / test | tried on |",
         "|---|---|---:|---|---|",
     ]
     for task in tasks:
-        facts = (
-            task.task_type,
-            len(getattr(task.source, "languages", ("en",))),
-            known[task.name]["sizes"],
+        record = records[task.name]
+        lines.append(
+            f"| [{task.name}](#{task.name}) | {task.task_type} | {len(declared_languages(task))} "
+            f"| {record['sizes']} | {record['tried']} |"
         )
-        link = f"[{task.name}](#{task.name})"
-        rows.append(f"| {link} | {' | '.join(map(str, facts))} | {known[task.name]['tried']} |")
-    parts += ["\n".join(rows), ""]
-    for kind in types:
-        parts += [f"## {kind.replace('_', ' ').capitalize()}", ""]
-        parts += [card(task, known[task.name]) for task in tasks if task.task_type == kind]
-    return "\n".join(parts)
+    lines.append("")
+    for task_type in sorted({task.task_type for task in tasks}):
+        lines += [f"## {task_type.replace('_', ' ').capitalize()}", ""]
+        lines += [card(task, records[task.name]) for task in tasks if task.task_type == task_type]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -109,46 +109,42 @@ def make(config: PreTrainedConfig, *, lora: bool = False, device: str = "meta") 
 
 def step(model: jx.MultitaskModel, head: str, sequences: int, length: int) -> Tensor:
     """The loss of a training step. All sequences have one length, so that no token is padding."""
-    states = model.encoder(input_ids=torch.full((sequences, length), 5)).last_hidden_state.flatten(
-        0, 1
-    )
+    input_ids = torch.full((sequences, length), 5)
+    states = model.encoder(input_ids=input_ids).last_hidden_state.flatten(0, 1)
     if head == "mlm":
-        places = torch.arange(int(MASKED * sequences * length))
-        batch = {"masked_positions": places, "embedding": model.get_input_embeddings().weight}
+        positions = torch.arange(int(MASKED * sequences * length))
+        batch = {"masked_positions": positions, "embedding": model.get_input_embeddings().weight}
     else:
-        places = torch.arange(sequences) * length
-        batch = {"starts": places}
-    loss: Tensor = model.heads[head](states, {**batch, "labels": torch.zeros_like(places)}).loss
+        positions = torch.arange(sequences) * length
+        batch = {"starts": positions}
+    loss: Tensor = model.heads[head](states, {**batch, "labels": torch.zeros_like(positions)}).loss
     return loss
 
 
-def kept_bytes(model: jx.MultitaskModel, run: Callable[[], Tensor], *, bf16: bool) -> int:
-    """Bytes of the tensors that a forward pass keeps for the backward pass, the model's own
-    parameters apart.
-    """
-    own = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
-    kept: dict[int, torch.UntypedStorage] = {}  # holds each: a freed one's address would come again
+def saved_bytes(model: jx.MultitaskModel, run: Callable[[], Tensor], *, bf16: bool) -> int:
+    """Bytes of the tensors that a forward pass saves for the backward pass, without parameters."""
+    of_parameters = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
+    # holds each: a freed one's address would come again
+    saved: dict[int, torch.UntypedStorage] = {}
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage._cdata not in own:
-            kept[storage._cdata] = storage
+        if storage._cdata not in of_parameters:
+            saved[storage._cdata] = storage
         return tensor
 
     hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
     with hooks, torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         run()
-    return sum(storage.nbytes() for storage in kept.values())
+    return sum(storage.nbytes() for storage in saved.values())
 
 
 def activations(
     model: jx.MultitaskModel, head: str, length: int, *, bf16: bool
 ) -> tuple[float, float]:
-    """Bytes that are kept for each token, and bytes that do not grow with the tokens: copies of
-    weights.
-    """
+    """Bytes for each token, and bytes that do not grow with the tokens: copies of weights."""
     few, many = (
-        kept_bytes(model, partial(step, model, head, n, length), bf16=bf16) for n in (20, 40)
+        saved_bytes(model, partial(step, model, head, n, length), bf16=bf16) for n in (20, 40)
     )
     return (many - few) / (20 * length), 2 * few - many
 
@@ -159,10 +155,8 @@ def need(model: jx.MultitaskModel, way: str, length: int) -> Need:
     AdamW keeps two numbers for each one that is trained.
     """
     every = list(model.parameters())
-    weights, gradients = (
-        sum(p.nbytes for p in every),
-        sum(p.nbytes for p in every if p.requires_grad),
-    )
+    weights = sum(p.nbytes for p in every)
+    gradients = sum(p.nbytes for p in every if p.requires_grad)
     adapters = sum(p.numel() for name, p in model.named_parameters() if "lora_" in name)
     with FakeTensorMode(allow_non_fake_inputs=True):
         model.to_empty(device="cpu")
@@ -187,32 +181,33 @@ def plan(name: str, options: argparse.Namespace) -> Iterator[tuple[str, list[str
         else AutoConfig.from_pretrained(name)
     )
     model = make(config)
-    whole, inner = model.encoder.num_parameters(), jx.experiments.parameter_count(config)
-    layer, embeddings = inner / config.num_hidden_layers, whole - inner
+    total = model.encoder.num_parameters()
+    inner = jx.experiments.parameter_count(config)
+    layer = inner / config.num_hidden_layers
+    embeddings = total - inner
     with FakeTensorMode(allow_non_fake_inputs=True):
         model.to_empty(device="cpu")
         mlm, labels = (activations(model, head, options.length, bf16=True)[0] for head in HEADS)
-    found = {way: need(make(config, lora="LoRA" in way), way, options.length) for way in WAYS}
-    counts = [f"{n / 1e6:,.1f}" for n in (whole, inner, found[WAYS[-1]].adapters)]
-    tokens = [*(each.activations for each in found.values()), mlm - labels]
+    needs = {way: need(make(config, lora="LoRA" in way), way, options.length) for way in WAYS}
+    counts = [f"{n / 1e6:,.1f}" for n in (total, inner, needs[WAYS[-1]].adapters)]
+    tokens = [*(way_needs.activations for way_needs in needs.values()), mlm - labels]
     yield SIZES, [name, *counts, *(f"{size / 2**20:,.2f}" for size in tokens)]
-    for way, each in found.items():
-        stored, kept = (
-            [each.weights, each.gradients, each.optimizer],
-            each.activations * options.tokens,
-        )
+    for way, way_needs in needs.items():
+        stored = [way_needs.weights, way_needs.gradients, way_needs.optimizer]
+        saved = way_needs.activations * options.tokens
         # FSDP shares out what is stored, and gathers the embeddings, a layer and the next one:
-        # weights, gradients, and
-        # the gradients again, in float32, as they are summed. Frozen bf16 beside trained float32 is
-        # no case of it.
+        # weights, gradients, and the gradients again, in float32, as they are summed. Frozen bf16
+        # beside trained float32 is no case of it.
         gathered = (embeddings + 2 * layer) * (12 if way == "float32" else 8)
-        totals = [sum(stored) + each.copies + kept, sum(stored) / options.gpus + gathered + kept]
-        parts = [f"{size / 2**30:,.1f}" for size in (*stored, each.copies, kept)]
-        fits = [cell for size in totals for cell in (f"{size / 2**30:,.1f}", smallest(size))]
-        yield (
-            MEMORY,
-            [f"{name}, {way}", *parts, *(fits if each.adapters == 0 else [*fits[:2], "", ""])],
-        )
+        on_one_gpu = sum(stored) + way_needs.copies + saved
+        on_many_gpus = sum(stored) / options.gpus + gathered + saved
+        columns = [f"{size / 2**30:,.1f}" for size in (*stored, way_needs.copies, saved)]
+        columns += [f"{on_one_gpu / 2**30:,.1f}", smallest(on_one_gpu)]
+        if way_needs.adapters == 0:
+            columns += [f"{on_many_gpus / 2**30:,.1f}", smallest(on_many_gpus)]
+        else:
+            columns += ["", ""]
+        yield MEMORY, [f"{name}, {way}", *columns]
     hours = [n * inner * options.train_tokens / (options.tflops * 1e12) / 3600 for n in (6, 8)]
     yield TIME, [name, *(f"{hour / gpus:,.2f}" for gpus in (1, options.gpus) for hour in hours)]
 
@@ -251,10 +246,10 @@ def main() -> None:
             tables[table].append(cells)
 
     one, many = "one GPU", f"each of {options.gpus}, FSDP"
-    parts = ["weights", "gradients", "AdamW", "bf16 copies", "activations"]
+    stored = ["weights", "gradients", "AdamW", "bf16 copies", "activations"]
     headers = {
         SIZES: ["encoder", "parameters", "without embeddings", "LoRA", *WAYS, "masked LM adds"],
-        MEMORY: ["encoder, way", *parts, one, "fits", many, "fits"],
+        MEMORY: ["encoder, way", *stored, one, "fits", many, "fits"],
         TIME: [
             "encoder",
             *(f"{c}{w}" for c in (one, f"{options.gpus} GPUs") for w in ("", ", checkpointing")),

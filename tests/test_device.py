@@ -161,12 +161,12 @@ def test_batches_are_sent_before_they_are_counted(
 
     calls: list[Any] = []
     monkeypatch.setattr(
-        "jiantx.trainer.send_to_device", lambda batch, **how: calls.append(how) or batch
+        "jiantx.trainer.send_to_device", lambda batch, **options: calls.append(options) or batch
     )
     trainer.get_batch_samples(iter([batch]), 1, torch.device("cpu"))
     with patch.object(trainer, "_get_num_items_in_batch"):
         trainer.get_batch_samples(iter([batch]), 1, torch.device("cuda"))
-    assert [how["non_blocking"] for how in calls] == [False, True]
+    assert [options["non_blocking"] for options in calls] == [False, True]
 
 
 def test_what_waits_is_seen() -> None:

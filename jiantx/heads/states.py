@@ -13,7 +13,13 @@ from jiantx.heads.base import Batch
 
 
 def config_value(config: PreTrainedConfig, names: Sequence[str], default: Any) -> Any:
-    """The value of a config under the first of several names: families name it differently."""
+    """A value of a config that model families name differently.
+
+    Args:
+        config: The encoder's.
+        names: The first of these that is set counts.
+        default: The value if none is set.
+    """
     values = (getattr(config, name, None) for name in names)
     return next((value for value in values if value is not None), default)
 

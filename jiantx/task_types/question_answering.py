@@ -38,9 +38,7 @@ class QuestionExample(Example):
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerPrediction(Prediction):
-    """The answer ('' for none), the character offset of the best span, its score, and how much
-    likelier none is.
-    """
+    """The answer ('' for none), and the character offset of the best span, and its score."""
 
     answer: str
     start: int
