@@ -1,5 +1,6 @@
 """Metrics against the official scorers, and against numbers worked out by hand."""
 
+import itertools
 import math
 import pickle
 import random
@@ -14,55 +15,32 @@ from sklearn.preprocessing import MultiLabelBinarizer
 from jiantx import metrics
 from jiantx.metrics import Answer, Answers
 
-UPOS = [
-    "ADJ",
-    "ADP",
-    "AUX",
-    "CCONJ",
-    "DET",
-    "INTJ",
-    "NOUN",
-    "NUM",
-    "PART",
-    "PROPN",
-    "PUNCT",
-    "SCONJ",
-    "SYM",
-    "VERB",
-    "X",
-]
-BIO = ["O", *(f"{prefix}-{kind}" for prefix in "BI" for kind in ("PER", "LOC", "ORG"))]
-ODD = [
-    "O",
-    ".",
-    "B",
-    "I",
-    "E",
-    "S",
-    "ORG",
-    *(f"{prefix}-{kind}" for prefix in "BIES." for kind in ("PER", "A-B")),
-]
+UPOS = "ADJ ADP AUX CCONJ DET INTJ NOUN NUM PART PROPN PUNCT SCONJ SYM VERB X".split()
+BIO = "O B-PER B-LOC B-ORG I-PER I-LOC I-ORG".split()
+ODD = """O . B I E S ORG B-PER B-A-B I-PER I-A-B E-PER E-A-B S-PER S-A-B .-PER .-A-B""".split()
 
 
-def noisy(tags, rng, sentences=8, right=0.7):
-    references = [[rng.choice(tags) for _ in range(rng.randint(0, 9))] for _ in range(sentences)]
-    return [
-        [t if rng.random() < right else rng.choice(tags) for t in s] for s in references
-    ], references
+def noisy(tags, rng):
+    """Eight sentences of random tags: predictions, of which 70 % are right, and references."""
+    references = []
+    for _ in range(8):
+        references.append([rng.choice(tags) for _ in range(rng.randint(0, 9))])
+    predictions = []
+    for sentence in references:
+        predictions.append([tag if rng.random() < 0.7 else rng.choice(tags) for tag in sentence])
+    return predictions, references
 
 
 # --- Names and borders ----------------------------------------------------------------------------
 
 
 def test_names_are_the_official_ones():
-    assert [
-        metrics.metric_name(m) for m in (metrics.accuracy, metrics.squad_f1, metrics.f1_of("yes"))
-    ] == [
-        "accuracy",
-        "f1",
-        "f1",
-    ]
+    assert metrics.metric_name(metrics.accuracy) == "accuracy"
+    assert metrics.metric_name(metrics.squad_f1) == "f1"
+    assert metrics.metric_name(metrics.f1_of("yes")) == "f1"
 
+
+def test_a_metric_is_named_by_its_decorator():
     @metrics.named("mine")
     def some_metric(predictions, references):
         return 0.0
@@ -91,7 +69,7 @@ ALL = [
 
 
 @pytest.mark.parametrize("metric", ALL)
-def test_nothing_is_undefined_and_lengths_are_checked(metric):
+def test_the_score_of_nothing_is_undefined_and_lengths_are_checked(metric):
     assert math.isnan(metric([], []))
     with pytest.raises(ValueError, match="2 predictions for 0 references"):
         metric(["a", "b"], [])
@@ -108,8 +86,9 @@ def test_metrics_can_be_pickled(metric):
 def test_label_metrics_equal_scikit_learn():
     rng = random.Random(0)
     for _ in range(50):
-        references, predictions = (rng.choices("abc", k=rng.randint(1, 30)) for _ in range(2))
-        references = (references * 30)[: len(predictions)]
+        count = rng.randint(1, 30)
+        references = rng.choices("abc", k=count)
+        predictions = rng.choices("abc", k=count)
         accuracy = sklearn_metrics.accuracy_score(references, predictions)
         assert metrics.accuracy(predictions, references) == pytest.approx(100 * accuracy, abs=1e-12)
         if "a" in predictions + references:
@@ -120,15 +99,14 @@ def test_label_metrics_equal_scikit_learn():
 
 def test_multi_label_metrics_equal_scikit_learn():
     rng = random.Random(0)
-    references, predictions = (
-        [set(rng.choices("abcd", k=rng.randint(0, 3))) for _ in range(60)] for _ in range(2)
-    )
-    binarise = MultiLabelBinarizer(classes=list("abcd")).fit_transform
-    binary = binarise(references), binarise(predictions)
-    expected = 100 * sklearn_metrics.f1_score(*binary, average="micro")
-    assert metrics.micro_f1(predictions, references) == pytest.approx(expected, abs=1e-12)
-    subset = 100 * sklearn_metrics.accuracy_score(*binary)
-    assert metrics.accuracy(predictions, references) == pytest.approx(subset, abs=1e-12)
+    references = [set(rng.choices("abcd", k=rng.randint(0, 3))) for _ in range(60)]
+    predictions = [set(rng.choices("abcd", k=rng.randint(0, 3))) for _ in range(60)]
+    binarizer = MultiLabelBinarizer(classes=list("abcd"))
+    binary = binarizer.fit_transform(references), binarizer.fit_transform(predictions)
+    micro_f1 = 100 * sklearn_metrics.f1_score(*binary, average="micro")
+    assert metrics.micro_f1(predictions, references) == pytest.approx(micro_f1, abs=1e-12)
+    accuracy = 100 * sklearn_metrics.accuracy_score(*binary)
+    assert metrics.accuracy(predictions, references) == pytest.approx(accuracy, abs=1e-12)
 
 
 def test_several_labels_have_no_order():
@@ -148,12 +126,10 @@ def test_correlations_equal_scipy(levels):
     rng = np.random.default_rng(levels)
     for _ in range(20):
         x, y = rng.integers(0, levels, (2, 40)) / 7
-        assert metrics.pearson(x, y) == pytest.approx(
-            100 * stats.pearsonr(x, y).statistic, abs=1e-10
-        )
-        assert metrics.spearman(x, y) == pytest.approx(
-            100 * stats.spearmanr(x, y).statistic, abs=1e-10
-        )
+        pearson = 100 * stats.pearsonr(x, y).statistic
+        spearman = 100 * stats.spearmanr(x, y).statistic
+        assert metrics.pearson(x, y) == pytest.approx(pearson, abs=1e-10)
+        assert metrics.spearman(x, y) == pytest.approx(spearman, abs=1e-10)
 
 
 @pytest.mark.parametrize("metric", [metrics.pearson, metrics.spearman])
@@ -187,33 +163,37 @@ def test_every_word_needs_a_tag(metric):
 
 
 def restated_chunks(sentences, type_of):
-    """Seqeval's rules once more, word by word and without any cleverness."""
-    tags = [tag for sentence in sentences for tag in [*sentence, "O"]]
-    chunks, begin, before, before_type = set(), 0, "O", None
-    for i, tag in enumerate(tags):
-        prefix, kind = tag[0], type_of(tag)
-        changed = kind != before_type
-        ends = (
-            before in "ES"
-            or (before in "BI" and prefix in "BSO")
-            or (before not in "O." and changed)
-        )
-        if ends:
-            chunks.add((before_type, begin, i - 1))
+    """Restate seqeval's rules word by word: (type, first word, last word) of all chunks."""
+    chunks = set()
+    start = 0
+    previous = "O"
+    previous_type = None
+    for index, tag in enumerate(itertools.chain(*([*sentence, "O"] for sentence in sentences))):
+        prefix = tag[0]
+        chunk_type = type_of(tag)
+        changed = chunk_type != previous_type
+        if (
+            previous in "ES"
+            or (previous in "BI" and prefix in "BSO")
+            or (previous not in "O." and changed)
+        ):
+            chunks.add((previous_type, start, index - 1))
         if (
             prefix in "BS"
-            or (prefix in "EI" and before in "ESO")
+            or (prefix in "EI" and previous in "ESO")
             or (prefix not in "O." and changed)
         ):
-            begin = i
-        before, before_type = prefix, kind
+            start = index
+        previous = prefix
+        previous_type = chunk_type
     return chunks
 
 
 def restated_f1(predictions, references, type_of):
-    predicted, actual = restated_chunks(predictions, type_of), restated_chunks(references, type_of)
-    both = len(predicted) + len(actual)
-    return 100 * 2 * len(predicted & actual) / both if both else math.nan
+    predicted = restated_chunks(predictions, type_of)
+    actual = restated_chunks(references, type_of)
+    total = len(predicted) + len(actual)
+    return 100 * 2 * len(predicted & actual) / total if total else math.nan
 
 
 @pytest.mark.parametrize("tags", [UPOS, BIO, ODD], ids=["upos", "bio", "odd"])
@@ -222,9 +202,8 @@ def test_chunk_f1_equals_the_rules_restated(tags):
     for _ in range(150):
         predictions, references = noisy(rng.sample(tags, rng.randint(1, 6)), rng)
         expected = restated_f1(predictions, references, lambda tag: tag.split("-")[-1])
-        assert metrics.chunk_f1(predictions, references) == pytest.approx(
-            expected, abs=1e-10, nan_ok=True
-        )
+        actual = metrics.chunk_f1(predictions, references)
+        assert actual == pytest.approx(expected, abs=1e-10, nan_ok=True)
 
 
 @pytest.mark.parametrize("tags", [UPOS, BIO, ODD], ids=["upos", "bio", "odd"])
@@ -245,11 +224,8 @@ def test_chunk_f1_seqeval1_equals_seqeval(tags):
     ("prediction", "reference", "expected"),
     [
         ("NOUN NOUN VERB", "NOUN NOUN VERB", 100.0),
-        (
-            "NOUN VERB VERB",
-            "NOUN NOUN VERB",
-            0.0,
-        ),  # neighbours with one tag are one chunk: both chunks differ
+        # neighbours with one tag are one chunk: both chunks differ
+        ("NOUN VERB VERB", "NOUN NOUN VERB", 0.0),
         ("NOUN NOUN X VERB", "NOUN NOUN DET VERB", 200 / 3),
         ("SCONJ SCONJ X", "SCONJ SCONJ SCONJ", 200 / 3),  # a leading S always starts a chunk
         ("CCONJ NOUN", "SCONJ NOUN", 50.0),  # and their confusion is one
@@ -262,9 +238,8 @@ def test_chunk_f1_seqeval1_equals_seqeval(tags):
     ],
 )
 def test_chunk_f1_by_hand(prediction, reference, expected):
-    assert metrics.chunk_f1([prediction.split()], [reference.split()]) == pytest.approx(
-        expected, abs=1e-12
-    )
+    score = metrics.chunk_f1([prediction.split()], [reference.split()])
+    assert score == pytest.approx(expected, abs=1e-12)
 
 
 def test_newer_seqeval_overlooks_what_differs_in_the_first_letter():
@@ -327,43 +302,41 @@ def test_squad_averages_over_questions():
     predictions = [Answer("cat"), Answer("a cat sat"), Answer("")]
     references = [Answers(("cat",)), Answers(("cat",)), Answers(("cat",))]
     assert metrics.exact_match(predictions, references) == 100.0 * 1 / 3
-    assert metrics.squad_f1(predictions, references) == pytest.approx(
-        (100 + 200 / 3) / 3, abs=1e-12
-    )
+    mean_f1 = (100 + 200 / 3) / 3
+    assert metrics.squad_f1(predictions, references) == pytest.approx(mean_f1, abs=1e-12)
 
 
 def test_best_threshold_on_no_answer():
     references = [Answers(("cat",)), Answers(()), Answers(("dog",)), Answers(())]
     predictions = [Answer("cat", 0.1), Answer("cow", 0.3), Answer("dog", 0.2), Answer("bird", 0.9)]
     assert metrics.exact_match(predictions, references) == 50.0
-    assert (
-        metrics.best_exact_match(predictions, references) == 100.0
-    )  # anywhere between 0.2 and 0.3
+    # any threshold between 0.2 and 0.3
+    assert metrics.best_exact_match(predictions, references) == 100.0
     assert metrics.best_f1(predictions, references) == 100.0
     swapped = [prediction._replace(no_answer=-prediction.no_answer) for prediction in predictions]
-    assert (
-        metrics.best_exact_match(swapped, references) == 50.0
-    )  # to answer no question is as good as it gets
+    # no threshold is better than one that answers no question
+    assert metrics.best_exact_match(swapped, references) == 50.0
 
 
 def test_best_threshold_by_brute_force():
     rng = random.Random(3)
     for _ in range(50):
         references = [Answers(("cat dog",) if rng.random() < 0.6 else ()) for _ in range(12)]
-        predictions = [
-            Answer(rng.choice(["cat", "cat dog", "cow", ""]), rng.random()) for _ in range(12)
-        ]
-        for best, metric in (
-            (metrics.best_exact_match, metrics.squad_v2_exact),
-            (metrics.best_f1, metrics.squad_v2_f1),
-        ):
-            values = [
-                metric(
-                    [Answer(p.text if p.no_answer <= cut else "") for p in predictions], references
+        texts = ["cat", "cat dog", "cow", ""]
+        predictions = [Answer(rng.choice(texts), rng.random()) for _ in range(12)]
+        exact_matches = []
+        f1s = []
+        for threshold in [-1.0, *(prediction.no_answer for prediction in predictions)]:
+            answered = []
+            for prediction in predictions:
+                answered.append(
+                    Answer(prediction.text if prediction.no_answer <= threshold else "")
                 )
-                for cut in [-1.0, *(p.no_answer for p in predictions)]
-            ]
-            assert best(predictions, references) == pytest.approx(max(values), abs=1e-9)
+            exact_matches.append(metrics.squad_v2_exact(answered, references))
+            f1s.append(metrics.squad_v2_f1(answered, references))
+        best_exact_match = metrics.best_exact_match(predictions, references)
+        assert best_exact_match == pytest.approx(max(exact_matches), abs=1e-9)
+        assert metrics.best_f1(predictions, references) == pytest.approx(max(f1s), abs=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 
 import jiantx as jx
 from jiantx.evaluation import SplitPredictions
+from jiantx.features import Features
 from jiantx.metrics import Answer
 from jiantx.xtreme import write
 from jiantx.xtreme.files import file_format, file_path, read_items
@@ -104,23 +105,18 @@ LANGUAGE = {"xcopa": "zh"}
 
 
 def perfect(model: Any, task: jx.Task, split: str, languages: Any, **kwargs: Any) -> Any:
-    """Predictions that say the gold, in the form of the task's own."""
-    from jiantx.features import Features
-
+    """Yield predictions that equal the gold, instead of `predict_splits`."""
     for language in languages:
         rows = task.rows(split, language)
         features = Features(task, split, language, rows, rows, 0)
         examples = features.examples()
         gold = [task.reference(example) for example in examples]
-        yield SplitPredictions(
-            features,
-            [PerfectPrediction(task, *pair) for pair in zip(examples, gold, strict=True)],
-            gold,
-        )
+        predictions = [PerfectPrediction(task, *pair) for pair in zip(examples, gold, strict=True)]
+        yield SplitPredictions(features, predictions, gold)
 
 
 class PerfectPrediction:
-    """A prediction, by the names that the writers read."""
+    """A prediction with all attributes that the writers read."""
 
     def __init__(self, task: jx.Task, example: Any, gold: Any) -> None:
         self.id = example.id
@@ -161,6 +157,7 @@ def test_written_files_hold_every_item_in_the_official_order(
     assert len(read_items(path, form)) == len(ROWS[name])
 
 
+@pytest.mark.slow
 def test_xtreme_r_has_more_languages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write, "predict_splits", perfect)
     rows = dict.fromkeys(jx.XTREME_R.languages["udpos"], ROWS["udpos"])
@@ -186,7 +183,7 @@ def test_counts_are_checked_before_anything_is_predicted(tmp_path: Path) -> None
 
 
 def test_a_real_model_writes_and_is_scored(tmp_path: Path, model_of: Any) -> None:
-    """Written from a model over Python rows: all words have a tag, all questions an answer."""
+    """All words get a tag and all questions an answer; the data are Python rows."""
     names = ("xnli", "udpos", "xquad", "tatoeba", "xcopa")
     tasks = [
         jx.get_task(name).replace(source=jx.Rows({"test": {LANGUAGE.get(name, "de"): ROWS[name]}}))
@@ -237,7 +234,7 @@ def perfect_submission(folder: Path, names: Any, *, labels: bool) -> None:
 
 
 def test_xtreme_r(tmp_path: Path) -> None:
-    """Its tasks, languages, groups and keys; LAReQA has no reader in the official program."""
+    """Its tasks, languages, groups and keys; the official program cannot score LAReQA."""
     for folder, labels in (("predictions", False), ("labels", True)):
         perfect_submission(
             tmp_path / folder, [name for name in jx.XTREME_R if name != "lareqa"], labels=labels

@@ -1,7 +1,8 @@
 """Metrics: pure functions of (predictions, references), on 0–100, equal to the official scorers.
 
 An undefined value (no examples, the correlation of a constant, F1 without any positive) is
-`math.nan`, never 0."""
+`math.nan`, never 0.
+"""
 
 from jiantx.metrics.answers import (
     Answer,

@@ -15,8 +15,12 @@ from jiantx.metrics.base import check_lengths, mean_percent, named
 
 
 class Answer(NamedTuple):
-    """The best span, and how much likelier than it no answer is (log odds; SQuAD v2's metrics read
-    above 0 as none).
+    """A predicted answer to one question.
+
+    Args:
+        text: The best span of the context.
+        no_answer: Log odds of "no answer" against the best span. Where they are above 0,
+            `squad_v2_exact` and `squad_v2_f1` score the empty answer.
     """
 
     text: str
@@ -24,8 +28,11 @@ class Answer(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """The right answers to one question, in the language of its context; without texts it cannot be
-    answered.
+    """The right answers to one question.
+
+    Args:
+        texts: Empty if the context does not answer the question.
+        language: Language of the context. MLQA's normalisation depends on it.
     """
 
     texts: tuple[str, ...]
@@ -34,10 +41,13 @@ class Answers(NamedTuple):
 
 @named("exact_match")
 def exact_match(predictions: Sequence[Answer], references: Sequence[Answers]) -> float:
-    """Share of questions answered word for word, by SQuAD's v1.1 script (English normalisation in
-    every language).
+    """Share of questions whose normalised prediction is a right answer, by SQuAD's v1.1 script.
 
-    A question without an answer is right if the prediction is empty, as in the v2 script.
+    Texts of every language are normalised as English. A question without an answer counts as right
+    if the prediction is empty, as in the v2 script.
+
+    >>> exact_match([Answer("The cat!"), Answer("a dog")], [Answers(("cat",)), Answers(("cat",))])
+    50.0
 
     Args:
         predictions: (questions,) answers.
@@ -51,10 +61,10 @@ def exact_match(predictions: Sequence[Answer], references: Sequence[Answers]) ->
 
 @named("f1")
 def squad_f1(predictions: Sequence[Answer], references: Sequence[Answers]) -> float:
-    """Mean F1 of the words of the best-matching answer, by SQuAD's v1.1 script; reported as "f1".
+    """Mean F1 of words, by SQuAD's v1.1 script; reported as "f1".
 
-    A question without an answer scores 100 if the prediction is empty and 0 otherwise, as in the v2
-    script.
+    A question is scored with the best-matching of its right answers. A question without an answer
+    scores 100 if the prediction is empty and 0 otherwise, as in the v2 script.
 
     Args:
         predictions: (questions,) answers.
@@ -68,10 +78,10 @@ def squad_f1(predictions: Sequence[Answer], references: Sequence[Answers]) -> fl
 
 @named("exact")
 def squad_v2_exact(predictions: Sequence[Answer], references: Sequence[Answers]) -> float:
-    """`exact_match` by SQuAD's v2 script, with no answer where `no_answer` is above 0; reported as
-    "exact".
+    """Exact match by SQuAD's v2 script; reported as "exact".
 
-    Unlike v1.1's, the script drops right answers that are empty once normalised.
+    A prediction whose `no_answer` is above 0 counts as empty. Unlike v1.1's, the script drops right
+    answers that are empty once normalised.
 
     Args:
         predictions: (questions,) answers.
@@ -86,8 +96,10 @@ def squad_v2_exact(predictions: Sequence[Answer], references: Sequence[Answers])
 
 @named("f1")
 def squad_v2_f1(predictions: Sequence[Answer], references: Sequence[Answers]) -> float:
-    """`squad_f1` by SQuAD's v2 script, with no answer where `no_answer` is above 0; reported as
-    "f1".
+    """Mean F1 of words, by SQuAD's v2 script; reported as "f1".
+
+    A prediction whose `no_answer` is above 0 counts as empty. Unlike v1.1's, the script drops right
+    answers that are empty once normalised.
 
     Args:
         predictions: (questions,) answers.
@@ -106,11 +118,10 @@ def _thresholded(predictions: Sequence[Answer]) -> list[Answer]:
 
 @named("best_exact")
 def best_exact_match(predictions: Sequence[Answer], references: Sequence[Answers]) -> float:
-    """The exact match at the best threshold on `no_answer`, by SQuAD's v2 script; reported as
-    "best_exact".
+    """Exact match at the best threshold on `no_answer`, by SQuAD's v2 script.
 
-    Above the threshold the empty answer stands in for the prediction, so predictions should not be
-    emptied already.
+    Reported as "best_exact". Predictions with a `no_answer` above the threshold count as empty, so
+    pass every prediction with its text.
 
     Args:
         predictions: (questions,) answers.
@@ -126,7 +137,10 @@ def best_exact_match(predictions: Sequence[Answer], references: Sequence[Answers
 
 @named("best_f1")
 def best_f1(predictions: Sequence[Answer], references: Sequence[Answers]) -> float:
-    """F1 at the best threshold on `no_answer`, by SQuAD's v2 script.
+    """Mean F1 of words at the best threshold on `no_answer`, by SQuAD's v2 script.
+
+    Predictions with a `no_answer` above the threshold count as empty, so pass every prediction with
+    its text. The threshold may differ from that of `best_exact_match`.
 
     Args:
         predictions: (questions,) answers.
@@ -140,8 +154,9 @@ def best_f1(predictions: Sequence[Answer], references: Sequence[Answers]) -> flo
 
 @named("exact_match")
 def mlqa_exact_match(predictions: Sequence[Answer], references: Sequence[Answers]) -> float:
-    """Exact match by MLQA's script, which normalises by the answer's language; reported as
-    "exact_match".
+    """Exact match by MLQA's script; reported as "exact_match".
+
+    The script normalises texts by the rules of the context's language.
 
     Args:
         predictions: (questions,) answers.
@@ -149,13 +164,18 @@ def mlqa_exact_match(predictions: Sequence[Answer], references: Sequence[Answers
 
     Returns:
         0–100, or NaN if there are no questions.
+
+    Raises:
+        ValueError: The script has no rules for a language.
     """
     return mean_percent(_exact(predictions, references, _mlqa_normalise))
 
 
 @named("f1")
 def mlqa_f1(predictions: Sequence[Answer], references: Sequence[Answers]) -> float:
-    """F1 by MLQA's script, which normalises by the answer's language; reported as "f1".
+    """Mean F1 of words, by MLQA's script; reported as "f1".
+
+    The script normalises texts by the rules of the context's language.
 
     Args:
         predictions: (questions,) answers.
@@ -163,11 +183,14 @@ def mlqa_f1(predictions: Sequence[Answer], references: Sequence[Answers]) -> flo
 
     Returns:
         0–100, or NaN if there are no questions.
+
+    Raises:
+        ValueError: The script has no rules for a language.
     """
     return mean_percent(_f1(predictions, references, _mlqa_normalise))
 
 
-_Normalise = Callable[[str, str], str]  # (text, language)
+_Normalise = Callable[[str, str], str]  # (text, language) -> normalised text
 
 
 def _exact(
@@ -219,11 +242,18 @@ def _nonempty(references: Sequence[Answers]) -> list[Answers]:
 def _best(
     predictions: Sequence[Answer], references: Sequence[Answers], scores: list[float]
 ) -> float:
-    """The mean of the scores at the best threshold on `no_answer`, times 100.
+    """100 times the mean score at the best threshold on `no_answer`.
 
-    From "no question has an answer" on, one question after the other is answered, the surest first.
-    That gains its score, or, if it has no answer, loses its point. As in the script, a cut may fall
-    between questions of equal `no_answer`.
+    1. If every prediction counts as empty, each question without an answer scores 1.
+    2. Take predictions at their text one after the other, the surest first. A question that has
+       answers gains its score; a question that has none loses its point unless the text is empty.
+    3. The result is the best total on the way. As in the script, it may lie between two questions
+       of equal `no_answer`.
+
+    Args:
+        predictions: (questions,) answers.
+        references: (questions,) right answers.
+        scores: (questions,) scores from 0 to 1 of the predictions' texts.
     """
     if not scores:
         return math.nan
@@ -272,7 +302,7 @@ def _normalise(
 
 
 def _squad_normalise(text: str, language: str = "en") -> str:
-    # English for all languages: so do the scores published for XQuAD and TyDiQA.
+    # Published scores of XQuAD and TyDiQA use the English rules for all languages.
     return _normalise(text, _ASCII_PUNCTUATION.__contains__, _ARTICLES["en"])
 
 

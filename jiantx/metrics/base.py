@@ -1,12 +1,14 @@
-"""What a metric is, and what all metrics share."""
+"""The type and the names of metrics, and helpers that all metrics share."""
 
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 Metric = Callable[[Sequence[Any], Sequence[Any]], float]
-"""(predictions, references), equally long and in the same order -> a number on 0–100 (correlations:
--100–100)."""
+"""(predictions, references), equally long and in the same order -> a score.
+
+Scores are on 0–100; correlations are on -100–100.
+"""
 
 AnyMetric = TypeVar("AnyMetric", bound=Metric)
 
@@ -41,7 +43,7 @@ def check_lengths(predictions: Sequence[Any], references: Sequence[Any]) -> None
         references: What is right.
 
     Raises:
-        ValueError: There are not.
+        ValueError: Their numbers differ.
     """
     if len(predictions) != len(references):
         raise ValueError(

@@ -12,7 +12,9 @@ from jiantx.metrics.base import Metric, check_lengths
 
 
 def accuracy(predictions: Sequence[Any], references: Sequence[Any]) -> float:
-    """Share of examples whose label is right; with several labels, whose set of labels is right.
+    """Share of examples whose label is right.
+
+    If examples have several labels, the whole set must be right. Order does not matter.
 
     Args:
         predictions: (examples,) labels, or tuples, lists or sets of labels.
@@ -90,8 +92,9 @@ def pearson(predictions: Sequence[Any], references: Sequence[Any]) -> float:
 
 
 def spearman(predictions: Sequence[Any], references: Sequence[Any]) -> float:
-    """Spearman's rank correlation, times 100; equal numbers share their mean rank (SciPy's
-    `spearmanr`).
+    """Spearman's rank correlation, times 100 (SciPy's `spearmanr`).
+
+    Equal numbers share their mean rank.
 
     Args:
         predictions: (examples,) numbers.
@@ -109,12 +112,16 @@ def spearman(predictions: Sequence[Any], references: Sequence[Any]) -> float:
 
 
 def _correlation(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float:
-    if len(x) < 2 or (x == x[0]).all() or (y == y[0]).all() or not np.isfinite([x, y]).all():
+    if len(x) < 2 or not np.isfinite([x, y]).all():
         return math.nan
-    x = x - x.mean()
-    y = y - y.mean()
-    # Each side is normed first: the product of two small norms could vanish.
-    correlation = float(np.dot(x / np.linalg.norm(x), y / np.linalg.norm(y)))
+    if (x == x[0]).all() or (y == y[0]).all():
+        return math.nan
+    # Each side is divided by its own norm: the product of two small norms could be 0.
+    x_centered = x - x.mean()
+    y_centered = y - y.mean()
+    x_unit = x_centered / np.linalg.norm(x_centered)
+    y_unit = y_centered / np.linalg.norm(y_centered)
+    correlation = float(np.dot(x_unit, y_unit))
     return 100.0 * min(1.0, max(-1.0, correlation))
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from jiantx.metrics.base import check_lengths, mean_percent, named
 
 Rankings = Sequence[Sequence[str]]
-"""For each query the ids of candidates, the best first; as references, those of relevant ones."""
+"""For each query, ids of candidates: as predictions the best first, as references the relevant."""
 
 
 @named("accuracy")
@@ -21,7 +21,7 @@ def accuracy_at_1(predictions: Rankings, references: Rankings) -> float:
         references: (queries,) ids of the relevant candidates.
 
     Returns:
-        0–100, or NaN if there is nothing to score.
+        0–100, or NaN if there are no queries.
     """
     check_lengths(predictions, references)
     pairs = zip(predictions, references, strict=True)
@@ -33,14 +33,14 @@ def mean_average_precision(predictions: Rankings, references: Rankings) -> float
     """Mean average precision of the first 20 candidates, by LAReQA's script; reported as "map@20".
 
     A query's average precision is divided by the number of its relevant candidates, or by 20 where
-    there are more. Queries without any are left out.
+    there are more. Queries without relevant candidates are left out.
 
     Args:
         predictions: (queries,) rankings: ids of candidates, the best first.
         references: (queries,) ids of the relevant candidates.
 
     Returns:
-        0–100, or NaN if there is nothing to score.
+        0–100, or NaN if no query has relevant candidates.
     """
     check_lengths(predictions, references)
     scores = []
@@ -58,15 +58,16 @@ def _average_precision(ranking: Sequence[str], relevant: set[str]) -> float:
 
 @named("mrr@20")
 def mean_reciprocal_rank(predictions: Rankings, references: Rankings) -> float:
-    """Mean of 1 / rank of the first relevant candidate, 0 if it is not among the first 20; reported
-    as "mrr@20".
+    """Mean of 1 / rank of the first relevant candidate; reported as "mrr@20".
+
+    A query scores 0 if none of the first 20 candidates is relevant.
 
     Args:
         predictions: (queries,) rankings: ids of candidates, the best first.
         references: (queries,) ids of the relevant candidates.
 
     Returns:
-        0–100, or NaN if there is nothing to score.
+        0–100, or NaN if there are no queries.
     """
     check_lengths(predictions, references)
     scores = []
@@ -78,15 +79,16 @@ def mean_reciprocal_rank(predictions: Rankings, references: Rankings) -> float:
 
 @named("f1")
 def mined_f1(predictions: Rankings, references: Rankings) -> float:
-    """F1 of mined pairs, as BUCC's: a query has at most one candidate, and may have none that is
-    relevant.
+    """F1 of mined pairs, as in BUCC; reported as "f1".
+
+    A query has at most one predicted candidate, and may have no relevant one.
 
     Args:
         predictions: (queries,) rankings: ids of candidates, the best first.
         references: (queries,) ids of the relevant candidates.
 
     Returns:
-        0–100, or NaN if there is nothing to score.
+        0–100, or NaN if neither side has a pair.
     """
     right, predicted, actual = _count_pairs(predictions, references)
     return 100.0 * (2 * right / (predicted + actual)) if predicted + actual else math.nan
@@ -94,14 +96,14 @@ def mined_f1(predictions: Rankings, references: Rankings) -> float:
 
 @named("precision")
 def mined_precision(predictions: Rankings, references: Rankings) -> float:
-    """Share of the mined pairs that are right; 0 where none is mined.
+    """Share of the mined pairs that are right; reported as "precision". 0 if no pair is mined.
 
     Args:
         predictions: (queries,) rankings: ids of candidates, the best first.
         references: (queries,) ids of the relevant candidates.
 
     Returns:
-        0–100, or NaN if there is nothing to score.
+        0–100, or NaN if neither side has a pair.
     """
     right, predicted, actual = _count_pairs(predictions, references)
     return 100.0 * right / max(predicted, 1) if predicted + actual else math.nan
@@ -109,14 +111,14 @@ def mined_precision(predictions: Rankings, references: Rankings) -> float:
 
 @named("recall")
 def mined_recall(predictions: Rankings, references: Rankings) -> float:
-    """Share of the gold pairs that are mined.
+    """Share of the gold pairs that are mined; reported as "recall".
 
     Args:
         predictions: (queries,) rankings: ids of candidates, the best first.
         references: (queries,) ids of the relevant candidates.
 
     Returns:
-        0–100, or NaN if there is nothing to score.
+        0–100, or NaN if there are no gold pairs.
     """
     right, _, actual = _count_pairs(predictions, references)
     return 100.0 * right / actual if actual else math.nan
@@ -169,6 +171,6 @@ def best_threshold(
     f1[score == below] = -1.0  # no threshold cuts between equal scores
     best = int(np.argmax(f1))
     middle = (score[best] + below[best]) / 2
-    # No number may lie between two neighbouring floats, and none does below the last score.
+    # Two neighbouring floats may have no float between them, and the last score has none below it.
     threshold = middle if math.isfinite(middle) and middle > below[best] else score[best]
     return float(threshold), float(f1[best])

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from jiantx.metrics.base import check_lengths, named
 
 Tags = Sequence[Sequence[str]]
-"""One list of tags a sentence."""
+"""One list of tags per sentence."""
 
 
 @named("accuracy")
@@ -20,14 +20,14 @@ def token_accuracy(predictions: Tags, references: Tags) -> float:
     """Share of words whose tag is right, over all sentences together; reported as "accuracy".
 
     Args:
-        predictions: (sentences,) lists of tags, one a word.
-        references: (sentences,) lists of as many tags.
+        predictions: (sentences,) lists of tags, one per word.
+        references: (sentences,) lists of the same lengths.
 
     Returns:
-        0–100, or NaN if there is nothing to score.
+        0–100, or NaN if there are no words.
 
     Raises:
-        ValueError: A sentence has another number of predicted tags than of words.
+        ValueError: A sentence has more or fewer predicted tags than words.
     """
     _check_words(predictions, references)
     total = sum(map(len, references))
@@ -39,21 +39,24 @@ def token_accuracy(predictions: Tags, references: Tags) -> float:
 
 @named("f1")
 def chunk_f1(predictions: Tags, references: Tags) -> float:
-    """Micro F1 of chunks by the rules of seqeval 0.0.12, which XTREME's scores rest on; reported as
-    "f1".
+    """Micro F1 of chunks by the rules of seqeval 0.0.12, as in XTREME; reported as "f1".
 
-    On bare tags, as UDPOS has them, the first letter plays the prefix: neighbours with one tag make
-    one chunk, unless the tag starts with B, S or E; tags that start with O are outside.
+    In bare tags, such as those of UDPOS, the rules take the first letter for the prefix.
+    Neighbouring words with the same tag make one chunk, unless the tag starts with B, S or E. Tags
+    that start with O are outside of chunks.
+
+    >>> chunk_f1([["B-PER", "I-PER", "O"]], [["B-PER", "I-PER", "B-LOC"]])  # doctest: +ELLIPSIS
+    66.66...
 
     Args:
-        predictions: (sentences,) lists of tags, one a word.
-        references: (sentences,) lists of as many tags.
+        predictions: (sentences,) lists of tags, one per word.
+        references: (sentences,) lists of the same lengths.
 
     Returns:
-        0–100, or NaN if there is nothing to score.
+        0–100, or NaN if neither side has a chunk.
 
     Raises:
-        ValueError: A sentence has another number of predicted tags than of words.
+        ValueError: A tag is empty, or a sentence has more or fewer predicted tags than words.
     """
     return chunk_scores(predictions, references).f1
 
@@ -62,24 +65,28 @@ def chunk_f1(predictions: Tags, references: Tags) -> float:
 def chunk_f1_seqeval1(predictions: Tags, references: Tags) -> float:
     """Micro F1 of chunks by the rules of seqeval 1.0 and later; reported as "f1".
 
-    It always takes the first letter for a prefix, so that CCONJ and SCONJ are both of type CONJ,
-    and their confusion counts as right. On BIO tags it agrees with `chunk_f1`.
+    These rules always take the first letter for a prefix. CCONJ and SCONJ are then both of type
+    CONJ, and confusing them counts as right. On BIO tags they agree with `chunk_f1`.
+
+    >>> tags = [["CCONJ", "NOUN"]], [["SCONJ", "NOUN"]]
+    >>> chunk_f1(*tags), chunk_f1_seqeval1(*tags)
+    (50.0, 100.0)
 
     Args:
-        predictions: (sentences,) lists of tags, one a word.
-        references: (sentences,) lists of as many tags.
+        predictions: (sentences,) lists of tags, one per word.
+        references: (sentences,) lists of the same lengths.
 
     Returns:
-        0–100, or NaN if there is nothing to score.
+        0–100, or NaN if neither side has a chunk.
 
     Raises:
-        ValueError: A sentence has another number of predicted tags than of words.
+        ValueError: A tag is empty, or a sentence has more or fewer predicted tags than words.
     """
     return chunk_scores(predictions, references, seqeval="1.2.2").f1
 
 
 class ChunkScores(NamedTuple):
-    """Precision, recall and their harmonic mean; all NaN where no side has a chunk."""
+    """Precision, recall and their harmonic mean, on 0–100; all NaN if neither side has a chunk."""
 
     precision: float
     recall: float
@@ -87,19 +94,19 @@ class ChunkScores(NamedTuple):
 
 
 def chunk_scores(predictions: Tags, references: Tags, *, seqeval: str = "0.0.12") -> ChunkScores:
-    """Precision, recall and F1 of chunks, by the rules of seqeval before 1.0 or since.
+    """Precision, recall and F1 of chunks, by the rules of a version of seqeval.
 
     Args:
-        predictions: (sentences,) lists of tags, one a word.
-        references: (sentences,) lists of as many tags.
-        seqeval: The version whose rules hold. Before 1.0, the first letter of a tag without a
-            hyphen is its prefix and the whole tag its type; since 1.0, the type is the rest.
+        predictions: (sentences,) lists of tags, one per word.
+        references: (sentences,) lists of the same lengths.
+        seqeval: The version whose rules apply. The first letter of a tag without a hyphen is its
+            prefix. Before 1.0, the whole tag is its type; since 1.0, the rest of it is.
 
     Returns:
         Three numbers on 0–100; all NaN if neither side has a chunk.
 
     Raises:
-        ValueError: A tag is empty, or a sentence has another number of tags than of words.
+        ValueError: A tag is empty, or a sentence has more or fewer predicted tags than words.
     """
     _check_words(predictions, references)
     tag_ids: dict[str, int] = {"O": 0}
@@ -160,17 +167,17 @@ def _chunks(
     """
     length = len(prefix)
     outside = (prefix == "O") | (prefix == ".")
-    change = np.ones(length, np.bool_)  # of type, from the word before
-    change[1:] = type_[1:] != type_[:-1]
-    before = np.roll(prefix, 1)
-    before[:1] = "O"  # also what stands before the first word
+    new_type = np.ones(length, np.bool_)  # other than that of the word before
+    new_type[1:] = type_[1:] != type_[:-1]
+    previous = np.roll(prefix, 1)
+    previous[:1] = "O"  # the first word follows no chunk
 
-    continues_nothing = np.isin(prefix, ["E", "I"]) & np.isin(before, ["E", "S", "O"])
+    continues_nothing = np.isin(prefix, ["E", "I"]) & np.isin(previous, ["E", "S", "O"])
     start = np.isin(prefix, ["B", "S"]) | continues_nothing
-    start |= ~outside & change
-    is_broken_off = np.isin(before, ["B", "I"]) & np.isin(prefix, ["B", "S", "O"])
-    end_before = np.isin(before, ["E", "S"]) | is_broken_off
-    end_before[1:] |= ~outside[:-1] & change[1:]
+    start |= ~outside & new_type
+    is_broken_off = np.isin(previous, ["B", "I"]) & np.isin(prefix, ["B", "S", "O"])
+    end_before = np.isin(previous, ["E", "S"]) | is_broken_off
+    end_before[1:] |= ~outside[:-1] & new_type[1:]
 
     end = np.roll(end_before, -1)  # the last word is an O, and no chunk ends at it
     return end, np.maximum.accumulate(np.where(start, np.arange(length), 0))

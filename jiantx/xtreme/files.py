@@ -1,4 +1,4 @@
-"""The files of a submission and of its labels: where they are, how each kind of task is written."""
+"""The files of a submission and of its labels: their paths and formats, and a reader."""
 
 from __future__ import annotations
 
@@ -35,9 +35,12 @@ def file_path(folder: str | Path, task: Task, language: str) -> Path:
     """The path of a task's test predictions or labels.
 
     Args:
-        folder: Of the submission, or of the labels.
+        folder: The folder of the submission, or of the labels.
         task: A task of the benchmark.
-        language: One of its languages.
+        language: One of the task's languages.
+
+    Returns:
+        `<folder>/<task>/test-<language>.<suffix>`.
     """
     suffix = _SUFFIXES.get(file_format(task), "tsv")
     return Path(folder) / task.name / f"test-{language}.{suffix}"
@@ -48,7 +51,7 @@ def read_items(path: Path, format: str) -> list[Any] | dict[str, Any]:
 
     Args:
         path: The file.
-        format: What `file_format` says of its task.
+        format: `file_format` of the file's task.
 
     Returns:
         A list with one entry for each item, or a dictionary by id.
@@ -71,7 +74,13 @@ def read_items(path: Path, format: str) -> list[Any] | dict[str, Any]:
 
 
 def _read_json_object(path: Path, value_type: type, expected: str) -> dict[str, Any]:
-    """A JSON object of ids whose values are of one type."""
+    """Read a JSON object of ids and check the type of its values.
+
+    Args:
+        path: The file.
+        value_type: The type of every value.
+        expected: The name of that type in the error message.
+    """
     values = read_json(path)
     if not isinstance(values, dict):
         raise DataError(f"{path}: expected a JSON object of ids, found {type(values).__name__}.")

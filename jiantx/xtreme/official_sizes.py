@@ -1,7 +1,8 @@
-"""Rows of the official test sets of XTREME and XTREME-R, by task and language.
+"""How many rows the official test sets of XTREME and XTREME-R have, by task and language.
 
 From the files of https://github.com/google-research/xtreme and the papers (Hu et al. 2020, Ruder et
-al. 2021). The sizes of UDPOS and BUCC's test sets are not known here, so they are not checked."""
+al. 2021). UDPOS and BUCC are missing, so the sizes of their splits are not checked.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 
 from jiantx.tasks.benchmarks import XTREME, XTREME_R
 
+# PAN-X has fewer rows in these languages than in the others.
 _PANX_SMALL = "af az bn hi kk ml mr ms sw ta te tl ur".split()
 _PANX_TINY = "gu jv my pa qu yo".split()
 

@@ -1,4 +1,4 @@
-"""XTREME's scorer: the numbers of Google's `evaluate.py`, from files alone."""
+"""XTREME's scorer: the scores of Google's `evaluate.py`, from files and without a model."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def score_xtreme(
     *,
     seqeval: Literal["0.0.12", "1.2.2"] = "0.0.12",
 ) -> dict[str, Any]:
-    """Score a submission as XTREME's `evaluate.py` does, with its keys.
+    """Score a submission as XTREME's `evaluate.py` does, and return the scores under its keys.
 
-    LAReQA is left out, as there.
+    LAReQA is skipped, because the official program cannot score it.
 
     Args:
         predictions_dir: The folder of the submission.
@@ -39,11 +39,13 @@ def score_xtreme(
         seqeval: Whose rules score tags. From 1.0 on, CCONJ and SCONJ count as one tag.
 
     Returns:
-        `all_task` and a number for each group; for each task its metrics by language, their
-        averages (`avg_<metric>`), and `avg_metric`, which the other averages are made of.
+        `all_task`: the mean over tasks. `<group>`: the mean over the tasks of a group. `<task>`: a
+        dictionary of metric -> language -> score, of the metrics' means over languages
+        (`avg_<metric>`), and of `avg_metric`, the task's score in the means over tasks.
 
     Raises:
-        DataError: A file is missing, or has more or fewer items than its labels.
+        DataError: A file is missing or cannot be read, or has more or fewer items than its labels.
+        ValueError: There is no such version.
     """
     benchmark = benchmark_of(version)
     scores: dict[str, Any] = {}
@@ -95,7 +97,11 @@ def _scores_by_metric(
 def _score_file(
     task: Task, language: str, predictions_path: Path, labels_path: Path, seqeval: str
 ) -> dict[str, float]:
-    """The official metrics of one task in one language."""
+    """The official metrics of one task in one language.
+
+    Predictions and labels are brought into the same order first: by line, or by the ids of the
+    labels. Mined pairs are grouped by query.
+    """
     format = file_format(task)
     predictions: Any = read_items(predictions_path, format)
     if format == "question_answering":
@@ -138,6 +144,7 @@ def _check_sentences(
     predictions_path: Path,
     labels_path: Path,
 ) -> None:
+    """Raise DataError if a sentence has another number of tags than its labels."""
     for index, (predicted, gold) in enumerate(zip(predictions, labels, strict=True)):
         if len(predicted) != len(gold):
             raise DataError(
@@ -147,12 +154,14 @@ def _check_sentences(
 
 
 def _read_answers(path: Path, language: str) -> dict[str, Answers]:
+    """Read labels in the format of SQuAD: question id -> right answers."""
     if not path.is_file():
         raise DataError(f"{path} is missing.")
     return {row["id"]: Answers(tuple(row["answers"]["text"]), language) for row in read_squad(path)}
 
 
 def _read_pairs(path: Path, lines: Sequence[str]) -> set[tuple[str, ...]]:
+    """Split lines of two ids at the tab."""
     pairs = {tuple(line.split("\t")) for line in lines}
     wrong = [pair for pair in pairs if len(pair) != 2]
     if wrong:
@@ -161,7 +170,7 @@ def _read_pairs(path: Path, lines: Sequence[str]) -> set[tuple[str, ...]]:
 
 
 def _group_by_query(pairs: set[tuple[str, ...]], query_ids: Sequence[str]) -> list[tuple[str, ...]]:
-    """For each query, the ids that it is paired with."""
+    """(queries,) the ids that each query is paired with."""
     partners: dict[str, list[str]] = {}
     for query_id, partner in pairs:
         partners.setdefault(query_id, []).append(partner)

@@ -1,4 +1,4 @@
-"""Writing predictions as XTREME's leaderboards want them."""
+"""Write predictions in the format of XTREME's leaderboards."""
 
 from __future__ import annotations
 
@@ -33,22 +33,25 @@ def write_xtreme_predictions(
     validation split.
 
     Args:
-        model: Has a head for each of the tasks.
+        model: A fine-tuned model with a head for each of the tasks.
         tasks: Tasks of the benchmark.
-        folder: Of the submission.
+        folder: The folder of the submission.
         version: "xtreme" or "xtreme-r".
-        languages: The languages to predict; all of the benchmark's if None.
-        batch_size: Examples of a batch.
-        check_counts: Refuse splits of other sizes than the official ones.
+        languages: The languages to predict; all of the task's in the benchmark if None.
+        batch_size: Examples per batch.
+        check_counts: Raise an error if a split has another size than the official one. Pass False
+            to predict a part of the data.
 
     Returns:
-        The paths of the files.
+        The paths of the written files.
 
     Raises:
         DataError: A task is not in the benchmark, a language is missing, or a split has another
             size than the official one. Raised before anything is predicted.
+        ValueError: There is no such version.
 
-    >>> write_xtreme_predictions(model, [get_task("xnli")], "submission")  # doctest: +SKIP
+    Example:
+        >>> write_xtreme_predictions(model, [get_task("xnli")], "submission")  # doctest: +SKIP
     """
     benchmark = benchmark_of(version)
     requested = [languages] if isinstance(languages, str) else languages
@@ -84,7 +87,7 @@ def _check_count(task: Task, language: str, row_count: int, path: Path) -> None:
         )
 
 
-# --- one writer a format: predictions -> lines ----------------------------------------------------
+# --- one writer per format: predictions -> lines --------------------------------------------------
 
 
 def _write_labels(split: SplitPredictions) -> Iterator[str]:
@@ -117,12 +120,14 @@ def _write_pairs(split: SplitPredictions) -> Iterator[str]:
 
 
 def _write_line_numbers(split: SplitPredictions) -> Iterator[str]:
-    """Tatoeba: English queries in alphabetical order; an answer is a line number, from 0."""
+    """For Tatoeba, whose English queries are in alphabetical order; line numbers start at 0."""
     examples = split.features.examples()
     line_numbers = {example.id: index for index, example in enumerate(examples)}
-    by_query = sorted(zip(examples, split.predictions), key=lambda pair: pair[0].query)
-    for _, prediction in by_query:
-        yield f"{line_numbers[prediction.ranking[0]]}\n"
+    queries = [example.query for example in examples]
+    alphabetical = sorted(range(len(queries)), key=queries.__getitem__)
+    for index in alphabetical:
+        best_candidate = split.predictions[index].ranking[0]
+        yield f"{line_numbers[best_candidate]}\n"
 
 
 def _json_text(values: Mapping[str, Any]) -> str:
