@@ -55,7 +55,7 @@ bench: $(READY)  ## measure speed and memory beside other libraries, on an idle 
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 parity: $(READY)  ## print the table of docs/parity.md
-	$(BIN)/python tests/parity.py
+	$(BIN)/python -m tests.parity
 
 clean:  ## remove environments and runs
 	rm -rf .venv .venv-* runs
