@@ -260,6 +260,19 @@ def test_new_task(world, monkeypatch, tmp_path, capsys):
         assert text in printed
 
 
+@pytest.mark.slow
+def test_new_task_type(world, monkeypatch, tmp_path, capsys):
+    from jiantx.heads import HEADS
+
+    program = str(ROOT / "examples" / "new_task_type.py")
+    run(monkeypatch, program, "--max-steps", 60, "--output", tmp_path)
+    HEADS._values.pop("grading")
+    printed = capsys.readouterr().out
+    scores = re.search(r"\| alike \|.*\| (\S+) \|", printed)
+    assert scores and float(scores.group(1)) > 5  # without training it is near 0
+    assert re.search(r"[0-5] of 5", printed)
+
+
 def test_registering_a_task_takes_under_15_lines():
     text = (ROOT / "examples" / "new_task.py").read_text()
     assert len(re.search(r"^mood = .*?^\)", text, re.M | re.S).group().splitlines()) < 15
