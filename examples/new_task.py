@@ -1,13 +1,13 @@
-"""Your own task, from a local file: registered, trained beside a built-in one, scored, saved,
-loaded, used.
+"""A task of your own, from a local file: trained beside a built-in one, scored, saved, used.
 
 python examples/new_task.py
 """
 
-import argparse
+from argparse import RawDescriptionHelpFormatter
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from transformers import TrainingArguments, set_seed
+from transformers import HfArgumentParser, TrainingArguments, set_seed
 
 import jiantx as jx
 
@@ -22,16 +22,25 @@ mood = jx.register(
 )
 
 
+@dataclass
+class Options:
+    """Command-line options."""
+
+    encoder: str | None = field(
+        default=None,
+        metadata={"help": "Hub id or folder (default: the artificial world's encoder)"},
+    )
+    max_steps: int = field(default=100, metadata={"help": "training steps (default: 100)"})
+    output: str = field(
+        default="runs/new_task", metadata={"help": "folder of the model (default: runs/new_task)"}
+    )
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = HfArgumentParser(
+        Options, description=__doc__, formatter_class=RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--encoder", help="Hub id or folder (default: the artificial world's encoder)"
-    )
-    parser.add_argument("--max-steps", type=int, default=100)
-    parser.add_argument("--output", default="runs/new_task")
-    options = parser.parse_args()
+    (options,) = parser.parse_args_into_dataclasses()
 
     # 1. The artificial world: its tasks stand where the Hub's would.
     jx.data_root(jx.default_root())

@@ -8,6 +8,7 @@ for every grade but the lowest, whether the text reaches it.
 
 from __future__ import annotations
 
+from argparse import RawDescriptionHelpFormatter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -135,15 +136,22 @@ jx.register_head("grading", GradingHead)
 class Options:
     """Command-line options."""
 
-    encoder: str = field(
-        default="", metadata={"help": "Hub id or folder (default: the artificial world's encoder)"}
+    encoder: str | None = field(
+        default=None,
+        metadata={"help": "Hub id or folder (default: the artificial world's encoder)"},
     )
-    max_steps: int = field(default=200, metadata={"help": "training steps"})
-    output: str = field(default="runs/new_task_type", metadata={"help": "folder of the model"})
+    max_steps: int = field(default=200, metadata={"help": "training steps (default: 200)"})
+    output: str = field(
+        default="runs/new_task_type",
+        metadata={"help": "folder of the model (default: runs/new_task_type)"},
+    )
 
 
 def main() -> None:
-    (options,) = HfArgumentParser(Options, description=__doc__).parse_args_into_dataclasses()
+    parser = HfArgumentParser(
+        Options, description=__doc__, formatter_class=RawDescriptionHelpFormatter
+    )
+    (options,) = parser.parse_args_into_dataclasses()
     set_seed(1)
 
     # 1. The rows of STS-B, their scores rounded to whole grades.

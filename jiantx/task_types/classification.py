@@ -114,11 +114,8 @@ class Classification(Task):
             if self.multi_label:
                 if not isinstance(gold, list | tuple | set | frozenset):
                     raise DataError(f"The labels are {gold!r}; expected a list of them.")
-                gold = tuple(
-                    sorted(
-                        {check_label(g, self.label_names) for g in gold}, key=self.label_names.index
-                    )
-                )
+                labels = {check_label(label, self.label_names) for label in gold}
+                gold = tuple(label for label in self.label_names if label in labels)
             else:
                 gold = check_label(gold, self.label_names)
         return _example(self, row, id, language, gold)
