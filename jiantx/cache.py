@@ -99,7 +99,7 @@ def write_arrow(path: Path, tables: Iterable[pa.Table]) -> None:
 
     Args:
         path: Replaced if it exists; its folder is made if it is missing.
-        tables: At least one; all of one schema.
+        tables: At least one; all of one schema. They are written as they come.
     """
     import pyarrow as pa
 

@@ -103,6 +103,7 @@ def _check_languages(
 
 
 def _check_layers(tasks: Sequence[Task], layers: Sequence[int] | None) -> None:
+    """Refuse a sweep over layers (several are scored in one pass) for tasks without a choice."""
     if layers is None:
         return
     if not layers:

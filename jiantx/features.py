@@ -195,13 +195,15 @@ def _schema(columns: Mapping[str, Sequence[Any]], vocabulary: int) -> pa.Schema:
 
 
 def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """A column; of arrays joined as one, since Arrow takes them in entry by entry."""
+    """A column of one or more features.
+
+    Arrays are concatenated first: Arrow would convert a list of them number by number.
+    """
     if not (pa.types.is_list(kind) and isinstance(values[0], np.ndarray)):
         return pa.array(values, kind)
-    ends = np.cumsum([0, *map(len, values)], dtype=np.int32)
-    return pa.ListArray.from_arrays(
-        ends, pa.array(np.concatenate(values)).cast(kind.value_type)
-    ).cast(kind)
+    offsets = np.cumsum([0, *map(len, values)], dtype=np.int32)
+    numbers = pa.array(np.concatenate(values)).cast(kind.value_type)
+    return pa.ListArray.from_arrays(offsets, numbers).cast(kind)
 
 
 # --- the key --------------------------------------------------------------------------------------

@@ -159,7 +159,7 @@ def margin_pairs(
 ) -> tuple[Tensor, Tensor]:
     """Mine pairs of sentences that translate each other, best first; no sentence is in two pairs.
 
-    `retrieval="max"` in LASER and in XTREME's `utils_retrieve.py`:
+    The same as LASER's mining, and XTREME's `utils_retrieve.py`, with `retrieval="max"`:
 
     1. Find the k nearest neighbours of every sentence on the other side.
     2. Score each neighbour by its cosine over the mean cosine of both sentences' neighbours (the
@@ -169,7 +169,7 @@ def margin_pairs(
        lower target.
 
     Args:
-        source: (n, d), rows of length 1. Remove repeated sentences first, as XTREME does.
+        source: (n, d), rows with an L2 norm of 1. Remove repeated sentences first, as XTREME does.
         target: (m, d), likewise, on the same device.
         k: Neighbours that count; fewer if a side has fewer sentences.
         memory: Bytes of a block of products.
@@ -179,8 +179,8 @@ def margin_pairs(
     """
     if not len(source) or not len(target):
         return torch.empty(0, 2, dtype=torch.int64), torch.empty(0, dtype=torch.float64)
-    # Two more than count, as rounding may swap the last. Both directions at once: the products are
-    # most of the work.
+    # Two neighbours more than k, since rounding may swap the last ones. Both directions at once,
+    # since the products are most of the work.
     forward_topk = _TopK(len(source), min(k + 2, len(target)), source.device)
     backward_topk = _TopK(len(target), min(k + 2, len(source)), source.device)
     for source_block, target_block, products in _products(source, target, memory):
@@ -192,7 +192,7 @@ def margin_pairs(
 
     source_mean = forward.mean(dim=1)
     target_mean = backward.mean(dim=1)
-    # 0 / 0 comes from vectors without any neighbour, and is no match.
+    # 0 / 0 comes from vectors that are orthogonal to all others, and is no match.
     forward_margin = forward / ((source_mean[:, None] + target_mean[targets]) / 2)
     backward_margin = backward / ((target_mean[:, None] + source_mean[sources]) / 2)
     forward_score, forward_choice = forward_margin.nan_to_num(nan=0.0).max(dim=1)

@@ -1,4 +1,4 @@
-"""Rows of the table: the tasks that each trains on, how they are sampled, at which rate."""
+"""Rows of the table of results: what each trains on, how tasks are sampled, at which rate."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ _PLUS = re.compile(r"\+(?![^\[]*\])")  # not inside brackets
 
 
 def default_learning_rate(encoder: str | os.PathLike[str]) -> float:
-    """Return a learning rate for an encoder: 1e-5 (1024 / hidden size)^2, at most 1e-3.
+    """Return a learning rate for an encoder: 1e-5 * (1024 / hidden size)^2, at most 1e-3.
 
-    1e-5 is the rate of the paper's code for XLM-R large, whose hidden size is 1024. The rule for
-    smaller encoders was found on the artificial world only, where rates above 1e-3 diverged.
+    1e-5 is the rate for XLM-R large, whose hidden size is 1024, in the code of Phang et al. (2020).
+    The rule for smaller encoders was found on the artificial world (`jiantx.synthetic`) only, where
+    rates above 1e-3 diverged. Two digits are kept.
 
     Args:
         encoder: Hub id or folder of the encoder.

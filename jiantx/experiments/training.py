@@ -196,9 +196,10 @@ def _english_main_score(report: Report, task: Task) -> Score | None:
 
 
 def majority_class_accuracy(task: Task) -> float:
-    """Return the accuracy in per cent of always predicting the most frequent English label.
+    """Return the accuracy in per cent of predicting the most frequent label of English validation.
 
-    It is 0 for tasks that are not scored by accuracy alone: tags and answers are hardly guessed.
+    It is 0 for tasks that are not scored by accuracy alone: tags and answers are rarely right by
+    chance.
     """
     if [metric_name(metric) for metric in task.metrics] != ["accuracy"]:
         return 0.0

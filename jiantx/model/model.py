@@ -168,7 +168,7 @@ class MultitaskModel(SavingMixin):
         return model
 
     def _declare_tasks(self, tasks: Sequence[Task], *, keep_languages: bool) -> None:
-        """Write the tasks into the config; saved heads keep the languages that they trained in."""
+        """Write the tasks into the config; `keep_languages`: with those they were trained in."""
         declared = {}
         for task in tasks:
             saved = self.config.tasks.get(task.name, {}) if keep_languages else {}

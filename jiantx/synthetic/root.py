@@ -26,7 +26,8 @@ from jiantx.synthetic.published_files import (
 )
 from jiantx.synthetic.treebanks import write_treebanks
 
-VERSION = "2"  # a part of the cached root's name: raise it with every change of what is written
+# In the name of `default_root`'s folder: raise it with every change of what is written.
+VERSION = "2"
 MANIFEST = "jiantx-synthetic.json"
 
 
@@ -48,7 +49,7 @@ def write_root(
         path: The folder to write.
         seed: The same arguments write the same files; another seed writes other rows.
         train_examples: Rows of a training split. Languages other than English have a quarter of
-            them, where there is such a split: translations of the first English rows.
+            them, translations of the first English rows, if the task has training rows in them.
         eval_examples: Rows of a validation or test split.
         text_lines: Lines of plain text over all languages. Each language has the same number, and
             they are not parallel.

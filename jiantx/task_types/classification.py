@@ -71,12 +71,15 @@ def _example(
 def _encode(
     examples: Sequence[TextExample], tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> dict[str, Sequence[Any]]:
-    pairs = (
-        [e.text_pair or "" for e in examples]
-        if examples and examples[0].text_pair is not None
-        else None
-    )
-    encodings = encode(tokenizer, [e.text for e in examples], pairs, max_length=max_length)
+    """The inputs of the encoder, one sequence an example; the longer text is cut first.
+
+    Either all examples have a second text or none, since a task declares its column.
+    """
+    texts = [example.text for example in examples]
+    pairs = None
+    if examples and examples[0].text_pair is not None:
+        pairs = [example.text_pair or "" for example in examples]
+    encodings = encode(tokenizer, texts, pairs, max_length=max_length)
     return {"example": range(len(examples)), **sequence_features(tokenizer, encodings)}
 
 
@@ -230,7 +233,7 @@ class Regression(Task):
 
 def _parse_score(row: Row, column: Column) -> float | None:
     try:
-        value = column_value(row, column)  # not `gold_of`: -1 is a number like others here
+        value = column_value(row, column)  # not `column_gold`: -1 is a number like others here
     except DataError:
         return None
     if value is None:

@@ -22,20 +22,20 @@ UNIVERSAL_TAGS = tuple(
     "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()
 )
 ENTITY_TAGS = tuple("O B-PER I-PER B-ORG I-ORG B-LOC I-LOC".split())
-_THEIRS = {"train": "train", "validation": "dev", "test": "test"}
+_SPLITS_OF_JIANT = {"train": "train", "validation": "dev", "test": "test"}
 
 UD = Files(
     "ud-treebanks-v2.5/*/{language}_*-ud-{split}.conllu",
     read_conllu,
     languages=languages.UDPOS,
-    splits=_THEIRS,
+    splits=_SPLITS_OF_JIANT,
     origin="LINDAT, http://hdl.handle.net/11234/1-3105 (ud-treebanks-v2.5.tgz)",
 )
 UD_R = Files(  # the languages that XTREME-R adds
     "ud-treebanks-v2.7/*/{language}_*-ud-{split}.conllu",
     read_conllu,
     languages=tuple(code for code in languages.UDPOS_R if code not in languages.UDPOS),
-    splits=_THEIRS,
+    splits=_SPLITS_OF_JIANT,
     origin="LINDAT, http://hdl.handle.net/11234/1-3424 (ud-treebanks-v2.7.tgz)",
 )
 _LDC = (
@@ -45,7 +45,7 @@ _LDC = (
 CCG = Files(
     "ccg/ccg.{split}",
     read_supertags,
-    splits=_THEIRS,
+    splits=_SPLITS_OF_JIANT,
     origin=f"{_LDC}; one sentence a line, words<TAB>tags",
 )
 # CCGbank's own derivations: `get_task("ccg").replace(source=CCGBANK)`. Sections as in jiant, not
@@ -62,7 +62,11 @@ CCGBANK = Files(
 
 
 def supertags() -> tuple[str, ...]:
-    """CCG's categories: those of jiant's `tags_to_id.json`, or all that CCGbank's files hold."""
+    """CCG's categories, from jiant's `tags_to_id.json` in its order or else, sorted, from CCGbank.
+
+    Raises:
+        DataError: There is neither that file nor CCGbank's own derivations (`CCGBANK`).
+    """
     path = (data_root() or Path.cwd()) / "ccg" / "tags_to_id.json"
     if path.is_file():
         numbers = json.loads(path.read_text(encoding="utf-8"))
@@ -73,9 +77,10 @@ def supertags() -> tuple[str, ...]:
             f"CCG's tags are read from {path} (a dictionary of tags and numbers), or from the "
             f"files of CCGbank, and neither is there. They come from {_LDC}."
         )
-    return tuple(
-        sorted({tag for s in splits for tags in CCGBANK.rows(s, "en")["tags"] for tag in tags})
-    )
+    tags: set[str] = set()
+    for split in splits:
+        tags.update(*CCGBANK.rows(split, "en")["tags"])
+    return tuple(sorted(tags))
 
 
 # Universal Dependencies 2.5, all treebanks of a language, surface words. Official score: chunk F1
