@@ -203,12 +203,12 @@ class MultitaskModel(SavingMixin):
         new_heads: dict[str, Any] = {}
         for name, head_config in head_configs.items():
             if name not in kept_names:
-                head = build_head(self.encoder.config, name, head_config)
-                head.apply(self._init_weights).to(device=self.device, dtype=self.dtype)
-                new_heads[name] = head
+                new_heads[name] = build_head(self.encoder.config, name, head_config)
+        for head in new_heads.values():  # after all are built: a seed keeps giving the same weights
+            head.apply(self._init_weights).to(device=self.device, dtype=self.dtype)
         dropped_names = [name for name in self.heads if name not in head_configs]
-        heads = {name: new_heads.get(name) or self.heads[name] for name in head_configs}
-        self.heads = nn.ModuleDict(heads)
+        available_heads = {**dict(self.heads.items()), **new_heads}
+        self.heads = nn.ModuleDict({name: available_heads[name] for name in head_configs})
         self.config.heads = dict(head_configs)
         new_names = ", ".join(new_heads)
         summary = f"Heads kept: {', '.join(kept_names) or 'none'}; new: {new_names or 'none'}"
