@@ -64,8 +64,9 @@ def test_rankings_are_ids(held: list[Any]) -> None:
     assert [p.value for p in decoded] == [("r0", "r2"), ("r0", "r1"), ("r2", "r1")]
     assert [p.id for p in decoded] == ["r0", "r1", "r2"] and decoded[1].confidence == (0.8, 0.7)
     references = [TASK.reference(example) for example in held]
-    assert references == [("r0",), ("r1",), ("r2",)]
-    assert accuracy_at_1([p.value for p in decoded], references) == pytest.approx(200 / 3)
+    gold = [("r0",), ("r1",), ("r2",)]
+    assert references == gold
+    assert accuracy_at_1([p.value for p in decoded], gold) == pytest.approx(200 / 3)
 
 
 def test_accuracy_takes_the_first_of_a_ranking() -> None:

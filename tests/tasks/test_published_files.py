@@ -650,7 +650,7 @@ def test_round_trip_in_other_scripts(language: str, tokenizers: dict[str, Any]) 
     # a word of marks alone, one of a space that is none, and one that many pieces write
     tokens = [word for word in tokens if word.strip()] + ["ั", "\u200b", "ก" * 120]
     tags = [("O", "B-PER", "I-PER")[index % 3] for index in range(len(tokens))]
-    rows = {
+    rows: dict[str, dict[str, Any]] = {
         "xquad": row,
         "panx": {"tokens": tokens, "ner_tags": tags},
         "xnli": {"premise": context, "hypothesis": answer, "label": "neutral"},
