@@ -290,11 +290,17 @@ def test_any_order_across_the_border_of_a_block(sampling: Sampling) -> None:
         )
 
 
+def global_state() -> list[int]:
+    state = np.random.get_state()
+    assert isinstance(state, tuple)
+    return state[1].tolist()
+
+
 def test_global_generators_neither_matter_nor_move() -> None:
     np.random.seed(0)
-    before = np.random.get_state()[1].tolist()  # type: ignore[index, union-attr]
+    before = global_state()
     first = [sampler().draw(step).rows.tolist() for step in range(20)]
-    assert np.random.get_state()[1].tolist() == before  # type: ignore[index, union-attr]
+    assert global_state() == before
     np.random.seed(1)
     assert [sampler().draw(step).rows.tolist() for step in range(20)] == first
 

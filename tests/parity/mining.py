@@ -20,6 +20,7 @@ from .gold import references_by_language
 
 Pairs = Sequence[Sequence[str]]
 """For each query, the ids of the candidates that it is paired with."""
+Vectors = Sequence[np.ndarray]
 
 
 def comparisons(rng: random.Random) -> Iterator[Comparison]:
@@ -106,7 +107,7 @@ def made_up_vectors() -> Sample:
     unpaired = generator.standard_normal((200, 48))
     noise = 0.15 * generator.standard_normal((500, 48))
     target = unit_length(np.concatenate([source[:300], unpaired]) + noise)
-    return Sample(source, target)  # type: ignore[arg-type]
+    return Sample(list(source), list(target))
 
 
 def unit_length(vectors: np.ndarray) -> np.ndarray:
@@ -157,14 +158,16 @@ def restated_threshold(
     return threshold, best_f1
 
 
-def our_mining(source: np.ndarray, target: np.ndarray) -> tuple[float, float]:
+def our_mining(source: Vectors, target: Vectors) -> tuple[float, float]:
     """The share of mined pairs that are translations in %, and the mean of their scores."""
-    pairs, scores = margin_pairs(torch.from_numpy(source), torch.from_numpy(target))
+    pairs, scores = margin_pairs(
+        torch.from_numpy(np.stack(source)), torch.from_numpy(np.stack(target))
+    )
     is_translation = pairs[:, 0] == pairs[:, 1]
     return 100 * float(is_translation.double().mean()), float(scores.mean())
 
 
-def restated_mining(source: np.ndarray, target: np.ndarray) -> tuple[float, float]:
+def restated_mining(source: Vectors, target: Vectors) -> tuple[float, float]:
     """`our_mining` by BUCC's rules.
 
     A pair's score is its cosine over the mean cosine of both sides' four nearest. Of the four
