@@ -82,7 +82,8 @@ def compare(options: argparse.Namespace, length: int, dtype: torch.dtype) -> dic
     shape = (1, sum(lengths), options.heads, HEAD_SIZE)
     states = [torch.randn(shape, dtype=dtype).transpose(1, 2).requires_grad_() for _ in range(3)]
     upstream = torch.randn(shape, dtype=dtype)
-    expected = attend_per_sequence(*states, lengths, fused_in_float32)
+    query, key, value = states
+    expected = attend_per_sequence(query, key, value, lengths, fused_in_float32)
     runs: dict[str, Callable[[int], float]] = {}
     for name, attention in attention_forms(lengths).items():
         if (attention(*states) - expected).abs().max() > TOLERANCE[dtype]:
@@ -98,7 +99,7 @@ def seconds_per_pass(
     """Return the seconds of forward and backward, the mean of a few times."""
     started = time.perf_counter()
     for _ in range(times):
-        attention(*states).backward(upstream)
+        torch.autograd.backward(attention(*states), upstream)
     return (time.perf_counter() - started) / times
 
 
@@ -167,8 +168,9 @@ def attend_padded(query: Tensor, key: Tensor, value: Tensor, lengths: Tensor) ->
     for states in (query, key, value):
         rows = pad_sequences(states[0].transpose(0, 1), lengths, longest, 0)
         padded.append(rows.transpose(1, 2))
+    queries, keys, values = padded
     mask = torch.arange(longest) < lengths[:, None]
-    outputs = fused(*padded, attn_mask=mask[:, None, None]).transpose(1, 2)
+    outputs = fused(queries, keys, values, attn_mask=mask[:, None, None]).transpose(1, 2)
     token_count = query.shape[2]
     sequence = sequence_index(lengths, token_count)
     first_tokens = lengths.cumsum(0) - lengths

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -78,7 +78,7 @@ def main() -> int:
         f"{options.task}, {options.layers} layers of {options.hidden}, "
         f"batches of {options.batch}.\n"
     )
-    programs = {
+    programs: dict[str, Callable[[argparse.Namespace], tuple[Step, int]]] = {
         "training step, float32": partial(training, bf16=False),
         "training step, bf16": partial(training, bf16=True),
         "evaluation, a batch": evaluation,
@@ -179,11 +179,11 @@ def measure(step: Step, steps: int) -> dict[str, Any]:
     seconds = run_steps(step, steps) / steps
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
         profiled_seconds = run_steps(step, steps)
-    spent: Counter[str] = Counter()
+    spent: defaultdict[str, float] = defaultdict(float)
     for event in profiler.key_averages():
         spent[kind_of(event.key)] += event.self_cpu_time_total / 1e6
-    spent[PYTHON] = max(0.0, profiled_seconds - spent.total())
-    total = spent.total()
+    spent[PYTHON] = max(0.0, profiled_seconds - sum(spent.values()))
+    total = sum(spent.values())
     return {"seconds": seconds, "shares": {kind: spent[kind] / total for kind in ALL_KINDS}}
 
 

@@ -103,6 +103,7 @@ def compare_spans(options: argparse.Namespace, *, unanswerable: bool) -> Iterato
     logging.set_verbosity_error()  # it warns of passages longer than the model's positions
     tokenizer = AutoTokenizer.from_pretrained(options.tokenizer)
     task = jx.get_task("squad_v1").replace(unanswerable=unanswerable)
+    assert isinstance(task, jx.QuestionAnswering)
     features = load_features(task, "train", "en", tokenizer, max_examples=options.rows)
     examples = features.examples()
     outputs = random_logits(features.table)

@@ -44,8 +44,9 @@ def check_attention(options: argparse.Namespace) -> dict[str, float]:
     is_token = pad_sequences(torch.ones(total, device=options.device), lengths, longest, 0).bool()
 
     def flat(states: Tensor) -> Tensor:
+        query, key, value = states
         layout = SequenceLayout(lengths, longest)
-        outputs, _ = flat_attention(nn.Module(), *states, sequences=layout)
+        outputs, _ = flat_attention(nn.Module(), query, key, value, sequences=layout)
         return outputs[0]
 
     def padded(states: Tensor) -> Tensor:
@@ -53,7 +54,9 @@ def check_attention(options: argparse.Namespace) -> dict[str, float]:
         for values in states:
             padded_values = pad_sequences(values[0].transpose(0, 1), lengths, longest, 0)
             rows.append(padded_values.transpose(1, 2))
-        outputs = scaled_dot_product_attention(*rows, attn_mask=is_token[:, None, None])
+        query, key, value = rows
+        mask = is_token[:, None, None]
+        outputs = scaled_dot_product_attention(query, key, value, attn_mask=mask)
         return outputs.transpose(1, 2)[is_token]
 
     expected = states_and_gradients(padded, states, upstream, torch.float32)
@@ -75,7 +78,7 @@ def states_and_gradients(
     """Run attention forward and backward on states rounded to bf16, computing in `dtype`."""
     leaf = states.to(torch.bfloat16).to(dtype).requires_grad_()
     outputs = attention(leaf)
-    (outputs.float() * upstream).sum().backward()
+    torch.autograd.backward((outputs.float() * upstream).sum())
     assert leaf.grad is not None
     return [outputs.detach().float(), leaf.grad.float()]
 

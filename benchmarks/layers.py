@@ -15,7 +15,7 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -102,7 +102,7 @@ def measure(options: argparse.Namespace, folder: str) -> list[dict[str, Any]]:
     if [score.value for score in one_pass()] != pass_per_layer():
         raise SystemExit("A sweep in one pass and one pass a layer give different scores.")
     middle = partial(evaluate, LAYER)
-    comparisons = [
+    comparisons: list[dict[str, Callable[[], Any]]] = [
         {f"layer {LAYER}": middle, f"layer {DEPTH}": partial(evaluate, DEPTH)},
         {f"layer {LAYER}": middle, "transformers, all layers": partial(plain.vectors, LAYER)},
         {f"{len(sweep)} layers in one pass": one_pass, "one pass a layer": pass_per_layer},

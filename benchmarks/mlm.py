@@ -39,7 +39,7 @@ from measuring import (
     write_results,
 )
 from torch import Tensor, nn
-from transformers import AutoModelForMaskedLM, XLMRobertaConfig
+from transformers import AutoModelForMaskedLM, PreTrainedModel, XLMRobertaConfig
 
 import jiantx as jx
 
@@ -186,7 +186,7 @@ def tokens_and_masked_positions(options: argparse.Namespace) -> tuple[Tensor, Te
 
 def our_step(
     config: XLMRobertaConfig, options: argparse.Namespace
-) -> tuple[nn.Module, dict[str, Any]]:
+) -> tuple[PreTrainedModel, dict[str, Any]]:
     """Return jiantx's model and its batch."""
     task = jx.MaskedLM(name="mlm", source=jx.Rows({"train": [{"text": "a"}]}))
     model = jx.MultitaskModel(jx.MultitaskConfig(encoder=config, heads={"mlm": task.head_config()}))
@@ -210,7 +210,7 @@ def our_step(
 
 def their_step(
     config: XLMRobertaConfig, options: argparse.Namespace
-) -> tuple[nn.Module, dict[str, Any]]:
+) -> tuple[PreTrainedModel, dict[str, Any]]:
     """Return transformers' model and its batch."""
     ids, positions = tokens_and_masked_positions(options)
     flat = ids.flatten()

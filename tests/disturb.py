@@ -284,6 +284,7 @@ def _in_python(halfway: Callable[[], None]) -> None:
             halfway()
             stream.write(data[len(data) // 2 :])
 
-    torch.save = torch_save
-    safetensors.torch.serialize_file = serialize_file
-    pa.OSFile = open
+    patch = pytest.MonkeyPatch()  # of this process alone, and never undone
+    patch.setattr(torch, "save", torch_save)
+    patch.setattr(safetensors.torch, "serialize_file", serialize_file)
+    patch.setattr(pa, "OSFile", open)

@@ -14,6 +14,7 @@ from transformers.utils import logging as theirs
 import jiantx as jx
 from jiantx import attention
 from jiantx.attention import SequenceLayout, flat_attention, layers_of, probe_flat_attention
+from jiantx.batching import Batch
 
 FLAT = ("xlm-r", "bert", "roberta", "distilbert", "electra", "modernbert")
 ALSO_FLAT = ("albert", "camembert", "xlm-r-xl", "xmod")
@@ -31,7 +32,7 @@ TYPES = (
 )
 
 
-def train_on(model: jx.MultitaskModel, batch: dict) -> tuple[float, dict[str, Tensor]]:
+def train_on(model: jx.MultitaskModel, batch: Batch) -> tuple[float, dict[str, Tensor]]:
     """The loss per item and every gradient."""
     model.train().zero_grad()
     output = model(**batch)
@@ -40,7 +41,7 @@ def train_on(model: jx.MultitaskModel, batch: dict) -> tuple[float, dict[str, Te
     return loss.item(), {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
 
 
-def assert_same_step(flat: jx.MultitaskModel, padded: jx.MultitaskModel, batch: dict) -> None:
+def assert_same_step(flat: jx.MultitaskModel, padded: jx.MultitaskModel, batch: Batch) -> None:
     assert flat.padding_free and not padded.padding_free
     assert all(
         torch.equal(value, padded.state_dict()[name]) for name, value in flat.state_dict().items()
@@ -211,8 +212,9 @@ def test_each_sequence_attends_to_itself(
     if window is not None:
         seen &= (torch.arange(15)[:, None] - torch.arange(15)).abs() < window
     scores = ((scale or 0.5) * query @ key.transpose(2, 3)).masked_fill(~seen, -torch.inf)
-    near = {} if dtype == torch.float32 else {"atol": 3e-2, "rtol": 3e-2}
-    torch.testing.assert_close(states.float(), (scores.softmax(-1) @ value).transpose(1, 2), **near)
+    expected = (scores.softmax(-1) @ value).transpose(1, 2)
+    tolerance = None if dtype == torch.float32 else 3e-2  # None: as usual in float32
+    torch.testing.assert_close(states.float(), expected, atol=tolerance, rtol=tolerance)
 
 
 def test_attention_without_sequences_says_so() -> None:
@@ -227,7 +229,7 @@ def test_bounds() -> None:
 
 
 def test_layers_of(model_of: ModelOf, tiny_tasks) -> None:
-    assert len(list(layers_of(model_of([tiny_tasks["mlm"]], "xlm-r").encoder))) == 2
+    assert len(layers_of(model_of([tiny_tasks["mlm"]], "xlm-r").encoder) or ()) == 2
     assert layers_of(model_of([tiny_tasks["mlm"]], "albert").encoder) is None
 
 

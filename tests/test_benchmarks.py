@@ -68,7 +68,11 @@ def test_turns_go_forwards_and_backwards(programs: Any) -> None:
     calls: list[tuple[str, int]] = []
 
     def run(name: str) -> Any:
-        return lambda steps: calls.append((name, steps)) or float(steps)
+        def turn(steps: int) -> float:
+            calls.append((name, steps))
+            return float(steps)
+
+        return turn
 
     runs = {"a": run("a"), "b": run("b")}
     results = programs.measuring.take_turns(runs, 8, repeat=2, warm_up=1)

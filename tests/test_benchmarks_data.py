@@ -143,10 +143,10 @@ def test_tags(programs: Any, tokenizer: Any) -> None:
     for peer in (programs.features_peers.batched_tags, programs.features_peers.looped_tags):
         peer_features = peer(columns, tokenizer)
         assert peer_features["input_ids"] == ours["input_ids"]
-        for row, labels in enumerate(peer_features["labels"]):
+        for index, labels in enumerate(peer_features["labels"]):
             positions = [position for position, label in enumerate(labels) if label != -100]
-            assert positions == ours["word_positions"][row]
-            assert [labels[position] for position in positions] == ours["labels"][row]
+            assert positions == ours["word_positions"][index]
+            assert [labels[position] for position in positions] == ours["labels"][index]
 
 
 # --- Decoding and mining --------------------------------------------------------------------------

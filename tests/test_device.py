@@ -160,9 +160,12 @@ def test_batches_are_sent_before_they_are_counted(
     ]
 
     calls: list[Any] = []
-    monkeypatch.setattr(
-        "jiantx.trainer.send_to_device", lambda batch, **options: calls.append(options) or batch
-    )
+
+    def noted(batch: Any, **options: Any) -> Any:
+        calls.append(options)
+        return batch
+
+    monkeypatch.setattr("jiantx.trainer.send_to_device", noted)
     trainer.get_batch_samples(iter([batch]), 1, torch.device("cpu"))
     with patch.object(trainer, "_get_num_items_in_batch"):
         trainer.get_batch_samples(iter([batch]), 1, torch.device("cuda"))
@@ -275,8 +278,15 @@ def test_the_kernel_gives_what_the_loop_over_sequences_gives(window: int | None)
     sequences = SequenceLayout(torch.tensor([1, 5, 9]), 9)
 
     def run() -> tuple[Tensor, Tensor]:
+        query, key, value = states
         attended, _ = flat_attention(
-            torch.nn.Module(), *states, scaling=0.3, sliding_window=window, sequences=sequences
+            torch.nn.Module(),
+            query,
+            key,
+            value,
+            scaling=0.3,
+            sliding_window=window,
+            sequences=sequences,
         )
         return attended, torch.autograd.grad(attended.square().sum(), states)[0]
 
@@ -366,8 +376,8 @@ def test_trainer_compiles_layers(graphs, model_of: ModelOf, tiny_tasks) -> None:
         with as_on_a_gpu():
             trainer.train()
         losses.append([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
-        assert all(
-            layer._compiled_call_impl is not None for layer in layers_of(model.encoder)
-        ) == bool(options)
+        layers = layers_of(model.encoder)
+        assert layers is not None
+        assert all(layer._compiled_call_impl is not None for layer in layers) == bool(options)
     assert graphs() == (1, 0)
     assert losses[1] == pytest.approx(losses[0], abs=1e-5)

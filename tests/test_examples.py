@@ -275,7 +275,8 @@ def test_new_task_type(world, monkeypatch, tmp_path, capsys):
 
 def test_registering_a_task_takes_under_15_lines():
     text = (ROOT / "examples" / "new_task.py").read_text()
-    assert len(re.search(r"^mood = .*?^\)", text, re.M | re.S).group().splitlines()) < 15
+    registration = re.search(r"^mood = .*?^\)", text, re.M | re.S)
+    assert registration and len(registration.group().splitlines()) < 15
 
 
 @pytest.mark.slow

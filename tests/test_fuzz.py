@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import jiantx as jx
+
 pytest.importorskip("hypothesis")
 from fuzz import inputs, targets
 
@@ -40,9 +42,9 @@ def test_every_folder_of_cases_has_its_target() -> None:
 
 def test_a_wrong_reading_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader that loses a row, and one that raises an error of its own."""
-    monkeypatch.setattr(targets.jx, "read_lines", lambda path: [])
+    monkeypatch.setattr(jx, "read_lines", lambda path: [])
     with pytest.raises(AssertionError):
         targets.read_lines(b"a\n")
-    monkeypatch.setattr(targets.jx, "read_jsonl", lambda path: [json.loads(path.read_text())])
+    monkeypatch.setattr(jx, "read_jsonl", lambda path: [json.loads(path.read_text())])
     with pytest.raises(ValueError, match="Expecting"):
         targets.read_jsonl(b"{")

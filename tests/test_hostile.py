@@ -394,7 +394,8 @@ def test_a_kept_file_cut_short_is_made_again(
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "/x", "a\\b", "a.b", "", "a\n", "a\0", "Ａ"])
 def test_no_path_is_a_task_s_name(name: str) -> None:
-    for fields in ({"name": name}, {"name": "x", "head": name}):
+    refused: list[dict[str, Any]] = [{"name": name}, {"name": "x", "head": name}]
+    for fields in refused:
         with pytest.raises(ValueError, match="cannot be a name"):
             jx.Classification(**fields, source=jx.Rows({}), labels=("x",))
 

@@ -303,6 +303,7 @@ def test_saved_encoder_is_a_plain_one(
         )
         assert_same_weights(plain, model.encoder)
         assert plain.config._attn_implementation == "sdpa"
+        assert model.tokenizer is not None
         ids = model.tokenizer("the cat sees the dog", return_tensors="pt")
         lengths = torch.tensor([ids["input_ids"].shape[1]])
         (flat,) = model.states(
@@ -321,7 +322,7 @@ def test_config_says_all_of_itself(model_of: ModelOf, tiny_tasks, tmp_path: Path
     config = AutoConfig.from_pretrained(tmp_path)
     assert isinstance(config, jx.MultitaskConfig) and config.model_type == "jiantx"
     assert config.heads == model.config.heads == {task.name: task.head_config() for task in tasks}
-    assert type(config.encoder).__name__ == "XLMRobertaConfig"
+    assert config.encoder is not None and type(config.encoder).__name__ == "XLMRobertaConfig"
     assert config.encoder.to_dict() == model.encoder.config.to_dict()
     assert (
         json.loads((tmp_path / "config.json").read_text())["encoder"]["model_type"] == "xlm-roberta"
@@ -391,8 +392,8 @@ def test_fewer_layers_are_the_hidden_states(
     mask = (torch.arange(max(lengths)) < batch["lengths"][:, None]).long()
     depth = plain.config.num_hidden_layers
     ran: list[int] = []
-    for number, layer in enumerate(layers_of(model.encoder) or ()):
-        layer.register_forward_hook(lambda *_, number=number: ran.append(number))
+    for number, module in enumerate(layers_of(model.encoder) or ()):
+        module.register_forward_hook(lambda *_, number=number: ran.append(number))
     with torch.inference_mode():
         states = plain(**rows, attention_mask=mask, output_hidden_states=True).hidden_states
         assert len(states) == depth + 1
@@ -414,7 +415,9 @@ def test_layers_that_are_not_run_learn_nothing(
         model.gradient_checkpointing_enable()
     actual = model(**batch_of(task, tokenizer))
     actual.loss.backward()
-    first, second = (list(layer.parameters()) for layer in layers_of(model.encoder))
+    layers = layers_of(model.encoder)
+    assert layers is not None
+    first, second = (list(layer.parameters()) for layer in layers)
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in first if p.dim() > 1)
     assert all(p.grad is None for p in second)
 
@@ -489,7 +492,7 @@ def test_a_tokenizer_that_knows_no_limit_learns_it(
     (folder / "tokenizer_config.json").write_text(json.dumps(message))
     task = tiny_tasks["classification"]
     model = jx.MultitaskModel.from_pretrained(folder, [task])
-    assert model.tokenizer.model_max_length == room
+    assert model.tokenizer is not None and model.tokenizer.model_max_length == room
     assert len(jx.predict(model, task, [{"text": "the cat " * 200}])) == 1
 
 

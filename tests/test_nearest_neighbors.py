@@ -76,7 +76,7 @@ def test_vectors_must_be_finite(side):
     vectors = {"queries": torch.ones(5, 4), "corpus": torch.ones(5, 4)}
     vectors[side][3, 1] = torch.nan
     with pytest.raises(ValueError, match=f"Row 3 of the {side}"):
-        nearest(**vectors, k=1)
+        nearest(vectors["queries"], vectors["corpus"], k=1)
 
 
 def test_large_vectors_are_finite():

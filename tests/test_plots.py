@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -55,7 +56,7 @@ def test_equal_tables_give_equal_files(suffix, tmp_path):
 def test_every_cell_has_its_text(tmp_path, monkeypatch):
     texts = drawn_texts(monkeypatch)
     report = runs(task_count=2, seeds=(1, 2, 3))
-    tags = {"intermediate": "none", "seed": 1}
+    tags: dict[str, str | int] = {"intermediate": "none", "seed": 1}
     report += Report([Score("new", "test", "en", MAIN, 1.0, 10, tags)])
     report.compare(report.where(intermediate="none")).plot(tmp_path / "a.png")
     assert {"none", "mnli", "task_0", "new", "average"} <= set(texts)
@@ -75,7 +76,7 @@ def test_no_two_texts_overlap(task_count, intermediates, tmp_path, monkeypatch):
 
     def measuring(figure, *args, **kwargs):
         figure.draw_without_rendering()
-        boxes = []
+        boxes: list[tuple[str, Any]] = []
         for text in figure.findobj(Text):
             if not text.get_text() or not text.get_visible() or text.get_rotation():
                 continue
@@ -156,7 +157,7 @@ def test_gaps_are_english_minus_the_other_languages(tmp_path, monkeypatch):
     baseline = {("xnli", "en"): 80, ("xnli", "de"): 70, ("xnli", "sw"): 60, ("tatoeba", "sw"): 5}
     scores = []
     for intermediate, gain in (("none", 0), ("mnli", 3)):
-        tags = {"intermediate": intermediate, "seed": 1}
+        tags: dict[str, str | int] = {"intermediate": intermediate, "seed": 1}
         for (task, language), value in baseline.items():
             scores.append(Score(task, "test", language, MAIN, value + gain, 10, tags))
     report = Report(scores)

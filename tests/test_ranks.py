@@ -210,10 +210,12 @@ def long_run(folder: Path, *callbacks: TrainerCallback) -> jx.Trainer:
 
 def dying(folder: Path) -> None:
     """The last rank is killed after step 5."""
-    last = PartialState().is_last_process
-    long_run(
-        folder / "killed", At(5, lambda _: last and os.kill(os.getpid(), signal.SIGKILL))
-    ).train()
+
+    def kill_the_last(control: Any) -> None:
+        if PartialState().is_last_process:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    long_run(folder / "killed", At(5, kill_the_last)).train()
 
 
 def lasting(folder: Path) -> dict[str, Any]:
@@ -237,6 +239,7 @@ def poisoned(folder: Path) -> str:
 
     def spoil(module: Any, inputs: Any, output: HeadOutput) -> None:
         if trainer.state.global_step == 2 and PartialState().is_last_process:
+            assert output.loss is not None
             output.loss = output.loss * float("nan")
 
     model.heads["mood"].register_forward_hook(spoil)

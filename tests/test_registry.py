@@ -19,7 +19,8 @@ def numbers() -> Registry[int]:
 def test_register_gives_its_value_back() -> None:
     registry = numbers()
     value = object()
-    assert Registry("thing").register("x", value) is value
+    things: Registry[object] = Registry("thing")
+    assert things.register("x", value) is value
     assert registry["two"] == 2 and "two" in registry and "three" not in registry
     assert list(registry) == ["one", "two", "twelve", "seven"]
 

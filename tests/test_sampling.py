@@ -96,11 +96,12 @@ def test_weights_that_share_nothing(weights: dict[str, float]) -> None:
 
 @pytest.mark.parametrize("option", ["weights", "batch_size", "loss_weight", "max_examples"])
 def test_unknown_names(option: str) -> None:
+    options: dict[str, Any] = {option: {"big": 1, "bigg": 1}}
     with pytest.raises(
         ValueError,
         match=rf"Sampling\({option}=…\) names \['bigg'\]; the tasks are \['big', 'mixed', 'small'\]",
     ):
-        sampler(Sampling(**{option: {"big": 1, "bigg": 1}}))
+        sampler(Sampling(**options))
 
 
 def test_unknown_name_in_a_schedule() -> None:
@@ -289,11 +290,17 @@ def test_any_order_across_the_border_of_a_block(sampling: Sampling) -> None:
         )
 
 
+def global_state() -> list[int]:
+    state = np.random.get_state()
+    assert isinstance(state, tuple)
+    return state[1].tolist()
+
+
 def test_global_generators_neither_matter_nor_move() -> None:
     np.random.seed(0)
-    before = np.random.get_state()[1].tolist()  # type: ignore[index, union-attr]
+    before = global_state()
     first = [sampler().draw(step).rows.tolist() for step in range(20)]
-    assert np.random.get_state()[1].tolist() == before  # type: ignore[index, union-attr]
+    assert global_state() == before
     np.random.seed(1)
     assert [sampler().draw(step).rows.tolist() for step in range(20)] == first
 
@@ -379,7 +386,7 @@ def test_a_mixed_step_has_equal_parts_of_a_batch_and_one_composition_everywhere(
     drawn = Sampler(
         sampling, {"big": {"en": 900, "de": 90}, "small": {"en": 60}}, batch_size=8, seed=3, ranks=2
     )
-    shares = Counter()
+    shares: Counter[str] = Counter()
     for step in range(300):
         draws_of_rank = [drawn.draws(step, 0, rank) for rank in range(2)]
         assert [

@@ -987,7 +987,12 @@ def test_rows_of_files_are_read_once_and_mapped(
 ) -> None:
     reads: list[object] = []
     original_read = Files._read
-    monkeypatch.setattr(Files, "_read", lambda *given: reads.append(given) or original_read(*given))
+
+    def counted_read(*arguments: Any) -> Any:
+        reads.append(arguments)
+        return original_read(*arguments)
+
+    monkeypatch.setattr(Files, "_read", counted_read)
     path = written(tmp_path / "rows.txt", "one")
     source = Files(str(path), read_with_other)
     rows = source.rows("train", "en")

@@ -7,6 +7,7 @@ import runpy
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import batch_options
 import estimators
@@ -264,7 +265,7 @@ def test_noise_scale_of_known_gradients():
     batches = []
     for _ in range(512):
         batches.append({"x": 0.5 + 2.0 * torch.randn(batch_size, 200, generator=generator)})
-    trainer = SimpleNamespace(
+    trainer: Any = SimpleNamespace(  # what `noise_scale` uses of a Trainer
         model=torch.nn.Linear(200, 1, bias=False),
         args=SimpleNamespace(device=torch.device("cpu")),
         get_train_dataloader=lambda: batches,

@@ -12,8 +12,7 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Sequence, Value
 
 import jiantx as jx
-from jiantx import task as task_module
-from jiantx.metrics import accuracy, f1_of, micro_f1
+from jiantx.metrics import accuracy, f1_of, metric_name, micro_f1
 from jiantx.sources import DataError
 from jiantx.task import RESERVED
 from jiantx.tasks import TASKS, get_task, register
@@ -272,7 +271,7 @@ def test_languages_are_the_source_s() -> None:
 def test_main_score_is_the_mean_of_the_main_metrics() -> None:
     f1 = f1_of("yes")
     both = task(metrics=(accuracy, f1))
-    (name,) = {task_module.metric_name(f1)}
+    (name,) = {metric_name(f1)}
     assert both.main_score({"accuracy": 80.0, name: 60.0}) == 70.0
     one = task(metrics=(accuracy, f1), main_metrics=(accuracy,))
     assert one.main_score({"accuracy": 80.0, name: 60.0}) == 80.0

@@ -164,7 +164,7 @@ def test_tokenizer_without_a_fast_form() -> None:
         pass
 
     with pytest.raises(DataError, match=r"Slow has no fast form"):
-        encode(Slow(), ["a"], max_length=8)  # type: ignore[arg-type]
+        encode(Slow(), ["a"], max_length=8)
 
 
 # --- words ----------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -100,14 +101,14 @@ def test_accumulation_is_one_batch(
         actual.append(
             (logged["loss"], logged["grad_norm"], gradients.found, dict(model.state_dict()))
         )
-    loss, norm, gradients, weights = actual[0]
+    loss, norm, expected_gradients, weights = actual[0]
     assert norm > 0.05
     for other_loss, other_norm, other_gradients, other_weights in actual[1:]:
         assert other_loss == pytest.approx(loss, abs=1e-5) and other_norm == pytest.approx(
             norm, rel=1e-4
         )
-        assert gradients.keys() == other_gradients.keys()
-        for name, value in gradients.items():
+        assert expected_gradients.keys() == other_gradients.keys()
+        for name, value in expected_gradients.items():
             torch.testing.assert_close(other_gradients[name], value, atol=1e-6, rtol=1e-4)
         for name, value in weights.items():
             torch.testing.assert_close(other_weights[name], value, atol=1e-6, rtol=1e-4)
@@ -481,8 +482,8 @@ def trained_on(trainer: jx.Trainer) -> list[tuple[str, list[int]]]:
         actual.append((inputs["task"], inputs["input_ids"].tolist()))
         return original(model, inputs, **kwargs)
 
-    trainer.compute_loss = spy  # type: ignore[method-assign]
-    trainer.train()
+    with patch.object(trainer, "compute_loss", spy):
+        trainer.train()
     return actual
 
 
@@ -601,6 +602,7 @@ def test_a_loss_that_is_no_number_stops_the_run(
         FloatingPointError, match="loss of step 3 is not finite: task 'mood', language 'en'"
     ) as error:
         trainer.train()
+    assert trainer._sampler is not None
     rows = sorted(task.rows("train")[int(row)]["id"] for row in trainer._sampler.draw(3).rows)
     assert f"training rows {', '.join(rows)}." in str(error.value)
     assert f"Last whole checkpoint: {tmp_path / 'checkpoint-2'}" in str(error.value)

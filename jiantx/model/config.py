@@ -53,7 +53,7 @@ class MultitaskConfig(PreTrainedConfig):
         # before `encoder` is set: it would forget which attention a loaded encoder's config asks
         # for
         super().__init__(**kwargs)
-        self.encoder = encoder
+        self.encoder: PreTrainedConfig | None = encoder
         self.heads = {name: _current_names(head) for name, head in (heads or {}).items()}
         self.tasks = {name: dict(task) for name, task in (tasks or {}).items()}
 

@@ -43,5 +43,5 @@ def score(
 ) -> jx.Score:
     """A score of a row and a seed: by default of 100 English validation examples."""
     fields = {"split": "validation", "language": "en", "examples": 100, **changes}
-    tags = {"intermediate": row, "seed": seed}
+    tags: dict[str, str | int] = {"intermediate": row, "seed": seed}
     return jx.Score(task, metric=metric, value=value, tags=tags, **fields)

@@ -37,7 +37,9 @@ def validation_tokens(recipe: Recipe, task: jx.Task) -> int:
 
 
 def test_tokens_are_counted_by_stage(recipe: Recipe, tiny: Tasks) -> None:
-    only_validation = jx.Rows({"validation": tiny["pairing"].source.splits["validation"]})
+    source = tiny["pairing"].source
+    assert isinstance(source, jx.Rows)
+    only_validation = jx.Rows({"validation": source.splits["validation"]})
     untrained = tiny["pairing"].replace(source=only_validation)
     costs = costs_by_stage(recipe, ["stars"], [tiny["mood"], untrained])
     intermediate = costs["stars, seed 1"]

@@ -45,7 +45,7 @@ def scored_models(monkeypatch: pytest.MonkeyPatch) -> list[jx.MultitaskModel]:
 def test_targets_that_are_trained_alike_share_a_stage(recipe: Recipe, tiny: Tasks) -> None:
     targets = [tiny["mood"], tiny["moods"], tiny["pairing"]]
     plan = recipe.plan(["stars"], targets, seeds=2)
-    expected = []
+    expected: list[tuple[str, int, tuple[str, ...]]] = []
     for seed in (1, 2):
         for row in ("none", "stars"):
             expected.append((row, seed, ("mood", "moods")))
@@ -117,8 +117,9 @@ def test_finetuning_stages_follow_the_training_languages(recipe: Recipe, tiny: T
 
 def test_splits_without_labels_are_not_scored(recipe: Recipe, tiny: Tasks) -> None:
     unlabelled = [{**row, "label": -1} for row in tiny["mood"].rows("train")]
-    splits = {**tiny["mood"].source.splits, "test": unlabelled}
-    mood = tiny["mood"].replace(source=jx.Rows(splits))
+    source = tiny["mood"].source
+    assert isinstance(source, jx.Rows)
+    mood = tiny["mood"].replace(source=jx.Rows({**source.splits, "test": unlabelled}))
     assert recipe.labelled_languages(mood, "validation") == ["en", "de", "zh"]
     assert recipe.labelled_languages(mood, "test") == []
     with pytest.raises(DataError, match="Nothing to score of mood: no labelled rows of test here"):

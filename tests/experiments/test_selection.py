@@ -30,7 +30,7 @@ def targets() -> list[jx.Task]:
     return [get_task("xnli"), get_task("udpos")]
 
 
-def runs(report: jx.Report) -> list[tuple[str, int]]:
+def runs(report: jx.Report) -> list[tuple[str | int, str | int]]:
     return [(record.tags["intermediate"], record.tags["seed"]) for record in report]
 
 

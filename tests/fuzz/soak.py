@@ -78,10 +78,9 @@ def instrument() -> bool:
     with atheris.instrument_imports(include=["jiantx"]):
         import jiantx
 
-        for module in pkgutil.walk_packages(
-            jiantx.__path__, "jiantx."
-        ):  # all: one that comes later has no branches
-            importlib.import_module(module.name)
+        # all: one that comes later has no branches
+        for module_info in pkgutil.walk_packages(jiantx.__path__, "jiantx."):
+            importlib.import_module(module_info.name)
     return True
 
 

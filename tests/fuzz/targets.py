@@ -8,6 +8,7 @@ built otherwise."""
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 import json
 import shutil
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import conftest
 import numpy as np
@@ -389,9 +390,9 @@ def read_laser(data: bytes) -> None:
     path.write_bytes(other)
     rows = rows_of(sources.read_laser, one)
     if rows is not None:
-        sides = [lines_of(side.removesuffix(b"\n")) if side else [] for side in (one, other)]
+        lines = [lines_of(side.removesuffix(b"\n")) if side else [] for side in (one, other)]
         assert [(row["source_sentence"], row["target_sentence"]) for row in rows] == list(
-            zip(*sides, strict=True)
+            zip(*lines, strict=True)
         )
 
 
@@ -490,13 +491,21 @@ def read_mewslix(data: bytes) -> None:
 
 TASKS = conftest._tiny_tasks()
 TASKS["relevant"] = jx.Retrieval(name="asked", source=jx.Rows({}), corpus=jx.Rows({}))
+TaskType = TypeVar("TaskType", bound=jx.Task)
+
+
+def task_of(kind: str, task_type: type[TaskType]) -> TaskType:
+    """The tiny task of a kind, which is of this type."""
+    task = TASKS[kind]
+    assert isinstance(task, task_type)
+    return task
 
 
 @cache
 def tokenizers() -> list[PreTrainedTokenizerFast]:
     """Like XLM-R's, BERT's and RoBERTa's; of the shared fixtures."""
     fixtures = (conftest.tokenizer, conftest.bert_tokenizer, conftest.roberta_tokenizer)
-    return [fixture.__wrapped__() for fixture in fixtures]
+    return [inspect.unwrap(fixture)() for fixture in fixtures]
 
 
 def row_for(kind: str, data: bytes) -> Row | None:
@@ -775,7 +784,7 @@ def numbers(data: bytes, below: int, size: int) -> np.ndarray:
 @target
 def decode_classification(data: bytes) -> None:
     for kind in ("classification", "multi_label"):
-        task, (examples, table) = TASKS[kind], encoded(kind)
+        task, (examples, table) = task_of(kind, jx.Classification), encoded(kind)
         values = np.abs(scores(data, len(examples), 3)) / np.float32(2e32)
         for p in task.decode({"probabilities": values}, table, examples):
             labels = p.label if kind == "multi_label" else (p.label,)
@@ -787,7 +796,7 @@ def decode_classification(data: bytes) -> None:
 @target
 def decode_regression(data: bytes) -> None:
     examples, table = encoded("regression")
-    predictions = TASKS["regression"].decode(
+    predictions = task_of("regression", jx.Regression).decode(
         {"numbers": scores(data, len(examples))}, table, examples
     )
     assert len(predictions) == len(examples) and all(np.isfinite(p.number) for p in predictions)
@@ -798,7 +807,7 @@ def decode_tagging(data: bytes) -> None:
     examples, table = encoded("tagging")
     word_count = sum(len(e.words) for e in examples)
     tags = numbers(data, 2, word_count)
-    predictions = TASKS["tagging"].decode(
+    predictions = task_of("tagging", jx.TokenClassification).decode(
         {"tags": tags, "probabilities": scores(data, word_count)}, table, examples
     )
     assert [p.words for p in predictions] == [e.words for e in examples]
@@ -811,7 +820,7 @@ def decode_qa(data: bytes) -> None:
     examples, table = encoded("qa")
     size = sum(len(ids) for ids in table["input_ids"])
     both = {name: scores(data[i:], size) for i, name in enumerate(("start_logits", "end_logits"))}
-    predictions = TASKS["qa"].decode(both, table, examples)
+    predictions = task_of("qa", jx.QuestionAnswering).decode(both, table, examples)
     assert [p.id for p in predictions] == [e.id for e in examples]
     for prediction, example in zip(predictions, examples, strict=True):
         assert example.context[prediction.start :].startswith(prediction.span)
@@ -821,7 +830,7 @@ def decode_qa(data: bytes) -> None:
 @target
 def decode_choice(data: bytes) -> None:
     examples, table = encoded("choice")
-    predictions = TASKS["choice"].decode(
+    predictions = task_of("choice", jx.MultipleChoice).decode(
         {"scores": scores(data, sum(len(e.choices) for e in examples))}, table, examples
     )
     for prediction, example in zip(predictions, examples, strict=True):
@@ -832,11 +841,12 @@ def decode_choice(data: bytes) -> None:
 @target
 def decode_retrieval(data: bytes) -> None:
     examples, table = encoded("retrieval")
-    mining = TASKS["retrieval"].replace(mining=True)
+    ranked = task_of("retrieval", jx.Retrieval)
+    mining = ranked.replace(mining=True)
     ranking = numbers(data, len(examples) + 1, 3 * len(examples)).reshape(-1, 3) - 1
     values = {"ranking": ranking, "scores": scores(data, len(examples), 3)}
     ids = {e.id for e in examples}
-    for task in (TASKS["retrieval"], mining):
+    for task in (ranked, mining):
         predictions = task.decode(values, table, examples)
         assert all(
             ids.issuperset(p.ranking) and len(p.ranking) == len(p.scores) for p in predictions
@@ -853,7 +863,7 @@ def decode_mlm(data: bytes) -> None:
     counts = numbers(data, 5, len(examples))
     total = int(counts.sum())
     values = {"counts": counts, "token_ids": np.arange(total), "correct": scores(data, total) > 0}
-    predictions = TASKS["mlm"].decode(values, table, examples)
+    predictions = task_of("mlm", jx.MaskedLM).decode(values, table, examples)
     assert [len(p.correct) for p in predictions] == counts.tolist()
 
 

@@ -24,7 +24,9 @@ from .table import tables
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
-    seqeval_folders = {version: fetch(options.seqeval_dir, version) for version in (OLD, NEW)}
+    seqeval_folders: dict[str, Path | None] = {}
+    for version in (OLD, NEW):
+        seqeval_folders[version] = fetch(options.seqeval_dir, version)
     with tempfile.TemporaryDirectory() as folder:
         if options.data_root.is_dir():
             root = options.data_root

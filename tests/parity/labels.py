@@ -91,7 +91,8 @@ def sklearn_binary_f1(predictions: Sequence[str], references: Sequence[str]) -> 
 
 
 def sklearn_set_accuracy(predictions: Sequence[Any], references: Sequence[Any]) -> float:
-    return sklearn_accuracy(*binarized(predictions, references))
+    predicted, gold = binarized(predictions, references)
+    return 100 * sklearn_metrics.accuracy_score(gold, predicted)
 
 
 def sklearn_micro_f1(predictions: Sequence[Any], references: Sequence[Any]) -> float:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from statistics import fmean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,11 +15,12 @@ import torch
 from jiantx import metrics
 from jiantx.nearest_neighbors import margin_pairs
 
-from .comparison import Comparison, Sample, compare
+from .comparison import Comparison, Sample, Scorer, compare
 from .gold import references_by_language
 
 Pairs = Sequence[Sequence[str]]
 """For each query, the ids of the candidates that it is paired with."""
+Vectors = Sequence[np.ndarray]
 
 
 def comparisons(rng: random.Random) -> Iterator[Comparison]:
@@ -41,25 +43,27 @@ def comparisons(rng: random.Random) -> Iterator[Comparison]:
 
 
 def pair_comparisons(data: str, mined: Sample) -> Iterator[Comparison]:
-    for name in ("precision", "recall", "f1"):
+    for index, name in enumerate(PairScores._fields):
         yield compare(
             f"mined_{name}",
             data,
             [mined],
             getattr(metrics, f"mined_{name}"),
-            lambda pairs, gold, name=name: getattr(restated_pair_scores(pairs, gold), name),
+            item_of(restated_pair_scores, index),
             "plain sets of pairs",
         )
 
 
 def threshold_comparisons(data: str, sample: Sample, total_gold: int) -> Iterator[Comparison]:
+    ours = partial(metrics.best_threshold, total_gold=total_gold)
+    restated = partial(restated_threshold, total_gold=total_gold)
     for index, name in enumerate(("threshold", "F1")):
         yield compare(
             f"best_threshold, {name}",
             data,
             [sample],
-            lambda scores, is_gold, i=index: metrics.best_threshold(scores, is_gold, total_gold)[i],
-            lambda scores, is_gold, i=index: restated_threshold(scores, is_gold, total_gold)[i],
+            item_of(ours, index),
+            item_of(restated, index),
             "plain loop over all cuts",
         )
 
@@ -70,10 +74,15 @@ def margin_comparisons(vectors: Sample) -> Iterator[Comparison]:
             f"margin_pairs, {name}",
             "vectors, made up: 400 and 500",
             [vectors],
-            lambda source, target, i=index: our_mining(source, target)[i],
-            lambda source, target, i=index: restated_mining(source, target)[i],
+            item_of(our_mining, index),
+            item_of(restated_mining, index),
             "plain loop",
         )
+
+
+def item_of(function: Callable[[Any, Any], Sequence[float]], index: int) -> Scorer:
+    """The function, of whose result one item is the score."""
+    return lambda predictions, references: function(predictions, references)[index]
 
 
 # --- noise ----------------------------------------------------------------------------------------
@@ -98,7 +107,7 @@ def made_up_vectors() -> Sample:
     unpaired = generator.standard_normal((200, 48))
     noise = 0.15 * generator.standard_normal((500, 48))
     target = unit_length(np.concatenate([source[:300], unpaired]) + noise)
-    return Sample(source, target)  # type: ignore[arg-type]
+    return Sample(list(source), list(target))
 
 
 def unit_length(vectors: np.ndarray) -> np.ndarray:
@@ -149,14 +158,16 @@ def restated_threshold(
     return threshold, best_f1
 
 
-def our_mining(source: np.ndarray, target: np.ndarray) -> tuple[float, float]:
+def our_mining(source: Vectors, target: Vectors) -> tuple[float, float]:
     """The share of mined pairs that are translations in %, and the mean of their scores."""
-    pairs, scores = margin_pairs(torch.from_numpy(source), torch.from_numpy(target))
+    pairs, scores = margin_pairs(
+        torch.from_numpy(np.stack(source)), torch.from_numpy(np.stack(target))
+    )
     is_translation = pairs[:, 0] == pairs[:, 1]
     return 100 * float(is_translation.double().mean()), float(scores.mean())
 
 
-def restated_mining(source: np.ndarray, target: np.ndarray) -> tuple[float, float]:
+def restated_mining(source: Vectors, target: Vectors) -> tuple[float, float]:
     """`our_mining` by BUCC's rules.
 
     A pair's score is its cosine over the mean cosine of both sides' four nearest. Of the four

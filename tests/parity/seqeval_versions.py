@@ -10,11 +10,12 @@ import sysconfig
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from .comparison import Sample
 
-OLD = "0.0.12"  # XTREME's scores rest on it
-NEW = "1.2.2"
+OLD: Literal["0.0.12"] = "0.0.12"  # XTREME's scores rest on it
+NEW: Literal["1.2.2"] = "1.2.2"
 DEFAULT_FOLDER = Path(tempfile.gettempdir()) / f"jiantx-seqeval-{getpass.getuser()}"
 SITE_PACKAGES = Path(sysconfig.get_path("purelib"))
 

@@ -14,7 +14,7 @@ import jiantx as jx
 from jiantx import metrics
 
 from . import __main__ as command
-from . import table
+from . import table, tagging
 from .comparison import TOLERANCE, Comparison, Sample, compare, compare_scores, differing
 from .seqeval_versions import NEW, OLD
 
@@ -71,7 +71,7 @@ def test_the_command_fails_if_a_figure_differs(
 
     monkeypatch.setattr(table, "all_comparisons", one_comparison)
     monkeypatch.setattr(table, "mock_submission_table", lambda: ([], 0))
-    monkeypatch.setattr(table.tagging, "udpos_table", lambda rng: ["| UDPOS |"])
+    monkeypatch.setattr(tagging, "udpos_table", lambda rng: ["| UDPOS |"])
     monkeypatch.setattr(command, "fetch", lambda folder, version: None)
     (tmp_path / "root").mkdir()
     output = tmp_path / "table.md"

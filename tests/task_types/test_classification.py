@@ -84,7 +84,7 @@ def test_examples_without_gold_are_not_learnt(tokenizer: Any) -> None:
 def test_decoding_takes_the_most_probable() -> None:
     task_examples = examples(task(), {}, {})
     outputs = {"probabilities": np.array([[0.2, 0.5, 0.3], [0.7, 0.2, 0.1]], np.float32)}
-    one, two = task().decode(outputs, None, task_examples)  # type: ignore[arg-type]
+    one, two = task().decode(outputs, None, task_examples)
     assert (one.label, two.label) == ("perhaps", "no") == (one.value, two.value)
     assert one.probability == pytest.approx(0.5) == one.confidence
     assert one.probabilities == pytest.approx({"no": 0.2, "perhaps": 0.5, "yes": 0.3})
@@ -144,7 +144,7 @@ def test_all_labels_above_one_half() -> None:
     """A threshold of one half belongs to probabilities, not to logits."""
     task_examples = examples(topics(), {}, {})
     outputs = {"probabilities": np.array([[0.6, 0.1, 0.51], [0.5, 0.1, 0.2]], np.float32)}
-    one, two = topics().decode(outputs, None, task_examples)  # type: ignore[arg-type]
+    one, two = topics().decode(outputs, None, task_examples)
     assert one.value == ("no", "yes") and two.value == ()
 
 
@@ -168,14 +168,14 @@ def test_low_end_need_not_be_zero(tokenizer: Any) -> None:
     assert [f["labels"] for f in features] == [[0], [0], [-100]]
     decoded = mine.decode(
         {"numbers": np.array([0.0, 0.75, 1.2], np.float32)}, None, examples(mine, {}, {}, {})
-    )  # type: ignore[arg-type]
+    )
     assert [p.value for p in decoded] == pytest.approx([-1.0, 0.5, 1.4])
 
 
 def test_gold_comes_back() -> None:
     task_examples = examples(stars(), *({"label": n / 4} for n in range(21)))
     targets = np.array([example.label / 5 for example in task_examples])
-    decoded = stars().decode({"numbers": targets}, None, task_examples)  # type: ignore[arg-type]
+    decoded = stars().decode({"numbers": targets}, None, task_examples)
     assert [p.number for p in decoded] == pytest.approx(
         [stars().reference(example) for example in task_examples]
     )

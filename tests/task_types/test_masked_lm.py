@@ -166,7 +166,7 @@ def test_decoding_gives_each_line_its_pieces() -> None:
         "token_ids": np.array([5, 6, 7, 8, 9]),
         "correct": np.array([1.0, 0.0, 1.0, 1.0, 0.0]),
     }
-    decoded = TASK.decode(outputs, None, task_examples)  # type: ignore[arg-type]
+    decoded = TASK.decode(outputs, None, task_examples)
     assert [p.token_ids for p in decoded] == [(5, 6), (), (7, 8, 9)]
     assert [p.value for p in decoded] == [(True, False), (), (True, True, False)]
     assert (

@@ -119,7 +119,7 @@ def test_decoding(seed: int) -> None:
         example(choices=["a", "b", "c", "d", "e"]),
     ]
     scores = np.random.default_rng(seed).normal(size=10).astype(np.float32) * 50
-    decoded = TASK.decode({"scores": scores}, None, task_examples)  # type: ignore[arg-type]
+    decoded = TASK.decode({"scores": scores}, None, task_examples)
     index = 0
     for prediction, one in zip(decoded, task_examples, strict=True):
         mine = scores[index : index + len(one.choices)].astype(np.float64)
@@ -134,5 +134,5 @@ def test_decoding(seed: int) -> None:
 
 
 def test_first_of_equals() -> None:
-    (actual,) = TASK.decode({"scores": np.array([1.0, 1.0, 0.0])}, None, [example()])  # type: ignore[arg-type]
+    (actual,) = TASK.decode({"scores": np.array([1.0, 1.0, 0.0])}, None, [example()])
     assert actual.choice == 0

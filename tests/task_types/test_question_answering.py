@@ -489,7 +489,8 @@ def test_gold_positions_decode_to_the_gold(any_tokenizer: Any) -> None:
         mine, *(row(longer_context(c), a, q) for c, q, a in SENTENCES.values())
     )
     table = encode_examples(mine, task_examples, any_tokenizer, 80)
-    start, end = [], []
+    start: list[np.ndarray] = []
+    end: list[np.ndarray] = []
     for feature in table:
         for name, actual in (("start_positions", start), ("end_positions", end)):
             one = np.zeros(len(feature["input_ids"]), np.float32)

@@ -60,12 +60,13 @@ def test_rankings_are_ids(held: list[Any]) -> None:
         "ranking": np.array([[0, 2], [0, 1], [2, 1]]),
         "scores": np.array([[0.9, 0.1], [0.8, 0.7], [0.6, 0.5]]),
     }
-    decoded = TASK.decode(outputs, None, held)  # type: ignore[arg-type]
+    decoded = TASK.decode(outputs, None, held)
     assert [p.value for p in decoded] == [("r0", "r2"), ("r0", "r1"), ("r2", "r1")]
     assert [p.id for p in decoded] == ["r0", "r1", "r2"] and decoded[1].confidence == (0.8, 0.7)
     references = [TASK.reference(example) for example in held]
-    assert references == [("r0",), ("r1",), ("r2",)]
-    assert accuracy_at_1([p.value for p in decoded], references) == pytest.approx(200 / 3)
+    gold = [("r0",), ("r1",), ("r2",)]
+    assert references == gold
+    assert accuracy_at_1([p.value for p in decoded], gold) == pytest.approx(200 / 3)
 
 
 def test_accuracy_takes_the_first_of_a_ranking() -> None:
@@ -216,7 +217,7 @@ def test_the_threshold_of_another_split() -> None:
             "scores": np.array(scores)[:, None],
             "candidates": np.array(["a", "b", "c"], dtype=object),
         }
-        return MINING.decode(outputs, None, examples)  # type: ignore[arg-type]
+        return MINING.decode(outputs, None, examples)
 
     examples = [
         MINING.example({"query": "x", "relevant": [r]}, id=f"q{r}", language="de") for r in "abz"
@@ -241,7 +242,7 @@ def test_a_repeated_sentence_cannot_be_paired() -> None:
         "scores": np.array([[1.2], [1.1], [np.nan]]),
         "candidates": np.array(["a", ""], dtype=object),
     }
-    assert [p.ranking for p in MINING.decode(outputs, None, examples)] == [(), (), ()]  # type: ignore[arg-type]
+    assert [p.ranking for p in MINING.decode(outputs, None, examples)] == [(), (), ()]
 
 
 # --- metrics --------------------------------------------------------------------------------------

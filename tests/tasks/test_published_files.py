@@ -650,7 +650,7 @@ def test_round_trip_in_other_scripts(language: str, tokenizers: dict[str, Any]) 
     # a word of marks alone, one of a space that is none, and one that many pieces write
     tokens = [word for word in tokens if word.strip()] + ["ั", "\u200b", "ก" * 120]
     tags = [("O", "B-PER", "I-PER")[index % 3] for index in range(len(tokens))]
-    rows = {
+    rows: dict[str, dict[str, Any]] = {
         "xquad": row,
         "panx": {"tokens": tokens, "ner_tags": tags},
         "xnli": {"premise": context, "hypothesis": answer, "label": "neutral"},
@@ -733,17 +733,19 @@ def test_placeholders_of_pawsx_are_kept() -> None:
 
 def test_tydiqa_s_languages_are_told_apart() -> None:
     """Jiant trained its English on all nine languages."""
-    where = get_task("tydiqa").source.where  # type: ignore[attr-defined]
+    source = get_task("tydiqa").source
+    assert isinstance(source, jx.Hub) and source.where is not None
     ids = [f"{word}-1-0" for word in TYDIQA.values()]
     for language, word in TYDIQA.items():
-        assert [id for id in ids if where({"id": id}, language)] == [f"{word}-1-0"]
+        assert [id for id in ids if source.where({"id": id}, language)] == [f"{word}-1-0"]
 
 
 @pytest.mark.parametrize("name", ["xquad", "tydiqa"])
 def test_one_set_is_development_and_test(name: str) -> None:
     """Their scores as development and as test are of the same questions."""
-    splits = get_task(name).source.splits  # type: ignore[attr-defined]
-    assert splits["validation"] == splits["test"] == "validation"
+    source = get_task(name).source
+    assert isinstance(source, jx.Hub) and source.splits is not None
+    assert source.splits["validation"] == source.splits["test"] == "validation"
 
 
 def hubs() -> list[jx.Hub]:
