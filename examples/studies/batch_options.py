@@ -57,7 +57,12 @@ class BatchOptions(Options):
         return self.examples // max(self.batch_sizes)
 
     def stage(self, setting: Setting, seed: int) -> jx.experiments.Stage:
-        """Return the training of one setting and seed."""
+        """Return the training of one setting and seed.
+
+        Args:
+            setting: A batch size, and the rule that gives its learning rate.
+            seed: Of the head's weights and of the order of the examples.
+        """
         batch_size, rule = setting
         base_rate = jx.experiments.default_learning_rate(self.encoder)
         arguments = {

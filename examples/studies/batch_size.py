@@ -50,7 +50,13 @@ def main(options: BatchOptions) -> None:
 
 
 def show(options: BatchOptions, results: Mapping[tuple[Setting, int], Mapping[str, Any]]) -> None:
-    """Publish tables, pictures and a paragraph."""
+    """Publish tables, pictures and a paragraph.
+
+    Args:
+        options: The study's arguments.
+        results: The `result.json` of each training, by setting and seed. Its `curve` holds pairs
+            of examples seen and validation score.
+    """
     seeds = range(1, options.seeds + 1)
     curves = {}
     for setting, _ in results:

@@ -90,7 +90,12 @@ def main(options: Options) -> None:
 
 
 def table_row(name: str, encoder: EncoderCosts) -> list[str]:
-    """Return the cells of an encoder, as `HEADER` names them."""
+    """Return the cells of an encoder, as `HEADER` names them.
+
+    Args:
+        name: The encoder, as the table shows it.
+        encoder: Its scores and what they cost.
+    """
     scores = [format_interval(jx.report.interval(encoder.scores[group])) for group in GROUPS]
     teraflops = encoder.flops / 1e12
     points = [f"{encoder.mean_score(group) / encoder.flops * 1e12:.3g}" for group in GROUPS]

@@ -16,7 +16,12 @@ import jiantx as jx
 
 
 def option(help_text: str, default: Any = None) -> Any:
-    """Return a dataclass field that is a command line argument with a line of help."""
+    """Return a dataclass field that is a command line argument with a line of help.
+
+    Args:
+        help_text: What `--help` says of it.
+        default: Its default. A list is copied for each instance.
+    """
     metadata = {"help": help_text}
     if isinstance(default, list):
         return field(default_factory=default.copy, metadata=metadata)
