@@ -9,6 +9,7 @@ the CPU a plain one is written here."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -115,6 +116,12 @@ def test_no_mixed_step_waits(model_of: ModelOf, tiny_tasks, tokenizer) -> None:
     tasks = [tiny_tasks[kind] for kind in ("classification", "qa", "retrieval", "mlm")]
     model = model_of(tasks).train().to(META)
     step(model, on_meta(merge_batches([batch_of(task, tokenizer) for task in tasks])))
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trainer makes its output folder in the working directory."""
+    monkeypatch.chdir(tmp_path)
 
 
 def trainer_of(model: jx.MultitaskModel, tasks: list[jx.Task], **changes: Any) -> jx.Trainer:

@@ -59,12 +59,7 @@ def main(options: Options) -> None:
 
 
 def choose_seeds(report: jx.Report, seeds: int) -> tuple[Sequence[int], list[str]]:
-    """Return the seeds without failed runs, if they leave an interval, and a line per failure.
-
-    Args:
-        report: The scores of all rows, seeds and targets.
-        seeds: How often everything was run. An interval needs two seeds.
-    """
+    """Return the seeds without failed runs, if they leave an interval, and a line per failure."""
     failed = jx.experiments.failed_runs(report)
     failed_seeds = {seed for _, seed in failed}
     all_seeds = range(1, seeds + 1)
@@ -80,20 +75,12 @@ def choose_seeds(report: jx.Report, seeds: int) -> tuple[Sequence[int], list[str
 
 def show(
     options: Options,
-    scores: Mapping[str, np.ndarray],
+    scores: Mapping[str, np.ndarray],  # row -> (seeds, languages)
     languages: Sequence[str],
-    kinds: Mapping[str, np.ndarray],
+    kinds: Mapping[str, np.ndarray],  # kind of distance -> (languages,)
     failures: Sequence[str],
 ) -> None:
-    """Publish tables, a picture and a paragraph.
-
-    Args:
-        options: The study's arguments.
-        scores: Mean scores of each row, `(seeds, languages)`.
-        languages: The languages, in the order of the columns.
-        kinds: Distances from English, `(languages,)`, by kind of distance.
-        failures: A line for each failed run.
-    """
+    """Publish tables, a picture and a paragraph."""
     none = scores["none"]
     gains = {row: values - none for row, values in scores.items() if row != "none"}
     outcomes = {"score, none": none.mean(axis=0)}

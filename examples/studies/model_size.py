@@ -82,14 +82,7 @@ def main(options: Options) -> None:
 def summarize(
     differences: Mapping[str, Interval], line: Mapping[str, Any], failures: str, options: Any
 ) -> str:
-    """Return the result in sentences; a difference whose interval includes zero is no gain.
-
-    Args:
-        differences: By encoder, the difference to no intermediate training, with its interval.
-        line: The least-squares line through the differences, or nothing with too few encoders.
-        failures: A sentence on failed runs, or nothing.
-        options: The study's arguments.
-    """
+    """Return the result in sentences; a difference whose interval includes zero is no gain."""
     subject = (
         f"With {options.intermediate} before, the change of the mean over "
         f"{', '.join(options.targets)} ({options.split})"

@@ -105,13 +105,7 @@ def main(options: Options) -> None:
 
 
 def summarize(series: Mapping[str, SeedScores], failures: str, seeds: int) -> str:
-    """Return the result in sentences; an interval that includes zero shows no difference.
-
-    Args:
-        series: By label, the differences of each encoder, a value per seed.
-        failures: A sentence on failed runs, or nothing.
-        seeds: How often each encoder was fine-tuned.
-    """
+    """Return the result in sentences; an interval that includes zero shows no difference."""
     text = ""
     for label, seed_scores in series.items():
         text += jx.experiments.significance_sentence(
