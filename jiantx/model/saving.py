@@ -58,12 +58,25 @@ class SavingMixin(PreTrainedModel):
             return
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(save_directory)
-        family = self.encoder.config.model_type
-        card = model_card(family, self.config.tasks, self.config.heads, self.report)
-        (Path(save_directory) / "README.md").write_text(card, encoding="utf-8")
+        self.write_card(save_directory)
         if push:  # here, as transformers would upload before tokenizer and card are written
             repo_id = Path(save_directory).name
             self.push_to_hub(**{"repo_id": repo_id, **push_options}, **kwargs)
+
+    def write_card(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
+        """Write the model card into a folder.
+
+        Args:
+            save_directory: The folder.
+            kwargs: More metadata, as `huggingface_hub.ModelCardData`'s, such as a license.
+        """
+        config = self.config
+        family = self.encoder.config.model_type
+        metadata = {"base_model": config.base_model, **kwargs}
+        card = model_card(family, config.tasks, config.heads, self.report, **metadata)
+        folder = Path(save_directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "README.md").write_text(card, encoding="utf-8")
 
     def push_to_hub(  # type: ignore[override]
         self,
