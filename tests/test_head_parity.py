@@ -294,6 +294,29 @@ def test_a_long_prompt_is_cut_where_the_task_cuts_it(
     assert logits.softmax(0).tolist() == pytest.approx(prediction.probabilities, abs=1e-5)
 
 
+@pytest.mark.parametrize("changes", [{"padding_side": "left"}, {"type_vocab_size": 1}])
+def test_padding_and_segments_are_those_of_our_batches(
+    changes: dict[str, Any], model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
+    """BERT's positions count the padding on the left; an encoder may have fewer segments."""
+    task = tiny_tasks["pair"]
+    sizes = {name: value for name, value in changes.items() if name == "type_vocab_size"}
+    model: Any = model_of([task], "bert", **sizes)
+    model.tokenizer = copy.deepcopy(model.tokenizer)
+    if "padding_side" in changes:
+        model.tokenizer.padding_side = model.tokenizer.init_kwargs["padding_side"] = "left"
+    rows = [{"text": text, "pair": "who"} for text in TEXTS]
+    model.export(task, tmp_path)
+    inputs = AutoTokenizer.from_pretrained(tmp_path)(
+        TEXTS, ["who"] * len(TEXTS), padding=True, return_tensors="pt"
+    )
+    plain = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    with torch.inference_mode():
+        probabilities = plain(**inputs).logits.softmax(-1).tolist()
+    for row, prediction in zip(probabilities, jx.predict(model, task, rows), strict=True):
+        assert row == pytest.approx(list(prediction.probabilities.values()), abs=1e-5)
+
+
 WORDS = "Hello don't (the) cat's x2 1,000 dog, who- in".split()
 
 

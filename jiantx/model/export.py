@@ -186,15 +186,21 @@ def _plain_config(encoder_config: PreTrainedConfig, head: Head, task: Task) -> P
     return config
 
 
-def plain_tokenizer(tokenizer: PreTrainedTokenizerBase, task: Task) -> PreTrainedTokenizerBase:
-    """A copy of a tokenizer that cuts texts and reads words as a task does.
+def plain_tokenizer(
+    tokenizer: PreTrainedTokenizerBase, task: Task, encoder_config: PreTrainedConfig
+) -> PreTrainedTokenizerBase:
+    """A copy of a tokenizer that cuts texts, pads and reads words as a task and its model do.
 
     Args:
         tokenizer: The model's.
         task: The exported one.
+        encoder_config: The model's.
     """
     plain = copy.deepcopy(tokenizer)
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"padding_side": "right"}  # or absolute positions would shift
+    if getattr(encoder_config, "type_vocab_size", 1) <= 1:  # then `MultitaskModel` drops them too
+        names = tokenizer.model_input_names
+        options["model_input_names"] = [name for name in names if name != "token_type_ids"]
     if task.task_type in _CUT_TASK_TYPES:
         options["model_max_length"] = min(task.max_length, tokenizer.model_max_length)
     if task.task_type == "multiple_choice":

@@ -163,7 +163,7 @@ class SavingMixin(PreTrainedModel):
         """
         self._check_unsharded()
         head = self.head_of(task)
-        tokenizer = self.tokenizer and plain_tokenizer(self.tokenizer, task)
+        tokenizer = self.tokenizer and plain_tokenizer(self.tokenizer, task, self.encoder.config)
         if isinstance(task, Retrieval):
             if tokenizer is None:
                 raise ValueError("The model has no tokenizer, which sentence-transformers needs.")
