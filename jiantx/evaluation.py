@@ -17,14 +17,11 @@ from jiantx.inference import run_tables, tokenizer_of
 from jiantx.metrics import metric_name
 from jiantx.model import MultitaskModel
 from jiantx.report import MAIN, Report, Score
+from jiantx.report.scores import TRUNCATED
 from jiantx.sources import DataError, Row
 from jiantx.task import Task
 
 logger = logging.get_logger("jiantx.evaluation")
-
-TRUNCATED = (
-    "truncated"  # a metric beside the others: how many inputs had text cut off, where any had
-)
 
 
 def evaluate(

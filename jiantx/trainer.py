@@ -28,6 +28,7 @@ from jiantx.checkpoints import (
 from jiantx.evaluation import evaluate
 from jiantx.features import Features, load_features
 from jiantx.model import MultitaskModel
+from jiantx.model.config import trained_entry
 from jiantx.report import Report
 from jiantx.sampling import Draw, Sampler, Sampling
 from jiantx.sources import DataError
@@ -35,6 +36,7 @@ from jiantx.task import Task
 from jiantx.trainer_setup import (
     CANNOT_LOAD_SHARDED,
     FSDP_IGNORED,
+    CardCallback,
     ManifestCallback,
     check_validation_rows,
     checkpoint_to_resume,
@@ -42,6 +44,8 @@ from jiantx.trainer_setup import (
     describe_rows,
     evaluated_languages,
     prepare_arguments,
+    without_adapters,
+    write_card,
 )
 
 logger = logging.get_logger("jiantx.trainer")
@@ -99,7 +103,8 @@ class Trainer(transformers.Trainer):
         kwargs.setdefault("eval_dataset", {})
         kwargs.setdefault("processing_class", getattr(model, "tokenizer", None))
         manifests = ManifestCallback(kept_checkpoints, self._raise_if_nonfinite)
-        callbacks = [manifests, *(kwargs.pop("callbacks", None) or [])]
+        cards = CardCallback(self.create_model_card)
+        callbacks = [manifests, cards, *(kwargs.pop("callbacks", None) or [])]
         super().__init__(model, args, callbacks=callbacks, **kwargs)
         if self.args.fsdp and not (self.is_fsdp_enabled or self.is_fsdp_xla_enabled):
             raise ValueError(FSDP_IGNORED.format(ranks=self.args.world_size))
@@ -205,7 +210,7 @@ class Trainer(transformers.Trainer):
                     batch_size=self.args.per_device_eval_batch_size,
                     max_length=self.max_length,
                 )
-        model.report = report  # for the model card
+        without_adapters(model).report = report  # for the model card
         task_scores = report.mean(by="task")
         metrics = {f"{metric_key_prefix}_{task}": score for task, score in task_scores.items()}
         if metrics:
@@ -235,10 +240,8 @@ class Trainer(transformers.Trainer):
         """
         check_validation_rows(self.args, self._eval_tasks)
         folder = Path(self.args.output_dir)
-        trained_tasks = self._own_model.config.tasks  # for the model card
-        for task in self.tasks.values():
-            languages = list(task.train_languages)
-            trained_tasks[task.name] = {"head": task.head_name, "languages": languages}
+        for task in self.tasks.values():  # for the model card
+            self._own_model.config.tasks[task.name] = trained_entry(task)
         writes = self.args.process_index == 0 and self.args.save_strategy != "no"
         with exclusive_writer(folder) if writes else nullcontext():
             saves = self.args.save_strategy != "no"
@@ -268,6 +271,11 @@ class Trainer(transformers.Trainer):
         if self.args.process_index == 0:
             (Path(output_dir or self.args.output_dir) / MANIFEST).unlink(missing_ok=True)
         super().save_model(output_dir, _internal_call)
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """Write jiantx's model card where transformers would write its draft; see `write_card`."""
+        if self.is_world_process_zero():
+            write_card(self._own_model, self.args.output_dir, *args, **kwargs)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add each task's mean loss per item; stop if a loss was not finite.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import transformers
 from huggingface_hub import ModelCard
-from transformers import TrainingArguments
+from transformers import AutoConfig, TrainingArguments
 
 import jiantx as jx
 from jiantx.model import saving
+from jiantx.model.config import MultitaskConfig, trained_entry
 from jiantx.model.model_card import model_card
 from jiantx.report import MAIN, Report, Score
 
@@ -94,3 +97,150 @@ def test_the_card_is_what_is_pushed(
         and "tokenizer.json" in sent["files"]
         and "| entities |" in sent["card"]
     )
+
+
+@pytest.fixture
+def pushed(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What the trainer uploads: the commit's message and the card."""
+    commits: list[dict[str, Any]] = []
+
+    class Api:
+        def create_repo(self, repo_id: str, **kwargs: Any) -> Any:
+            return type("Url", (), {"repo_id": f"me/{repo_id}"})
+
+        def upload_folder(self, *, folder_path: str, commit_message: str, **kwargs: Any) -> Any:
+            card = Path(folder_path) / "README.md"
+            if Path(folder_path).name == "run":  # not a checkpoint's own folder
+                commits.append({"message": commit_message, "card": card.read_text()})
+            return Future()
+
+    monkeypatch.setattr(transformers.trainer, "hf_api", Api)
+    return commits
+
+
+class Future:
+    def is_done(self) -> bool:
+        return True
+
+    done = is_done
+
+
+def pushing_trainer(model: Any, task: jx.Task, folder: Path, **options: Any) -> jx.Trainer:
+    arguments = TrainingArguments(
+        str(folder / "run"),
+        max_steps=2,
+        save_steps=1,
+        report_to="none",
+        disable_tqdm=True,
+        push_to_hub=True,
+        hub_token="t",
+        **options,
+    )
+    return jx.Trainer(model, arguments, tasks=[task])
+
+
+def test_every_push_of_the_trainer_has_our_card(
+    pushed: list[dict[str, Any]], model_of: Any, tiny_tasks: Any, tmp_path: Path
+) -> None:
+    task = tiny_tasks["classification"]
+    trainer = pushing_trainer(model_of([task]), task, tmp_path, eval_strategy="steps", eval_steps=1)
+    trainer.train()
+    trainer.save_model()
+    trainer.push_to_hub(license="mit", tags="mood", finetuned_from="xlm-roberta-base")
+    messages = [commit["message"] for commit in pushed]
+    assert messages == [
+        "Training in progress, step 1",
+        "Training in progress, step 2",
+        "Model save",
+        "End of training",
+    ]
+    for commit in pushed:
+        assert "| mood | mood | classification | no, perhaps, yes | en |" in commit["card"]
+        data = ModelCard(commit["card"]).data
+        assert (data.library_name, data.pipeline_tag) == ("jiantx", "text-classification")
+        assert "generated_from_trainer" not in commit["card"]
+        values = {result.metric_type: result.metric_value for result in data.eval_results}
+        assert set(values) == {"accuracy", "main_score"}
+    assert data.license == "mit" and data.base_model == "xlm-roberta-base"
+    assert data.tags == ["jiantx", "classification", "mood"]
+    assert values["main_score"] == trainer.evaluate()["eval_score"]
+    with pytest.raises(TypeError, match="takes no 'dataset': it shows the model's tasks and its"):
+        trainer.create_model_card(dataset="glue")
+
+
+def test_a_run_with_adapters_pushes_our_card_too(
+    pushed: list[dict[str, Any]], model_of: Any, tiny_tasks: Any, tmp_path: Path
+) -> None:
+    peft = pytest.importorskip("peft")
+    task = tiny_tasks["classification"]
+    model = model_of([task])
+    trainer = pushing_trainer(peft.get_peft_model(model, model.lora_config(r=2)), task, tmp_path)
+    trainer.train()
+    trainer.evaluate()
+    trainer.push_to_hub()
+    card = pushed[-1]["card"]
+    assert ModelCard(card).data.library_name == "peft"
+    assert "PeftModel.from_pretrained(model" in card and "| mood | mood |" in card
+    assert "## Main scores (validation, 0 to 100)" in card
+
+
+def test_metadata() -> None:
+    """Every number is in the metadata, under its dataset, with its task, language and run."""
+    tasks = {"xnli": {**TASKS["xnli"], "datasets": ["facebook/xnli"]}, "ccg": TASKS["ccg"]}
+    scores = [
+        Score("xnli", "validation", "sw", MAIN, 61.25, 10),
+        Score("xnli", "validation", "sw", "truncated", 3, 10),
+        Score("tatoeba", "test", "de", "accuracy_at_1", 5.0, 10, {"layer": 7}),
+    ]
+    text = model_card("bert", tasks, HEADS, Report(scores), base_model="bert-base-cased")
+    data = ModelCard(text).data
+    assert data.pipeline_tag == "text-classification" and data.base_model == "bert-base-cased"
+    assert data.datasets == ["facebook/xnli"]
+    xnli, tatoeba = data.eval_results
+    assert (xnli.task_type, xnli.dataset_type) == ("text-classification", "facebook/xnli")
+    assert (xnli.dataset_config, xnli.dataset_split) == ("sw", "validation")
+    assert (xnli.metric_type, xnli.metric_value) == (MAIN, 61.25)
+    assert xnli.metric_name == f"xnli, sw: {MAIN}"
+    assert (tatoeba.dataset_type, tatoeba.metric_args) == ("tatoeba", {"layer": 7})
+
+
+def test_labels_do_not_break_the_table() -> None:
+    heads = {"nli": {"type": "classification", "labels": ["a|b", "two\nlines", "<neutral>", "c\r"]}}
+    text = model_card("bert", {"xnli": TASKS["xnli"]}, heads, None)
+    line = next(line for line in text.splitlines() if line.startswith("| xnli"))
+    assert line == r"| xnli | nli | classification | a\|b, two lines, &lt;neutral>, c | en, de |"
+    cells = re.split(r"(?<!\\)\|", line)
+    assert len(cells) == 7
+
+
+def test_base_model_and_datasets_are_those_of_the_hub(
+    encoder_folder: Any, tiny_tasks: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not a folder's path, and not the datasets that the artificial world stands for."""
+    config = AutoConfig.from_pretrained(encoder_folder("xlm-r"))
+    assert MultitaskConfig(encoder=config).base_model is None
+    config.name_or_path = "FacebookAI/xlm-roberta-base"
+    saved = MultitaskConfig(encoder=config)
+    assert saved.base_model == "FacebookAI/xlm-roberta-base"
+    saved.save_pretrained(tmp_path)
+    again = MultitaskConfig.from_pretrained(tmp_path)
+    assert again.base_model == saved.base_model
+    both = jx.Concat(
+        jx.Hub("facebook/xnli", "{language}", languages=("en", "de")),
+        jx.Hub("me/{language}-nli", languages={"de": "german"}),
+        jx.Rows({"train": []}),
+    )
+    task = tiny_tasks["pair"].replace(source=both, train_languages=("en", "de"))
+    assert trained_entry(task) == {
+        "head": "pairs",
+        "languages": ["en", "de"],
+        "datasets": ["facebook/xnli", "me/german-nli"],
+    }
+    jx.data_root(tmp_path)
+    assert "datasets" in trained_entry(task)  # a mirror
+    (tmp_path / "jiantx-synthetic.json").touch()
+    assert trained_entry(task) == {"head": "pairs", "languages": ["en", "de"]}
+    (tmp_path / "facebook" / "xnli").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    jx.data_root(None)
+    assert trained_entry(task)["datasets"] == ["me/german-nli"]  # the other is a folder here

@@ -40,14 +40,19 @@ class RetrievalHead(Head):
         if config["pooling"] == "pooler":
             self.dense = nn.Linear(encoder.hidden_size, encoder.hidden_size)
 
+    @property
+    def token_pooling(self) -> str:
+        """How states are pooled: by "mean", "cls" (the first token) or "last"."""
+        pooling: str = self.config["pooling"]
+        # "cls" and "pooler" read the first token, unless the tokenizer has none
+        if pooling in ("cls", "pooler"):
+            pooling = self.config.get("cls_pooling", "cls")
+        return pooling
+
     def _vectors(self, states: Tensor, batch: Batch) -> Tensor:
         """(sequences, hidden) unit vectors, in float32."""
-        pooling = self.config["pooling"]
-        # "cls" and "pooler" read the first token, unless the tokenizer has none
-        reads_first_token = pooling in ("cls", "pooler")
-        token_pooling = self.config.get("cls_pooling", pooling) if reads_first_token else pooling
-        pooled = pooled_states(states, batch, token_pooling)
-        if pooling == "pooler":
+        pooled = pooled_states(states, batch, self.token_pooling)
+        if self.config["pooling"] == "pooler":
             pooled = torch.tanh(self.dense(pooled))
         return normalize(pooled.float(), dim=1)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
 from transformers import AutoConfig, PreTrainedConfig
 
-from jiantx.task import check_name
+from jiantx.task import Task, check_name
 
 _Entries = Mapping[str, Mapping[str, Any]]
 
@@ -18,7 +21,9 @@ class MultitaskConfig(PreTrainedConfig):
     Args:
         encoder: A config, or its values with a `model_type`.
         heads: Head name -> its config: task type, labels, sizes.
-        tasks: Task name -> its head and the languages that it was trained in, for the model card.
+        tasks: Task name -> its head, the languages that it was trained in, and their `datasets` on
+            the Hub if there are any, for the model card.
+        base_model: The encoder's name on the Hub; read off `encoder` if None.
         kwargs: As `transformers.PreTrainedConfig`'s.
 
     Raises:
@@ -33,6 +38,7 @@ class MultitaskConfig(PreTrainedConfig):
         encoder: PreTrainedConfig | Mapping[str, Any] | None = None,
         heads: _Entries | None = None,
         tasks: _Entries | None = None,
+        base_model: str | None = None,
         **kwargs: Any,
     ) -> None:
         if isinstance(encoder, Mapping):
@@ -56,6 +62,39 @@ class MultitaskConfig(PreTrainedConfig):
         self.encoder: PreTrainedConfig | None = encoder
         self.heads = {name: _current_names(head) for name, head in (heads or {}).items()}
         self.tasks = {name: dict(task) for name, task in (tasks or {}).items()}
+        self.base_model = base_model or _hub_id(encoder)
+
+
+def _hub_id(encoder: PreTrainedConfig | None) -> str | None:
+    """Where an encoder was loaded from, if that was the Hub."""
+    name = getattr(encoder, "name_or_path", None)
+    if not name or Path(name).exists():
+        return None
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return None
+    return str(name)
+
+
+def task_entry(task: Task, saved: Mapping[str, Any]) -> dict[str, Any]:
+    """What the config holds of a task, with the languages and datasets of a saved entry.
+
+    Args:
+        task: Any.
+        saved: An entry of the same task; empty if it was not trained.
+    """
+    trained = {name: saved[name] for name in ("languages", "datasets") if name in saved}
+    return {"head": task.head_name, "languages": [], **trained}
+
+
+def trained_entry(task: Task) -> dict[str, Any]:
+    """What the config holds of a task that is trained, in its training languages."""
+    datasets: dict[str, None] = {}
+    for language in task.train_languages:
+        datasets |= dict.fromkeys(task.source.hub_ids(language))
+    entry = {"languages": list(task.train_languages)}
+    return task_entry(task, {**entry, "datasets": list(datasets)} if datasets else entry)
 
 
 def _encoder_config(values: Mapping[str, Any]) -> PreTrainedConfig:

@@ -21,7 +21,7 @@ from transformers.utils import logging
 from jiantx.attention import NAME as FLAT_ATTENTION
 from jiantx.attention import SequenceLayout, encoder_class, layers_of, probe_flat_attention
 from jiantx.heads import Head, HeadOutput, pad_sequences, sequence_index
-from jiantx.model.config import MultitaskConfig
+from jiantx.model.config import MultitaskConfig, task_entry
 from jiantx.model.head_configs import build_head, check_fits, head_configs
 from jiantx.model.hidden_states import hidden_states
 from jiantx.model.loading import (
@@ -172,10 +172,7 @@ class MultitaskModel(SavingMixin):
         declared = {}
         for task in tasks:
             saved = self.config.tasks.get(task.name, {}) if keep_languages else {}
-            declared[task.name] = {
-                "head": task.head_name,
-                "languages": saved.get("languages", []),
-            }
+            declared[task.name] = task_entry(task, saved)
         self.config.tasks = declared
 
     def _shard(self, distributed: DistributedConfig | None) -> None:

@@ -5,23 +5,28 @@ task.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import torch
 from huggingface_hub import HfApi
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from jiantx.heads import Head
-from jiantx.model.export import plain_model
+from jiantx.model.export import plain_model, plain_tokenizer
 from jiantx.model.model_card import model_card
+from jiantx.model.sentence_folder import save_sentence_transformer
 from jiantx.report import Report
 from jiantx.task import Task
+from jiantx.task_types import Retrieval
 
 if TYPE_CHECKING:
     from peft import LoraConfig
 
 _PUSH_OPTIONS = ("repo_id", "commit_message", "private", "token", "revision", "create_pr")
+_SAMPLE_TEXT = "Retrieval ranks 20 candidates of a query by the cosine of their vectors."
 
 
 class SavingMixin(PreTrainedModel):
@@ -53,12 +58,25 @@ class SavingMixin(PreTrainedModel):
             return
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(save_directory)
-        family = self.encoder.config.model_type
-        card = model_card(family, self.config.tasks, self.config.heads, self.report)
-        (Path(save_directory) / "README.md").write_text(card, encoding="utf-8")
+        self.write_card(save_directory)
         if push:  # here, as transformers would upload before tokenizer and card are written
             repo_id = Path(save_directory).name
             self.push_to_hub(**{"repo_id": repo_id, **push_options}, **kwargs)
+
+    def write_card(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
+        """Write the model card into a folder.
+
+        Args:
+            save_directory: The folder.
+            kwargs: More metadata, as `huggingface_hub.ModelCardData`'s, such as a license.
+        """
+        config = self.config
+        family = self.encoder.config.model_type
+        metadata = {"base_model": config.base_model, **kwargs}
+        card = model_card(family, config.tasks, config.heads, self.report, **metadata)
+        folder = Path(save_directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "README.md").write_text(card, encoding="utf-8")
 
     def push_to_hub(  # type: ignore[override]
         self,
@@ -117,26 +135,78 @@ class SavingMixin(PreTrainedModel):
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(path)
 
-    def export(self, task: Task, path: str | os.PathLike[str]) -> PreTrainedModel:
-        """Write a plain `AutoModelFor…` folder for one task, with label names and tokenizer.
+    def export(
+        self,
+        task: Task,
+        path: str | os.PathLike[str],
+        *,
+        prompts: Mapping[str, str] | None = None,
+    ) -> PreTrainedModel:
+        """Write a folder that predicts one task as jiantx does, without jiantx.
+
+        It is an `AutoModelFor…` with label names, or, for retrieval, a SentenceTransformer whose
+        encoder ends at the head's layer. The tokenizer cuts texts at the task's `max_length`, where
+        the caller asks for truncation.
 
         Args:
-            task: Not of retrieval.
+            task: Of any type for XLM-R, RoBERTa, CamemBERT and BERT; of retrieval for every
+                encoder.
             path: A folder.
+            prompts: For retrieval, what SentenceTransformer puts before each text, under "query"
+                and "document". Texts are encoded as they are if None.
 
         Returns:
-            The exported model.
+            The exported model; for retrieval, its encoder.
 
         Raises:
-            ValueError: The encoder is not XLM-R, RoBERTa, CamemBERT or BERT, transformers has no
-                class for such a head, or the model is sharded.
+            ValueError: transformers has no class that computes the same, or the model is sharded.
         """
         self._check_unsharded()
-        plain = plain_model(self.encoder, self.head_of(task), task, self.dtype)
+        head = self.head_of(task)
+        tokenizer = self.tokenizer and plain_tokenizer(self.tokenizer, task, self.encoder.config)
+        if isinstance(task, Retrieval):
+            if tokenizer is None:
+                raise ValueError("The model has no tokenizer, which sentence-transformers needs.")
+            return self._export_retrieval(task, path, tokenizer, prompts)
+        if prompts is not None:
+            raise ValueError(f"Task {task.name} is no retrieval task: it takes no `prompts`.")
+        plain = plain_model(self.encoder, head, task, self.dtype)
         plain.save_pretrained(path)
-        if self.tokenizer is not None:
-            self.tokenizer.save_pretrained(path)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(path)
         return plain
+
+    @torch.no_grad()
+    def _export_retrieval(
+        self,
+        task: Retrieval,
+        path: str | os.PathLike[str],
+        tokenizer: PreTrainedTokenizerBase,
+        prompts: Mapping[str, str] | None,
+    ) -> PreTrainedModel:
+        head = self.head_of(task)
+        sample = tokenizer(_SAMPLE_TEXT, return_tensors="pt", truncation=True)["input_ids"][0]
+        sample = sample.to(self.device)
+        length = len(sample)
+        was_training = self.training
+        (expected,) = self.eval().states(
+            sample,
+            torch.tensor([length], device=self.device),
+            torch.arange(length, device=self.device),
+            length,
+            layers=[head.layer],
+        )
+        self.train(was_training)
+        return save_sentence_transformer(
+            path,
+            task,
+            self.encoder,
+            head,
+            tokenizer,
+            sample=sample,
+            expected=expected,
+            prompts=prompts,
+        )
 
     def lora_config(self, **kwargs: Any) -> LoraConfig:
         """A PEFT config that adapts the encoder and trains the heads in full.

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+# a metric beside the others: how many inputs had text cut off, where any had
+TRUNCATED = "truncated"
 MAIN = "main_score"  # the metric that holds each task's main score: 0–100, higher is better
 
 Tag = str | int

@@ -5,14 +5,14 @@ from collections.abc import Iterable, Sequence
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    r"""Write a Markdown table: the first column aligned left, the others right.
+    """Write a Markdown table: the first column aligned left, the others right.
 
     Args:
         header: Names of the columns.
         rows: One sequence of texts for each line, as long as the header.
 
     Returns:
-        The table. A `|` inside a text is escaped.
+        The table, whose lines are `table_line`s.
 
     Example:
         >>> print(markdown_table(["task", "en"], [["xnli", "76.5"]]), end="")
@@ -23,9 +23,18 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     rule = ["---", *["---:"] * (len(header) - 1)]
     lines = []
     for texts in (header, rule, *rows):
-        escaped = [text.replace("|", "\\|") for text in texts]
-        lines.append("| " + " | ".join(escaped) + " |\n")
+        lines.append(table_line(texts) + "\n")
     return "".join(lines)
+
+
+def table_line(texts: Iterable[str]) -> str:
+    r"""Write a line of a Markdown table. A `|` is escaped, and a line break becomes a space.
+
+    >>> print(table_line(["yes|no", "two\nlines"]))
+    | yes\|no | two lines |
+    """
+    cells = [" ".join(text.splitlines()).replace("|", "\\|") for text in texts]
+    return f"| {' | '.join(cells)} |"
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

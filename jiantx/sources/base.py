@@ -21,6 +21,7 @@ class DataError(ValueError):
     """Data that are not what a task expects: what was found, what was expected, what to do."""
 
 
+ARTIFICIAL_WORLD = "jiantx-synthetic.json"  # a file that only a data root of artificial rows has
 _UNSET = object()
 _root: object = _UNSET
 
@@ -79,6 +80,13 @@ class Source(ABC):
         Raises:
             DataError: There are no such rows.
         """
+
+    def hub_ids(self, language: str) -> tuple[str, ...]:
+        """The Hub's datasets that hold a language's rows, for the model card.
+
+        Files, lists and the artificial world have none.
+        """
+        return ()
 
     @abstractmethod
     def available(self, split: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from jiantx.cache import cache_dir
 from jiantx.sources.base import (
+    ARTIFICIAL_WORLD,
     DataError,
     Languages,
     Source,
@@ -93,6 +94,14 @@ class Hub(Source):
         if self.where is None:
             return rows
         return rows.select(_matching_rows(rows, self.where, language))
+
+    def hub_ids(self, language: str) -> tuple[str, ...]:
+        word = language_mapping(self.languages).get(language)
+        root = data_root()
+        is_artificial = root is not None and (root / ARTIFICIAL_WORLD).exists()
+        if word is None or is_artificial or (root is None and Path(self.path).exists()):
+            return ()
+        return (self.path.format(language=word),)
 
     def available(self, split: str) -> tuple[str, ...]:
         names = set(dataset_splits(self.splits, split))

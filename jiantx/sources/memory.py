@@ -113,6 +113,12 @@ class Concat(Source):
             f"Languages: {languages}."
         )
 
+    def hub_ids(self, language: str) -> tuple[str, ...]:
+        ids: dict[str, None] = {}
+        for source in self.sources:
+            ids |= dict.fromkeys(source.hub_ids(language))
+        return tuple(ids)
+
     def available(self, split: str) -> tuple[str, ...]:
         available_of = [source.available(split) for source in self.sources]
         languages: dict[str, None] = {}

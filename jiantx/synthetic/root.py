@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from jiantx.sources.base import ARTIFICIAL_WORLD as MANIFEST
 from jiantx.synthetic.hub_datasets import (
     EVALUATION,
     TABLES,
@@ -28,7 +29,6 @@ from jiantx.synthetic.treebanks import write_treebanks
 
 # In the name of `default_root`'s folder: raise it with every change of what is written.
 VERSION = "2"
-MANIFEST = "jiantx-synthetic.json"
 
 
 def write_root(
