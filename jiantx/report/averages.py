@@ -32,11 +32,20 @@ def mean(values: Iterable[float]) -> float:
     return fmean(numbers) if numbers else math.nan
 
 
+def mean_of_all(values: Iterable[float]) -> float:
+    """Return the mean; NaN if there are no values, or if one is NaN.
+
+    A mean over the other values would not be comparable, and could be higher.
+    """
+    numbers = list(values)
+    return fmean(numbers) if numbers else math.nan
+
+
 def cell_means(scores: Sequence[Score]) -> dict[tuple[str, str], float]:
     """Average scores over seeds and other tags.
 
     Returns:
-        (task, language) -> mean.
+        (task, language) -> mean; NaN if one of the scores is undefined.
 
     Raises:
         ValueError: If scores of one cell differ in encoder, version or split.
@@ -45,19 +54,21 @@ def cell_means(scores: Sequence[Score]) -> dict[tuple[str, str], float]:
     groups = grouped(((score.task, score.language), score) for score in scores)
     for cell, cell_scores in groups.items():
         check_comparable(cell_scores)
-        means[cell] = mean(score.value for score in cell_scores)
+        means[cell] = mean_of_all(score.value for score in cell_scores)
     return means
 
 
 def mean_of_tasks(scores: Sequence[Score]) -> float:
     """Average scores over seeds, then over each task's languages, then over tasks.
 
+    The average is NaN if a score is undefined, and if there are none.
+
     Raises:
         ValueError: If scores differ in encoder or version, or those of one task in their split.
     """
     check_comparable(scores)
     by_task = grouped((task, value) for (task, _), value in cell_means(scores).items())
-    return mean(map(mean, by_task.values()))
+    return mean_of_all(map(mean_of_all, by_task.values()))
 
 
 def check_comparable(scores: Sequence[Score]) -> None:

@@ -138,7 +138,7 @@ def score_benchmark(scores: Iterable[Score], benchmark: Benchmark) -> Leaderboar
     """Make the leaderboard rows of all runs; see `Report.benchmark`.
 
     Args:
-        scores: Main scores, none of them NaN. Those of other tasks do not count.
+        scores: Main scores. Those of other tasks do not count.
         benchmark: The benchmark.
 
     Returns:
@@ -164,9 +164,10 @@ def score_benchmark(scores: Iterable[Score], benchmark: Benchmark) -> Leaderboar
 
 
 def _counted_cells(scores: Iterable[Score], benchmark: Benchmark) -> dict[tuple[str, str], float]:
-    """(task, language) -> score, for the languages that count."""
+    """(task, language) -> score, for the languages that count; undefined ones are left out."""
     languages = benchmark.languages
-    return cell_means([score for score in scores if score.language in languages[score.task]])
+    cells = cell_means([score for score in scores if score.language in languages[score.task]])
+    return {cell: value for cell, value in cells.items() if not math.isnan(value)}
 
 
 def _mean_over_languages(cells: Mapping[tuple[str, str], float], task: str) -> float:
