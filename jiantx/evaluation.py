@@ -311,7 +311,7 @@ def with_undefined_as_lowest(report: Report, tasks: Iterable[Task]) -> Report:
             values = {other.metric: other.value for other in report if _same_rows(other, record)}
             value = mean_of_metrics(main_metrics[record.task], values, undefined_as_lowest=True)
             record = replace(record, value=value)
-            logger.warning_once(
+            logger.warning(
                 f"Task {record.task}, split {record.split!r}, language {record.language!r}: the "
                 f"main score is undefined, and counts as {value:.1f} where models are compared."
             )

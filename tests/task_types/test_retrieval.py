@@ -315,8 +315,8 @@ def test_mining_is_scored_by_the_f1_of_pairs_unless_metrics_are_given(model_of: 
     assert {s.metric for s in jx.evaluate(model_of([task]), [task])} == {"f1", "main_score"}
     assert task.replace(mining=False).metrics == TASK.metrics == (accuracy_at_1,)
     assert TASK.replace(mining=True).metrics == (mined_f1,)
-    given = TASK.replace(mining=True, metrics=(accuracy_at_1,))
-    assert given.replace(top=1).metrics == (accuracy_at_1,)
+    explicit = TASK.replace(mining=True, metrics=(accuracy_at_1,))
+    assert explicit.replace(top=1).metrics == (accuracy_at_1,)
 
 
 def test_the_threshold_of_another_split() -> None:
