@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+import warnings
 from statistics import fmean
 
 import numpy as np
@@ -102,7 +103,8 @@ def test_mean_is_over_seeds_then_languages_then_tasks(grid):
     assert none.cells() == {("xnli", "en"): 51.0, ("xnli", "sw"): 42.0, ("xquad", "en"): 72.0}
     assert none.mean() == fmean([46.5, 72.0])
     assert none.mean(by="task") == {"xnli": 46.5, "xquad": 72.0}
-    assert none.mean(by="language") == {"en": 61.5, "sw": 42.0}
+    with pytest.warns(UserWarning, match="sw has no xquad"):
+        assert none.mean(by="language") == {"en": 61.5, "sw": 42.0}
     assert grid.mean(by="intermediate") == {"none": 59.25, "mnli": fmean([51.5, 71.0])}
 
 
@@ -118,6 +120,35 @@ def test_a_mean_that_includes_an_undefined_score_is_undefined():
     assert seeds.mean(by="seed") == pytest.approx({1: 10.0, 2: math.nan}, nan_ok=True)
     assert math.isnan(Report().mean())
     assert Report().mean(by="task") == {}
+
+
+def test_averages_over_different_scores_come_with_a_warning(grid):
+    with pytest.warns(UserWarning, match=r"by 'language' .*: sw has no xquad\. Choose"):
+        grid.mean(by="language")
+    lacking = Report([r for r in grid if r.tags["intermediate"] == "none" or r.task == "xnli"])
+    with pytest.warns(UserWarning, match=r"by 'intermediate' .*: mnli has no xquad/en\. Choose"):
+        lacking.mean(by="intermediate")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        grid.mean(by="task")
+        grid.mean(by="seed")
+        grid.mean(by="intermediate")
+        grid.where(task="xnli").mean(by="language")
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        {"a": {"a": ("en",), "b": ("en",)}},
+        {"g": {"all": ("en",)}},
+        {"all": {"a": ("en",)}},
+        {"g": {"a": ("en",)}, "h": {"a": ("de",)}},
+    ],
+)
+def test_columns_of_a_benchmark_have_different_names(groups):
+    """A group with the name of a task replaced the task's score by the group's."""
+    with pytest.raises(ValueError, match="names several of its columns"):
+        Benchmark("mine", groups)
 
 
 @pytest.mark.parametrize("tag", ["encoder", "version"])

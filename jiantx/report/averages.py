@@ -1,9 +1,10 @@
 """Averages of main scores, and the checks that only comparable scores are averaged."""
 
 import math
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from jiantx.report.scores import Score
 
@@ -69,6 +70,36 @@ def mean_of_tasks(scores: Sequence[Score]) -> float:
     check_comparable(scores)
     by_task = grouped((task, value) for (task, _), value in cell_means(scores).items())
     return mean_of_all(map(mean_of_all, by_task.values()))
+
+
+def warn_if_uneven(groups: Mapping[Any, Sequence[Score]], by: str) -> None:
+    """Warn if averages that stand beside each other are over different scores.
+
+    Tasks are not compared: each has languages of its own.
+
+    Args:
+        groups: Value of `by` -> the scores that are averaged.
+        by: A field or a tag.
+    """
+    if by in ("task", "split", *_NEVER_AVERAGED):
+        return
+    averaged: dict[Any, list[str]] = {}
+    for value, scores in groups.items():
+        names = [s.task if by == "language" else f"{s.task}/{s.language}" for s in scores]
+        averaged[value] = distinct(names)
+    everything = distinct(name for names in averaged.values() for name in names)
+    phrases = []
+    for value, names in averaged.items():
+        lacking = [name for name in everything if name not in names]
+        if lacking:
+            more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
+            phrases.append(f"{value} has no {', '.join(lacking[:5])}{more}")
+    if phrases:
+        warnings.warn(
+            f"The averages by {by!r} are over different scores, and cannot be compared: "
+            f"{'; '.join(phrases)}. Choose what all of them have with where(…).",
+            stacklevel=3,
+        )
 
 
 def check_comparable(scores: Sequence[Score]) -> None:

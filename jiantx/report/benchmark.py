@@ -17,6 +17,9 @@ class Benchmark(tuple[str, ...]):
         name: Name of the benchmark, such as "XTREME".
         groups: Group -> task -> the languages of the task that count.
 
+    Raises:
+        ValueError: If a task or a group has the name of another one, or is named "all".
+
     Example:
         >>> mine = Benchmark("mine", {"nli": {"xnli": ("de", "sw")}, "qa": {"xquad": ("de",)}})
         >>> mine
@@ -35,6 +38,13 @@ class Benchmark(tuple[str, ...]):
         for tasks in groups.values():
             task_names += tasks
             languages |= tasks
+        names = ["all", *groups, *task_names]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(
+                f"Benchmark {name!r}: {', '.join(repeated)} names several of its columns. Tasks, "
+                "groups and the average over `all` need different names."
+            )
         self = super().__new__(cls, task_names)
         self.name = name
         self.groups = {group: tuple(tasks) for group, tasks in groups.items()}

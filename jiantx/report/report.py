@@ -12,7 +12,14 @@ import numpy as np
 
 from jiantx.cache import write_text
 from jiantx.report import heatmaps, plots
-from jiantx.report.averages import cell_means, distinct, grouped, mean_of_all, mean_of_tasks
+from jiantx.report.averages import (
+    cell_means,
+    distinct,
+    grouped,
+    mean_of_all,
+    mean_of_tasks,
+    warn_if_uneven,
+)
 from jiantx.report.benchmark import Benchmark, Leaderboard, score_benchmark
 from jiantx.report.comparison import Comparison, compare_scores
 from jiantx.report.scores import (
@@ -125,8 +132,8 @@ class Report:
         higher. Select the defined ones with `where`. Scores of different encoders or versions, or
         of two splits of one task, are never averaged.
 
-        By language, each average is over the tasks that have the language. To compare languages,
-        select tasks that have them all with `where`.
+        Averages over different scores cannot be compared, and come with a warning: those of two
+        languages, of which one lacks a task. Select tasks that have both with `where`.
 
         Args:
             by: A field or a tag, to get one average for each of its values. Scores without the tag
@@ -143,6 +150,7 @@ class Report:
         self._check_name(by)
         groups = grouped((flat_record(score).get(by), score) for score in self._main_scores())
         groups.pop(None, None)
+        warn_if_uneven(groups, by)
         return {value: mean_of_tasks(scores) for value, scores in groups.items()}
 
     def cells(self) -> dict[tuple[str, str], float]:
