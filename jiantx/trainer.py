@@ -130,7 +130,8 @@ class Trainer(transformers.Trainer):
             ranks=self.args.world_size,
         )
         for name, task in self.tasks.items():
-            self._own_model.head_of(task).check_draw(name, self._sampler.draw_size(name))
+            different = min(self._sampler.draw_size(name), *sizes[name].values())
+            self._own_model.head_of(task).check_draw(name, different)
         return TrainingLoader(
             TrainingFeatures(features, self.processing_class, seed),
             self._sampler,

@@ -56,7 +56,7 @@ class Head(nn.Module):
 
         Args:
             task: The name of the task that trains the head.
-            size: Examples of a draw, which are compared with each other.
+            size: Different examples of a draw.
 
         Raises:
             ValueError: There are too few.

@@ -255,12 +255,14 @@ def test_a_corpus_has_ids_in_all_rows_or_in_none(model_of: Any) -> None:
         {"per_device_train_batch_size": 1},
         {"per_device_train_batch_size": 2, "sampling": jx.Sampling(mix=2)},
         {"per_device_train_batch_size": 8, "sampling": jx.Sampling(batch_size={"pairing": 1})},
+        {"per_device_train_batch_size": 8, "rows": 1},
     ],
 )
 def test_a_batch_of_one_pair_is_refused(options: Any, model_of: Any, tmp_path: Any) -> None:
     """Its only candidate is the right one, so the loss was 0 at every step."""
-    task = TASK.replace(source=jx.Rows({"train": SWAPPED}))
-    sampling = options.pop("sampling", None)
+    task = TASK.replace(source=jx.Rows({"train": SWAPPED[: options.get("rows", 3)]}))
+    sampling = options.get("sampling")
+    options = {name: options[name] for name in options if name.startswith("per_device")}
     arguments = TrainingArguments(str(tmp_path), max_steps=1, report_to="none", **options)
     trainer = jx.Trainer(model_of([task]), arguments, tasks=[task], sampling=sampling)
     with pytest.raises(ValueError, match="Task pairing: a batch of 1 pair has no wrong candidates"):
