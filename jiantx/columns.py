@@ -10,6 +10,19 @@ from jiantx.sources import DataError, Row
 Column = str | Callable[[Row], Any]
 
 
+def row_id(row: Row, index: int, *, keep_blank: bool = False) -> str:
+    """The id of a row.
+
+    Args:
+        row: A row as stored, or a raw one.
+        index: Its number, which is the id of a row that has none, None or "".
+        keep_blank: Take "" for an id.
+    """
+    id = row.get("id")
+    is_missing = id is None or (id == "" and not keep_blank)
+    return str(index if is_missing else id)
+
+
 def column_value(row: Row, column: Column) -> Any:
     """A column of a row.
 

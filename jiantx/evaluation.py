@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from typing import Any
 from accelerate import PartialState
 from transformers.utils import logging
 
+from jiantx.columns import row_id
 from jiantx.features import Features, encode_examples, load_features
 from jiantx.inference import run_tables, tokenizer_of
-from jiantx.metrics import metric_name
+from jiantx.metrics import mean_of_metrics, metric_name
 from jiantx.model import MultitaskModel
 from jiantx.report import MAIN, Report, Score
 from jiantx.report.scores import TRUNCATED
@@ -52,16 +53,18 @@ def evaluate(
             id, language, prediction, gold, score.
 
     Returns:
-        A report with every metric of every task and language.
+        A report with every metric of every task and language; NaN where one is undefined.
 
     Raises:
         DataError: A task has no such split, no labels in it, or none of the languages.
-        ValueError: `layers` is empty or given for a task that is no retrieval.
+        ValueError: Two tasks have one name, or `layers` is empty or given for a task that is no
+            retrieval.
 
     >>> evaluate(model, [get_task("xnli")], languages=["de", "sw"]).to_markdown()  # doctest: +SKIP
     """
     if isinstance(languages, str):
         languages = [languages]
+    check_task_names(tasks)
     languages_of = {task.name: _languages(task, split, languages) for task in tasks}
     _check_languages(tasks, split, languages, languages_of)
     _check_layers(tasks, layers)
@@ -82,6 +85,17 @@ def evaluate(
             for note in result.features.notes():
                 logger.warning_once(note)
     return Report(records)
+
+
+def check_task_names(tasks: Iterable[Task]) -> None:
+    """Raise a ValueError if different tasks have one name: their scores could not be told apart."""
+    by_name: dict[str, Task] = {}
+    for task in tasks:
+        if by_name.setdefault(task.name, task) is not task:
+            raise ValueError(
+                f"Two tasks have one name, {task.name!r}, so their scores could not be told apart. "
+                'Name one of them otherwise: task.replace(name="…", head=task.head_name).'
+            )
 
 
 def _check_languages(
@@ -139,7 +153,7 @@ def predict(
     for index, row in enumerate(rows):
         try:
             inputs = {column: value for column, value in row.items() if column != task.gold_column}
-            examples.append(task.example(inputs, id=str(row.get("id", index)), language=language))
+            examples.append(task.example(inputs, id=row_id(row, index), language=language))
         except DataError as error:
             raise DataError(f"Task {task.name}, row {index}: {error}") from None
     if not examples:
@@ -247,7 +261,7 @@ def _languages(task: Task, split: str, requested: Collection[str] | None) -> lis
 
 
 def _scores(result: SplitPredictions) -> list[Score]:
-    """Every metric that can be computed; what cannot is missing, and never 0."""
+    """Every metric. What is undefined is NaN, and never 0; the log says so."""
     features = result.features
     task = features.task
     predictions = [prediction.value for prediction in result.predictions]
@@ -255,15 +269,55 @@ def _scores(result: SplitPredictions) -> list[Score]:
         metric_name(metric): float(metric(predictions, result.references))
         for metric in task.metrics
     }
+    undefined = [name for name, value in values.items() if math.isnan(value)]
+    if undefined:
+        logger.warning_once(
+            f"Task {task.name}, split {features.split!r}, language {features.language!r}: "
+            f"undefined on these predictions and labels: {', '.join(undefined)}. The report holds "
+            "NaN, and means that include it are NaN."
+        )
     values[MAIN] = task.main_score(values)
-    values[TRUNCATED] = features.count("truncated") or math.nan
+    truncated = features.count("truncated")
+    if truncated:
+        values[TRUNCATED] = float(truncated)
     tags = {} if result.layer is None else {"layer": result.layer}
     count = len(predictions)
     return [
         Score(task.name, features.split, features.language, name, value, count, tags)
         for name, value in values.items()
-        if not math.isnan(value)
     ]
+
+
+def with_undefined_as_lowest(report: Report, tasks: Iterable[Task]) -> Report:
+    """Replace main scores that are undefined, so that models can be compared by their mean.
+
+    Left out, an undefined score would raise the mean: a model that collapsed would be the best.
+    So each undefined metric counts as the worst score that it can have.
+
+    Args:
+        report: All metrics of the tasks.
+        tasks: The tasks.
+
+    Returns:
+        A report in which no main score is NaN.
+    """
+    main_metrics = {task.name: task.main_metrics or task.metrics for task in tasks}
+    records = []
+    for record in report:
+        if record.metric == MAIN and math.isnan(record.value):
+            values = {other.metric: other.value for other in report if _same_rows(other, record)}
+            value = mean_of_metrics(main_metrics[record.task], values, undefined_as_lowest=True)
+            record = replace(record, value=value)
+            logger.warning(
+                f"Task {record.task}, split {record.split!r}, language {record.language!r}: the "
+                f"main score is undefined, and counts as {value:.1f} where models are compared."
+            )
+        records.append(record)
+    return Report(records)
+
+
+def _same_rows(one: Score, other: Score) -> bool:
+    return (one.task, one.split, one.language) == (other.task, other.split, other.language)
 
 
 def _write_predictions(folder: Path, result: SplitPredictions) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,8 +16,10 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from jiantx.batching import Batch, evaluation_batches, list_lengths, sorted_batches
+from jiantx.columns import row_id
 from jiantx.features import Features, load_features
 from jiantx.model import MultitaskModel
+from jiantx.sources import DataError
 from jiantx.task import Task
 
 _Outputs = dict[str, Tensor]
@@ -74,7 +77,7 @@ def run_tables(
             max_length=max_length,
             labelled=False,
         )
-    corpus_ids = {language: _ids(features.rows) for language, features in corpus.items()}
+    corpus_ids = {language: _candidate_ids(task, features) for language, features in corpus.items()}
     named_tables = list(tables.items())
     for language, features in corpus.items():
         named_tables.append((f"candidates {language}", features.table))
@@ -99,21 +102,37 @@ def run_tables(
         for layer in layers or (None,):
             query_outputs = outputs_of(query_table, query_table, layer)
             # a pool is one language or all of them, and so its tables follow each other
-            candidates = outputs_of(pool[0], pool[-1], layer) if pool else None
+            candidates = None
             collected: dict[str, np.ndarray] = {}
+            if pool:
+                ids = np.concatenate([corpus_ids[other] for other in corpus_languages[language]])
+                candidates = outputs_of(pool[0], pool[-1], layer)
+                candidates["rows_per_id"] = _rows_per_id(ids)
+                collected["candidates"] = ids
             for name, values in head.collect(query_outputs, candidates).items():
                 collected[name] = values.numpy()
-            if pool:
-                ids = [corpus_ids[other] for other in corpus_languages[language]]
-                collected["candidates"] = np.concatenate(ids)
             rows = slice(row_bounds[query_table], row_bounds[query_table + 1])
             yield language, layer, {**collected, "counts": counts[rows]}
 
 
-def _ids(rows: datasets.Dataset) -> np.ndarray:
-    """(rows,) ids, as `task.examples` gives them."""
-    ids = rows["id"][:] if "id" in rows.column_names else range(len(rows))
-    return np.array([str(id) for id in ids], dtype=object)
+def _candidate_ids(task: Task, corpus: Features) -> np.ndarray:
+    """(rows,) ids of a corpus, as `task.examples` gives them; all of its rows have one, or none."""
+    rows = corpus.rows
+    stored_ids = rows["id"][:] if "id" in rows.column_names else [None] * len(rows)
+    keep_blank = bool(task.threshold_split)  # what is mined leaves texts without an id unpaired
+    missing = [index for index, id in enumerate(stored_ids) if id is None or id == ""]
+    if 0 < len(missing) < len(rows) and not keep_blank:
+        raise DataError(
+            f"Task {task.name}, split {corpus.split!r}, language {corpus.language!r}: row "
+            f"{missing[0]} of the corpus has no id, though other rows have. Give each row one."
+        )
+    ids = [row_id({"id": id}, i, keep_blank=keep_blank) for i, id in enumerate(stored_ids)]
+    return np.array(ids, dtype=object)
+
+
+def _rows_per_id(ids: np.ndarray) -> Tensor:
+    """(distinct ids,) how many rows have each id, the largest number first."""
+    return torch.tensor(sorted(Counter(ids.tolist()).values(), reverse=True))
 
 
 @torch.no_grad()  # not inference_mode: parameters that FSDP gathers in it cannot be trained later

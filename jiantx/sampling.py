@@ -191,6 +191,10 @@ class Sampler:
             draws += self.sampling.capped(total) / self._step_size(task)
         return math.ceil(draws / self.sampling.mix)
 
+    def draw_size(self, task: str) -> int:
+        """Examples of a draw, on one device and in one micro-batch."""
+        return self._draw_sizes[task]
+
     def _step_size(self, task: str) -> int:
         """Examples of a draw, over all micro-batches and ranks."""
         return self._draw_sizes[task] * self.accumulation * self.ranks

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,8 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from jiantx.columns import column_value
-from jiantx.metrics import Metric, metric_name
+from jiantx.columns import column_value, row_id
+from jiantx.metrics import Metric, check_metrics, mean_of_metrics
 from jiantx.sources import (
     DataError,
     Row,
@@ -84,7 +83,7 @@ class Task(ABC):
     Args:
         name: Matches [a-z][a-z0-9_]*.
         source: Where its rows come from.
-        metrics: Functions of (predictions, references).
+        metrics: Functions of (predictions, references), each with a name of its own.
         main_metrics: The main score is the mean of these (default: of all), on 0-100, higher is
             better.
         head: Tasks that name the same head share its parameters (default: the task's own name).
@@ -112,6 +111,7 @@ class Task(ABC):
     def __post_init__(self) -> None:
         for name in (self.name,) if self.head is None else (self.name, self.head):
             check_name(name)
+        check_metrics(self.name, self.metrics, self.main_metrics)
         labels = getattr(self, "labels", None)
         if labels is not None and not callable(labels):
             _check_labels(self.name, labels)
@@ -310,7 +310,7 @@ class Task(ABC):
         self._check_label_names(rows, split, language)
         for index, row in enumerate(iter_rows(decode_class_labels(rows))):
             try:
-                example = self.example(row, id=str(row.get("id", index)), language=language)
+                example = self.example(row, id=row_id(row, index), language=language)
                 if labelled and self.reference(example) is None:
                     raise DataError(self._no_gold(row))
             except DataError as error:
@@ -322,8 +322,7 @@ class Task(ABC):
 
     def main_score(self, values: Mapping[str, float]) -> float:
         """The score that is averaged, compared and selected on; NaN where a metric is missing."""
-        names = [metric_name(metric) for metric in self.main_metrics or self.metrics]
-        return math.fsum(values.get(name, math.nan) for name in names) / len(names)
+        return mean_of_metrics(self.main_metrics or self.metrics, values)
 
     def _no_gold(self, row: Row) -> str:
         if self.gold:

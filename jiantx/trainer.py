@@ -25,7 +25,7 @@ from jiantx.checkpoints import (
     exclusive_writer,
     latest_checkpoint,
 )
-from jiantx.evaluation import evaluate
+from jiantx.evaluation import check_task_names, evaluate, with_undefined_as_lowest
 from jiantx.features import Features, load_features
 from jiantx.model import MultitaskModel
 from jiantx.model.config import trained_entry
@@ -94,6 +94,9 @@ class Trainer(transformers.Trainer):
         compile_instead_of_accelerate(args, model)
         self.max_length = max_length
         self._eval_tasks = list(tasks if eval_tasks is None else eval_tasks)
+        check_task_names(self._eval_tasks)
+        if len(self._eval_tasks) > 1 and "score" in [task.name for task in self._eval_tasks]:
+            raise ValueError("No task can be named 'score': `eval_score` is the mean over tasks.")
         self._features: dict[tuple[str, str], Features] = {}
         self._sampler: Sampler | None = None
         # task -> (loss, items) since the last log, on the device
@@ -131,6 +134,9 @@ class Trainer(transformers.Trainer):
             accumulation=self.args.gradient_accumulation_steps,
             ranks=self.args.world_size,
         )
+        for name, task in self.tasks.items():
+            different = min(self._sampler.draw_size(name), *sizes[name].values())
+            self._own_model.head_of(task).check_draw(name, different)
         return TrainingLoader(
             TrainingFeatures(features, self.processing_class, seed),
             self._sampler,
@@ -196,7 +202,8 @@ class Trainer(transformers.Trainer):
             metric_key_prefix: Before the names of the scores.
 
         Returns:
-            Main scores, `eval_<task>`, and their mean, `eval_score`.
+            Main scores, `eval_<task>`, and their mean, `eval_score`. A metric that is undefined
+            counts as the worst score that it can have.
         """
         model = self._own_model
         report = Report()
@@ -211,10 +218,11 @@ class Trainer(transformers.Trainer):
                     max_length=self.max_length,
                 )
         without_adapters(model).report = report  # for the model card
-        task_scores = report.mean(by="task")
+        comparable = with_undefined_as_lowest(report, eval_dataset or self._eval_tasks)
+        task_scores = comparable.mean(by="task")
         metrics = {f"{metric_key_prefix}_{task}": score for task, score in task_scores.items()}
         if metrics:
-            metrics[f"{metric_key_prefix}_score"] = report.mean()
+            metrics[f"{metric_key_prefix}_score"] = comparable.mean()
         self.log(dict(metrics))
         self.control: Any = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics

@@ -65,6 +65,50 @@ def test_missing_scores_are_left_out_and_listed(grid):
     assert "On one side only, and left out: mnli" in comparison.to_markdown()
 
 
+def test_languages_with_fewer_tasks_are_marked():
+    """English looked worse than German because it lacked an easy task."""
+
+    def run(name, english, german):
+        tags = {"intermediate": name, "seed": 1}
+        return [
+            score("xnli", "en", english, **tags),
+            score("xnli", "de", german, **tags),
+            score("tatoeba", "de", 95.0, **tags),
+        ]
+
+    report = Report([*run("none", 70.0, 65.0), *run("mnli", 72.0, 66.0)])
+    comparison = report.compare(report.where(intermediate="none"), by="language")
+    assert [cell.lacks for cell in comparison.rows[0].cells] == [("tatoeba",), ()]
+    assert comparison.to_markdown().splitlines() == [
+        "|  | en | de | average |",
+        "| --- | ---: | ---: | ---: |",
+        "| none | 70.0 † | 80.0 | 75.0 |",
+        "| mnli | +2.0 † | +0.5 | +1.2 |",
+        "",
+        "`†` a mean over fewer scores than others have, not comparable with them: "
+        "en without tatoeba.",
+    ]
+    assert comparison.to_text().splitlines()[2] == "none  70.0 †  80.0     75.0"
+    by_task = report.compare(report.where(intermediate="none"))
+    assert not any(cell.lacks for row in by_task.rows for cell in row.all_cells)
+
+
+def test_a_row_that_lacks_scores_of_others_is_marked():
+    def run(name, **scores):
+        return [score(task, "en", value, intermediate=name) for task, value in scores.items()]
+
+    report = Report(
+        [*run("none", a=50.0, b=60.0), *run("mnli", a=51.0), *run("qqp", a=52.0, b=62.0)]
+    )
+    undefined = Report([score("b", "en", math.nan, intermediate="mnli")])
+    for scores in (report, report + undefined):
+        comparison = scores.compare(scores.where(intermediate="none"))
+        averages = {row.label: row.average for row in comparison.rows}
+        assert averages["mnli"].lacks == ("b",) and not averages["qqp"].lacks
+        assert "| mnli | +1.0 | – | +1.0 † |" in comparison.to_markdown()
+        assert "average without b." in comparison.to_markdown()
+
+
 def test_an_average_leaves_out_seeds_without_all_scores():
     seeds = [score("a", "en", 90.0, seed=1), score("a", "en", 90.0, seed=2)]
     lacking_task = Report([*seeds, score("b", "en", 50.0, seed=2)])

@@ -15,6 +15,7 @@ from transformers.utils import logging
 
 import jiantx as jx
 from jiantx import inference
+from jiantx.evaluation import with_undefined_as_lowest
 from jiantx.report import MAIN
 
 TYPES = (
@@ -189,13 +190,25 @@ def test_rankings(model, tasks) -> None:
     assert jx.evaluate(model, [original]).mean() == 100
 
 
-def test_what_cannot_be_computed_is_missing(model, tasks) -> None:
+def values_of(report: jx.Report) -> dict[str, float | None]:
+    """None for NaN, so that results can be compared."""
+    return {s.metric: None if math.isnan(s.value) else s.value for s in report}
+
+
+def test_what_cannot_be_computed_is_missing(model, tasks, caplog: pytest.LogCaptureFixture) -> None:
     rows = [
         {"text": "the cat sees", "label": 2.0},
         {"text": "a dog", "label": 2.0},
     ]  # all gold alike: no correlation
     task = tasks["regression"].replace(source=jx.Rows({"validation": rows}))
-    assert jx.evaluate(model, [task]).records == []
+    logging.enable_propagation()
+    try:
+        report = jx.evaluate(model, [task])
+    finally:
+        logging.disable_propagation()
+    assert values_of(report) == {"pearson": None, "spearman": None, MAIN: None}
+    assert "stars, split 'validation', language 'en': undefined" in caplog.text
+    assert "pearson, spearman" in caplog.text
 
     def mean(predictions: Any, references: Any) -> float:
         return 50.0
@@ -204,12 +217,41 @@ def test_what_cannot_be_computed_is_missing(model, tasks) -> None:
         return math.nan
 
     half = task.replace(metrics=(mean, never), main_metrics=(mean,))
-    assert {s.metric: s.value for s in jx.evaluate(model, [half]).records} == {
-        "mean": 50.0,
-        MAIN: 50.0,
-    }
+    assert values_of(jx.evaluate(model, [half])) == {"mean": 50.0, "never": None, MAIN: 50.0}
     both = task.replace(metrics=(mean, never))
-    assert {s.metric: s.value for s in jx.evaluate(model, [both]).records} == {"mean": 50.0}
+    assert values_of(jx.evaluate(model, [both])) == {"mean": 50.0, "never": None, MAIN: None}
+
+
+def test_an_undefined_score_is_no_reason_to_prefer_a_model() -> None:
+    """It left the mean: a model whose predictions were all alike had 50 instead of -0.02."""
+
+    def report(correlation: float) -> jx.Report:
+        values = {("mood", "accuracy"): 50.0, ("mood", MAIN): 50.0}
+        values |= {("stars", name): correlation for name in ("pearson", "spearman", MAIN)}
+        return jx.Report(
+            jx.Score(task, "validation", "en", metric, value, 8)
+            for (task, metric), value in values.items()
+        )
+
+    source = jx.Rows({})
+    tasks = [
+        jx.Regression(name="stars", source=source, low=0.0, high=5.0),
+        jx.Classification(name="mood", source=source, labels=("no", "yes")),
+    ]
+    worst, collapsed = (
+        with_undefined_as_lowest(report(value), tasks).mean() for value in (-99.0, math.nan)
+    )
+    assert (worst, collapsed) == (-24.5, -25.0)
+    assert math.isnan(report(math.nan).mean())
+    assert with_undefined_as_lowest(report(3.0), tasks).records == report(3.0).records
+
+
+def test_different_tasks_of_one_name_are_refused(model, tasks) -> None:
+    task = tasks["classification"]
+    other = task.replace(source=jx.Rows({"validation": {"zh": classified(2)}}))
+    with pytest.raises(ValueError, match="Two tasks have one name, 'mood'"):
+        jx.evaluate(model, [task, other])
+    assert len(jx.evaluate(model, [task, task], languages="de")) == 2
 
 
 def test_model_is_left_as_it_was(model_of: ModelOf, tasks) -> None:

@@ -1,5 +1,6 @@
 """Metrics against the official scorers, and against numbers worked out by hand."""
 
+import functools
 import itertools
 import math
 import pickle
@@ -13,7 +14,10 @@ from sklearn import metrics as sklearn_metrics
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from jiantx import metrics
+from jiantx.evaluation import TRUNCATED
+from jiantx.experiments import CHANCE, DEVELOPMENT
 from jiantx.metrics import Answer, Answers
+from jiantx.report import MAIN
 
 UPOS = "ADJ ADP AUX CCONJ DET INTJ NOUN NUM PART PROPN PUNCT SCONJ SYM VERB X".split()
 BIO = "O B-PER B-LOC B-ORG I-PER I-LOC I-ORG".split()
@@ -37,7 +41,37 @@ def noisy(tags, rng):
 def test_names_are_the_official_ones():
     assert metrics.metric_name(metrics.accuracy) == "accuracy"
     assert metrics.metric_name(metrics.squad_f1) == "f1"
-    assert metrics.metric_name(metrics.f1_of("yes")) == "f1"
+    assert metrics.metric_name(metrics.f1_of("yes", name="f1")) == "f1"
+
+
+def test_f1_of_different_labels_have_different_names():
+    names = [metrics.metric_name(metrics.f1_of(label)) for label in ("favor", "against", 1)]
+    assert names == ["f1_favor", "f1_against", "f1_1"]
+
+
+def test_a_renamed_metric_leaves_the_original_its_name():
+    """Tried: naming jiantx's own accuracy renamed it in every task."""
+    renamed = metrics.named("mine")(metrics.accuracy)
+    again = metrics.named("other")(renamed)
+    assert metrics.metric_name(metrics.accuracy) == "accuracy"
+    assert (metrics.metric_name(renamed), metrics.metric_name(again)) == ("mine", "other")
+    assert renamed(["a", "b"], ["a", "a"]) == again(["a", "b"], ["a", "a"]) == 50.0
+    assert metrics.metric_name(metrics.named("mine")(metrics.f1_of("a"))) == "mine"
+    assert metrics.metric_name(functools.partial(metrics.squad_f1)) == "f1"
+    assert pickle.loads(pickle.dumps(renamed)) == renamed
+
+
+def test_an_undefined_metric_counts_as_the_worst_score_it_can_have():
+    both = (metrics.accuracy, metrics.named("r")(metrics.pearson))
+    values = {"accuracy": 40.0, "r": math.nan}
+    assert math.isnan(metrics.mean_of_metrics(both, values))
+    assert metrics.mean_of_metrics(both, values, undefined_as_lowest=True) == -30.0
+    assert metrics.mean_of_metrics(both, {"r": 20.0}, undefined_as_lowest=True) == 10.0
+
+
+def test_no_metric_has_a_name_that_reports_use():
+    used = {MAIN, TRUNCATED, DEVELOPMENT, CHANCE}
+    assert used == set(metrics.base.RESERVED_NAMES)
 
 
 def test_a_metric_is_named_by_its_decorator():

@@ -5,12 +5,13 @@ import math
 import os
 import subprocess
 import sys
+import warnings
 from statistics import fmean
 
 import numpy as np
 import pytest
 
-from jiantx.report import MAIN, Report, Score
+from jiantx.report import MAIN, Benchmark, Report, Score
 
 
 def score(task, language, value, metric=MAIN, split="validation", examples=10, **tags):
@@ -102,17 +103,52 @@ def test_mean_is_over_seeds_then_languages_then_tasks(grid):
     assert none.cells() == {("xnli", "en"): 51.0, ("xnli", "sw"): 42.0, ("xquad", "en"): 72.0}
     assert none.mean() == fmean([46.5, 72.0])
     assert none.mean(by="task") == {"xnli": 46.5, "xquad": 72.0}
-    assert none.mean(by="language") == {"en": 61.5, "sw": 42.0}
+    with pytest.warns(UserWarning, match="sw has no xquad"):
+        assert none.mean(by="language") == {"en": 61.5, "sw": 42.0}
     assert grid.mean(by="intermediate") == {"none": 59.25, "mnli": fmean([51.5, 71.0])}
 
 
-def test_mean_leaves_out_nan_and_other_metrics():
+def test_a_mean_that_includes_an_undefined_score_is_undefined():
+    """Left out, an undefined score would raise the mean: here from below 10 to 10."""
     other_metric = score("b", "en", 99.0, metric="f1")
     report = Report([score("a", "en", 10.0), score("a", "de", math.nan), other_metric])
-    assert report.mean() == 10.0
-    assert report.mean(by="language") == {"en": 10.0}
+    assert math.isnan(report.mean())
+    assert report.mean(by="language") == pytest.approx({"en": 10.0, "de": math.nan}, nan_ok=True)
+    assert report.where(language="en").mean() == 10.0
+    seeds = Report([score("a", "en", 10.0, seed=1), score("a", "en", math.nan, seed=2)])
+    assert math.isnan(seeds.mean()) and math.isnan(seeds.cells()["a", "en"])
+    assert seeds.mean(by="seed") == pytest.approx({1: 10.0, 2: math.nan}, nan_ok=True)
     assert math.isnan(Report().mean())
     assert Report().mean(by="task") == {}
+
+
+def test_averages_over_different_scores_come_with_a_warning(grid):
+    with pytest.warns(UserWarning, match=r"by 'language' .*: sw has no xquad\. Choose"):
+        grid.mean(by="language")
+    lacking = Report([r for r in grid if r.tags["intermediate"] == "none" or r.task == "xnli"])
+    with pytest.warns(UserWarning, match=r"by 'intermediate' .*: mnli has no xquad/en\. Choose"):
+        lacking.mean(by="intermediate")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        grid.mean(by="task")
+        grid.mean(by="seed")
+        grid.mean(by="intermediate")
+        grid.where(task="xnli").mean(by="language")
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        {"a": {"a": ("en",), "b": ("en",)}},
+        {"g": {"all": ("en",)}},
+        {"all": {"a": ("en",)}},
+        {"g": {"a": ("en",)}, "h": {"a": ("de",)}},
+    ],
+)
+def test_columns_of_a_benchmark_have_different_names(groups):
+    """A group with the name of a task replaced the task's score by the group's."""
+    with pytest.raises(ValueError, match="names several of its columns"):
+        Benchmark("mine", groups)
 
 
 @pytest.mark.parametrize("tag", ["encoder", "version"])
@@ -143,12 +179,29 @@ def test_report_in_markdown(grid):
         "| --- | ---: | ---: | ---: |",
         "| xnli | 51.0 | 42.0 | 46.5 |",
         "| xquad | 72.0 | – | 72.0 |",
-        "| **mean** | 61.5 | 42.0 | 59.2 |",
+        "| **mean** | 61.5 | 42.0 † | 59.2 |",
+        "",
+        "`†` a mean over fewer scores than others have, not comparable with them: "
+        "sw without xquad.",
     ]
     assert grid.to_markdown().count("| task |") == 2
     with_bar = Report([score("a|b", "en", 10.0)])
     assert with_bar.to_markdown() == "| task | en |\n| --- | ---: |\n| a\\|b | 10.0 |\n"
     assert Report().to_markdown() == "No scores.\n"
+
+
+def test_undefined_scores_are_dashes_and_so_are_their_means():
+    report = Report([score("a", "en", 10.0), score("a", "de", 20.0), score("b", "en", math.nan)])
+    lines = report.to_markdown().splitlines()
+    assert lines[2:5] == [
+        "| a | 10.0 | 20.0 | 15.0 |",
+        "| b | – | – | – |",
+        "| **mean** | – | 20.0 † | – |",
+    ]
+    assert lines[-1] == "Undefined, and so without a mean: b (en)."
+    mine = Benchmark("mine", {"all_tasks": {"a": ("en", "de"), "b": ("en",)}})
+    board = report.benchmark(mine).to_markdown()
+    assert "Missing in report: b (all languages)." in board and "15.0" in board
 
 
 def test_report_of_two_splits_in_markdown():
@@ -170,7 +223,7 @@ def test_json_round_trip(grid, tmp_path):
     report.to_json(tmp_path / "a.json")
     back = Report.from_json(tmp_path / "a.json")
     assert len(back + report) == len(report)  # adding raises if two scores differ
-    assert back.mean(by="task") == report.mean(by="task")
+    assert back.mean(by="task") == pytest.approx(report.mean(by="task"), nan_ok=True)
     Report(reversed(report.records)).to_json(tmp_path / "b.json")
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
     assert (tmp_path / "a.json").read_bytes().endswith(b"]\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Sequence, Value
 
 import jiantx as jx
-from jiantx.metrics import accuracy, f1_of, metric_name, micro_f1
+from jiantx.metrics import accuracy, f1_of, metric_name, micro_f1, named, token_accuracy
 from jiantx.sources import DataError
 from jiantx.task import RESERVED
 from jiantx.tasks import TASKS, get_task, register
@@ -277,6 +278,62 @@ def test_main_score_is_the_mean_of_the_main_metrics() -> None:
     assert one.main_score({"accuracy": 80.0, name: 60.0}) == 80.0
     assert math.isnan(both.main_score({"accuracy": 80.0})), "a missing part is no zero"
     assert task(metrics=(micro_f1,)).main_score({"micro_f1": 3.0, "accuracy": 9.0}) == 3.0
+
+
+def first(predictions: Any, references: Any) -> float:
+    return 10.0
+
+
+class Constant:
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def __call__(self, predictions: Any, references: Any) -> float:
+        return self.value
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        (lambda p, r: 10.0, lambda p, r: 20.0),
+        (functools.partial(Constant(1.0)), functools.partial(Constant(2.0))),
+        (Constant(1.0), Constant(2.0)),
+        (accuracy, named("accuracy")(first)),
+        (f1_of("no"), f1_of("no")),
+    ],
+)
+def test_metrics_of_one_name_are_refused(metrics: Any) -> None:
+    """One overwrote the other, and the main score counted the last one twice."""
+    with pytest.raises(ValueError, match="Task mood: several metrics are named"):
+        task(metrics=metrics)
+    one, other = metrics
+    assert task(metrics=(named("one")(one), named("other")(other))).metrics
+    assert task(metrics=(one,)).metrics == (one,)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"metrics": (accuracy,), "main_metrics": (micro_f1,)}, r"\['micro_f1'\] are not among"),
+        ({"metrics": (first,), "main_metrics": (named("first")(accuracy),)}, "are not among"),
+        ({"metrics": (accuracy,), "main_metrics": (accuracy, accuracy)}, "named 'accuracy'"),
+        ({"metrics": (named("main_score")(first),)}, "cannot be named 'main_score'"),
+        ({"metrics": (named("truncated")(first),)}, "cannot be named 'truncated'"),
+        ({"metrics": ()}, "there are no metrics"),
+        ({"metrics": accuracy}, "expected a tuple of functions"),
+        ({"metrics": ("accuracy",)}, "expected a tuple of functions"),
+    ],
+)
+def test_metrics_are_checked_when_declared(fields: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=f"Task mood: .*{message}"):
+        task(**fields)
+
+
+def test_a_default_main_metric_must_be_among_the_metrics() -> None:
+    with pytest.raises(ValueError, match=r"\['f1'\] are not among the metrics \['accuracy'\]"):
+        jx.TokenClassification(
+            name="tags", source=jx.Rows({}), labels=("O",), metrics=(token_accuracy,)
+        )
 
 
 @pytest.mark.parametrize(

@@ -452,6 +452,74 @@ def test_evaluation_is_ours(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> No
     assert other.evaluate() == {"eval_entities": entities, "eval_score": entities}
 
 
+def always_undefined(predictions: Any, references: Any) -> float:
+    return math.nan
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_an_undefined_score_neither_stops_a_run_nor_is_best(
+    early_stopping: bool,
+    model_of: ModelOf,
+    tiny_tasks,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    said: Callable[[], str],
+) -> None:
+    """`eval_score` was missing (KeyError), or the mean of the other tasks."""
+    task = tiny_tasks["tagging"]
+    scored(monkeypatch, task.name, [10, math.nan, 20, math.nan])
+    args = arguments(
+        tmp_path,
+        max_steps=4,
+        eval_strategy="steps",
+        eval_steps=1,
+        save_strategy="steps",
+        save_steps=1,
+        load_best_model_at_end=True,
+    )
+    callbacks = [EarlyStoppingCallback(2)] if early_stopping else []
+    trainer = jx.Trainer(model_of([task]), args, tasks=[task], callbacks=callbacks)
+    trainer.train()
+    logged = [entry["eval_score"] for entry in trainer.state.log_history if "eval_score" in entry]
+    assert logged == [10, 0, 20, 0]
+    assert trainer.state.best_metric == 20 and trainer.state.global_step == 4
+    assert "Task entities, split 'validation', language 'en': the main score is undefined" in said()
+
+
+def test_a_set_without_positives_is_trained_on(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
+    task = tiny_tasks["classification"].replace(metrics=(always_undefined,))
+    args = arguments(
+        tmp_path,
+        max_steps=1,
+        eval_strategy="steps",
+        save_strategy="steps",
+        load_best_model_at_end=True,
+        eval_steps=1,
+        save_steps=1,
+    )
+    model = model_of([task])
+    trainer = jx.Trainer(model, args, tasks=[task])
+    trainer.train()
+    assert trainer.state.best_metric == 0.0
+    assert model.report is not None and math.isnan(model.report.mean()), "and the card says so"
+
+
+def test_tasks_whose_scores_would_have_one_name(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
+    task = tiny_tasks["classification"]
+    model = model_of([task])
+    args = arguments(tmp_path)
+    other = task.replace(metrics=(always_undefined,))
+    with pytest.raises(ValueError, match="Two tasks have one name, 'mood'"):
+        jx.Trainer(model, args, tasks=[task], eval_tasks=[task, other])
+    score = task.replace(name="score", head=task.head_name)
+    with pytest.raises(ValueError, match="No task can be named 'score'"):
+        jx.Trainer(model, args, tasks=[task, score])
+
+
 def test_a_task_without_validation_is_not_evaluated(
     model_of: ModelOf, tiny_tasks, tmp_path: Path
 ) -> None:

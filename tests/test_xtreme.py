@@ -75,6 +75,27 @@ def test_files_that_are_missing_or_of_another_length_are_named(tmp_path: Path) -
         jx.score_xtreme(predictions, MOCK / "labels", "2")  # type: ignore[arg-type]
 
 
+@real
+def test_all_files_that_cannot_be_scored_are_named(tmp_path: Path) -> None:
+    predictions = tmp_path / "predictions"
+    shutil.copytree(MOCK / "predictions", predictions)
+    broken = [predictions / name for name in ("xnli/test-sw.tsv", "udpos/test-de.tsv")]
+    for path in broken:
+        path.unlink()
+    with pytest.raises(jx.DataError, match="Files that cannot be scored: 2") as caught:
+        jx.score_xtreme(predictions, MOCK / "labels")
+    assert all(f"{path} is missing" in str(caught.value) for path in broken)
+
+
+@pytest.mark.parametrize("line", ["{}", '{"label": null}', '{"label": "1"}', '{"label": true}'])
+def test_a_choice_without_a_number_is_refused(line: str, tmp_path: Path) -> None:
+    """On both sides it was None, and None equals None."""
+    path = tmp_path / "test-zh.jsonl"
+    path.write_text(f'{{"label": 0}}\n{line}\n')
+    with pytest.raises(jx.DataError, match=r"test-zh.jsonl: item 1 has the label"):
+        read_items(path, "multiple_choice")
+
+
 # --- writing --------------------------------------------------------------------------------------
 
 PARALLEL = [("Haus", "a house"), ("Apfel", "an apple"), ("Zug", "Trains")]
@@ -156,6 +177,22 @@ def test_written_files_hold_every_item_in_the_official_order(
         "lareqa": "rankings",
     }.get(name, "lines")
     assert len(read_items(path, form)) == len(ROWS[name])
+
+
+@pytest.mark.parametrize("name", ["xquad", "lareqa"])
+def test_rows_with_one_id_cannot_be_written(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file has room for one of their answers."""
+    monkeypatch.setattr(write, "predict_splits", perfect)
+    rows = [{**row, "id": "q"} for row in ROWS[name]]
+    task = jx.get_task(name).replace(source=jx.Rows({"test": {"de": rows}}))
+    version: Any = "xtreme" if name in jx.XTREME else "xtreme-r"
+    no_model: Any = None
+    with pytest.raises(jx.DataError, match=rf"{name}, .*'de': 2 rows have 1 different ids"):
+        jx.write_xtreme_predictions(
+            no_model, [task], tmp_path, version, languages=["de"], check_counts=False
+        )
 
 
 @pytest.mark.slow

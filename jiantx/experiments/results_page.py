@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -179,7 +180,8 @@ def _paired_scores(scores: Report, row_spec: str) -> dict[int, tuple[float, floa
         scores = scores.where(split="test")
     baseline = scores.where(intermediate="none").mean(by="seed")
     best = scores.where(intermediate=row_spec).mean(by="seed")
-    return {seed: (baseline[seed], best[seed]) for seed in baseline.keys() & best.keys()}
+    pairs = {seed: (baseline[seed], best[seed]) for seed in baseline.keys() & best.keys()}
+    return {seed: pair for seed, pair in pairs.items() if not any(map(math.isnan, pair))}
 
 
 def _add_changed_rows(page: Page, report: Report) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 
 from jiantx.report import MAIN, Report, Score
+from jiantx.report.scores import comparable_value
 from jiantx.task import Task
 from jiantx.tasks import training_tasks
 
@@ -15,7 +16,7 @@ DEVELOPMENT = "development"  # main score on English validation rows
 CHANCE = "chance"  # accuracy of the majority class on the same rows
 
 _ONE_SIDED_95 = 1.645  # standard errors
-_Scores = dict[tuple[str, str, int, str], tuple[float, int]]
+_Scores = dict[tuple[str, str, int, str], tuple[float | None, int]]
 
 
 def training_name(tasks: Iterable[Task]) -> str:
@@ -52,7 +53,8 @@ def failed_runs(report: Report) -> dict[tuple[str, int], list[str]]:
         chance = record.value / 100
         standard_error = math.sqrt(chance * (1 - chance) / record.examples)
         threshold = record.value + 100 * _ONE_SIDED_95 * standard_error
-        if scores[record.task, *_row_and_seed(record)] <= threshold:
+        # an undefined score is not above it either
+        if not scores[record.task, *_row_and_seed(record)] > threshold:
             failed.setdefault(_row_and_seed(record), []).append(record.task)
     return failed
 
@@ -130,10 +132,11 @@ def best_rows(report: Report, targets: Sequence[Task]) -> dict[str, str]:
 
 
 def _means_by_row(records: Iterable[Score], row_specs: Iterable[str]) -> dict[str, float]:
-    """Row -> mean of its scores. Rows without scores are left out."""
+    """Row -> mean of its scores. Rows without scores are left out; undefined ones are the worst."""
     values: dict[str, list[float]] = {row_spec: [] for row_spec in row_specs}
     for record in records:
-        values[str(record.tags["intermediate"])].append(record.value)
+        value = -math.inf if math.isnan(record.value) else record.value
+        values[str(record.tags["intermediate"])].append(value)
     return {row_spec: fmean(of_row) for row_spec, of_row in values.items() if of_row}
 
 
@@ -144,7 +147,7 @@ def _tasks_with_validation_set(report: Report) -> set[str]:
     for record in report.where(metric=MAIN):
         key = (record.task, *_row_and_seed(record), record.language)
         by_key = validation if record.split == "validation" else test
-        by_key[key] = (record.value, record.examples)
+        by_key[key] = comparable_value(record)
     tasks = set()
     for key in validation.keys() & test.keys():
         if validation[key] != test[key]:

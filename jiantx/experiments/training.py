@@ -200,8 +200,12 @@ def majority_class_accuracy(task: Task) -> float:
 
     It is 0 for tasks that are not scored by accuracy alone: tags and answers are rarely right by
     chance.
+
+    Raises:
+        DataError: A row has no label.
     """
     if [metric_name(metric) for metric in task.metrics] != ["accuracy"]:
         return 0.0
-    labels = Counter(task.reference(example) for example in task.examples("validation", "en"))
+    examples = task.examples("validation", "en", labelled=True)
+    labels = Counter(task.reference(example) for example in examples)
     return 100 * max(labels.values()) / labels.total()

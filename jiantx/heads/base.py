@@ -51,6 +51,18 @@ class Head(nn.Module):
         super().__init__()
         self.config = dict(config)
 
+    def check_draw(self, task: str, size: int) -> None:
+        """Refuse a number of examples that the head cannot learn from.
+
+        Args:
+            task: The name of the task that trains the head.
+            size: Different examples of a draw.
+
+        Raises:
+            ValueError: There are too few.
+        """
+        return
+
     @abstractmethod
     def forward(self, states: Tensor, batch: Batch) -> HeadOutput:
         """Compute the loss and, outside training, the outputs.
@@ -72,7 +84,8 @@ class Head(nn.Module):
 
         Args:
             outputs: Of all rows, in their order.
-            corpus: Of all candidates, for tasks with a corpus.
+            corpus: Of all candidates, for tasks with a corpus; and `rows_per_id` (distinct ids,),
+                how many of the candidates have the same id, the largest number first.
         """
         return outputs
 

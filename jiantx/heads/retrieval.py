@@ -56,10 +56,19 @@ class RetrievalHead(Head):
             pooled = torch.tanh(self.dense(pooled))
         return normalize(pooled.float(), dim=1)
 
+    def check_draw(self, task: str, size: int) -> None:
+        if size < 2:
+            raise ValueError(
+                f"Task {task}: a batch of {size} pair has no wrong candidates, so its loss is "
+                "always 0. Retrieval trains by telling the pairs of a batch apart: give a larger "
+                "per_device_train_batch_size (or Sampling batch_size, or a smaller mix)."
+            )
+
     def forward(self, states: Tensor, batch: Batch) -> HeadOutput:
         vectors = self._vectors(states, batch)
         if not self.training:
             return HeadOutput(outputs={"embeddings": vectors})
+        self.check_draw(str(batch.get("task", "")), len(vectors) // 2)
         scores = self.log_scale.exp() * vectors[::2] @ vectors[1::2].T  # (queries, candidates)
         gold = torch.arange(len(scores), device=scores.device)
         return HeadOutput(
@@ -80,8 +89,16 @@ class RetrievalHead(Head):
             ranking[pairs[:, 0], 0] = pairs[:, 1]
             scores[pairs[:, 0], 0] = margins
         else:
-            scores, ranking = nearest(queries, candidates, min(self.config["top"], len(candidates)))
+            scores, ranking = nearest(queries, candidates, self._ranked(len(candidates), corpus))
         return {"ranking": ranking, "scores": scores}
+
+    def _ranked(self, candidates: int, corpus: dict[str, Tensor] | None) -> int:
+        """How many rows to rank, so that at least `top` different ids are among them."""
+        top = self.config["top"]
+        if corpus and "rows_per_id" in corpus:
+            # the worst case: all rows of the most frequent ids come first
+            top = int(corpus["rows_per_id"][: top - 1].sum()) + 1
+        return min(top, candidates)
 
 
 register_head("retrieval", RetrievalHead)

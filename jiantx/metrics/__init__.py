@@ -16,7 +16,13 @@ from jiantx.metrics.answers import (
     squad_v2_exact,
     squad_v2_f1,
 )
-from jiantx.metrics.base import Metric, metric_name, named
+from jiantx.metrics.base import (
+    Metric,
+    check_metrics,
+    mean_of_metrics,
+    metric_name,
+    named,
+)
 from jiantx.metrics.labels import accuracy, f1_of, micro_f1, pearson, spearman
 from jiantx.metrics.rankings import (
     Rankings,
@@ -49,12 +55,14 @@ __all__ = [
     "best_exact_match",
     "best_f1",
     "best_threshold",
+    "check_metrics",
     "chunk_f1",
     "chunk_f1_seqeval1",
     "chunk_scores",
     "exact_match",
     "f1_of",
     "mean_average_precision",
+    "mean_of_metrics",
     "mean_reciprocal_rank",
     "metric_name",
     "micro_f1",

@@ -1,8 +1,12 @@
 """The type and the names of metrics, and helpers that all metrics share."""
 
+import functools
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any, TypeVar, cast
 
 Metric = Callable[[Sequence[Any], Sequence[Any]], float]
 """(predictions, references), equally long and in the same order -> a score.
@@ -12,27 +16,141 @@ Scores are on 0–100; correlations are on -100–100.
 
 AnyMetric = TypeVar("AnyMetric", bound=Metric)
 
+# What reports hold beside the metrics of a task: no metric can have these names.
+RESERVED_NAMES = ("main_score", "truncated", "development", "chance")
 
-def named(name: str) -> Callable[[AnyMetric], AnyMetric]:
+
+@dataclass(frozen=True)
+class _Named:
+    """A metric under another name. The metric itself keeps its own, wherever else it is used."""
+
+    metric: Metric
+    metric_name: str
+    lowest: float
+
+    def __call__(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
+        return self.metric(predictions, references)
+
+
+def named(name: str, *, lowest: float | None = None) -> Callable[[AnyMetric], AnyMetric]:
     """Report a metric under another name than the function's own.
+
+    It decorates a function that is being defined, and makes a renamed copy of any other metric.
 
     >>> @named("f1")
     ... def my_f1(predictions, references): ...
     >>> metric_name(my_f1)
     'f1'
+    >>> metric_name(named("f1_of_mine")(my_f1)), metric_name(my_f1)
+    ('f1_of_mine', 'f1')
+
+    Args:
+        name: The name in reports.
+        lowest: The worst score that the metric can have; its own `lowest`, or 0, if None.
+
+    Returns:
+        A decorator.
     """
 
     def decorate(metric: AnyMetric) -> AnyMetric:
+        worst = lowest_score(metric) if lowest is None else lowest
+        if not isinstance(metric, FunctionType) or _is_in_use(metric):
+            return cast(AnyMetric, _Named(metric, name, worst))
         metric.metric_name = name  # type: ignore[attr-defined]
+        metric.lowest = worst  # type: ignore[attr-defined]
         return metric
 
     return decorate
 
 
+def _is_in_use(function: FunctionType) -> bool:
+    """Whether a function has a name already, from `named` or from the module that defines it."""
+    module = sys.modules.get(function.__module__)
+    defined = getattr(module, function.__name__, None)
+    return hasattr(function, "metric_name") or defined is function
+
+
 def metric_name(metric: Metric) -> str:
     """The name under which a metric is reported."""
+    if isinstance(metric, functools.partial):
+        return metric_name(metric.func)
     default = getattr(metric, "__name__", type(metric).__name__)
     return getattr(metric, "metric_name", "") or default
+
+
+def lowest_score(metric: Metric) -> float:
+    """The worst score that a metric can have: its attribute `lowest`, or 0."""
+    if isinstance(metric, functools.partial):
+        return lowest_score(metric.func)
+    return float(getattr(metric, "lowest", 0.0))
+
+
+def mean_of_metrics(
+    metrics: Sequence[Metric], values: Mapping[str, float], *, undefined_as_lowest: bool = False
+) -> float:
+    """Average the values of metrics.
+
+    Args:
+        metrics: What is averaged.
+        values: Name of a metric -> its value.
+        undefined_as_lowest: Count a metric that is missing or NaN as the worst score it can have.
+
+    Returns:
+        The mean; NaN if a metric is missing or NaN, unless these count as the lowest.
+    """
+    scores = []
+    for metric in metrics:
+        value = values.get(metric_name(metric), math.nan)
+        if undefined_as_lowest and math.isnan(value):
+            value = lowest_score(metric)
+        scores.append(value)
+    return math.fsum(scores) / len(scores)
+
+
+def check_metrics(task: str, metrics: Sequence[Metric], main_metrics: Sequence[Metric]) -> None:
+    """Check the metrics that a task declares: no two have one name, the main ones are among them.
+
+    Args:
+        task: Its name, for messages.
+        metrics: What is reported.
+        main_metrics: The main score is the mean of these; of all if there are none.
+
+    Raises:
+        ValueError: There are no metrics, one is no function, two have one name, one has a name that
+            reports use for something else, or a main metric is not among the metrics.
+    """
+    for declared in (metrics, main_metrics):
+        if not isinstance(declared, Sequence) or not all(map(callable, declared)):
+            raise ValueError(
+                f"Task {task}: the metrics are {declared!r}; expected a tuple of functions of "
+                "(predictions, references), such as metrics=(accuracy,)."
+            )
+        names = [metric_name(metric) for metric in declared]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(
+                    f"Task {task}: several metrics are named {name!r}, and one score would hide "
+                    f"the others. {_RENAME}"
+                )
+            if name in RESERVED_NAMES:
+                raise ValueError(
+                    f"Task {task}: a metric cannot be named {name!r}, since reports use this name "
+                    f"for something else. {_RENAME}"
+                )
+    if not metrics:
+        raise ValueError(
+            f"Task {task}: there are no metrics. Give one, such as metrics=(accuracy,)."
+        )
+    outside = [metric_name(metric) for metric in main_metrics if metric not in metrics]
+    if outside:
+        raise ValueError(
+            f"Task {task}: the main metrics {outside} are not among the metrics "
+            f"{[metric_name(metric) for metric in metrics]}. Add them to `metrics`, or give "
+            "main_metrics=() for the mean of all."
+        )
+
+
+_RENAME = 'Name a metric with named("my_name")(metric), from jiantx.metrics.'
 
 
 def check_lengths(predictions: Sequence[Any], references: Sequence[Any]) -> None:

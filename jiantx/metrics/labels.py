@@ -3,12 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from jiantx.metrics.base import Metric, check_lengths
+from jiantx.metrics.base import Metric, check_lengths, named
 
 
 def accuracy(predictions: Sequence[Any], references: Sequence[Any]) -> float:
@@ -40,7 +40,7 @@ class _F1Of:
     """A value and not a closure, so that tasks which hold it can be compared and pickled."""
 
     positive_label: Any
-    metric_name: ClassVar[str] = "f1"
+    metric_name: str
 
     def __call__(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
         return micro_f1(
@@ -49,13 +49,17 @@ class _F1Of:
         )
 
 
-def f1_of(positive_label: Any) -> Metric:
-    """Binary F1 of one label, reported as "f1" (scikit-learn's `f1_score(average="binary")`).
+def f1_of(positive_label: Any, *, name: str | None = None) -> Metric:
+    """Binary F1 of one label (scikit-learn's `f1_score(average="binary")`).
 
     >>> f1_of("same")(["same", "same", "other"], ["same", "other", "same"])
     50.0
+
+    Args:
+        positive_label: The label.
+        name: Reported name; "f1_" and the label if None.
     """
-    return _F1Of(positive_label)
+    return _F1Of(positive_label, name or f"f1_{positive_label}")
 
 
 def micro_f1(predictions: Sequence[Any], references: Sequence[Any]) -> float:
@@ -77,6 +81,7 @@ def micro_f1(predictions: Sequence[Any], references: Sequence[Any]) -> float:
     return 100.0 * (2 * right / (predicted + actual)) if predicted + actual else math.nan
 
 
+@named("pearson", lowest=-100.0)
 def pearson(predictions: Sequence[Any], references: Sequence[Any]) -> float:
     """Pearson's correlation of two lists of numbers, times 100 (SciPy's `pearsonr`).
 
@@ -91,6 +96,7 @@ def pearson(predictions: Sequence[Any], references: Sequence[Any]) -> float:
     return _correlation(np.asarray(predictions, np.float64), np.asarray(references, np.float64))
 
 
+@named("spearman", lowest=-100.0)
 def spearman(predictions: Sequence[Any], references: Sequence[Any]) -> float:
     """Spearman's rank correlation, times 100 (SciPy's `spearmanr`).
 

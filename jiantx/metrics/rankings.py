@@ -16,6 +16,8 @@ Rankings = Sequence[Sequence[str]]
 def accuracy_at_1(predictions: Rankings, references: Rankings) -> float:
     """Share of queries whose first candidate is relevant; reported as "accuracy".
 
+    A query whose ranking is empty is a miss.
+
     Args:
         predictions: (queries,) rankings: ids of candidates, the best first.
         references: (queries,) ids of the relevant candidates.
@@ -24,8 +26,10 @@ def accuracy_at_1(predictions: Rankings, references: Rankings) -> float:
         0–100, or NaN if there are no queries.
     """
     check_lengths(predictions, references)
-    pairs = zip(predictions, references, strict=True)
-    return mean_percent([float(ranking[0] in relevant) for ranking, relevant in pairs])
+    hits = []
+    for ranking, relevant in zip(predictions, references, strict=True):
+        hits.append(float(len(ranking) > 0 and ranking[0] in relevant))
+    return mean_percent(hits)
 
 
 @named("map@20")
@@ -33,7 +37,8 @@ def mean_average_precision(predictions: Rankings, references: Rankings) -> float
     """Mean average precision of the first 20 candidates, by LAReQA's script; reported as "map@20".
 
     A query's average precision is divided by the number of its relevant candidates, or by 20 where
-    there are more. Queries without relevant candidates are left out.
+    there are more. Queries without relevant candidates are left out. An id that is ranked several
+    times counts at its first place, as in the script.
 
     Args:
         predictions: (queries,) rankings: ids of candidates, the best first.
@@ -51,7 +56,10 @@ def mean_average_precision(predictions: Rankings, references: Rankings) -> float
 
 
 def _average_precision(ranking: Sequence[str], relevant: set[str]) -> float:
-    hit_ranks = [rank for rank, candidate in enumerate(ranking, 1) if candidate in relevant]
+    first_ranks: dict[str, int] = {}
+    for rank, candidate in enumerate(ranking, 1):
+        first_ranks.setdefault(candidate, rank)
+    hit_ranks = [rank for candidate, rank in first_ranks.items() if candidate in relevant]
     precisions = [hits / rank for hits, rank in enumerate(hit_ranks, 1)]
     return sum(precisions) / min(len(relevant), 20)
 
@@ -128,11 +136,13 @@ def _count_pairs(predictions: Rankings, references: Rankings) -> tuple[int, int,
     """Numbers of right, predicted and gold pairs."""
     check_lengths(predictions, references)
     right = 0
+    predicted = 0
     gold = 0
     for ranking, relevant in zip(predictions, references, strict=True):
         right += len(set(ranking) & set(relevant))
+        predicted += len(set(ranking))
         gold += len(set(relevant))
-    return right, sum(map(len, predictions)), gold
+    return right, predicted, gold
 
 
 def best_threshold(

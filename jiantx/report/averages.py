@@ -1,9 +1,10 @@
 """Averages of main scores, and the checks that only comparable scores are averaged."""
 
 import math
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from jiantx.report.scores import Score
 
@@ -32,11 +33,20 @@ def mean(values: Iterable[float]) -> float:
     return fmean(numbers) if numbers else math.nan
 
 
+def mean_of_all(values: Iterable[float]) -> float:
+    """Return the mean; NaN if there are no values, or if one is NaN.
+
+    A mean over the other values would not be comparable, and could be higher.
+    """
+    numbers = list(values)
+    return fmean(numbers) if numbers else math.nan
+
+
 def cell_means(scores: Sequence[Score]) -> dict[tuple[str, str], float]:
     """Average scores over seeds and other tags.
 
     Returns:
-        (task, language) -> mean.
+        (task, language) -> mean; NaN if one of the scores is undefined.
 
     Raises:
         ValueError: If scores of one cell differ in encoder, version or split.
@@ -45,19 +55,51 @@ def cell_means(scores: Sequence[Score]) -> dict[tuple[str, str], float]:
     groups = grouped(((score.task, score.language), score) for score in scores)
     for cell, cell_scores in groups.items():
         check_comparable(cell_scores)
-        means[cell] = mean(score.value for score in cell_scores)
+        means[cell] = mean_of_all(score.value for score in cell_scores)
     return means
 
 
 def mean_of_tasks(scores: Sequence[Score]) -> float:
     """Average scores over seeds, then over each task's languages, then over tasks.
 
+    The average is NaN if a score is undefined, and if there are none.
+
     Raises:
         ValueError: If scores differ in encoder or version, or those of one task in their split.
     """
     check_comparable(scores)
     by_task = grouped((task, value) for (task, _), value in cell_means(scores).items())
-    return mean(map(mean, by_task.values()))
+    return mean_of_all(map(mean_of_all, by_task.values()))
+
+
+def warn_if_uneven(groups: Mapping[Any, Sequence[Score]], by: str) -> None:
+    """Warn if averages that stand beside each other are over different scores.
+
+    Tasks are not compared: each has languages of its own.
+
+    Args:
+        groups: Value of `by` -> the scores that are averaged.
+        by: A field or a tag.
+    """
+    if by in ("task", "split", *_NEVER_AVERAGED):
+        return
+    averaged: dict[Any, list[str]] = {}
+    for value, scores in groups.items():
+        names = [s.task if by == "language" else f"{s.task}/{s.language}" for s in scores]
+        averaged[value] = distinct(names)
+    everything = distinct(name for names in averaged.values() for name in names)
+    phrases = []
+    for value, names in averaged.items():
+        lacking = [name for name in everything if name not in names]
+        if lacking:
+            more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
+            phrases.append(f"{value} has no {', '.join(lacking[:5])}{more}")
+    if phrases:
+        warnings.warn(
+            f"The averages by {by!r} are over different scores, and cannot be compared: "
+            f"{'; '.join(phrases)}. Choose what all of them have with where(…).",
+            stacklevel=3,
+        )
 
 
 def check_comparable(scores: Sequence[Score]) -> None:

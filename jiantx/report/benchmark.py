@@ -17,6 +17,9 @@ class Benchmark(tuple[str, ...]):
         name: Name of the benchmark, such as "XTREME".
         groups: Group -> task -> the languages of the task that count.
 
+    Raises:
+        ValueError: If a task or a group has the name of another one, or is named "all".
+
     Example:
         >>> mine = Benchmark("mine", {"nli": {"xnli": ("de", "sw")}, "qa": {"xquad": ("de",)}})
         >>> mine
@@ -35,6 +38,13 @@ class Benchmark(tuple[str, ...]):
         for tasks in groups.values():
             task_names += tasks
             languages |= tasks
+        names = ["all", *groups, *task_names]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(
+                f"Benchmark {name!r}: {', '.join(repeated)} names several of its columns. Tasks, "
+                "groups and the average over `all` need different names."
+            )
         self = super().__new__(cls, task_names)
         self.name = name
         self.groups = {group: tuple(tasks) for group, tasks in groups.items()}
@@ -138,7 +148,7 @@ def score_benchmark(scores: Iterable[Score], benchmark: Benchmark) -> Leaderboar
     """Make the leaderboard rows of all runs; see `Report.benchmark`.
 
     Args:
-        scores: Main scores, none of them NaN. Those of other tasks do not count.
+        scores: Main scores. Those of other tasks do not count.
         benchmark: The benchmark.
 
     Returns:
@@ -164,9 +174,10 @@ def score_benchmark(scores: Iterable[Score], benchmark: Benchmark) -> Leaderboar
 
 
 def _counted_cells(scores: Iterable[Score], benchmark: Benchmark) -> dict[tuple[str, str], float]:
-    """(task, language) -> score, for the languages that count."""
+    """(task, language) -> score, for the languages that count; undefined ones are left out."""
     languages = benchmark.languages
-    return cell_means([score for score in scores if score.language in languages[score.task]])
+    cells = cell_means([score for score in scores if score.language in languages[score.task]])
+    return {cell: value for cell, value in cells.items() if not math.isnan(value)}
 
 
 def _mean_over_languages(cells: Mapping[tuple[str, str], float], task: str) -> float:

@@ -18,7 +18,7 @@ from jiantx.report.scores import (
     run_tags,
     without_tag,
 )
-from jiantx.report.tables import format_score, markdown_table, text_table
+from jiantx.report.tables import FEWER, describe_fewer, format_score, markdown_table, text_table
 
 _AXES = ("task", "language")
 
@@ -50,9 +50,12 @@ class Cell:
     Args:
         values: One value per seed: a score of a baseline, or a difference to it. Empty if no seed
             has a value.
+        lacks: What the mean lacks, and others in the table have: tasks if columns are languages,
+            languages if they are tasks, and columns in an average.
     """
 
     values: tuple[float, ...]
+    lacks: tuple[str, ...] = ()
 
     @property
     def mean(self) -> float:
@@ -164,12 +167,21 @@ class Comparison:
             )
         if any(_average_lacks_seeds(row) for row in self.rows):
             legend += "\nMeans are over the seeds that have all their parts.\n"
+        legend += describe_fewer(self._lacking())
         if self.missing:
             shown = "; ".join(self.missing[:5])
             hidden = len(self.missing) - 5
             more = f"; and {hidden} more" if hidden > 0 else ""
             legend += f"\nOn one side only, and left out: {shown}{more}.\n"
         return legend
+
+    def _lacking(self) -> dict[str, list[str]]:
+        """Column -> what its cells lack, in any row."""
+        lacking: dict[str, list[str]] = {}
+        for row in self.rows:
+            for column, cell in zip([*self.columns, "average"], row.all_cells, strict=True):
+                lacking[column] = distinct([*lacking.get(column, ()), *cell.lacks])
+        return lacking
 
 
 def _has_deviation(row: Row) -> bool:
@@ -187,18 +199,20 @@ def _format_cell(cell: Cell, is_baseline: bool) -> str:
         text += f" ± {cell.sd:.1f}"
     if cell.significant and not is_baseline:
         text += " *"
-    return text
+    return f"{text} {FEWER}" if cell.lacks else text
 
 
 def _heatmap_cell(cell: Cell, is_baseline: bool) -> heatmaps.HeatmapCell:
     if math.isnan(cell.mean):
         return heatmaps.HeatmapCell(math.nan, "–")
     deviation = "" if cell.sd is None else f"± {cell.sd:.1f}"
+    mark = FEWER if cell.lacks else ""
     if is_baseline:
-        return heatmaps.HeatmapCell(cell.mean, f"{cell.mean:.1f}", deviation, neutral=True)
+        return heatmaps.HeatmapCell(cell.mean, f"{cell.mean:.1f}{mark}", deviation, neutral=True)
     difference = f"{cell.mean:+.1f}".replace("-", "−")
     if difference[1:] == "0.0":
         difference = "0.0"
+    difference += mark
     return heatmaps.HeatmapCell(cell.mean, difference, deviation, bold=cell.significant)
 
 
@@ -253,15 +267,16 @@ def compare_scores(
     labels = _row_labels([*baseline_runs, *new_runs], len(baseline_runs))
     baseline_labels = labels[: len(baseline_runs)]
     new_labels = labels[len(baseline_runs) :]
+    averaged = _averaged_cells([*baseline_runs.values(), *new_runs.values()], by)
     rows = []
     for label, run in zip(baseline_labels, baseline_runs.values(), strict=True):
-        rows.append(_row(label, run, columns, by, is_baseline=True))
+        rows.append(_row(label, run, columns, averaged, by, is_baseline=True))
     missing: list[str] = []
     for label, (tags, run) in zip(new_labels, new_runs.items(), strict=True):
         baseline = baseline_runs[_matching_baseline(tags, list(baseline_runs))]
         missing += _describe_missing(label, run, baseline)
         differences = {key: run[key] - baseline[key] for key in run if key in baseline}
-        rows.append(_row(label, differences, columns, by, is_baseline=False))
+        rows.append(_row(label, differences, columns, averaged, by, is_baseline=False))
     return Comparison(tuple(columns), tuple(rows), tuple(missing))
 
 
@@ -283,19 +298,48 @@ def _column_names(runs: Iterable[_RunScores], by: str) -> list[str]:
     return distinct(names)
 
 
-def _row(label: str, scores: _RunScores, columns: list[str], by: str, *, is_baseline: bool) -> Row:
+_Averaged = dict[str, dict[tuple[str, str], str]]  # column -> (task, language) -> name
+
+
+def _averaged_cells(runs: Iterable[_RunScores], by: str) -> _Averaged:
+    """What the mean of each column is over: the languages of its task, or all tasks."""
+    cells = distinct((key.task, key.language) for run in runs for key in run)
+    if by == "task":
+        averaged: _Averaged = {}
+        for task, language in cells:
+            averaged.setdefault(task, {})[task, language] = language
+        return averaged
+    tasks = distinct(task for task, _ in cells)
+    return {language: {(task, language): task for task in tasks} for _, language in cells}
+
+
+def _row(
+    label: str,
+    scores: _RunScores,
+    columns: list[str],
+    averaged: _Averaged,
+    by: str,
+    *,
+    is_baseline: bool,
+) -> Row:
     """Build one table row.
 
     The row's average is the mean over columns, for each seed that has a mean in all of them.
     """
     means = _column_means(scores, by)
-    cells = [Cell(tuple(means.get(column, {}).values())) for column in columns]
+    scored = {(key.task, key.language) for key in scores}
+    cells = []
+    for column in columns:
+        lacks = [name for cell, name in averaged.get(column, {}).items() if cell not in scored]
+        values = tuple(means.get(column, {}).values())
+        cells.append(Cell(values, tuple(lacks) if values else ()))
     averages = []
     for seed in distinct(key.seed for key in scores):
         seed_means = [by_seed[seed] for by_seed in means.values() if seed in by_seed]
         if len(seed_means) == len(means):
             averages.append(fmean(seed_means))
-    return Row(label, is_baseline, tuple(cells), Cell(tuple(averages)))
+    lacks = [column for column, cell in zip(columns, cells, strict=True) if not cell.values]
+    return Row(label, is_baseline, tuple(cells), Cell(tuple(averages), tuple(lacks)))
 
 
 def _column_means(scores: _RunScores, by: str) -> dict[str, dict[Tag | None, float]]:

@@ -12,7 +12,14 @@ import numpy as np
 
 from jiantx.cache import write_text
 from jiantx.report import heatmaps, plots
-from jiantx.report.averages import cell_means, distinct, grouped, mean, mean_of_tasks
+from jiantx.report.averages import (
+    cell_means,
+    distinct,
+    grouped,
+    mean_of_all,
+    mean_of_tasks,
+    warn_if_uneven,
+)
 from jiantx.report.benchmark import Benchmark, Leaderboard, score_benchmark
 from jiantx.report.comparison import Comparison, compare_scores
 from jiantx.report.scores import (
@@ -29,7 +36,7 @@ from jiantx.report.scores import (
     score_key,
     to_json_line,
 )
-from jiantx.report.tables import format_score, markdown_table
+from jiantx.report.tables import describe_fewer, format_score, markdown_table
 
 
 class Report:
@@ -121,8 +128,12 @@ class Report:
     def mean(self, by: str | None = None) -> float | dict[Any, float]:
         """Average the main scores over seeds (and other tags), then languages, then tasks.
 
-        NaN are left out. Scores of different encoders or versions, or of two splits of one task,
-        are never averaged.
+        The average is NaN if one of the scores is undefined: without it, the average could be
+        higher. Select the defined ones with `where`. Scores of different encoders or versions, or
+        of two splits of one task, are never averaged.
+
+        Averages over different scores cannot be compared, and come with a warning: those of two
+        languages, of which one lacks a task. Select tasks that have both with `where`.
 
         Args:
             by: A field or a tag, to get one average for each of its values. Scores without the tag
@@ -139,10 +150,14 @@ class Report:
         self._check_name(by)
         groups = grouped((flat_record(score).get(by), score) for score in self._main_scores())
         groups.pop(None, None)
+        warn_if_uneven(groups, by)
         return {value: mean_of_tasks(scores) for value, scores in groups.items()}
 
     def cells(self) -> dict[tuple[str, str], float]:
-        """Return (task, language) -> main score, averaged over seeds (and other tags)."""
+        """Return (task, language) -> main score, averaged over seeds (and other tags).
+
+        NaN where one of the scores is undefined.
+        """
         return cell_means(self._main_scores())
 
     def transfer_gaps(self) -> dict[str, tuple[float, float]]:
@@ -167,7 +182,10 @@ class Report:
         return gaps
 
     def _main_scores(self) -> list[Score]:
-        return [score for score in self if score.metric == MAIN and not math.isnan(score.value)]
+        return [score for score in self if score.metric == MAIN]
+
+    def _defined_main_scores(self) -> list[Score]:
+        return [score for score in self._main_scores() if not math.isnan(score.value)]
 
     def compare(
         self, baseline: "Report", *, tasks: Sequence[str] | None = None, by: str = "task"
@@ -203,7 +221,9 @@ class Report:
             none  60.0     60.0
             mnli  +4.5     +4.5
         """
-        return compare_scores(self._main_scores(), baseline._main_scores(), tasks=tasks, by=by)
+        return compare_scores(
+            self._defined_main_scores(), baseline._defined_main_scores(), tasks=tasks, by=by
+        )
 
     def benchmark(self, benchmark: Benchmark) -> Leaderboard:
         """Make the leaderboard rows of a benchmark, one for each set of tags other than "seed".
@@ -228,7 +248,8 @@ class Report:
     def to_markdown(self) -> str:
         """Write main scores as Markdown: a line for each task, a column for each language.
 
-        Each set of tags other than "seed" has a table of its own.
+        Each set of tags other than "seed" has a table of its own. Undefined scores, and means that
+        include one, are dashes. A mean over fewer tasks than other languages have is marked.
         """
         runs = grouped((run_tags(score), score) for score in self._main_scores())
         tables = [_run_table(tags, scores) for tags, scores in runs.items()]
@@ -282,7 +303,7 @@ class Report:
             )
         cells = self.cells()
         means = self.mean(by="task")
-        if not means:
+        if not self._defined_main_scores():
             raise ValueError("The report holds no main score to plot.")
         languages = distinct(language for _, language in cells)
         scores = []
@@ -335,27 +356,38 @@ def _run_table(tags: TagSet, scores: list[Score]) -> str:
     """Write the table of one run: tasks down, languages across."""
     splits = distinct(score.split for score in scores)
     languages = distinct(score.language for score in scores)
-    lines: list[tuple[str, list[float]]] = []
+    rows: dict[str, dict[str, float]] = {}  # label -> language -> score
     for split in splits:
         cells = cell_means([score for score in scores if score.split == split])
-        for task in distinct(task for task, _ in cells):
-            values = [cells.get((task, language), math.nan) for language in languages]
-            label = task if len(splits) == 1 else f"{task} ({split})"
-            lines.append((label, [*values, mean(values)]))
-
-    task_count = len({score.task for score in scores})
-    if task_count == len(lines) > 1:  # with two splits, a task would count twice
-        columns = zip(*(values for _, values in lines), strict=True)
-        lines.append(("**mean**", [mean(column) for column in columns]))
-
+        for task, by_language in _scores_by_task(cells).items():
+            rows[task if len(splits) == 1 else f"{task} ({split})"] = by_language
     header = ["task", *languages]
     if len(languages) > 1:
         header.append("mean")  # of one language, the mean is the score
     texts = []
-    for label, values in lines:
-        shown = values[: len(header) - 1]
-        texts.append([label, *map(format_score, shown)])
-    return _run_title(tags, scores) + markdown_table(header, texts)
+    for label, by_language in rows.items():
+        values = [by_language.get(language, math.nan) for language in languages]
+        values.append(mean_of_all(by_language.values()))
+        texts.append([label, *map(format_score, values[: len(header) - 1])])
+
+    task_count = len({score.task for score in scores})
+    legend = ""
+    if task_count == len(rows) > 1:  # with two splits, a task would count twice
+        lacking = {}
+        means = ["**mean**"]
+        for language in languages:
+            column = {
+                label: scored[language] for label, scored in rows.items() if language in scored
+            }
+            lacking[language] = [label for label in rows if label not in column]
+            means.append(format_score(mean_of_all(column.values()), fewer=bool(lacking[language])))
+        means.append(format_score(mean_of_all(mean_of_all(row.values()) for row in rows.values())))
+        texts.append(means[: len(header)])
+        legend = describe_fewer(lacking)
+    undefined = [f"{score.task} ({score.language})" for score in scores if math.isnan(score.value)]
+    if undefined:
+        legend += f"\nUndefined, and so without a mean: {', '.join(distinct(undefined))}.\n"
+    return _run_title(tags, scores) + markdown_table(header, texts) + legend
 
 
 def _run_title(tags: TagSet, scores: list[Score]) -> str:

@@ -1,7 +1,9 @@
 """Tables in Markdown and in plain text."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+FEWER = "†"  # marks a mean over fewer scores than the means beside it
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -45,10 +47,14 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         rows: One sequence of texts for each line, as long as the header.
 
     Returns:
-        The table. If a text ends with the mark " *", all others leave room for one.
+        The table. If a text ends with a mark such as " *", all others leave room for one.
     """
-    if any(_has_mark(texts) for texts in rows):
-        rows = [[texts[0], *map(_leave_room_for_mark, texts[1:])] for texts in rows]
+    widest_mark = max((_mark_width(text) for texts in rows for text in texts[1:]), default=0)
+    aligned = []
+    for label, *texts in rows:
+        padding = [" " * (widest_mark - _mark_width(text)) for text in texts]
+        aligned.append([label, *map(str.__add__, texts, padding)])
+    rows = aligned
     columns = zip(header, *rows, strict=True)
     widths = [max(map(len, column)) for column in columns]
     rule = ["-" * width for width in widths]
@@ -59,20 +65,41 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join(lines)
 
 
-def _has_mark(texts: Sequence[str]) -> bool:
-    return any(text.endswith(" *") for text in texts)
+def _mark_width(text: str) -> int:
+    return len(text) - len(text.rstrip(f" *{FEWER}"))
 
 
-def _leave_room_for_mark(text: str) -> str:
-    return text if text.endswith(" *") else f"{text}  "
+def describe_fewer(lacking: Mapping[str, Sequence[str]]) -> str:
+    """Write the legend of the mark `FEWER`.
+
+    Args:
+        lacking: Column -> what it lacks, and other columns have.
+
+    Returns:
+        A line below the table; empty if no column lacks anything.
+    """
+    columns_of: dict[str, list[str]] = {}
+    for column, names in lacking.items():
+        if names:
+            columns_of.setdefault(", ".join(names), []).append(column)
+    if not columns_of:
+        return ""
+    phrases = [f"{', '.join(columns)} without {names}" for names, columns in columns_of.items()]
+    hidden = len(phrases) - 5
+    more = f"; and {hidden} more" if hidden > 0 else ""
+    return (
+        f"\n`{FEWER}` a mean over fewer scores than others have, not comparable with them: "
+        f"{'; '.join(phrases[:5])}{more}.\n"
+    )
 
 
-def format_score(value: float, sign: str = "") -> str:
+def format_score(value: float, sign: str = "", *, fewer: bool = False) -> str:
     """Write a score with one decimal.
 
     Args:
         value: The score, or a difference of scores.
         sign: "+" to write the sign of positive values too. Zero never has a sign.
+        fewer: Mark the score as a mean over fewer scores than others have.
 
     Returns:
         The text; a dash for NaN.
@@ -84,4 +111,5 @@ def format_score(value: float, sign: str = "") -> str:
     if math.isnan(value):
         return "–"
     text = f"{value:{sign}.1f}"
-    return text[1:] if text in ("+0.0", "-0.0") else text
+    text = text[1:] if text in ("+0.0", "-0.0") else text
+    return f"{text} {FEWER}" if fewer else text

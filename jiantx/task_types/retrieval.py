@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 import numpy as np
 
 from jiantx.columns import Column, column_gold, column_text
-from jiantx.metrics import Metric, accuracy_at_1, best_threshold
+from jiantx.metrics import Metric, accuracy_at_1, best_threshold, mined_f1
 from jiantx.sources import DataError, Row, Source
 from jiantx.task import Example, Prediction, Task
 from jiantx.tokenization import encode, grouped_features
@@ -49,6 +49,10 @@ class RankingPrediction(Prediction):
         return self.scores
 
 
+_RANKING_METRICS: tuple[Metric, ...] = (accuracy_at_1,)
+_MINING_METRICS: tuple[Metric, ...] = (mined_f1,)
+
+
 @final
 @dataclass(frozen=True, kw_only=True)
 class Retrieval(Task):
@@ -62,10 +66,13 @@ class Retrieval(Task):
         query: The column of the query.
         candidate: The column of the text that belongs to it.
         corpus: The candidates' source, with columns `id` and `candidate`. Training rows stay pairs.
+            Several candidates may have one id, such as the passages of a document: the best of them
+            counts.
         pool: With a corpus, candidates are in the query's "language" or in "all" languages.
         relevant: With a corpus, the column of the ids of relevant candidates.
         mining: Mine one-to-one pairs by ratio margin (BUCC), from the threshold that is best on the
-            validation split. Texts whose id is "" stay unpaired.
+            validation split. Texts whose id is "" stay unpaired. The default metric is then the F1
+            of the pairs.
         layer: The hidden state that is read; 0 is the embeddings.
         depth: Without `layer`, the share of the layers: 14/24 is layer 14 of XLM-R large and,
             rounded,
@@ -91,7 +98,16 @@ class Retrieval(Task):
     top: int = 20
     max_length: int = 512
     max_query_length: int | None = None
-    metrics: tuple[Metric, ...] = (accuracy_at_1,)
+    metrics: tuple[Metric, ...] = _RANKING_METRICS
+
+    def __post_init__(self) -> None:
+        # by identity, so that what a user gives stays, and `replace(mining=…)` takes the other
+        # default
+        if self.metrics is _RANKING_METRICS and self.mining:
+            object.__setattr__(self, "metrics", _MINING_METRICS)
+        elif self.metrics is _MINING_METRICS and not self.mining:
+            object.__setattr__(self, "metrics", _RANKING_METRICS)
+        super().__post_init__()
 
     @property
     def corpus_task(self) -> Retrieval | None:
@@ -113,6 +129,8 @@ class Retrieval(Task):
         return "validation" if self.mining else ""
 
     def example(self, row: Row, *, id: str, language: str) -> PairExample:
+        if self.mining and row.get("id") == "":
+            id = ""
         query = None if self.query is None else column_text(row, self.query)
         if self.corpus is None:
             candidate = column_text(row, self.candidate)
@@ -159,6 +177,9 @@ class Retrieval(Task):
         ids = outputs.get("candidates")
         if ids is None:
             ids = np.array([e.id for e in examples], dtype=object)
+            self._check_own_candidates(examples)
+        else:
+            self._check_relevant(examples, set(ids.tolist()))
         rankings = outputs["ranking"]
         scores = outputs["scores"]  # (examples, top); row -1: none
         if self.mining:
@@ -166,15 +187,57 @@ class Retrieval(Task):
             unpaired = (rankings < 0) | (ids[rankings] == "") | (query_ids == "")[:, None]
             rankings = np.where(unpaired, -1, rankings)
             scores = np.where(unpaired, np.nan, scores)
-        return [
-            RankingPrediction(
-                id=e.id,
-                language=e.language,
-                ranking=tuple(ids[r[r >= 0]].tolist()),
-                scores=tuple(s[r >= 0].tolist()),
+        predictions = []
+        for e, r, s in zip(examples, rankings, scores, strict=True):
+            best: dict[str, float] = {}  # of several rows with one id, the first has the best score
+            for candidate, score in zip(ids[r[r >= 0]].tolist(), s[r >= 0].tolist(), strict=True):
+                best.setdefault(candidate, score)
+            ranking = tuple(best)[: self.top]
+            ranked_scores = tuple(best.values())[: self.top]
+            predictions.append(
+                RankingPrediction(
+                    id=e.id, language=e.language, ranking=ranking, scores=ranked_scores
+                )
             )
-            for e, r, s in zip(examples, rankings, scores, strict=True)
-        ]
+        return predictions
+
+    def _check_own_candidates(self, examples: Sequence[PairExample]) -> None:
+        """Refuse ids that name different candidates: the wrong ones would count as right."""
+        rows: dict[str, int] = {}
+        for row, example in enumerate(examples):
+            first = rows.setdefault(example.id, row)
+            if example.id and example.candidate != examples[first].candidate:
+                raise DataError(
+                    f"Task {self.name}, language {example.language!r}: rows {first} and {row} have "
+                    f"the same id {example.id!r} and different candidates. Ids tell candidates "
+                    "apart: give each row its own, or drop the column `id`."
+                )
+
+    def _check_relevant(self, examples: Sequence[PairExample], candidate_ids: set[str]) -> None:
+        """Say which relevant ids no candidate has; refuse gold that fits no candidate at all."""
+        gold = [(example.id, set(example.relevant)) for example in examples if example.relevant]
+        lacking = [(id, relevant - candidate_ids) for id, relevant in gold]
+        lacking = [(id, missing) for id, missing in lacking if missing]
+        if not lacking:
+            return
+        query_id, missing = lacking[0]
+        text = (
+            f"Task {self.name}, language {examples[0].language!r}: {len(lacking):,} of "
+            f"{len(gold):,} queries have relevant ids that are not in the corpus, such as "
+            f"{min(missing)!r} of query {query_id!r}. The corpus has {len(candidate_ids):,} ids, "
+            f"such as {min(candidate_ids)!r}."
+        )
+        if all(candidate_ids.isdisjoint(relevant) for _, relevant in gold):
+            raise DataError(
+                f"{text} No relevant id is there, so nothing can be scored. Compare the ids of "
+                'both sides; pool="all" searches all languages.'
+            )
+        if not self.mining:  # there, texts without an id cannot be found on purpose
+            from transformers.utils import logging
+
+            logging.get_logger("jiantx.retrieval").warning_once(
+                f"{text} Such ids count as not found."
+            )
 
     def best_threshold(
         self, predictions: Sequence[RankingPrediction], references: Sequence[tuple[str, ...]]

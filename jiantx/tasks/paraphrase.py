@@ -51,7 +51,7 @@ qqp = register(
         text="question1",
         text_pair="question2",
         labels=("not_duplicate", "duplicate"),
-        metrics=(accuracy, f1_of("duplicate")),
+        metrics=(accuracy, f1_of("duplicate", name="f1")),
     )
 )
 

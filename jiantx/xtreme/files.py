@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jiantx.report import Benchmark
-from jiantx.sources import DataError, read_json, read_jsonl, read_lines, read_text
+from jiantx.sources import DataError, Row, read_json, read_jsonl, read_lines, read_text
 from jiantx.task import Task
 from jiantx.tasks.benchmarks import XTREME, XTREME_R
 
@@ -66,11 +66,21 @@ def read_items(path: Path, format: str) -> list[Any] | dict[str, Any]:
     if format == "rankings":
         return _read_json_object(path, list, "list of ids")
     if format == "multiple_choice":
-        return [row.get("label") for row in read_jsonl(path)]
+        return [_choice(path, index, row) for index, row in enumerate(read_jsonl(path))]
     if format == "token_classification":
         sentences = read_text(path).replace("\r", "").split("\n\n")
         return [sentence.split() for sentence in sentences if sentence.strip()]
     return [row["text"].strip() for row in read_lines(path)]
+
+
+def _choice(path: Path, index: int, row: Row) -> int:
+    label = row.get("label")
+    if not isinstance(label, int) or isinstance(label, bool):
+        raise DataError(
+            f"{path}: item {index} has the label {label!r}; expected the number of a choice, such "
+            'as {"label": 0}.'
+        )
+    return label
 
 
 def _read_json_object(path: Path, value_type: type, expected: str) -> dict[str, Any]:

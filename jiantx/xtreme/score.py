@@ -44,17 +44,26 @@ def score_xtreme(
         (`avg_<metric>`), and of `avg_metric`, the task's score in the means over tasks.
 
     Raises:
-        DataError: A file is missing or cannot be read, or has more or fewer items than its labels.
+        DataError: Files are missing or cannot be read, or have more or fewer items than their
+            labels; names all of them.
         ValueError: There is no such version.
     """
     benchmark = benchmark_of(version)
-    scores: dict[str, Any] = {}
+    by_metric: dict[str, dict[str, dict[str, float]]] = {}  # task -> metric -> language -> score
+    problems: list[str] = []
     for name in benchmark:
         if name not in _UNSCORED:
-            by_metric = _scores_by_metric(
-                get_task(name), benchmark.languages[name], predictions_dir, labels_dir, seqeval
+            by_metric[name] = _scores_by_metric(
+                get_task(name),
+                benchmark.languages[name],
+                predictions_dir,
+                labels_dir,
+                seqeval,
+                problems,
             )
-            scores[name] = _with_averages(by_metric)
+    if problems:
+        raise DataError("\n".join([f"Files that cannot be scored: {len(problems)}.", *problems]))
+    scores: dict[str, Any] = {name: _with_averages(of_task) for name, of_task in by_metric.items()}
     groups = dict(benchmark.groups)
     if "xcopa" in benchmark:
         groups["multi_choice"] = ("xcopa",)
@@ -82,13 +91,21 @@ def _scores_by_metric(
     predictions_dir: str | Path,
     labels_dir: str | Path,
     seqeval: str,
+    problems: list[str],
 ) -> dict[str, dict[str, float]]:
-    """Metric -> language -> score; the first metric is the one that is averaged."""
+    """Metric -> language -> score; the first metric is the one that is averaged.
+
+    Files that cannot be scored are left out and added to `problems`.
+    """
     by_metric: dict[str, dict[str, float]] = {}
     for language in languages:
         predictions_path = file_path(predictions_dir, task, language)
         labels_path = file_path(labels_dir, task, language)
-        scores = _score_file(task, language, predictions_path, labels_path, seqeval)
+        try:
+            scores = _score_file(task, language, predictions_path, labels_path, seqeval)
+        except DataError as error:
+            problems.append(str(error))
+            continue
         for metric, value in scores.items():
             by_metric.setdefault(metric, {})[language] = value
     return by_metric
@@ -108,6 +125,8 @@ def _score_file(
         labels: Any = _read_answers(labels_path, language)
     else:
         labels = read_items(labels_path, format)
+    if not labels:
+        raise DataError(f"{labels_path} has no items, so nothing can be scored.")
     if format == "pairs":
         predicted_pairs = _read_pairs(predictions_path, predictions)
         gold_pairs = _read_pairs(labels_path, labels)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,11 +106,11 @@ def _write_tags(split: SplitPredictions) -> Iterator[str]:
 
 
 def _write_answers(split: SplitPredictions) -> Iterator[str]:
-    yield _json_text({prediction.id: prediction.answer for prediction in split.predictions})
+    yield _json_text(split, [prediction.answer for prediction in split.predictions])
 
 
 def _write_rankings(split: SplitPredictions) -> Iterator[str]:
-    yield _json_text({prediction.id: list(prediction.ranking) for prediction in split.predictions})
+    yield _json_text(split, [list(prediction.ranking) for prediction in split.predictions])
 
 
 def _write_pairs(split: SplitPredictions) -> Iterator[str]:
@@ -130,8 +130,17 @@ def _write_line_numbers(split: SplitPredictions) -> Iterator[str]:
         yield f"{line_numbers[best_candidate]}\n"
 
 
-def _json_text(values: Mapping[str, Any]) -> str:
-    return json.dumps(values, ensure_ascii=False) + "\n"
+def _json_text(split: SplitPredictions, values: Sequence[Any]) -> str:
+    """A JSON object, id -> value; the format has room for one value for each id."""
+    ids = [prediction.id for prediction in split.predictions]
+    by_id = dict(zip(ids, values, strict=True))
+    if len(by_id) < len(ids):
+        raise DataError(
+            f"Task {split.features.task.name}, split {split.features.split!r}, language "
+            f"{split.features.language!r}: {len(ids):,} rows have {len(by_id):,} different ids. "
+            "The leaderboard's file needs one for each row."
+        )
+    return json.dumps(by_id, ensure_ascii=False) + "\n"
 
 
 _WRITERS: dict[str, Callable[[SplitPredictions], Iterator[str]]] = {

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from recipe_fixtures import score
 
 import jiantx as jx
 from jiantx.experiments import CHANCE, DEVELOPMENT
+from jiantx.experiments.training import majority_class_accuracy
 from jiantx.report import MAIN
 from jiantx.tasks import get_task
 
@@ -60,6 +63,28 @@ def test_a_failed_seed_stays_while_the_other_seeds_are_not_done(report: jx.Repor
     done = jx.Report(record for record in report if record.tags != seed)
     remaining = jx.experiments.without_failed(done, [get_task("xnli")])
     assert runs(remaining.where(metric=MAIN, task="xnli", intermediate="mnli")) == [("mnli", 1)]
+
+
+def test_an_undefined_score_is_a_failure_and_never_the_best(report: jx.Report) -> None:
+    """Predictions that are all alike have no correlation with the labels."""
+    undefined = [
+        score("qqp", 1, math.nan, "mnli", DEVELOPMENT),
+        score("qqp", 1, 33.0, "mnli", CHANCE),
+    ]
+    report += jx.Report(undefined)
+    assert jx.experiments.failed_runs(report)["qqp", 1] == ["mnli"]
+    for specs in (("qqp", "none"), ("none", "qqp")):
+        values = {"qqp": math.nan, "none": 10.0}
+        records = [score(row, 1, values[row], "mnli", DEVELOPMENT) for row in specs]
+        targets = [get_task("xnli")]
+        assert jx.experiments.best_rows(jx.Report(records), targets) == {"xnli": "none"}
+
+
+def test_the_majority_class_is_a_label() -> None:
+    rows = [{"premise": "p", "hypothesis": "h", "label": label} for label in ("neutral", "", "")]
+    task = get_task("xnli").replace(source=jx.Rows({"validation": rows}))
+    with pytest.raises(jx.DataError, match="row 1: The label is a placeholder"):
+        majority_class_accuracy(task)
 
 
 def test_best_rows_are_chosen_on_validation_scores() -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from transformers import TrainingArguments
+from transformers.utils import logging
 
 import jiantx as jx
 from jiantx.evaluation import predict_splits
@@ -155,8 +157,6 @@ def test_a_corpus_that_lacks_the_language_is_an_error(model_of: Any) -> None:
 
 
 def test_training_pairs_of_a_task_with_a_corpus(model_of: Any, tmp_path: Any) -> None:
-    from transformers import TrainingArguments
-
     task = SEARCH.replace(pooling="pooler")
     model = model_of([task])
     before = model.heads["searching"].dense.weight.clone()
@@ -168,6 +168,105 @@ def test_training_pairs_of_a_task_with_a_corpus(model_of: Any, tmp_path: Any) ->
     ]
     jx.Trainer(model, arguments, tasks=[task.replace(source=jx.Rows({"train": rows}))]).train()
     assert not before.equal(model.heads["searching"].dense.weight)
+
+
+SWAPPED = [  # each query is the next row's candidate, so all are wrong
+    {"query": "the cat", "candidate": "a dog"},
+    {"query": "a dog", "candidate": "red house"},
+    {"query": "red house", "candidate": "the cat"},
+]
+
+
+@pytest.mark.parametrize("ids", [None, (None, None, None), ("", "", ""), ("a", "b", "c")])
+def test_rows_without_an_id_are_different_candidates(ids: Any, model_of: Any) -> None:
+    """All rows had the id "None" or "", so every candidate was the right one."""
+    rows = SWAPPED if ids is None else [{**r, "id": i} for r, i in zip(SWAPPED, ids, strict=True)]
+    task = TASK.replace(source=jx.Rows({"validation": rows}))
+    model = model_of([task])
+    assert jx.evaluate(model, [task]).mean() == 0.0
+    assert [p.ranking[0] for p in jx.predict(model, task, SWAPPED)] == ["2", "0", "1"]
+
+
+def test_one_id_for_different_candidates_is_refused(model_of: Any) -> None:
+    rows = [{**row, "id": id} for row, id in zip(SWAPPED, ("x", "y", "x"), strict=True)]
+    task = TASK.replace(source=jx.Rows({"validation": rows}))
+    with pytest.raises(DataError, match=r"pairing.*'en': rows 0 and 2 have the same id 'x'"):
+        jx.evaluate(model_of([task]), [task])
+    # several questions about one passage are no mistake
+    rows = [{"id": "p", "query": text, "candidate": "the cat"} for text in ("the cat", "a dog")]
+    task = TASK.replace(source=jx.Rows({"validation": rows}))
+    assert jx.evaluate(model_of([task]), [task]).mean() == 100.0
+    assert jx.predict(model_of([task]), task, rows)[0].ranking == ("p",)
+
+
+def found(relevant: list[str], corpus: Any, **fields: Any) -> jx.Retrieval:
+    query = [{"id": "q0", "query": "the cat", "relevant": relevant}]
+    metrics = (mean_average_precision, mean_reciprocal_rank, accuracy_at_1)
+    source, corpus = jx.Rows({"validation": query}), jx.Rows({"validation": corpus})
+    return SEARCH.replace(source=source, corpus=corpus, metrics=metrics, **fields)
+
+
+def test_an_id_on_several_candidates_counts_once(model_of: Any) -> None:
+    """Passages of a document, or one passage in several languages, gave a MAP of 300."""
+    passages = [("d1", "the cat"), ("d1", "a cat"), ("d1", "cat"), ("d2", "red house")]
+    corpus = [{"id": id, "candidate": text} for id, text in passages]
+    parallel = {code: [{"id": "d1", "candidate": "the cat"}] for code in ("en", "de", "zh")}
+    for task in (found(["d1"], corpus), found(["d1"], parallel, pool="all")):
+        report = jx.evaluate(model_of([task]), [task])
+        assert {s.value for s in report} == {100.0}
+    top = found(["d1"], corpus, top=2)
+    (prediction,) = jx.predict(model_of([top]), top, [{"query": "the cat"}])
+    assert prediction.ranking == ("d1", "d2"), "two documents, not two passages"
+    assert len(prediction.scores) == 2 and prediction.scores[0] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_relevant_ids_that_are_not_in_the_corpus(
+    model_of: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    corpus = [{"id": id, "candidate": text} for id, text in (("d1", "the cat"), ("d2", "a dog"))]
+    nowhere = found(["D1"], corpus)
+    with pytest.raises(
+        DataError,
+        match=r"searching, language 'en': 1 of 1 queries .* 'D1' of query 'q0'.* such as 'd1'",
+    ):
+        jx.evaluate(model_of([nowhere]), [nowhere])
+    half = found(["d1", "d9"], corpus)
+    logging.enable_propagation()
+    try:
+        report = jx.evaluate(model_of([half]), [half])
+    finally:
+        logging.disable_propagation()
+    assert {s.metric: s.value for s in report}["map@20"] == 50.0
+    assert "such as 'd9' of query 'q0'" in caplog.text
+
+
+def test_a_corpus_has_ids_in_all_rows_or_in_none(model_of: Any) -> None:
+    corpus = [{"id": id, "candidate": text} for id, text in (("1", "the cat"), (None, "a dog"))]
+    task = found(["1"], corpus)
+    with pytest.raises(DataError, match=r"'en': row 1 of the corpus has no id"):
+        jx.evaluate(model_of([task]), [task])
+    numbered = found(["1"], [{"candidate": "a dog"}, {"candidate": "the cat"}])
+    assert jx.evaluate(model_of([numbered]), [numbered]).mean() == 100.0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"per_device_train_batch_size": 1},
+        {"per_device_train_batch_size": 2, "sampling": jx.Sampling(mix=2)},
+        {"per_device_train_batch_size": 8, "sampling": jx.Sampling(batch_size={"pairing": 1})},
+        {"per_device_train_batch_size": 8, "rows": 1},
+    ],
+)
+def test_a_batch_of_one_pair_is_refused(options: Any, model_of: Any, tmp_path: Any) -> None:
+    """Its only candidate is the right one, so the loss was 0 at every step."""
+    task = TASK.replace(source=jx.Rows({"train": SWAPPED[: options.get("rows", 3)]}))
+    sampling = options.get("sampling")
+    options = {name: options[name] for name in options if name.startswith("per_device")}
+    arguments = TrainingArguments(str(tmp_path), max_steps=1, report_to="none", **options)
+    trainer = jx.Trainer(model_of([task]), arguments, tasks=[task], sampling=sampling)
+    with pytest.raises(ValueError, match="Task pairing: a batch of 1 pair has no wrong candidates"):
+        trainer.train()
 
 
 # --- mining ---------------------------------------------------------------------------------------
@@ -208,6 +307,18 @@ def test_mined_pairs_are_one_to_one_from_the_threshold_on(model_of: Any) -> None
         assert pairs["de-0"] == ("en-0",) and pairs["de-1"] == ("en-1",) and pairs["de-3"] == ()
     report = jx.evaluate(model, [MINING], split="test")
     assert {s.metric: s.value for s in report}["recall"] == 100.0
+
+
+def test_mining_is_scored_by_the_f1_of_pairs_unless_metrics_are_given(model_of: Any) -> None:
+    """By default it was the accuracy of the first candidate: an error, since there may be none."""
+    source, corpus = MINING.source, MINING.corpus
+    task = jx.Retrieval(name="mining", source=source, corpus=corpus, mining=True)
+    assert task.metrics == (mined_f1,)
+    assert {s.metric for s in jx.evaluate(model_of([task]), [task])} == {"f1", "main_score"}
+    assert task.replace(mining=False).metrics == TASK.metrics == (accuracy_at_1,)
+    assert TASK.replace(mining=True).metrics == (mined_f1,)
+    explicit = TASK.replace(mining=True, metrics=(accuracy_at_1,))
+    assert explicit.replace(top=1).metrics == (accuracy_at_1,)
 
 
 def test_the_threshold_of_another_split() -> None:
@@ -259,6 +370,22 @@ def test_average_precision_by_hand() -> None:
     )
     assert mean_average_precision([ranking, ranking], [("0",), ()]) == 100.0, "nothing to find"
     assert math.isnan(mean_average_precision([], []))
+
+
+def test_an_id_that_is_ranked_twice_counts_at_its_first_place() -> None:
+    assert mean_average_precision([["a", "a", "b"]], [["a"]]) == 100.0
+    assert mean_average_precision([["a", "a", "b"]], [["a", "b"]]) == pytest.approx(
+        100 * (1 / 1 + 2 / 3) / 2
+    )
+    assert mean_average_precision([["b", "a", "a"]], [["a"]]) == 50.0
+    assert mined_precision([["a", "a"]], [["a"]]) == mined_f1([["a", "a"]], [["a"]]) == 100.0
+
+
+def test_an_empty_ranking_is_a_miss() -> None:
+    values = [(), ("a",)]
+    gold = [("a",), ("a",)]
+    for metric in (accuracy_at_1, mean_average_precision, mean_reciprocal_rank):
+        assert metric(values, gold) == 50.0
 
 
 def test_reciprocal_rank_by_hand() -> None:
