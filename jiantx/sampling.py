@@ -191,6 +191,10 @@ class Sampler:
             draws += self.sampling.capped(total) / self._step_size(task)
         return math.ceil(draws / self.sampling.mix)
 
+    def examples_per_step(self, task: str) -> int:
+        """Examples of a step that has this task alone, over all micro-batches and ranks."""
+        return self._step_size(task) * self.sampling.mix
+
     def _step_size(self, task: str) -> int:
         """Examples of a draw, over all micro-batches and ranks."""
         return self._draw_sizes[task] * self.accumulation * self.ranks
