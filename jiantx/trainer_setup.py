@@ -122,11 +122,11 @@ def check_eval_dataset(eval_dataset: Any) -> None:
     Raises:
         TypeError: It holds something else than tasks.
     """
-    others = [] if eval_dataset is None else [x for x in eval_dataset if not isinstance(x, Task)]
-    if others:
+    non_tasks = [] if eval_dataset is None else [x for x in eval_dataset if not isinstance(x, Task)]
+    if non_tasks:
         raise TypeError(
-            f"Trainer.evaluate(eval_dataset=…) takes tasks, and found {type(others[0]).__name__}: "
-            f"{others[0]!r:.100}. For other rows: [task.replace(source=jx.Rows(…))]."
+            f"Trainer.evaluate(eval_dataset=…) takes tasks, found {type(non_tasks[0]).__name__}: "
+            f"{non_tasks[0]!r:.100}. For other rows: [task.replace(source=jx.Rows(…))]."
         )
 
 
@@ -214,11 +214,11 @@ def tokenizer_for_training(model: MultitaskModel, requested: Any) -> Any:
     Raises:
         ValueError: The requested one is another tokenizer than the model's.
     """
-    own = getattr(model, "tokenizer", None)
-    if own is None or requested is None or requested is own:
-        return own or requested
+    model_tokenizer = getattr(model, "tokenizer", None)
+    if model_tokenizer is None or requested is None or requested is model_tokenizer:
+        return model_tokenizer or requested
     texts = []
-    for tokenizer in (own, requested):
+    for tokenizer in (model_tokenizer, requested):
         backend = getattr(tokenizer, "backend_tokenizer", None)
         if backend is not None:
             backend.no_padding()
@@ -229,7 +229,7 @@ def tokenizer_for_training(model: MultitaskModel, requested: Any) -> Any:
             "Trainer(processing_class=…) is another tokenizer than the model's, with which it is "
             "evaluated and saved. Leave it out, or set `model.tokenizer`."
         )
-    return own
+    return model_tokenizer
 
 
 @contextmanager

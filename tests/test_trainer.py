@@ -461,13 +461,13 @@ def test_evaluations_without_validation_rows_are_refused(
     model = model_of([task])
     every_step = {"eval_strategy": "steps", "eval_steps": 1, "max_steps": 1}
     best = {"save_strategy": "steps", "save_steps": 1, "load_best_model_at_end": True}
-    for changes, what in (
+    for changes, asking in (
         (every_step, "eval_strategy='steps'"),
         ({**every_step, **best}, "load_best_model_at_end and eval_strategy='steps'"),
         ({"eval_on_start": True}, "eval_on_start"),
     ):
         trainer = jx.Trainer(model, arguments(tmp_path, **changes), tasks=[task])
-        message = f"{what} needs validation rows, and there are none of unseen in en"
+        message = f"{asking} needs validation rows, and there are none of unseen in en"
         with pytest.raises(ValueError, match=message):
             trainer.train()
     assert trainer.evaluate() == {}
