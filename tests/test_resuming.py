@@ -37,16 +37,17 @@ TrainerOf = Callable[..., jx.Trainer]
 
 @pytest.fixture
 def trainer_of(model_of: ModelOf, task: jx.Task, tmp_path: Path) -> TrainerOf:
-    """(task, seed of the model, sampling, callbacks, **changes of arguments) -> a trainer."""
+    """(task, *callbacks, seed of the model, sampling, folder, **changes of arguments) -> trainer."""
 
     def made(
         own_task: jx.Task = task,
         *callbacks: Any,
         seed: int = 0,
         sampling: jx.Sampling | None = None,
+        folder: str = ".",
         **changes: Any,
     ) -> jx.Trainer:
-        args = arguments(tmp_path, **{**SAVES, **changes})
+        args = arguments(tmp_path / folder, **{**SAVES, **changes})
         model = model_of([own_task], seed=seed)
         return jx.Trainer(
             model, args, tasks=[own_task], sampling=sampling, callbacks=list(callbacks)
@@ -58,11 +59,12 @@ def trainer_of(model_of: ModelOf, task: jx.Task, tmp_path: Path) -> TrainerOf:
 def relabelled(task: jx.Task) -> jx.Task:
     """One label is corrected."""
     rows = [dict(row) for row in task.rows("train")]
-    rows[0]["label"] = (rows[0]["label"] + 1) % 3
+    rows[0]["label"] = "yes" if rows[0]["label"] == "no" else "no"
     source = jx.Rows({"train": rows})
     return task.replace(source=source)
 
 
+@pytest.mark.slow
 def test_another_run_is_refused(trainer_of: TrainerOf, task: jx.Task, tmp_path: Path) -> None:
     trainer_of().train()
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
@@ -89,6 +91,7 @@ def test_another_run_is_refused(trainer_of: TrainerOf, task: jx.Task, tmp_path: 
     assert not written, "a refusal changes nothing"
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_what_may_differ(
     trainer_of: TrainerOf, tmp_path: Path, said: Callable[[], str]
 ) -> None:
@@ -111,10 +114,11 @@ def test_a_run_goes_on_with_what_may_differ(
     assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-6"]
 
 
-def test_more_steps_are_the_straight_run(trainer_of: TrainerOf, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_more_steps_are_the_straight_run(trainer_of: TrainerOf) -> None:
     """A run that had ended goes on, as if it had never stopped."""
     constant = {"lr_scheduler_type": "constant"}
-    straight = trainer_of(output_dir=str(tmp_path / "straight"), max_steps=6, **constant)
+    straight = trainer_of(folder="straight", max_steps=6, **constant)
     straight.train()
     trainer_of(max_steps=2, **constant).train()
     resumed = trainer_of(seed=1, max_steps=6, **constant)
@@ -124,6 +128,7 @@ def test_more_steps_are_the_straight_run(trainer_of: TrainerOf, tmp_path: Path) 
         assert torch.equal(value, expected[name]), name
 
 
+@pytest.mark.slow
 def test_other_ranks_are_logged(
     trainer_of: TrainerOf, tmp_path: Path, said: Callable[[], str]
 ) -> None:
@@ -137,6 +142,7 @@ def test_other_ranks_are_logged(
     assert "examples per step of task mood: 8 here, 16 there" in said()
 
 
+@pytest.mark.slow
 def test_a_crash_advises_no_checkpoint_of_an_earlier_run(
     trainer_of: TrainerOf, task: jx.Task, tmp_path: Path, said: Callable[[], str]
 ) -> None:
@@ -168,6 +174,7 @@ def test_a_crash_advises_no_checkpoint_of_an_earlier_run(
     assert trainer_of().train(resume_from_checkpoint=True).global_step == 4
 
 
+@pytest.mark.slow
 def test_checkpoints_without_a_run_are_resumed(
     trainer_of: TrainerOf, tmp_path: Path, said: Callable[[], str]
 ) -> None:
@@ -188,6 +195,7 @@ def test_checkpoints_without_a_run_are_resumed(
     assert run_of(tmp_path / "checkpoint-4")["id"] == ""
 
 
+@pytest.mark.slow
 def test_a_checkpoint_without_an_optimizer_is_not_resumed(trainer_of: TrainerOf) -> None:
     trainer_of(max_steps=2, save_only_model=True).train()
     with pytest.raises(ValueError, match=r"save_only_model=True: it has no optimizer"):

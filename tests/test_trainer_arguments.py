@@ -12,6 +12,7 @@ import torch
 import transformers
 from accelerate.utils import ParallelismConfig
 from conftest import ModelOf
+from peft import get_peft_model
 from test_trainer import arguments
 from transformers import TrainerCallback
 from transformers.integrations.neftune import neftune_post_forward_hook
@@ -226,6 +227,22 @@ def test_training_with_noise(
     longest_allowed = 8 / math.sqrt(3 * 32)  # a sequence has three tokens or more
     assert 0.3 * longest_allowed < noises[0].max() <= longest_allowed
     assert not model.get_input_embeddings()._forward_hooks
+
+
+@pytest.mark.slow
+def test_mixed_steps_and_adapters_are_smoothed_and_noisy(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
+    tasks = [tiny_tasks["classification"], tiny_tasks["tagging"]]
+    losses = []
+    for changes in ({}, {"label_smoothing_factor": 0.1}, {"neftune_noise_alpha": 5.0}):
+        model = model_of(tasks)
+        adapted: Any = get_peft_model(model, model.lora_config())  # type: ignore[arg-type]
+        args = arguments(tmp_path, max_steps=1, logging_steps=1, **changes)
+        trainer = jx.Trainer(adapted, args, tasks=tasks, sampling=jx.Sampling(mix=2))
+        trainer.train()
+        losses.append(trainer.state.log_history[0]["loss"])
+    assert len({round(loss, 4) for loss in losses}) == 3, losses
 
 
 def test_a_plateau_follows_the_score(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
