@@ -180,8 +180,9 @@ class Trainer(RefusedMethods, ResumingMixin):
         """
         weights = self.sampling.loss_weight or {}
         sub_batches = inputs.get("sub_batches", [inputs])
-        for batch in sub_batches:
-            batch["label_smoothing"] = self.args.label_smoothing_factor
+        if self.args.label_smoothing_factor:
+            for batch in sub_batches:
+                batch["label_smoothing"] = self.args.label_smoothing_factor
         alpha = self.args.neftune_noise_alpha
         embeddings = self._own_model.get_input_embeddings()
         noise = noisy_embeddings(embeddings, inputs["lengths"], alpha) if alpha else nullcontext()

@@ -195,8 +195,8 @@ def check_label_smoothing(
     for task in tasks:
         names[model.head_of(task).smooths_labels].append(task.name)
     unchanged = (
-        f"label_smoothing_factor does not change the loss of {', '.join(names[False])}, which is "
-        "no cross-entropy over labels"
+        f"label_smoothing_factor does not change the loss of {', '.join(names[False])}, whose head "
+        "does not smooth labels"
     )
     if not names[True]:
         raise ValueError(f"{unchanged}. Leave it out.")

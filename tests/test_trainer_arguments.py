@@ -167,7 +167,7 @@ def test_label_smoothing_names_the_tasks_that_it_does_not_change(
 ) -> None:
     tasks = [tiny_tasks[kind] for kind in ("classification", "regression", "multi_label")]
     args = arguments(tmp_path, label_smoothing_factor=0.1)
-    with pytest.raises(ValueError, match="does not change the loss of stars, topics, which"):
+    with pytest.raises(ValueError, match="does not change the loss of stars, topics, whose"):
         jx.Trainer(model_of(tasks[1:]), args, tasks=tasks[1:])
     logging.enable_propagation()
     jx.Trainer(model_of(tasks), args, tasks=tasks)
