@@ -164,10 +164,18 @@ class TrainingLoader(DataLoader[Batch]):
         rank: Whose share of the batches.
         workers: Processes that read and collate; 0 is this one.
         pin: Pin the batches' memory, so that copies to a GPU do not block.
+        options: As `DataLoader`'s (persistent_workers, prefetch_factor, multiprocessing_context).
     """
 
     def __init__(
-        self, features: TrainingFeatures, sampler: Sampler, rank: int, *, workers: int, pin: bool
+        self,
+        features: TrainingFeatures,
+        sampler: Sampler,
+        rank: int,
+        *,
+        workers: int,
+        pin: bool,
+        **options: Any,
     ) -> None:
         super().__init__(
             features,
@@ -177,6 +185,7 @@ class TrainingLoader(DataLoader[Batch]):
             pin_memory=pin,
             # not the global one, which belongs to dropout, and is saved and restored
             generator=torch.Generator(),
+            **options,
         )
 
     def set_epoch(self, epoch: int) -> None:

@@ -10,7 +10,7 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,9 @@ from filelock import FileLock, Timeout
 from jiantx.cache import sync, write_text
 
 MANIFEST = "manifest.json"
+# Names the last run that was begun in a folder. transformers does not push names that begin with
+# "_".
+_RUN_FILE = "_run.json"
 _PATIENCE = 10  # seconds; workers that read for a killed process hold its locks until they notice
 # Files up to this size are hashed. Of larger ones only the size is compared, unless verify="full".
 _HASHED = 64 << 20
@@ -36,16 +39,51 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, text + "\n")
 
 
-def write_manifest(folder: Path) -> None:
-    """Declare a folder complete. Everything else in it must be written before."""
+def write_manifest(folder: Path, run: Mapping[str, Any] | None = None) -> None:
+    """Declare a folder complete. Everything else in it must be written before.
+
+    Args:
+        folder: A checkpoint, or what a stage wrote.
+        run: Of a checkpoint, the run that it belongs to; `id` names it.
+    """
     files = {}
     for name, path in _files(folder):
         files[name] = {"size": path.stat().st_size, "blake2b": _hash(path)}
     for _, path in _files(folder):
         sync(path)
-    write_json(folder / MANIFEST, {"files": files, "written": time.time()})
+    belongs_to = {} if run is None else {"run": dict(run)}
+    write_json(folder / MANIFEST, {"files": files, "written": time.time(), **belongs_to})
     sync(folder)
     sync(folder.parent)
+
+
+def run_of(checkpoint: Path) -> dict[str, Any]:
+    """The run that a checkpoint belongs to; empty if its manifest does not say."""
+    return _read_dictionary(checkpoint / MANIFEST, "run")
+
+
+def begin_run(folder: Path, run_id: str) -> None:
+    """Note that a run begins or goes on in a folder, which may hold an earlier run's checkpoints.
+
+    Args:
+        folder: The run's output folder.
+        run_id: The `id` of its checkpoints.
+    """
+    write_json(folder / _RUN_FILE, {"run": {"id": run_id}})
+
+
+def last_run(folder: Path) -> str | None:
+    """The id of the run that was begun last in a folder; None if it is not known."""
+    return _read_dictionary(folder / _RUN_FILE, "run").get("id")
+
+
+def _read_dictionary(path: Path, key: str) -> dict[str, Any]:
+    """A dictionary in a file of JSON; empty if it is not there."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8")).get(key)
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 @contextmanager
@@ -113,11 +151,14 @@ def _file_problem(folder: Path, name: str, entry: dict[str, Any], verify: str) -
     return None
 
 
-def latest_checkpoint(folder: Path) -> tuple[Path | None, list[tuple[Path, str]]]:
+def latest_checkpoint(
+    folder: Path, run_id: str | None = None
+) -> tuple[Path | None, list[tuple[Path, str]]]:
     """Find the newest complete checkpoint of a run.
 
     Args:
         folder: The run's output folder.
+        run_id: Only checkpoints of this run count ("": of runs without an id); all if None.
 
     Returns:
         The checkpoint, None if there is none; and the newer ones that were skipped, each with the
@@ -126,6 +167,8 @@ def latest_checkpoint(folder: Path) -> tuple[Path | None, list[tuple[Path, str]]
     skipped: list[tuple[Path, str]] = []
     for path in reversed(checkpoints(folder)):
         problem = find_problem(path)
+        if problem is None and run_id is not None and run_of(path).get("id", "") != run_id:
+            problem = "an earlier run in this folder wrote it"
         if problem is None:
             return path, skipped
         skipped.append((path, problem))

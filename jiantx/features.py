@@ -114,7 +114,7 @@ def load_features(
     Raises:
         DataError: A row is bad; names task, split, language and row.
     """
-    from tqdm.auto import tqdm
+    from transformers.utils.logging import tqdm
 
     rows = task.rows(split, language)
     if max_examples is not None and max_examples < len(rows):

@@ -13,7 +13,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 from torch import Tensor
-from tqdm.auto import tqdm
+from transformers.utils.logging import tqdm
 
 from jiantx.batching import Batch, evaluation_batches, list_lengths, sorted_batches
 from jiantx.columns import row_id

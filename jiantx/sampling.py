@@ -195,6 +195,10 @@ class Sampler:
         """Examples of a draw, on one device and in one micro-batch."""
         return self._draw_sizes[task]
 
+    def examples_per_step(self, task: str) -> int:
+        """Examples of a step that has this task alone, over all micro-batches and ranks."""
+        return self._step_size(task) * self.sampling.mix
+
     def _step_size(self, task: str) -> int:
         """Examples of a draw, over all micro-batches and ranks."""
         return self._draw_sizes[task] * self.accumulation * self.ranks

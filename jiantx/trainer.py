@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import cached_property, partial
@@ -11,48 +10,49 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from accelerate.utils import send_to_device
 from torch import Tensor, nn
-from transformers import TrainerState, TrainingArguments
-from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import TrainOutput
+from transformers import TrainingArguments
 from transformers.utils import logging
 
 from jiantx.batching import TrainingFeatures, TrainingLoader
 from jiantx.checkpoints import (
     MANIFEST,
     exclusive_writer,
-    latest_checkpoint,
 )
 from jiantx.evaluation import check_task_names, evaluate, with_undefined_as_lowest
-from jiantx.features import Features, load_features
+from jiantx.features import Features
 from jiantx.model import MultitaskModel
 from jiantx.model.config import trained_entry
+from jiantx.model.embedding_noise import noisy_embeddings
 from jiantx.report import Report
+from jiantx.resuming import ManifestCallback, ResumingMixin, checkpoint_to_resume
 from jiantx.sampling import Draw, Sampler, Sampling
-from jiantx.sources import DataError
 from jiantx.task import Task
+from jiantx.trainer_arguments import RefusedMethods, check_parameters
+from jiantx.trainer_card import CardCallback, without_adapters, write_card
 from jiantx.trainer_setup import (
     CANNOT_LOAD_SHARDED,
     FSDP_IGNORED,
-    CardCallback,
-    ManifestCallback,
-    check_validation_rows,
-    checkpoint_to_resume,
+    check_eval_dataset,
+    check_evaluation,
+    check_label_smoothing,
     compile_instead_of_accelerate,
     describe_rows,
     evaluated_languages,
+    load_training_features,
     prepare_arguments,
-    without_adapters,
-    write_card,
+    progress_bars,
+    tokenizer_for_training,
 )
 
 logger = logging.get_logger("jiantx.trainer")
 
 
-class Trainer(transformers.Trainer):
+class Trainer(RefusedMethods, ResumingMixin):
     """Train a model on one or several tasks, with what `transformers.Trainer` offers.
+
+    docs/trainer_arguments.md lists which arguments and methods work, and which are refused.
 
     Args:
         model: With a head for each task.
@@ -83,6 +83,7 @@ class Trainer(transformers.Trainer):
         eval_tasks: Sequence[Task] | None = None,
         **kwargs: Any,
     ) -> None:
+        check_parameters(kwargs)
         args, kept_checkpoints = prepare_arguments(args, model)
         self.tasks = {task.name: task for task in tasks}
         if len(self.tasks) < len(tasks):
@@ -91,24 +92,26 @@ class Trainer(transformers.Trainer):
         self.sampling.check(self.tasks)
         for task in tasks:
             model.head_of(task)
+        check_label_smoothing(args, model, tasks)
         compile_instead_of_accelerate(args, model)
         self.max_length = max_length
         self._eval_tasks = list(tasks if eval_tasks is None else eval_tasks)
         check_task_names(self._eval_tasks)
         if len(self._eval_tasks) > 1 and "score" in [task.name for task in self._eval_tasks]:
             raise ValueError("No task can be named 'score': `eval_score` is the mean over tasks.")
-        self._features: dict[tuple[str, str], Features] = {}
+        self._features: Mapping[tuple[str, str], Features] = {}
         self._sampler: Sampler | None = None
         # task -> (loss, items) since the last log, on the device
         self._loss_sums: dict[str, Tensor] = {}
         self._first_nonfinite_step = torch.tensor(-1)
         # not None, or `eval_strategy` is refused; `evaluate` reads its own tasks
-        kwargs.setdefault("eval_dataset", {})
-        kwargs.setdefault("processing_class", getattr(model, "tokenizer", None))
-        manifests = ManifestCallback(kept_checkpoints, self._raise_if_nonfinite)
+        kwargs["eval_dataset"] = {}
+        tokenizer = tokenizer_for_training(model, kwargs.pop("processing_class", None))
+        self._manifests = ManifestCallback(kept_checkpoints, self._raise_if_nonfinite)
         cards = CardCallback(self.create_model_card)
-        callbacks = [manifests, cards, *(kwargs.pop("callbacks", None) or [])]
-        super().__init__(model, args, callbacks=callbacks, **kwargs)
+        callbacks = [self._manifests, cards, *(kwargs.pop("callbacks", None) or [])]
+        super().__init__(model, args, callbacks=callbacks, processing_class=tokenizer, **kwargs)
+        self.neftune_noise_alpha = None  # `compute_loss` adds the noise, not transformers
         if self.args.fsdp and not (self.is_fsdp_enabled or self.is_fsdp_xla_enabled):
             raise ValueError(FSDP_IGNORED.format(ranks=self.args.world_size))
         if self.is_distributed_loading_by_transformers and self.args.load_best_model_at_end:
@@ -119,7 +122,15 @@ class Trainer(transformers.Trainer):
     def get_train_dataloader(self) -> TrainingLoader:
         """Make batches, one task a step; this loader, not accelerate, shards them over ranks."""
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        features = self._training_features(seed)
+        if not self._features:
+            self._features = load_training_features(
+                self.tasks,
+                self.processing_class,
+                max_length=self.max_length,
+                sampling=self.sampling,
+                seed=seed,
+            )
+        features = self._features
         sizes: dict[str, dict[str, int]] = {}
         for name, task in self.tasks.items():
             sizes[name] = {
@@ -143,6 +154,9 @@ class Trainer(transformers.Trainer):
             self.args.process_index,
             workers=self.args.dataloader_num_workers,
             pin=self.args.dataloader_pin_memory and torch.cuda.is_available(),
+            persistent_workers=self.args.dataloader_persistent_workers,
+            prefetch_factor=self.args.dataloader_prefetch_factor,
+            multiprocessing_context=self.args.dataloader_multiprocessing_context,
         )
 
     def get_batch_samples(
@@ -173,10 +187,17 @@ class Trainer(transformers.Trainer):
             return_outputs: Return the head's output too.
             num_items_in_batch: Items of the whole step; the batch's own if None.
         """
-        output = model(**inputs)
-        items = output.num_items if num_items_in_batch is None else num_items_in_batch
         weights = self.sampling.loss_weight or {}
         sub_batches = inputs.get("sub_batches", [inputs])
+        if self.args.label_smoothing_factor:
+            for batch in sub_batches:
+                batch["label_smoothing"] = self.args.label_smoothing_factor
+        alpha = self.args.neftune_noise_alpha
+        embeddings = self._own_model.get_input_embeddings()
+        noise = noisy_embeddings(embeddings, inputs["lengths"], alpha) if alpha else nullcontext()
+        with noise:
+            output = model(**inputs)
+        items = output.num_items if num_items_in_batch is None else num_items_in_batch
         losses = []
         for batch, sub_output in zip(sub_batches, output.sub_outputs or [output], strict=True):
             self._record_loss(batch["task"], sub_output.loss.detach(), sub_output.num_items)
@@ -198,27 +219,35 @@ class Trainer(transformers.Trainer):
 
         Args:
             eval_dataset: Tasks to score instead of the trainer's own.
-            ignore_keys: Ignored.
+            ignore_keys: None; heads decide which outputs there are.
             metric_key_prefix: Before the names of the scores.
 
         Returns:
-            Main scores, `eval_<task>`, and their mean, `eval_score`. A metric that is undefined
-            counts as the worst score that it can have.
+            Main scores, `eval_<task>`, and their mean, `eval_score`; nothing for tasks without
+            validation rows in their training languages. A metric that is undefined counts as the
+            worst score that it can have.
+
+        Raises:
+            TypeError: `eval_dataset` is something else than tasks.
         """
+        check_parameters({"ignore_keys": ignore_keys})
+        check_eval_dataset(eval_dataset)
         model = self._own_model
         report = Report()
-        for task in eval_dataset or self._eval_tasks:
+        tasks = self._eval_tasks if eval_dataset is None else eval_dataset
+        for task in tasks:
             languages = evaluated_languages(task)
             if languages:
-                report += evaluate(
-                    model,
-                    [task],
-                    languages=languages,
-                    batch_size=self.args.per_device_eval_batch_size,
-                    max_length=self.max_length,
-                )
+                with progress_bars(disable=self.args.disable_tqdm):
+                    report += evaluate(
+                        model,
+                        [task],
+                        languages=languages,
+                        batch_size=self.args.per_device_eval_batch_size,
+                        max_length=self.max_length,
+                    )
         without_adapters(model).report = report  # for the model card
-        comparable = with_undefined_as_lowest(report, eval_dataset or self._eval_tasks)
+        comparable = with_undefined_as_lowest(report, tasks)
         task_scores = comparable.mean(by="task")
         metrics = {f"{metric_key_prefix}_{task}": score for task, score in task_scores.items()}
         if metrics:
@@ -229,45 +258,51 @@ class Trainer(transformers.Trainer):
         )
         return metrics
 
-    def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs: Any) -> Any:
+    def train(
+        self,
+        resume_from_checkpoint: str | bool | None = None,
+        trial: None = None,
+        ignore_keys_for_eval: None = None,
+    ) -> Any:
         """Train the model.
 
         A run that was stopped and resumed ends with the same parameters as one that was not. The
         logged history is the same if `save_steps` is a multiple of `logging_steps`.
 
         Args:
-            resume_from_checkpoint: True resumes from the newest complete checkpoint of the output
-                folder, or starts afresh if there is none. A path resumes from that checkpoint.
-            kwargs: As transformers' own.
+            resume_from_checkpoint: True resumes from the newest complete checkpoint of the run that
+                was begun last in the output folder, or starts afresh if there is none. A path
+                resumes from that checkpoint.
+            trial: None; jiantx has no `hyperparameter_search`.
+            ignore_keys_for_eval: None; heads decide which outputs there are.
 
         Raises:
-            ValueError: The given checkpoint is not complete, or `load_best_model_at_end` is set and
-                no task has validation rows.
+            ValueError: The checkpoint is not complete or belongs to another run, evaluations are
+                asked for and no task has validation rows, or an argument is refused.
             RuntimeError: Another process trains in this folder.
             FloatingPointError: A loss was not finite.
         """
-        check_validation_rows(self.args, self._eval_tasks)
+        check_parameters({"trial": trial, "ignore_keys_for_eval": ignore_keys_for_eval})
+        if type(self).evaluate is Trainer.evaluate:  # a subclass may score something else
+            check_evaluation(self.args, self._eval_tasks)
         folder = Path(self.args.output_dir)
         for task in self.tasks.values():  # for the model card
             self._own_model.config.tasks[task.name] = trained_entry(task)
-        writes = self.args.process_index == 0 and self.args.save_strategy != "no"
-        with exclusive_writer(folder) if writes else nullcontext():
-            saves = self.args.save_strategy != "no"
+        saves = self.args.save_strategy != "no"
+        writes = self.args.process_index == 0 and saves
+        with (
+            exclusive_writer(folder) if writes else nullcontext(),
+            progress_bars(disable=self.args.disable_tqdm),
+        ):
             path = checkpoint_to_resume(folder, resume_from_checkpoint, saves=saves)
             if path and self.is_distributed_loading_by_transformers:
                 raise ValueError(f"Resuming from {path}: {CANNOT_LOAD_SHARDED}")
+            self._identify_run(path)
             finished_output = self._finished_output(path) if path else None
             if finished_output:
                 return finished_output
-            try:
-                return super().train(resume_from_checkpoint=path, **kwargs)
-            except Exception as error:
-                error.add_note(
-                    f"Training stopped at step {self.state.global_step}. Last whole checkpoint: "
-                    f"{latest_checkpoint(folder)[0] or 'none'}. "
-                    "`train(resume_from_checkpoint=True)` goes on from there."
-                )
-                raise
+            with self._advice_on_errors(path):
+                return super().train(resume_from_checkpoint=path)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save as transformers does; a folder that is being overwritten counts as incomplete.
@@ -322,50 +357,6 @@ class Trainer(transformers.Trainer):
         """The training features, by task and language; empty before training."""
         return self._features
 
-    def _finished_output(self, path: str) -> TrainOutput | None:
-        """The result of a run that had ended, by its last step or early; None if it had not.
-
-        transformers would go on training.
-        """
-        state = TrainerState.load_from_json(str(Path(path) / TRAINER_STATE_NAME))
-        *_, last_step = self.set_initial_training_values(self.args, self.get_train_dataloader())
-        control: Any = state.stateful_callbacks.get("TrainerControl", {})
-        stopped_early = control.get("args", {}).get("should_training_stop")
-        if state.global_step < last_step and not stopped_early:
-            return None
-        logger.warning(f"The run had ended: {state.global_step} of {last_step} steps are done.")
-        # private, but it knows every form that a checkpoint's weights may have
-        best = state.best_model_checkpoint if self.args.load_best_model_at_end else None
-        self._load_from_checkpoint(best or path)
-        self.state = state
-        return TrainOutput(state.global_step, math.nan, {})
-
-    def _training_features(self, seed: int) -> Mapping[tuple[str, str], Features]:
-        if self._features:
-            return self._features
-        for name, task in self.tasks.items():
-            available = task.languages("train")
-            for language in task.train_languages:
-                if available and language not in available:
-                    raise DataError(
-                        f"Task {name} has no training rows in {language!r}. "
-                        f"It has: {', '.join(available)}. "
-                        "Choose with task.replace(train_languages=(…))."
-                    )
-                features = load_features(
-                    task.for_training,
-                    "train",
-                    language,
-                    self.processing_class,
-                    max_length=self.max_length,
-                    max_examples=(self.sampling.max_examples or {}).get(name),
-                    seed=seed,
-                )
-                self._features[name, language] = features
-                for note in features.notes():
-                    logger.warning(note)
-        return self._features
-
     def _record_loss(self, task: str, loss: Tensor, items: Tensor) -> None:
         """Add to the task's sums, and remember the first step whose loss is not finite.
 
@@ -390,9 +381,8 @@ class Trainer(transformers.Trainer):
         draws: list[Draw] = []
         for micro, rank in itertools.product(micro_batches, range(self.args.world_size)):
             draws += self._sampler.draws(step, micro, rank)
-        path, _ = latest_checkpoint(Path(self.args.output_dir))
         raise FloatingPointError(
             f"The loss of step {step} is not finite: {describe_rows(self._features, draws)}. "
-            f"Last whole checkpoint: {path or 'none'}. "
-            "Lower the learning rate, or look at these rows."
+            f"Last whole checkpoint: {self._last_checkpoint() or 'none'}. "
+            "Look at these rows, or start afresh with a lower learning rate."
         )

@@ -1,23 +1,26 @@
-"""What the trainer sets up: arguments that our batches need, and the manifests of checkpoints."""
+"""What the trainer sets up before it trains: arguments that our batches need, and features."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from accelerate import PartialState
-from transformers import TrainerCallback, TrainingArguments
+from transformers import TrainingArguments
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy, SchedulerType
 from transformers.utils import logging
 
-from jiantx.checkpoints import find_problem, latest_checkpoint, rotate, write_manifest
-from jiantx.features import Features
+from jiantx.features import Features, load_features
 from jiantx.model import MultitaskModel
-from jiantx.sampling import Draw
+from jiantx.sampling import Draw, Sampling
+from jiantx.sources import DataError
 from jiantx.task import Task
+from jiantx.trainer_arguments import check_arguments
 
 logger = logging.get_logger("jiantx.trainer")
+
+_PLATEAU_SCHEDULERS = (SchedulerType.REDUCE_ON_PLATEAU, SchedulerType.GREEDY)
 
 CANNOT_LOAD_SHARDED = (
     "transformers loads no checkpoint into a model that was sharded as it was loaded "
@@ -44,9 +47,10 @@ def prepare_arguments(
         The arguments, and how many checkpoints are kept (None: all).
 
     Raises:
-        ValueError: There are several GPUs in one process.
+        ValueError: There are several GPUs in one process, or an argument cannot work.
     """
     args = copy.copy(args) if args is not None else TrainingArguments("runs")
+    check_arguments(args)
     if args.n_gpu > 1:
         raise ValueError(
             f"{args.n_gpu} GPUs in one process would split flat batches (DataParallel). Start one "
@@ -56,10 +60,19 @@ def prepare_arguments(
     # by us
     kept_checkpoints = args.save_total_limit
     args.save_total_limit = None
-    # "loss" is transformers' default
-    if args.load_best_model_at_end and args.metric_for_best_model in (None, "loss"):
+    follows_plateau = args.lr_scheduler_type in _PLATEAU_SCHEDULERS
+    if (
+        (args.load_best_model_at_end or args.save_strategy == SaveStrategy.BEST or follows_plateau)
+        and args.metric_for_best_model in (None, "loss")  # transformers' default
+    ):
         args.metric_for_best_model = "eval_score"
         args.greater_is_better = True
+    if follows_plateau:  # transformers would take lower as better
+        mode = "max" if args.greater_is_better else "min"
+        args.lr_scheduler_kwargs = {"mode": mode, **(args.lr_scheduler_kwargs or {})}
+    # no token of a flat batch is padding, though a tokenizer may pad with a token that has a use
+    if args.include_num_input_tokens_seen != "no":
+        args.include_num_input_tokens_seen = "all"
     args.logging_nan_inf_filter = False  # it hides NaN, and waits for the device at every step
     # without it, the patience of early stopping starts again
     args.restore_callback_states_from_checkpoint = True
@@ -68,6 +81,11 @@ def prepare_arguments(
     has_unused_parameters = len(heads) > 1 or any(head.layer is not None for head in heads)
     if args.ddp_find_unused_parameters is None and has_unused_parameters:
         args.ddp_find_unused_parameters = True
+    if args.ddp_static_graph and has_unused_parameters:
+        raise ValueError(
+            "TrainingArguments(ddp_static_graph=True) needs steps that all use the same parameters."
+            f" This model's heads, {', '.join(model.heads)}, do not. Leave it out."
+        )
     return args, kept_checkpoints
 
 
@@ -87,28 +105,196 @@ def compile_instead_of_accelerate(args: TrainingArguments, model: MultitaskModel
 
 
 def evaluated_languages(task: Task) -> list[str]:
-    """The training languages of a task that have validation rows."""
+    """The training languages of a task that have validation rows; logs it if there are none."""
     available = task.languages("validation")  # some sources go through all rows for this
-    return [language for language in task.train_languages if language in available]
+    languages = [language for language in task.train_languages if language in available]
+    if not languages:
+        logger.warning_once(
+            f"Task {task.name} is not evaluated: it has no validation rows in its training "
+            f"languages, {', '.join(task.train_languages)}."
+        )
+    return languages
 
 
-def check_validation_rows(args: TrainingArguments, eval_tasks: Sequence[Task]) -> None:
-    """Check that `load_best_model_at_end` has something to choose by.
+def check_eval_dataset(eval_dataset: Any) -> None:
+    """Check what `Trainer.evaluate` is to score instead of its own tasks.
+
+    Raises:
+        TypeError: It holds something else than tasks.
+    """
+    non_tasks = [] if eval_dataset is None else [x for x in eval_dataset if not isinstance(x, Task)]
+    if non_tasks:
+        raise TypeError(
+            f"Trainer.evaluate(eval_dataset=…) takes tasks, found {type(non_tasks[0]).__name__}: "
+            f"{non_tasks[0]!r:.100}. For other rows: [task.replace(source=jx.Rows(…))]."
+        )
+
+
+def check_evaluation(args: TrainingArguments, eval_tasks: Sequence[Task]) -> None:
+    """Check that evaluations during training have rows, and the metric that is followed.
 
     Args:
         args: Of the run.
         eval_tasks: Scored during training.
 
     Raises:
-        ValueError: It is set, and no task has validation rows in its training languages.
+        ValueError: Evaluations are asked for, and no task has validation rows in its training
+            languages; or `metric_for_best_model` is none of their scores.
     """
-    if not args.load_best_model_at_end or any(map(evaluated_languages, eval_tasks)):
+    asking = []
+    if args.load_best_model_at_end:
+        asking.append("load_best_model_at_end")
+    if args.eval_strategy != IntervalStrategy.NO:
+        asking.append(f"eval_strategy={args.eval_strategy.value!r}")
+    if args.eval_on_start:
+        asking.append("eval_on_start")
+    if not asking:
         return
-    names = [f"{task.name} in {', '.join(task.train_languages)}" for task in eval_tasks]
-    raise ValueError(
-        "load_best_model_at_end needs validation rows, and there are none of "
-        f"{'; '.join(names) or 'any task'}. Give `eval_tasks` that have some, or leave it off."
+    scores = ["score"]
+    missing = []
+    for task in eval_tasks:
+        if evaluated_languages(task):
+            scores.append(task.name)
+        else:
+            missing.append(f"{task.name} in {', '.join(task.train_languages)}")
+    if len(scores) == 1:
+        raise ValueError(
+            f"{' and '.join(asking)} needs validation rows, and there are none of "
+            f"{'; '.join(missing) or 'any task'}. Give `eval_tasks` that have some, or leave it "
+            "out."
+        )
+    metric = args.metric_for_best_model
+    if metric is not None and metric.removeprefix("eval_") not in scores:
+        raise ValueError(
+            f"metric_for_best_model={metric!r} is none of the scores of an evaluation: "
+            f"{', '.join(f'eval_{name}' for name in scores)}. Choose one of them."
+        )
+
+
+def check_label_smoothing(
+    args: TrainingArguments, model: MultitaskModel, tasks: Iterable[Task]
+) -> None:
+    """Say which tasks `label_smoothing_factor` does not change.
+
+    Args:
+        args: Of the run.
+        model: What is trained.
+        tasks: What it learns.
+
+    Raises:
+        ValueError: It is set, and no task's loss is a cross-entropy.
+    """
+    if not args.label_smoothing_factor:
+        return
+    if not 0 <= args.label_smoothing_factor <= 1:
+        raise ValueError(
+            f"TrainingArguments(label_smoothing_factor={args.label_smoothing_factor}) must be "
+            "between 0 and 1."
+        )
+    names: dict[bool, list[str]] = {True: [], False: []}
+    for task in tasks:
+        names[model.head_of(task).smooths_labels].append(task.name)
+    unchanged = (
+        f"label_smoothing_factor does not change the loss of {', '.join(names[False])}, whose head "
+        "does not smooth labels"
     )
+    if not names[True]:
+        raise ValueError(f"{unchanged}. Leave it out.")
+    if names[False]:
+        logger.warning(f"{unchanged}.")
+
+
+def tokenizer_for_training(model: MultitaskModel, requested: Any) -> Any:
+    """The tokenizer that features are made with: the model's own, which evaluations use too.
+
+    Args:
+        model: What is trained.
+        requested: `processing_class` of `Trainer`; the model's tokenizer if None.
+
+    Raises:
+        ValueError: The requested one is another tokenizer than the model's.
+    """
+    model_tokenizer = getattr(model, "tokenizer", None)
+    if model_tokenizer is None or requested is None or requested is model_tokenizer:
+        return model_tokenizer or requested
+    texts = []
+    for tokenizer in (model_tokenizer, requested):
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        if backend is not None:
+            backend.no_padding()
+            backend.no_truncation()  # how a batch was last cut is no property of the tokenizer
+            texts.append(backend.to_str())
+    if len(texts) < 2 or texts[0] != texts[1]:
+        raise ValueError(
+            "Trainer(processing_class=…) is another tokenizer than the model's, with which it is "
+            "evaluated and saved. Leave it out, or set `model.tokenizer`."
+        )
+    return model_tokenizer
+
+
+@contextmanager
+def progress_bars(*, disable: bool) -> Iterator[None]:
+    """Show no progress bars meanwhile, if they are to be disabled.
+
+    Args:
+        disable: As `TrainingArguments.disable_tqdm`.
+    """
+    if not disable or not logging.is_progress_bar_enabled():
+        yield
+        return
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.enable_progress_bar()
+
+
+def load_training_features(
+    tasks: Mapping[str, Task],
+    tokenizer: Any,
+    *,
+    max_length: int | None,
+    sampling: Sampling,
+    seed: int,
+) -> dict[tuple[str, str], Features]:
+    """Load the features of tasks in their training languages; logs what was changed to make them.
+
+    Args:
+        tasks: Name -> task.
+        tokenizer: A fast tokenizer.
+        max_length: Tokens of a sequence; each task's own if None.
+        sampling: May choose some of the rows.
+        seed: Of that choice.
+
+    Returns:
+        (task, language) -> features.
+
+    Raises:
+        DataError: A task has no rows in a training language.
+    """
+    all_features = {}
+    for name, task in tasks.items():
+        available = task.languages("train")
+        for language in task.train_languages:
+            if available and language not in available:
+                raise DataError(
+                    f"Task {name} has no training rows in {language!r}. "
+                    f"It has: {', '.join(available)}. "
+                    "Choose with task.replace(train_languages=(…))."
+                )
+            features = load_features(
+                task.for_training,
+                "train",
+                language,
+                tokenizer,
+                max_length=max_length,
+                max_examples=(sampling.max_examples or {}).get(name),
+                seed=seed,
+            )
+            all_features[name, language] = features
+            for note in features.notes():
+                logger.warning(note)
+    return all_features
 
 
 def describe_rows(features: Mapping[tuple[str, str], Features], draws: Iterable[Draw]) -> str:
@@ -130,147 +316,3 @@ def describe_rows(features: Mapping[tuple[str, str], Features], draws: Iterable[
         f"{pair}, training rows {', '.join(sorted(row_ids))}"
         for pair, row_ids in affected_rows.items()
     )
-
-
-class ManifestCallback(TrainerCallback):
-    """Writes the manifest of a checkpoint once all its files are written, then deletes old ones.
-
-    Args:
-        keep: Checkpoints that stay; all if None.
-        check: Runs before a checkpoint, before an evaluation and at the end, so that no model is
-            saved
-            or scored after a loss that was not finite.
-    """
-
-    def __init__(self, keep: int | None, check: Callable[[], None]) -> None:
-        self.keep = keep
-        self.check = check
-
-    def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
-        if control.should_save or control.should_evaluate:
-            self.check()
-
-    def on_epoch_end(
-        self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any
-    ) -> None:
-        self.on_step_end(args, state, control)
-
-    def on_train_end(
-        self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any
-    ) -> None:
-        self.check()
-
-    def on_save(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
-        PartialState().wait_for_everyone()  # each rank writes its own random state
-        if state.is_world_process_zero:
-            folder = Path(args.output_dir)
-            write_manifest(folder / f"checkpoint-{state.global_step}")
-            rotate(folder, self.keep, state.best_model_checkpoint)
-
-
-class CardCallback(TrainerCallback):
-    """Writes the model card before each push: a run that is stopped has pushed one too.
-
-    Args:
-        write: Writes it into the output folder.
-    """
-
-    def __init__(self, write: Callable[[], None]) -> None:
-        self.write = write
-
-    def on_push_begin(
-        self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any
-    ) -> None:
-        self.write()
-
-
-def without_adapters(model: Any) -> MultitaskModel:
-    """The model itself, or the one inside PEFT's adapters."""
-    base: MultitaskModel = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return base
-
-
-def write_card(
-    model: Any,
-    folder: str,
-    language: str | list[str] | None = None,
-    license: str | None = None,
-    tags: str | list[str] | None = None,
-    model_name: str | None = None,
-    finetuned_from: str | None = None,
-    tasks: Any = None,
-    dataset_tags: str | list[str] | None = None,
-    dataset: Any = None,
-    dataset_args: Any = None,
-) -> None:
-    """Write the model card, with the arguments of transformers' `Trainer.create_model_card`.
-
-    Args:
-        model: Ours, perhaps with PEFT's adapters.
-        folder: Of the run.
-        language: Codes; the tasks' and the report's if None.
-        license: Its identifier.
-        tags: More tags.
-        model_name: Of the scores in the metadata.
-        finetuned_from: The encoder's name on the Hub, if it was loaded from a folder.
-        tasks: Refused, as the model knows them.
-        dataset_tags: Ids of datasets; the tasks' if None.
-        dataset: Refused, as the report knows it.
-        dataset_args: Likewise.
-
-    Raises:
-        TypeError: An argument is refused.
-    """
-    refused = {"tasks": tasks, "dataset": dataset, "dataset_args": dataset_args}
-    for name, value in refused.items():
-        if value is not None:
-            raise TypeError(
-                f"The model card takes no {name!r}: it shows the model's tasks and its report. "
-                "Set trainer.model.report for other scores."
-            )
-    metadata = {
-        "language": language,
-        "license": license,
-        "model_name": model_name,
-        "base_model": finetuned_from,
-        "datasets": dataset_tags,
-        "tags": [tags] if isinstance(tags, str) else tags,
-    }
-    set_fields = {name: value for name, value in metadata.items() if value is not None}
-    base = without_adapters(model)
-    base.write_card(folder, is_adapter=base is not model, **set_fields)
-    if base is not model:
-        model.create_or_update_model_card(folder)  # PEFT's library name and version
-
-
-def checkpoint_to_resume(folder: Path, requested: str | bool | None, *, saves: bool) -> str | None:
-    """The checkpoint to resume from, None for a fresh start; logs which one and why.
-
-    Args:
-        folder: The output folder of the run.
-        requested: `resume_from_checkpoint` of `Trainer.train`.
-        saves: The run writes checkpoints.
-
-    Raises:
-        ValueError: The requested checkpoint is not complete.
-    """
-    if requested is True:
-        newest, skipped = latest_checkpoint(folder)
-        for checkpoint, problem in skipped:
-            logger.warning(f"Passed over {checkpoint}: {problem}.")
-        if newest is None:
-            logger.warning(f"No checkpoint in {folder}: a fresh start.")
-            return None
-        logger.warning(f"Resuming from {newest}.")
-        return str(newest)
-    if requested:
-        problem_of_requested = find_problem(Path(requested))
-        if problem_of_requested:
-            raise ValueError(f"The checkpoint {requested} is not whole: {problem_of_requested}.")
-        return requested
-    newest, _ = latest_checkpoint(folder) if saves else (None, [])
-    if newest:
-        logger.warning(
-            f"A fresh start, in a folder that has another run's checkpoints, such as {newest.name}."
-        )
-    return None

@@ -12,12 +12,13 @@ TESTS = Path(__file__).parent
 DOCS = TESTS.parent / "docs"
 
 
-def test_the_task_cards_have_not_drifted() -> None:
-    spec = importlib.util.spec_from_file_location("make_tasks", DOCS / "make_tasks.py")
+@pytest.mark.parametrize("name", ["tasks", "trainer_arguments"])
+def test_pages_that_commands_write_have_not_drifted(name: str) -> None:
+    spec = importlib.util.spec_from_file_location(f"make_{name}", DOCS / f"make_{name}.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert (DOCS / "tasks.md").read_text(encoding="utf-8") == module.page(), "run: make docs"
+    assert (DOCS / f"{name}.md").read_text(encoding="utf-8") == module.page(), "run: make docs"
 
 
 @pytest.mark.parametrize(("page", "fewest"), [("reliability.md", 30), ("pitfalls.md", 30)])

@@ -11,8 +11,10 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from conftest import ModelOf, batch_of
+from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 from transformers import TrainingArguments
+from transformers.trainer_pt_utils import LabelSmoother
 
 import jiantx as jx
 from jiantx import heads
@@ -37,6 +39,71 @@ def test_loss_of_a_batch_is_the_sum_over_its_parts(
     assert whole_output.loss.item() == pytest.approx(
         sum(half.loss.item() for half in half_outputs), rel=1e-5
     )
+
+
+def padded_logits(kind: str, head: Any, batch: Mapping[str, Any], states: Tensor) -> list[Any]:
+    """(logits, labels) of each cross-entropy, as a padded model of transformers has them."""
+    labels = batch["labels"]
+    if kind in ("classification", "choice"):
+        scores = head.scores(states, batch)
+        if kind == "classification":
+            return [(scores, labels)]
+        choices = scores[:, 0].split(batch["sequences"].tolist())
+        return [(one[None], label[None]) for one, label in zip(choices, labels, strict=True)]
+    if kind == "tagging":
+        return [(head.out(states[batch["word_positions"]]), labels)]
+    if kind == "mlm":
+        hidden = head.norm(head.activation(head.dense(states[batch["masked_positions"]])))
+        return [(hidden @ batch["embedding"].T + head.bias, labels)]
+    if kind == "retrieval":
+        vectors = head._vectors(states, batch)
+        scores = head.log_scale.exp() * vectors[::2] @ vectors[1::2].T
+        return [(scores, torch.arange(len(scores)))]
+    windows = head.out(states).split(batch["lengths"].tolist())
+    pairs = []
+    for index, window in enumerate(windows):
+        for column, name in enumerate(("start_positions", "end_positions")):
+            gold = batch[name][index] - batch["starts"][index]
+            pairs.append((window[None, :, column], gold[None]))
+    return pairs
+
+
+@pytest.mark.parametrize("kind", ["classification", "tagging", "qa", "choice", "mlm", "retrieval"])
+def test_label_smoothing_is_that_of_transformers(
+    kind: str, model_of: ModelOf, tiny_tasks, tokenizer
+) -> None:
+    """Where sizes vary (choices, windows), over those that an example has."""
+    task = tiny_tasks[kind]
+    model = model_of([task]).train()  # without dropout
+    batch = batch_of(task, tokenizer)
+    starts = batch["lengths"].cumsum(0) - batch["lengths"]
+    embedding = model.get_input_embeddings().weight
+    head = model.head_of(task)
+    assert head.smooths_labels
+    states = model.states(**batch, layers=[head.layer])[0]
+    of_head = {**batch, "starts": starts, "embedding": embedding}
+    smoother = LabelSmoother(epsilon=0.2)
+    expected = torch.stack(
+        [
+            smoother({"logits": logits}, labels) * labels.ne(-100).sum()
+            for logits, labels in padded_logits(kind, head, of_head, states)
+        ]
+    ).sum()
+    if kind == "qa":
+        expected = expected / 2  # the mean of start and end
+    smoothed = model(**batch, label_smoothing=0.2).loss
+    torch.testing.assert_close(smoothed, expected, rtol=1e-5, atol=1e-5)
+    assert not torch.isclose(smoothed, model(**batch).loss)
+    assert torch.equal(model(**batch, label_smoothing=0.0).loss, model(**batch).loss)
+
+
+@pytest.mark.parametrize("kind", ["multi_label", "regression"])
+def test_other_losses_are_not_smoothed(kind: str, model_of: ModelOf, tiny_tasks, tokenizer) -> None:
+    task = tiny_tasks[kind]
+    model = model_of([task])
+    batch = batch_of(task, tokenizer)
+    assert not model.head_of(task).smooths_labels
+    assert torch.equal(model(**batch, label_smoothing=0.2).loss, model(**batch).loss)
 
 
 @pytest.mark.parametrize("kind", TYPES)

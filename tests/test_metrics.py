@@ -14,10 +14,10 @@ from sklearn import metrics as sklearn_metrics
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from jiantx import metrics
-from jiantx.evaluation import TRUNCATED
 from jiantx.experiments import CHANCE, DEVELOPMENT
 from jiantx.metrics import Answer, Answers
 from jiantx.report import MAIN
+from jiantx.report.scores import TRUNCATED
 
 UPOS = "ADJ ADP AUX CCONJ DET INTJ NOUN NUM PART PROPN PUNCT SCONJ SYM VERB X".split()
 BIO = "O B-PER B-LOC B-ORG I-PER I-LOC I-ORG".split()

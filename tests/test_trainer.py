@@ -520,22 +520,39 @@ def test_tasks_whose_scores_would_have_one_name(
         jx.Trainer(model, args, tasks=[task, score])
 
 
-def test_a_task_without_validation_is_not_evaluated(
+def test_evaluations_without_validation_rows_are_refused(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path, said: Callable[[], str]
+) -> None:
+    """A run that asks for evaluations and has nothing to score would log nothing."""
+    rows = tiny_tasks["tagging"].rows("train")
+    task = tiny_tasks["tagging"].replace(name="unseen", source=jx.Rows({"train": rows}))
+    model = model_of([task])
+    every_step = {"eval_strategy": "steps", "eval_steps": 1, "max_steps": 1}
+    best = {"save_strategy": "steps", "save_steps": 1, "load_best_model_at_end": True}
+    for changes, asking in (
+        (every_step, "eval_strategy='steps'"),
+        ({**every_step, **best}, "load_best_model_at_end and eval_strategy='steps'"),
+        ({"eval_on_start": True}, "eval_on_start"),
+    ):
+        trainer = jx.Trainer(model, arguments(tmp_path, **changes), tasks=[task])
+        message = f"{asking} needs validation rows, and there are none of unseen in en"
+        with pytest.raises(ValueError, match=message):
+            trainer.train()
+    assert trainer.evaluate() == {}
+    assert "Task unseen is not evaluated: it has no validation rows" in said()
+    seen = tiny_tasks["classification"]
+    args = arguments(tmp_path, **every_step)
+    jx.Trainer(model_of([task, seen]), args, tasks=[task], eval_tasks=[task, seen]).train()
+
+
+def test_the_metric_to_follow_is_checked_before_training(
     model_of: ModelOf, tiny_tasks, tmp_path: Path
 ) -> None:
-    task = tiny_tasks["tagging"].replace(
-        source=jx.Rows({"train": tiny_tasks["tagging"].rows("train")})
-    )
-    args = arguments(tmp_path, eval_strategy="steps", eval_steps=1, max_steps=1)
-    trainer = jx.Trainer(model_of([task]), args, tasks=[task])
-    trainer.train()
-    assert trainer.evaluate() == {}
-    best = {"save_strategy": "steps", "save_steps": 1, "load_best_model_at_end": True}
-    args = arguments(tmp_path / "best", eval_strategy="steps", eval_steps=1, max_steps=1, **best)
-    with pytest.raises(
-        ValueError, match="needs validation rows, and there are none of entities in en"
-    ):
-        jx.Trainer(model_of([task]), args, tasks=[task]).train()
+    task = tiny_tasks["classification"]
+    settings = {"eval_strategy": "steps", "metric_for_best_model": "accuracy"}
+    trainer = jx.Trainer(model_of([task]), arguments(tmp_path, **settings), tasks=[task])
+    with pytest.raises(ValueError, match=r"'accuracy' is none of .*: eval_score, eval_mood"):
+        trainer.train()
 
 
 # --- sampling -------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from jiantx.sources import DataError, data_root
 from jiantx.task import Task
 from jiantx.tasks import get_task, list_tasks
 from jiantx.tasks.benchmarks import XTREME
+from jiantx.trainer_arguments import refused_argument
 
 KINDS = ("intermediate", "target")  # of training
 _SET_BY_RECIPE = {"seed": "--seeds", "output_dir": "--output"}  # TrainingArguments -> our flag
@@ -206,6 +207,9 @@ def _training_flags(parser: argparse.ArgumentParser, typed: Sequence[str]) -> Tr
                 if not hasattr(values, name):  # --no_dataloader_pin_memory
                     name = name.removeprefix("no_")
                 flags[kind][name] = getattr(values, name)
+        problem = refused_argument(flags[kind])
+        if problem:
+            parser.error(problem)
     return flags
 
 

@@ -43,9 +43,11 @@ class Head(nn.Module):
 
     Attributes:
         layer: The hidden state that the head reads; 0 is the embeddings, None the last.
+        smooths_labels: The loss is a cross-entropy that reads the batch's `label_smoothing`.
     """
 
     layer: int | None = None
+    smooths_labels: bool = False
 
     def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any]) -> None:
         super().__init__()
@@ -73,8 +75,9 @@ class Head(nn.Module):
                 sequence and the index of its first; `longest`: the largest length; `sequences`
                 (features,): sequences of each feature; `most_sequences`: their maximum; `labels`:
                 one entry for each item, -100 if it has none; `embedding` (vocabulary, size): the
-                input embeddings; and every list column that the task's `features` makes, flat.
-                Columns that end in `_positions` are indices into `states`.
+                input embeddings; `label_smoothing`: a number, from the trainer; and every list
+                column that the task's `features` makes, flat. Columns that end in `_positions` are
+                indices into `states`.
         """
 
     def collect(

@@ -15,8 +15,11 @@ from jiantx.heads.base import Batch, Head, HeadOutput, register_head
 from jiantx.heads.states import (
     count_labels,
     encoder_dropout,
+    mean_states,
     pad_sequences,
     pooled_states,
+    smooth,
+    smoothing_of,
 )
 
 
@@ -51,6 +54,10 @@ class ClassificationHead(PooledHead):
     outputs: probabilities (examples, labels).
     """
 
+    def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any]) -> None:
+        super().__init__(encoder, config)
+        self.smooths_labels = not config["multi_label"]
+
     def forward(self, states: Tensor, batch: Batch) -> HeadOutput:
         logits = self.scores(states, batch)
         labels = batch["labels"]
@@ -61,7 +68,9 @@ class ClassificationHead(PooledHead):
             losses = binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=1)
             output.loss = (losses * labels.ne(-100)).sum()
         else:
-            output.loss = cross_entropy(logits, labels, reduction="sum")
+            output.loss = cross_entropy(
+                logits, labels, reduction="sum", label_smoothing=smoothing_of(batch)
+            )
         if not self.training:
             probabilities = logits.sigmoid() if multi_label else logits.softmax(dim=1)
             output.outputs = {"probabilities": probabilities}
@@ -90,6 +99,8 @@ class MultipleChoiceHead(PooledHead):
     outputs: scores (sequences,).
     """
 
+    smooths_labels = True
+
     def forward(self, states: Tensor, batch: Batch) -> HeadOutput:
         scores = self.scores(states, batch)[:, 0]
         labels = batch["labels"]
@@ -97,6 +108,11 @@ class MultipleChoiceHead(PooledHead):
         logits = pad_sequences(scores, batch["sequences"], batch["most_sequences"], -math.inf)
         output = HeadOutput(num_items=count_labels(labels))
         output.loss = cross_entropy(logits, labels, reduction="sum")
+        if smoothing_of(batch):
+            # over an example's own choices: the padding is no choice
+            mean_scores = mean_states(scores[:, None], {"lengths": batch["sequences"]})[:, 0]
+            uniform_losses = (logits.logsumexp(dim=1) - mean_scores) * labels.ne(-100)
+            output.loss = smooth(output.loss, uniform_losses.sum(), batch)
         if not self.training:
             output.outputs = {"scores": scores}
         return output

@@ -12,9 +12,7 @@ from torch.nn.functional import cross_entropy, normalize
 from transformers import PreTrainedConfig
 
 from jiantx.heads.base import Batch, Head, HeadOutput, register_head
-from jiantx.heads.states import (
-    pooled_states,
-)
+from jiantx.heads.states import pooled_states, smoothing_of
 from jiantx.nearest_neighbors import margin_pairs, nearest
 
 
@@ -26,6 +24,8 @@ class RetrievalHead(Head):
 
     outputs: embeddings (sequences, hidden). Collected: ranking and scores (queries, top), indices
     of candidates; if pairs are mined (queries, 1), -1 for none."""
+
+    smooths_labels = True
 
     def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any]) -> None:
         super().__init__(encoder, config)
@@ -73,7 +73,7 @@ class RetrievalHead(Head):
         gold = torch.arange(len(scores), device=scores.device)
         return HeadOutput(
             num_items=scores.new_full((), len(scores)),
-            loss=cross_entropy(scores, gold, reduction="sum"),
+            loss=cross_entropy(scores, gold, reduction="sum", label_smoothing=smoothing_of(batch)),
         )
 
     def collect(

@@ -100,6 +100,25 @@ def pad_sequences(values: Tensor, sizes: Tensor, width: int, fill: float) -> Ten
     return padded.index_put((sequence, position), values)
 
 
+def smoothing_of(batch: Batch) -> float:
+    """The share of the loss that label smoothing gives to all classes alike."""
+    return float(batch.get("label_smoothing", 0.0))
+
+
+def smooth(losses: Tensor, uniform_losses: Tensor, batch: Batch) -> Tensor:
+    """Mix cross-entropies with those of a uniform target, as transformers' `LabelSmoother` does.
+
+    `torch.nn.functional.cross_entropy` does the same where all rows have as many classes.
+
+    Args:
+        losses: Minus the log-probability of the gold class.
+        uniform_losses: Minus the mean log-probability of all classes, in the same shape.
+        batch: Perhaps with `label_smoothing`.
+    """
+    smoothing = smoothing_of(batch)
+    return (1 - smoothing) * losses + smoothing * uniform_losses
+
+
 def count_labels(labels: Tensor) -> Tensor:
     """The number of items that have a label."""
     return labels.ne(-100).sum()

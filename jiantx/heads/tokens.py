@@ -17,7 +17,10 @@ from jiantx.heads.states import (
     config_value,
     count_labels,
     encoder_dropout,
+    mean_states,
     pad_sequences,
+    smooth,
+    smoothing_of,
 )
 
 
@@ -27,6 +30,8 @@ class TokenClassificationHead(Head):
     outputs: tags, probabilities (words,).
     """
 
+    smooths_labels = True
+
     def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any]) -> None:
         super().__init__(encoder, config)
         self.dropout = encoder_dropout(encoder)
@@ -35,7 +40,7 @@ class TokenClassificationHead(Head):
     def forward(self, states: Tensor, batch: Batch) -> HeadOutput:
         logits = self.out(self.dropout(states[batch["word_positions"]])).float()  # (words, labels)
         labels = batch["labels"]
-        loss = cross_entropy(logits, labels, reduction="sum")
+        loss = cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing_of(batch))
         output = HeadOutput(loss=loss, num_items=count_labels(labels))
         if not self.training:
             probabilities, tags = logits.softmax(dim=1).max(dim=1)
@@ -48,6 +53,8 @@ class QuestionAnsweringHead(Head):
 
     outputs: start_logits, end_logits (tokens,).
     """
+
+    smooths_labels = True
 
     def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any]) -> None:
         super().__init__(encoder, config)
@@ -62,7 +69,10 @@ class QuestionAnsweringHead(Head):
         gold_ends = logits[batch["end_positions"], 1]
         gold = torch.stack([gold_starts, gold_ends], dim=1)  # (windows, 2)
         output = HeadOutput(num_items=count_labels(labels))
-        output.loss = ((log_normalizers - gold).mean(dim=1) * labels.ne(-100)).sum()
+        losses = log_normalizers - gold
+        if smoothing_of(batch):
+            losses = smooth(losses, log_normalizers - mean_states(logits, batch), batch)
+        output.loss = (losses.mean(dim=1) * labels.ne(-100)).sum()
         if not self.training:
             output.outputs = {"start_logits": logits[:, 0], "end_logits": logits[:, 1]}
         return output
@@ -73,6 +83,8 @@ class MaskedLMHead(Head):
 
     outputs: token_ids, correct (masked positions,).
     """
+
+    smooths_labels = True
 
     def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any]) -> None:
         super().__init__(encoder, config)
@@ -94,7 +106,9 @@ class MaskedLMHead(Head):
         output = HeadOutput(
             # not `new_tensor`: it copies from the host, which waits for the device
             num_items=labels.new_full((), len(labels)),
-            loss=cross_entropy(logits, labels, reduction="sum"),
+            loss=cross_entropy(
+                logits, labels, reduction="sum", label_smoothing=smoothing_of(batch)
+            ),
         )
         if not self.training:
             guesses = logits.argmax(dim=1)

@@ -28,6 +28,13 @@ def test_flags_have_short_forms_and_defaults() -> None:
     assert options.split == ["validation", "test"]
 
 
+def test_training_flags_that_jiantx_refuses_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        jx.experiments.parse_arguments(["--target.auto_find_batch_size", "true"])
+    assert "TrainingArguments(auto_find_batch_size=True) is not supp" in capsys.readouterr().err
+    jx.experiments.parse_arguments(["--auto_find_batch_size", "false"])
+
+
 def test_training_flags_hold_for_both_kinds_of_training_or_for_one() -> None:
     _, flags = jx.experiments.parse_arguments(
         [

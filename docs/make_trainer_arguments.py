@@ -1,0 +1,68 @@
+"""Write docs/trainer_arguments.md from `jiantx.trainer_arguments` (`make docs`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from jiantx import trainer_arguments as table
+
+HERE = Path(__file__).parent
+INTRODUCTION = """# Arguments of the trainer
+
+`jx.Trainer` is a `transformers.Trainer` that trains tasks instead of datasets. This page lists
+every parameter and public method of `transformers.Trainer`, and every field of `TrainingArguments`:
+what works, and what is refused with an error that names it. `make docs` writes this page from
+`jiantx/trainer_arguments.py`; a test compares those names with the installed transformers.
+
+Names without a note work as transformers documents them.
+"""
+RESUMING = """## Resuming
+
+`train(resume_from_checkpoint=True)` takes the newest complete checkpoint of the run that was begun
+last in the output folder. A checkpoint's `manifest.json` describes its run, and a run with other
+tasks, data or arguments does not resume from it: the error lists what differs.
+
+| may differ | |
+|---|---|
+| `max_steps`, `num_train_epochs`, `bf16`, `fp16` | Logged. |
+| the number of ranks | Logged, if a step then has other examples. |
+| `per_device_train_batch_size`, `gradient_accumulation_steps` | Their product may not. |
+| arguments of logging, saving, evaluation and loading | Except the two below. |
+
+`metric_for_best_model`, and with it the `eval_tasks`, may not differ: later scores are compared
+with the best one so far.
+
+To change anything else, train on from the weights alone:
+`MultitaskModel.from_pretrained("runs/a/checkpoint-500", tasks)`.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    sections = [
+        INTRODUCTION,
+        "## Parameters of `Trainer`, `train` and `evaluate`\n",
+        "`tasks`, `sampling`, `max_length` and `eval_tasks` are jiantx's own.\n",
+        section(table.PARAMETERS, table.REFUSED_PARAMETERS),
+        "## Methods of `Trainer`\n",
+        section(table.METHODS, table.REFUSED_METHODS),
+        "## Fields of `TrainingArguments`\n",
+        section(table.ARGUMENTS, table.REFUSED_ARGUMENTS),
+        RESUMING,
+    ]
+    return "\n".join(sections)
+
+
+def section(works: Mapping[str, str], refused: Mapping[str, str]) -> str:
+    """The names that work as they do in transformers, and a table of the others."""
+    as_documented = [f"`{name}`" for name in sorted(works) if not works[name]]
+    lines = [f"Without a note: {', '.join(as_documented)}.", "", "| name | | |", "|---|---|---|"]
+    for name, note in sorted({**works, **refused}.items()):
+        if note:
+            lines.append(f"| `{name}` | {'works' if name in works else 'refused'} | {note} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    (HERE / "trainer_arguments.md").write_text(page(), encoding="utf-8")
