@@ -20,7 +20,7 @@ import pyarrow as pa
 from jiantx.cache import cache_dir, load_or_write
 from jiantx.fingerprints import fingerprint_text
 from jiantx.sampling import subset
-from jiantx.sources import DataError, in_memory
+from jiantx.sources import HELD, DataError, in_memory
 from jiantx.task import Task
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ def _key(
     # a column function or a type of one's own may read any column; without one, only those that are
     # named are read
     any_column = bool(user_classes) or any(map(callable, values.values()))
-    columns = [c for c in rows.column_names if any_column or c == "id" or c in values.values()]
+    columns = [c for c in rows.column_names if any_column or c in ("id", HELD, *values.values())]
     kinds = [(c, str(rows.features[c])) for c in columns]
     made_by = (
         VERSION,

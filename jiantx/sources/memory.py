@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jiantx.sources.base import DataError, Source, dataset_splits
-from jiantx.sources.class_labels import arrow_errors, as_columns, decode_class_labels
+from jiantx.sources.class_labels import decode_class_labels
+from jiantx.sources.containers import ReadOnce, as_dataset
+from jiantx.sources.storing import HELD, with_held
 
 if TYPE_CHECKING:
     import datasets
@@ -18,7 +20,9 @@ class Rows(Source):
     """Rows in memory.
 
     Args:
-        splits: Split -> a list of dictionaries, a `datasets.Dataset`, or language -> one of these.
+        splits: Split -> rows, or language -> rows. Rows are a list (or a generator) of
+            dictionaries, dataclasses or named tuples, a `datasets` object (also a stream), a frame
+            of pandas or polars, or a table of pyarrow.
 
     >>> Rows({"train": [{"text": "yes", "label": "glad"}]})
     Rows({'train': {'en': 1}})
@@ -31,12 +35,17 @@ class Rows(Source):
             raise TypeError(
                 f'Rows takes splits, such as {{"train": rows}}; found {type(self.splits).__name__}.'
             )
+        splits = {split: _kept(rows) for split, rows in self.splits.items()}
+        object.__setattr__(self, "splits", splits)
 
     def __repr__(self) -> str:
         sizes = {}
         for split in self.splits:
             by_language = self._by_language(split)
-            sizes[split] = {language: len(rows) for language, rows in by_language.items()}
+            sizes[split] = {
+                language: len(rows) if hasattr(rows, "__len__") else "not read yet"
+                for language, rows in by_language.items()
+            }
         return f"Rows({sizes})"
 
     def _by_language(self, split: str) -> dict[str, Any]:
@@ -44,8 +53,6 @@ class Rows(Source):
         return dict(rows) if isinstance(rows, Mapping) else {"en": rows}
 
     def rows(self, split: str, language: str) -> datasets.Dataset:
-        import datasets
-
         if split not in self.splits:
             raise DataError(
                 f"The rows have no split {split!r}. They have: {', '.join(self.splits)}."
@@ -55,14 +62,17 @@ class Rows(Source):
             raise DataError(
                 f"There is no language {language!r}. There are: {', '.join(by_language)}."
             )
-        rows = by_language[language]
-        if isinstance(rows, datasets.Dataset):
-            return rows
-        with arrow_errors("The rows"):
-            return datasets.Dataset.from_dict(as_columns(list(rows)))
+        return as_dataset(by_language[language])
 
     def available(self, split: str) -> tuple[str, ...]:
         return tuple(self._by_language(split))
+
+
+def _kept(rows: Any) -> Any:
+    """Rows that can be read more than once: generators and streams are kept when they are read."""
+    if isinstance(rows, Mapping):
+        return {language: _kept(of_language) for language, of_language in rows.items()}
+    return rows if hasattr(rows, "__len__") or isinstance(rows, ReadOnce) else ReadOnce(rows)
 
 
 @dataclass(frozen=True, init=False)
@@ -89,6 +99,8 @@ class Concat(Source):
                 joined.append(decode_class_labels(source.rows(split, language)))
         if not joined:
             raise self._missing(split, language)
+        if any(HELD in rows.column_names for rows in joined):
+            joined = list(map(with_held, joined))
         shared_columns = [
             column
             for column in joined[0].column_names
