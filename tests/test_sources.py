@@ -963,7 +963,9 @@ def test_where_reads_the_columns_it_asks_for(root: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(hub._RowView, "__getitem__", spied)
     matching = Hub(
-        "org/nli", "deu", where=lambda row, language: row["label"] == "contradiction" and len(row) == 2
+        "org/nli",
+        "deu",
+        where=lambda row, language: row["label"] == "contradiction" and len(row) == 2,
     ).rows("validation", "en")
     assert texts(matching) == ["schlecht"] and read == ["label"], "each column once, for all rows"
     view = hub._RowView(Hub("org/nli", "deu").rows("validation", "en"))

@@ -6,6 +6,7 @@ the languages of a split.
 
 from jiantx.sources.base import DataError, MissingColumn, Row, Source, data_root
 from jiantx.sources.class_labels import class_names, decode_class_labels, iter_rows
+from jiantx.sources.containers import as_row, iter_items
 from jiantx.sources.files import Files, Reader
 from jiantx.sources.function_rows import Undecoded, call_on_row, function_name, plain
 from jiantx.sources.hub import Hub
@@ -29,7 +30,7 @@ from jiantx.sources.readers import (
     read_xquad_r_sentences,
     read_xtreme_tsv,
 )
-from jiantx.sources.storing import HELD, in_memory
+from jiantx.sources.storing import HELD, as_held, in_memory
 
 __all__ = [
     "Concat",
@@ -43,12 +44,15 @@ __all__ = [
     "Rows",
     "Source",
     "Undecoded",
+    "as_held",
+    "as_row",
     "call_on_row",
     "class_names",
     "data_root",
     "decode_class_labels",
     "function_name",
     "in_memory",
+    "iter_items",
     "iter_rows",
     "plain",
     "read_bucc",

@@ -63,21 +63,24 @@ def as_dataset(rows: Any) -> datasets.Dataset:
     return _from_iterable(rows, None)
 
 
-def iter_any(rows: Any) -> Iterator[Row]:
-    """Iterate over rows as column functions see them, without storing those of Python.
+def iter_items(rows: Any) -> Iterator[Any]:
+    """Iterate over rows without storing those of Python: items as they are, or a table's rows.
 
     Args:
         rows: What `as_dataset` takes.
+
+    Raises:
+        DataError: It is one row, or nothing with rows.
     """
     import datasets
 
+    if isinstance(rows, str | bytes | Mapping) or not isinstance(rows, Iterable):
+        raise DataError(f"The rows are {rows!r}; expected a list of rows.")
     if isinstance(rows, datasets.Dataset) or hasattr(rows, "__arrow_c_stream__"):
-        yield from iter_rows(as_dataset(rows))
-    elif getattr(rows, "features", None):
-        yield from iter_rows(_from_iterable(rows, rows.features))
-    else:
-        for index, row in enumerate(rows):
-            yield as_row(row, index)
+        return iter_rows(as_dataset(rows))
+    if getattr(rows, "features", None):  # a stream that may have classes
+        return iter_rows(ReadOnce(rows).dataset())
+    return iter(rows)
 
 
 def as_row(row: Any, index: int) -> Row:
@@ -110,11 +113,12 @@ def _from_iterable(rows: Any, features: datasets.Features | None) -> datasets.Da
     with arrow_errors("The rows"):
         columns = as_columns([as_row(row, index) for index, row in enumerate(rows)])
         dataset = datasets.Dataset.from_dict(columns)
+    typed_features = dataset.features
     for column, feature in (features or {}).items():
         is_class = isinstance(_inner(feature), datasets.ClassLabel)
-        if is_class and _inner(dataset.features.get(column)) == datasets.Value("int64"):
-            dataset = dataset.cast_column(column, feature)
-    return dataset
+        if is_class and _inner(typed_features.get(column)) == datasets.Value("int64"):
+            typed_features[column] = feature
+    return in_memory(dataset.data.table.replace_schema_metadata(None), typed_features)
 
 
 def _inner(feature: Any) -> Any:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import glob
 import hashlib
 import itertools
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jiantx.cache import cache_dir, load_or_write
-from jiantx.fingerprints import fingerprint_text
+from jiantx.fingerprints import UncacheableError, fingerprint_text
 from jiantx.sources.base import (
     DataError,
     Languages,
@@ -27,11 +28,13 @@ from jiantx.sources.base import (
 )
 from jiantx.sources.containers import as_row
 from jiantx.sources.function_rows import function_name, keeps
-from jiantx.sources.storing import arrow_errors, as_table
+from jiantx.sources.storing import arrow_errors, as_table, in_memory
 
 if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
+
+logger = logging.getLogger("jiantx.sources")
 
 Reader = Callable[[Path], Iterable[Row]]
 
@@ -88,7 +91,12 @@ class Files(Source):
         stats = file_stats(sorted(file for file in files if file.is_file()))
         language_in_key = language if self.where else None
         inputs = (self.read, self.where, language_in_key, list(map(str, paths)), stats)
-        key = hashlib.blake2b(fingerprint_text(inputs).encode(), digest_size=16).hexdigest()
+        try:
+            text = fingerprint_text(inputs)
+        except UncacheableError as error:
+            logger.warning("The rows of %s are not cached: %s.", self.pattern, error)
+            return in_memory(self._read(paths, language))
+        key = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
         path = cache_dir() / "files" / f"{key}.arrow"
         return load_or_write(path, lambda: [self._read(paths, language)])
 

@@ -75,9 +75,9 @@ def class_values(names: tuple[str, ...]) -> dict[str, ClassName]:
     return values
 
 
-def _spells(text: str, number: Number) -> bool:
+def _spells(text: str, number: Any) -> bool:
     try:
-        return float(text) == number
+        return bool(float(text) == number)
     except ValueError:
         return text.strip().lower() == str(number).lower()
 
@@ -106,7 +106,7 @@ class FunctionRow(dict[str, Any]):
         return value.decode() if isinstance(value, Undecoded) else value
 
     def get(self, column: str, default: Any = None) -> Any:
-        return self[column] if column in self else default
+        return self[column] if super().__contains__(column) else default
 
 
 def function_value(value: Any) -> Any:
@@ -155,13 +155,13 @@ def keeps(where: Callable[[Any, str], Any], row: Mapping[str, Any], language: st
     Raises:
         DataError: The function fails, or returns a class.
     """
-    kept = _call(where, row, language, role="`where`")
-    if isinstance(kept, ClassName):
+    result = _call(where, row, language, role="`where`")
+    if isinstance(result, ClassName):
         raise DataError(
-            f"`where` returned the class {str(kept)!r}; expected True or False. Classes are names, "
-            f"not numbers: compare with one of {', '.join(kept.names)}."
+            f"`where` returned the class {str(result)!r}; expected True or False. Classes are "
+            f"names, not numbers: compare with one of {', '.join(result.names)}."
         )
-    return bool(kept)
+    return bool(result)
 
 
 def _call(function: Callable[..., Any], row: Mapping[str, Any], *arguments: Any, role: str) -> Any:

@@ -1,7 +1,7 @@
 """Rows as Arrow stores them, and what a row holds that Arrow would change.
 
-A column of Arrow has one type: dictionaries in it get each other's keys, in one order, and a row that
-lacks a column gets None. What such rows hold is kept as JSON in one more column, `HELD`.
+A column of Arrow has one type: dictionaries in it get each other's keys, in one order, and a row
+that lacks a column gets None. What such rows hold is kept as JSON in one more column, `HELD`.
 """
 
 from __future__ import annotations
@@ -123,9 +123,7 @@ def _arrow_changes(keys_at: _KeysAt) -> bool:
     return any(len(keys) > 1 for keys in keys_at.values())
 
 
-def _held_texts(
-    rows: Iterable[Row], names: tuple[str, ...], keys_at: _KeysAt
-) -> list[str | None]:
+def _held_texts(rows: Iterable[Row], names: tuple[str, ...], keys_at: _KeysAt) -> list[str | None]:
     """What `HELD` holds: a row's columns and its dictionaries; None where Arrow changes neither."""
     changed = dict.fromkeys(path[0] for path, keys in keys_at.items() if path and len(keys) > 1)
     texts: list[str | None] = []
@@ -135,9 +133,9 @@ def _held_texts(
             texts.append(None)
             continue
         absent = [name for name in names if name not in row]
-        held = {"columns": list(row), "absent": absent, "values": values}
+        content = {"columns": list(row), "absent": absent, "values": values}
         try:
-            texts.append(json.dumps(held, default=_as_json))
+            texts.append(json.dumps(content, default=_as_json))
         except (TypeError, ValueError) as error:
             raise DataError(
                 f"Row {index}: dictionaries whose keys differ from row to row can hold texts, "
@@ -158,12 +156,12 @@ def as_held(row: Row) -> Row:
     text = row.pop(HELD, None)
     if text is None:
         return row
-    held = json.loads(text)
-    names = dict.fromkeys((*held["columns"], *row))
+    content = json.loads(text)
+    names = dict.fromkeys((*content["columns"], *row))
     return {
-        name: held["values"].get(name, row[name])
+        name: content["values"].get(name, row[name])
         for name in names
-        if name in row and name not in held["absent"]
+        if name in row and name not in content["absent"]
     }
 
 

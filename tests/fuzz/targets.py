@@ -194,8 +194,8 @@ def rows_of(read: sources.Reader, data: bytes, name: str = "x.txt") -> list[Row]
         )
         return None
     try:
-        with class_labels.arrow_errors("The rows"):
-            table = pa.table(class_labels.as_columns(rows))
+        with storing.arrow_errors("The rows"):
+            table = pa.table(storing.as_columns(rows))
             assert table.num_rows == len(rows) or not any(rows)
     except DataError:
         pass
