@@ -160,6 +160,14 @@ def test_dictionaries_that_differ_between_chunks(
     assert rows == [{"d": {"a": 1}}, {"d": {"b": 1}, "e": 1}]
 
 
+@pytest.mark.parametrize("last", [{"b": 1}, {"c": 2, "a": 1}, {"a": 1, "c": 2}])
+def test_dictionaries_that_differ_between_joined_sources(last: dict[str, int]) -> None:
+    splits: list[Any] = [[{"d": {"a": 1}, "e": 1}], [{"d": {"a": 1, "c": 2}}, {"d": last}]]
+    source = jx.Concat(*[jx.Rows({"train": rows}) for rows in splits])
+    seen = [row["d"] for row in seen_by_functions(source)]
+    assert repr(seen) == repr([{"a": 1}, {"a": 1, "c": 2}, last])
+
+
 def test_dictionaries_of_equal_keys_need_no_further_column() -> None:
     assert jx.Rows({"train": SAME}).rows("train", "en").column_names == ["answers"]
 

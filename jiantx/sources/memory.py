@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -99,13 +99,19 @@ class Concat(Source):
                 joined.append(decode_class_labels(source.rows(split, language)))
         if not joined:
             raise self._missing(split, language)
-        if any(HELD in rows.column_names for rows in joined):
-            joined = list(map(with_held, joined))
         shared_columns = [
             column
             for column in joined[0].column_names
             if all(column in rows.column_names for rows in joined)
         ]
+        dictionaries = [
+            column
+            for column in shared_columns
+            if _has_other_keys([r.features[column] for r in joined])
+        ]
+        if dictionaries or any(HELD in rows.column_names for rows in joined):
+            joined = [with_held(rows, dictionaries) for rows in joined]
+            shared_columns = list(dict.fromkeys((*shared_columns, HELD)))
         return datasets.concatenate_datasets(
             [rows.select_columns(shared_columns) for rows in joined]
         )
@@ -144,6 +150,13 @@ class Concat(Source):
         for source in self.sources:
             languages |= dict.fromkeys(getattr(source, "languages", ("en",)))
         return tuple(languages)
+
+
+def _has_other_keys(joined: Sequence[datasets.Dataset], column: str) -> bool:
+    """Whether a column holds dictionaries, with other keys or in another order in some sources."""
+    features = [rows.features[column] for rows in joined]
+    inner_feature = getattr(features[0], "feature", features[0])
+    return isinstance(inner_feature, dict) and len(set(map(str, features))) > 1
 
 
 def _declares(source: Source, split: str, language: str) -> bool:

@@ -165,10 +165,24 @@ def as_held(row: Row) -> Row:
     }
 
 
-def with_held(rows: datasets.Dataset) -> datasets.Dataset:
-    """Rows with the column `HELD`, which is empty where Arrow changed nothing."""
+def with_held(rows: datasets.Dataset, dictionaries: Sequence[str] = ()) -> datasets.Dataset:
+    """Rows with the column `HELD`, before they are joined with others.
+
+    Args:
+        rows: Rows of one source.
+        dictionaries: The columns whose dictionaries have other keys in other sources.
+    """
     import datasets
 
-    if HELD in rows.column_names:
+    if HELD not in rows.column_names:
+        feature = datasets.Value("string")
+        rows = rows.add_column(HELD, [None] * len(rows), feature=feature)
+    if not dictionaries:
         return rows
-    return rows.add_column(HELD, [None] * len(rows), feature=datasets.Value("string"))
+    texts = []
+    for row in rows.select_columns([*dictionaries, HELD]):
+        content = {"columns": [], "absent": [], "values": {}} | json.loads(row.pop(HELD) or "{}")
+        values = {name: value for name, value in row.items() if name not in content["absent"]}
+        texts.append(json.dumps({**content, "values": values | content["values"]}))
+    remaining = rows.remove_columns(HELD)
+    return remaining.add_column(HELD, texts, feature=datasets.Value("string"))

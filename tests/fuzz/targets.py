@@ -28,7 +28,7 @@ import jiantx as jx
 from jiantx import checkpoints, sources
 from jiantx.features import encode_examples
 from jiantx.model import MultitaskConfig
-from jiantx.sources import DataError, Row, class_labels
+from jiantx.sources import DataError, Row, storing
 from jiantx.sources.readers import qa
 from jiantx.xtreme.files import read_items
 
