@@ -88,7 +88,7 @@ def _label_and_children(value: Any) -> _Described:
         return _tensor_content(value, torch)
     datasets = sys.modules.get("datasets")
     if datasets is not None and isinstance(value, datasets.Dataset):
-        return f"{value.features}{value.format}{rows_hash(value)}", ()
+        return f"{value.features}{rows_hash(value)}", [value.format]
     return _pickled(value)
 
 

@@ -84,3 +84,9 @@ def test_a_missing_value_of_pandas_is_none() -> None:
 def test_what_is_no_row_is_refused(rows: Any) -> None:
     with pytest.raises(DataError, match=r"Row 0 is .*; expected a dictionary of columns"):
         list(task(rows).examples("train"))
+
+
+@pytest.mark.parametrize("rows", [FRAME["text"], "a text", 3, CODED.map])
+def test_what_are_no_rows_is_refused(rows: Any) -> None:
+    with pytest.raises(DataError, match="The rows are "):
+        list(task(rows).examples("train"))

@@ -73,6 +73,7 @@ MAKERS: dict[str, Callable[[str], Any]] = {
     "module": layer,
     "dataset": lambda value: Dataset.from_pandas(frame(value)),
     "selected-rows": lambda value: Dataset.from_pandas(frame(value)).select([3, 100]),
+    "transform": lambda value: Dataset.from_dict({"a": [1]}).with_transform(closing_over(value)),
     "pattern": lambda value: re.compile("a" * 300 + value),
     "bytes": lambda value: b"a" * 20_000 + value.encode(),
     "dictionary-of-frames": lambda value: {"a": [frame(value)]},

@@ -130,7 +130,13 @@ def _from_arrow(frame: Any) -> datasets.Dataset:
     """A frame of pandas or polars, or a table of pyarrow."""
     import pyarrow as pa
 
-    table = pa.table(frame)
+    try:
+        table = pa.table(frame)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise DataError(
+            f"The rows are a {type(frame).__name__}, which is no table ({error}). Give a frame, a "
+            "table or a list of dictionaries."
+        ) from None
     fields = []
     for field in table.schema:
         if not field.name.startswith("__index_level_"):  # of pandas

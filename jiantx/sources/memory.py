@@ -104,11 +104,7 @@ class Concat(Source):
             for column in joined[0].column_names
             if all(column in rows.column_names for rows in joined)
         ]
-        dictionaries = [
-            column
-            for column in shared_columns
-            if _has_other_keys([r.features[column] for r in joined])
-        ]
+        dictionaries = [column for column in shared_columns if _has_other_keys(joined, column)]
         if dictionaries or any(HELD in rows.column_names for rows in joined):
             joined = [with_held(rows, dictionaries) for rows in joined]
             shared_columns = list(dict.fromkeys((*shared_columns, HELD)))
