@@ -99,6 +99,23 @@ def test_the_truth_of_a_class_is_said() -> None:
         labels_of(task(coded(0), label=lambda row: "pos" if row["label"] else "neg"))
 
 
+NAME_OF_NUMBER = {1: "pos"}
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        lambda row: "pos" if row["label"] in {1, 2} else "neg",
+        lambda row: NAME_OF_NUMBER.get(row["label"], "neg"),
+        lambda row, names={1: "pos"}: names.get(row["label"], "neg"),
+    ],
+)
+def test_a_class_that_is_looked_up_among_numbers_is_said(label: Label) -> None:
+    """A set compares nothing where the hashes differ."""
+    with pytest.warns(UserWarning, match="looks up the class 'pos', and has a set or a dictionary"):
+        labels_of(task(coded(1), label=label))
+
+
 def test_a_text_is_never_equal_to_the_number_that_it_spells() -> None:
     """The labels of CSV are text."""
     rows = [{"text": "a", "label": "1"}, {"text": "b", "label": "0"}]

@@ -7,11 +7,15 @@ the two are never equal.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import itertools
 import reprlib
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from numbers import Number
+from types import FunctionType
 from typing import Any
 
 from jiantx.sources.base import DataError, MissingColumn, Row
@@ -43,6 +47,11 @@ class ClassName(ColumnText):
     """The name of a class. Compared with a number, it raises DataError."""
 
     names: tuple[str, ...]  # of all classes of the column
+    looked_up: ClassName | None = None  # the last that was looked up in a set or dictionary
+
+    def __hash__(self) -> int:
+        ClassName.looked_up = self
+        return str.__hash__(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return str, (str(self),)
@@ -165,14 +174,38 @@ def keeps(where: Callable[[Any, str], Any], row: Mapping[str, Any], language: st
 
 
 def _call(function: Callable[..., Any], row: Mapping[str, Any], *arguments: Any, role: str) -> Any:
+    ClassName.looked_up = None
     try:
-        return function(FunctionRow(row) if type(row) is dict else row, *arguments)
+        result = function(FunctionRow(row) if type(row) is dict else row, *arguments)
     except MissingColumn as error:
         raise MissingColumn(error.column, error.columns, role) from None
     except Exception as error:
         kind = "" if isinstance(error, DataError) else f"{type(error).__name__}: "
         reason = f"{kind}{error}".rstrip(".")
         raise DataError(f"{role} failed. {reason}. The row holds {describe_row(row)}.") from error
+    name = ClassName.looked_up
+    if name is not None and inspect.isfunction(function) and _holds_numbers(function):
+        warnings.warn(
+            f"{role} looks up the class {str(name)!r}, and has a set or a dictionary of numbers. "
+            f"Classes are names: {', '.join(name.names)}. Look up these.",
+            stacklevel=3,
+        )
+    return result
+
+
+@functools.lru_cache(maxsize=64)
+def _holds_numbers(function: FunctionType) -> bool:
+    """Whether a function uses a set of numbers, or a dictionary whose keys are numbers."""
+    values = [value for value in function.__code__.co_consts if isinstance(value, frozenset)]
+    values += function.__defaults__ or ()
+    with suppress(ValueError):  # a variable without a value
+        variables = inspect.getclosurevars(function)
+        values += [*variables.nonlocals.values(), *variables.globals.values()]
+    for value in values:
+        is_collection = isinstance(value, dict | set | frozenset) and bool(value)
+        if is_collection and all(isinstance(key, Number) for key in value):
+            return True
+    return False
 
 
 def describe_row(row: Mapping[str, Any]) -> str:

@@ -36,7 +36,8 @@ class Rows(Source):
                 f'Rows takes splits, such as {{"train": rows}}; found {type(self.splits).__name__}.'
             )
         splits = {split: _kept(rows) for split, rows in self.splits.items()}
-        object.__setattr__(self, "splits", splits)
+        if any(splits[split] is not rows for split, rows in self.splits.items()):
+            object.__setattr__(self, "splits", splits)
 
     def __repr__(self) -> str:
         sizes = {}
@@ -71,7 +72,9 @@ class Rows(Source):
 def _kept(rows: Any) -> Any:
     """Rows that can be read more than once: generators and streams are kept when they are read."""
     if isinstance(rows, Mapping):
-        return {language: _kept(of_language) for language, of_language in rows.items()}
+        by_language = {language: _kept(of_language) for language, of_language in rows.items()}
+        is_same = all(by_language[language] is rows[language] for language in rows)
+        return rows if is_same else by_language
     return rows if hasattr(rows, "__len__") or isinstance(rows, ReadOnce) else ReadOnce(rows)
 
 
