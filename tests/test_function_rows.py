@@ -264,6 +264,15 @@ def test_text_that_arrow_cannot_hold_is_no_column_of_several_types(tmp_path: Pat
 # --- columns that nobody asks for -----------------------------------------------------------------
 
 
+def test_a_where_that_fails_names_the_row_and_opens_no_image(tmp_path: Path) -> None:
+    (tmp_path / "org" / "mood").mkdir(parents=True)
+    media(text=["a"], label=[1]).to_parquet(str(tmp_path / "org" / "mood" / "train.parquet"))
+    jx.data_root(tmp_path)
+    source = jx.Hub("org/mood", where=lambda row, language: row["text"] + 1)
+    with pytest.raises(DataError, match=r"Row 0: `where` failed. TypeError: .* holds text: 'a'\."):
+        source.rows("train", "en")
+
+
 def media(**columns: Any) -> Dataset:
     features = {name: value for name, value in CLASSES.items() if name in columns}
     features = Features({**features, "image": Image()})

@@ -209,7 +209,8 @@ def _holds_numbers(function: FunctionType) -> bool:
 
 
 def describe_row(row: Mapping[str, Any]) -> str:
-    """The columns of a row and what they hold, shortened."""
+    """The columns of a row and what they hold, shortened; of a view, those that were read."""
+    row = getattr(row, "columns_read", row)
     short = reprlib.Repr()
     short.maxstring = short.maxother = 40
     columns = [f"{name}: {short.repr(plain(row[name]))}" for name in itertools.islice(row, 12)]

@@ -191,6 +191,11 @@ class _RowView(Mapping[str, Any]):
         value = self.columns[column][self.index]
         return value.decode() if isinstance(value, Undecoded) else value
 
+    @property
+    def columns_read(self) -> dict[str, Any]:
+        """What the row holds in the columns that were read."""
+        return {column: values[self.index] for column, values in self.columns.items()}
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.rows.column_names)
 
