@@ -26,9 +26,6 @@ TRUNCATED = (
     "truncated"  # a metric beside the others: how many inputs had text cut off, where any had
 )
 
-# The fields of task types that name columns of text, in the order in which texts are given.
-_TEXT_FIELDS = ("text", "text_pair", "question", "context", "query", "candidate")
-
 
 def evaluate(
     model: MultitaskModel,
@@ -162,6 +159,10 @@ def predict(
     title = f"predicting {task.name}"
     ((_, _, outputs),) = run_tables(model, task, corpus_split, {language: table}, title)
     return list(task.decode(outputs, table, examples))
+
+
+# The fields of task types that name columns of text, in the order in which texts are given.
+_TEXT_FIELDS = ("text", "text_pair", "question", "context", "query", "candidate")
 
 
 def _no_gold(row: Row) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,30 +19,6 @@ Splits = Mapping[str, str | Sequence[str]]
 
 class DataError(ValueError):
     """Data that are not what a task expects: what was found, what was expected, what to do."""
-
-
-class MissingColumn(DataError, KeyError):
-    """A row lacks a column.
-
-    Args:
-        column: The column.
-        columns: Those that the row has.
-        asked_by: Who asks for it, where a function does.
-    """
-
-    def __init__(self, column: Any, columns: Iterable[str], asked_by: str = "") -> None:
-        super().__init__(column)
-        self.column = column
-        self.columns = tuple(columns)
-        self.asked_by = asked_by
-
-    def __str__(self) -> str:
-        asked_by = f" (asked for by {self.asked_by})" if self.asked_by else ""
-        columns = ", ".join(self.columns)
-        return f"The row has no column {self.column!r}{asked_by}. It has: {columns}."
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return MissingColumn, (self.column, self.columns, self.asked_by)
 
 
 _UNSET = object()

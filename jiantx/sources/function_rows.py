@@ -12,13 +12,37 @@ import inspect
 import itertools
 import reprlib
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from numbers import Number
 from types import FunctionType
 from typing import Any
 
-from jiantx.sources.base import DataError, MissingColumn, Row
+from jiantx.sources.base import DataError, Row
+
+
+class MissingColumn(DataError, KeyError):
+    """A row lacks a column.
+
+    Args:
+        column: The column.
+        columns: Those that the row has.
+        asked_by: Who asks for it, where a function does.
+    """
+
+    def __init__(self, column: Any, columns: Iterable[str], asked_by: str = "") -> None:
+        super().__init__(column)
+        self.column = column
+        self.columns = tuple(columns)
+        self.asked_by = asked_by
+
+    def __str__(self) -> str:
+        asked_by = f" (asked for by {self.asked_by})" if self.asked_by else ""
+        columns = ", ".join(self.columns)
+        return f"The row has no column {self.column!r}{asked_by}. It has: {columns}."
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MissingColumn, (self.column, self.columns, self.asked_by)
 
 
 class ColumnText(str):

@@ -16,7 +16,6 @@ from jiantx.cache import cache_dir
 from jiantx.sources.base import (
     DataError,
     Languages,
-    MissingColumn,
     Source,
     Splits,
     Where,
@@ -27,7 +26,7 @@ from jiantx.sources.base import (
     language_mapping,
 )
 from jiantx.sources.class_labels import iter_rows
-from jiantx.sources.function_rows import Undecoded, function_value, keeps
+from jiantx.sources.function_rows import MissingColumn, Undecoded, function_value, keeps
 
 if TYPE_CHECKING:
     import datasets
