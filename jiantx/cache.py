@@ -100,6 +100,9 @@ def write_arrow(path: Path, tables: Iterable[pa.Table]) -> None:
     Args:
         path: Replaced if it exists; its folder is made if it is missing.
         tables: At least one; all of one schema. They are written as they come.
+
+    Raises:
+        ValueError: There are no tables.
     """
     import pyarrow as pa
 
@@ -107,7 +110,9 @@ def write_arrow(path: Path, tables: Iterable[pa.Table]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_path(path)
     try:
-        first = next(tables)
+        first = next(tables, None)
+        if first is None:
+            raise ValueError(f"There is no table to write to {path}; expected at least one.")
         with (
             pa.OSFile(str(temporary), "wb") as file,
             pa.ipc.new_stream(file, first.schema) as writer,

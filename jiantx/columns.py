@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jiantx.sources import DataError, Row
+from jiantx.sources import (
+    DataError,
+    MissingColumn,
+    Row,
+    Undecoded,
+    call_on_row,
+    function_name,
+    plain,
+)
 
 Column = str | Callable[[Row], Any]
 
@@ -31,19 +39,15 @@ def column_value(row: Row, column: Column) -> Any:
         column: The column's name, or a function that computes its value from the row.
 
     Raises:
-        DataError: The row lacks the column, or one that the function reads.
+        MissingColumn: The row lacks the column, or one that the function reads.
+        DataError: The function fails.
     """
     if callable(column):
-        try:
-            return column(row)
-        except KeyError as error:
-            name = getattr(column, "__name__", "column function")
-            raise DataError(
-                f"The row has no column {error} (asked for by {name}). It has: {', '.join(row)}."
-            ) from None
+        return call_on_row(column, row, role=function_name(column))
     if column not in row:
-        raise DataError(f"The row has no column {column!r}. It has: {', '.join(row)}.")
-    return row[column]
+        raise MissingColumn(column, row)
+    value = row[column]
+    return value.decode() if isinstance(value, Undecoded) else plain(value)
 
 
 def column_text(row: Row, column: Column) -> str:
@@ -89,10 +93,13 @@ def column_gold(row: Row, column: Column) -> Any:
 
     Returns:
         The value, or None where the row lacks the column (raw input) or holds a placeholder.
+
+    Raises:
+        DataError: The function fails.
     """
     try:
         value = column_value(row, column)
-    except DataError:  # said in full by whoever needs gold
+    except MissingColumn:  # said in full by whoever needs gold
         return None
     return None if value is None or value in ("", -1) else value
 

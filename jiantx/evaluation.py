@@ -19,7 +19,7 @@ from jiantx.metrics import mean_of_metrics, metric_name
 from jiantx.model import MultitaskModel
 from jiantx.report import MAIN, Report, Score
 from jiantx.report.scores import TRUNCATED
-from jiantx.sources import DataError, Row
+from jiantx.sources import DataError, Row, as_held, as_row, function_name, iter_items
 from jiantx.task import Task
 
 logger = logging.get_logger("jiantx.evaluation")
@@ -127,9 +127,9 @@ def _check_layers(tasks: Sequence[Task], layers: Sequence[int] | None) -> None:
 
 
 def predict(
-    model: MultitaskModel, task: Task, rows: Sequence[Row], *, language: str = "en"
+    model: MultitaskModel, task: Task, rows: Iterable[Any], *, language: str = "en"
 ) -> list[Any]:
-    """Predict for raw rows; no labels are needed.
+    """Predict for raw rows; no labels are needed, and those that are there are not read.
 
     Retrieval ranks the rows' own candidates, or those of the task's corpus (`test`, else
     `validation`). Each call encodes the corpus again, so give many rows at once. Mined pairs come
@@ -138,24 +138,31 @@ def predict(
     Args:
         model: With the task's head.
         task: What is predicted.
-        rows: Dictionaries with the task's columns.
+        rows: Dictionaries with the task's columns, or whatever else `Rows` takes; plain texts where
+            the task has one text, pairs of texts where it has two.
         language: Of the rows.
 
     Returns:
         One `Prediction` of the task's type for each row, in order.
 
     Raises:
-        DataError: A row lacks a column; names the row.
+        DataError: A row lacks a column; names the row. Or it is a text, and the task reads more.
 
     >>> predict(model, xnli, rows)[0].label  # doctest: +SKIP
     """
     examples = []
-    for index, row in enumerate(rows):
+    without_gold = task
+    if task.gold and callable(getattr(task, task.gold)):
+        without_gold = task.replace(**{task.gold: _no_gold})
+    for index, item in enumerate(iter_items(rows)):
         try:
+            row = _input_row(task, item, index)
             inputs = {column: value for column, value in row.items() if column != task.gold_column}
-            examples.append(task.example(inputs, id=row_id(row, index), language=language))
+            example_id = row_id(row, index)
+            examples.append(without_gold.example(inputs, id=example_id, language=language))
         except DataError as error:
-            raise DataError(f"Task {task.name}, row {index}: {error}") from None
+            message = f"Task {task.name}, language {language!r}, row {index}: {error}"
+            raise DataError(message) from error.__cause__
     if not examples:
         return []
     table = encode_examples(task, examples, tokenizer_of(model))
@@ -163,6 +170,38 @@ def predict(
     title = f"predicting {task.name}"
     ((_, _, outputs),) = run_tables(model, task, corpus_split, {language: table}, title)
     return list(task.decode(outputs, table, examples))
+
+
+# The fields of task types that name columns of text, in the order in which texts are given.
+_TEXT_FIELDS = ("text", "text_pair", "question", "context", "query", "candidate")
+
+
+def _no_gold(row: Row) -> None:
+    """The gold of a row that is to be predicted."""
+
+
+def _input_row(task: Task, item: Any, index: int) -> Row:
+    """A row to predict for; texts are put into the task's columns."""
+    if isinstance(item, str):
+        item = [item]
+    is_texts = type(item) in (list, tuple) and all(isinstance(text, str) for text in item)
+    if not is_texts:
+        return as_held(dict(as_row(item, index)))
+    fields = [field for field in _TEXT_FIELDS if getattr(task, field, None) is not None]
+    if task.corpus_task is not None:  # its candidates are there already
+        fields.remove("candidate")
+    columns = [getattr(task, field) for field in fields]
+    if len(columns) != len(item) or any(map(callable, columns)):
+        needed = ", ".join(
+            column if isinstance(column, str) else f"what {function_name(column)} reads"
+            for column in columns
+        )
+        texts = "a text" if len(item) == 1 else f"{len(item)} texts"
+        raise DataError(
+            f"It is {texts}; expected a dictionary with the task's columns"
+            f"{f' ({needed})' if needed else ''}."
+        )
+    return dict(zip(columns, item))
 
 
 @dataclass(frozen=True)

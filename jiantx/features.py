@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,16 +19,18 @@ import numpy as np
 import pyarrow as pa
 
 from jiantx.cache import cache_dir, load_or_write
-from jiantx.fingerprints import fingerprint_text
+from jiantx.fingerprints import UncacheableError, fingerprint_text, rows_hash
 from jiantx.sampling import subset
-from jiantx.sources import DataError, in_memory
+from jiantx.sources import HELD, DataError, in_memory
 from jiantx.task import Task
 
 if TYPE_CHECKING:
     import datasets
     from transformers import PreTrainedTokenizerBase
 
-VERSION = 4  # of the code that makes features; a new number makes new caches
+logger = logging.getLogger("jiantx.features")
+
+VERSION = 5  # of the code that makes features; a new number makes new caches
 CHANGE_COUNTS = (
     "truncated",
     "realigned",
@@ -124,11 +127,6 @@ def load_features(
             f"Task {task.name}, split {split!r}, language {language!r}: there are no rows."
         )
     length = min(max_length or task.max_length, tokenizer.model_max_length)
-    path = (
-        cache_dir()
-        / "features"
-        / f"{_key(task, rows, language, tokenizer, length, labelled)}.arrow"
-    )
 
     def make() -> Iterator[pa.Table]:
         examples = task.examples(split, language, rows=rows, labelled=labelled)
@@ -137,7 +135,13 @@ def load_features(
         )
         return _tables(task, bar, tokenizer, length)
 
-    return Features(task, split, language, rows, load_or_write(path, make), length)
+    try:
+        key = _key(task, rows, language, tokenizer, length, labelled)
+        table = load_or_write(cache_dir() / "features" / f"{key}.arrow", make)
+    except UncacheableError as error:
+        logger.warning("The features of %s are not cached: %s.", task.name, error)
+        table = in_memory(pa.concat_tables(make()))
+    return Features(task, split, language, rows, table, length)
 
 
 def encode_examples(
@@ -231,7 +235,7 @@ def _key(
     # a column function or a type of one's own may read any column; without one, only those that are
     # named are read
     any_column = bool(user_classes) or any(map(callable, values.values()))
-    columns = [c for c in rows.column_names if any_column or c == "id" or c in values.values()]
+    columns = [c for c in rows.column_names if any_column or c in ("id", HELD, *values.values())]
     kinds = [(c, str(rows.features[c])) for c in columns]
     made_by = (
         VERSION,
@@ -242,13 +246,10 @@ def _key(
         labelled,
         _tokenizer_hash(tokenizer, len(tokenizer)),
     )
-    digest = hashlib.blake2b(fingerprint_text((*made_by, values, kinds)).encode(), digest_size=16)
-    # blocks of one size, whatever the chunks of the table
-    for block in rows.select_columns(columns).with_format("arrow").iter(batch_size=50_000):
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, block.schema.remove_metadata()) as writer:
-            writer.write_table(block.replace_schema_metadata(None).combine_chunks())
-        digest.update(sink.getvalue())
+    parts_text = fingerprint_text(
+        (*made_by, values, kinds, rows_hash(rows.select_columns(columns)))
+    )
+    digest = hashlib.blake2b(parts_text.encode(), digest_size=16)
     return f"{task.name}-{language}-{digest.hexdigest()}"
 
 

@@ -19,7 +19,6 @@ from jiantx.sources import (
     Source,
     class_names,
     data_root,
-    decode_class_labels,
     iter_rows,
 )
 
@@ -285,7 +284,7 @@ class Task(ABC):
         except DataError as error:
             raise DataError(
                 f"Task {self.name}, split {split!r}, language {language!r}: {error}"
-            ) from None
+            ) from error.__cause__
 
     def examples(
         self,
@@ -308,7 +307,7 @@ class Task(ABC):
         """
         rows = self.rows(split, language) if rows is None else rows
         self._check_label_names(rows, split, language)
-        for index, row in enumerate(iter_rows(decode_class_labels(rows))):
+        for index, row in enumerate(iter_rows(rows)):
             try:
                 example = self.example(row, id=row_id(row, index), language=language)
                 if labelled and self.reference(example) is None:
@@ -317,7 +316,7 @@ class Task(ABC):
                 raise DataError(
                     f"Task {self.name}, split {split!r}, language {language!r}, "
                     f"row {index}: {error}"
-                ) from None
+                ) from error.__cause__
             yield example
 
     def main_score(self, values: Mapping[str, float]) -> float:

@@ -43,6 +43,12 @@ def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:
     ]
 
 
+def test_no_table_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no table to write to .*x\.arrow"):
+        write_arrow(tmp_path / "x.arrow", [])
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("left", [0, 3, -1, -8])
 def test_a_file_that_was_cut_short_is_made_again(left: int, tmp_path: Path) -> None:
     """Arrow would open most of these, and lack rows."""

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import ModelOf, classified
+from datasets import Dataset
 from transformers.utils import logging
 
 import jiantx as jx
@@ -162,7 +164,7 @@ def test_raw_rows_need_no_gold(model, tasks) -> None:
 
 
 def test_a_bad_row_is_named(model, tasks) -> None:
-    with pytest.raises(jx.DataError, match=r"Task mood, row 1: .*empty text"):
+    with pytest.raises(jx.DataError, match=r"Task mood, language .en., row 1: .*empty text"):
         jx.predict(model, tasks["classification"], [{"text": "the cat"}, {"text": " "}])
 
 
@@ -338,6 +340,64 @@ def test_predict_asks_no_gold_of_a_label_function(model_of: ModelOf, tiny_tasks)
     row = {name: value for name, value in task.rows("train")[0].items() if name != "label"}
     (actual,) = jx.predict(model_of([task]), task, [row])
     assert actual.label in task.label_names
+
+
+def test_predict_takes_texts_and_pairs(model: Any, tasks: Any) -> None:
+    for name, columns in (
+        ("classification", ("text",)),
+        ("pair", ("text", "pair")),
+        ("qa", ("question", "context")),
+    ):
+        task = tasks[name]
+        rows = [{column: row[column] for column in columns} for row in task.rows("train")][:2]
+        expected = jx.predict(model, task, rows)
+        texts = [tuple(row.values()) for row in rows]
+        assert jx.predict(model, task, texts) == expected
+        if len(columns) == 1:
+            assert jx.predict(model, task, [text for (text,) in texts]) == expected
+        assert jx.predict(model, task, (row for row in rows)) == expected
+        assert jx.predict(model, task, Dataset.from_list(rows)) == expected
+        assert jx.predict(model, task, pd.DataFrame(rows)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "message"),
+    [
+        ("pair", ["a"], r"row 0: It is a text; expected a dictionary .*\(text, pair\)"),
+        ("classification", [("a", "b")], r"row 0: It is 2 texts; .* \(text\)"),
+        ("choice", [("a", "b")], "row 0: It is 2 texts; expected a dictionary with the task's"),
+        ("classification", "a text", "expected a list of rows"),
+        ("classification", {"text": "a"}, "expected a list of rows"),
+        ("classification", [{"text": "a"}, 3], "row 1: Row 1 is 3; expected a dictionary"),
+    ],
+)
+def test_predict_says_what_it_takes(
+    name: str, rows: Any, message: str, model: Any, tasks: Any
+) -> None:
+    with pytest.raises(jx.DataError, match=message):
+        jx.predict(model, tasks[name], rows)
+
+
+def test_predict_sees_a_table_s_rows_as_training_does(model_of: ModelOf, tiny_tasks: Any) -> None:
+    seen: list[Any] = []
+    rows = jx.Rows({"train": [{"text": "a", "d": {"x": 1}}, {"text": "b", "d": {"y": 1}}]})
+
+    def text(row: Any) -> Any:
+        seen.append(row["d"])
+        return row["text"]
+
+    task = tiny_tasks["classification"].replace(source=rows, text=text)
+    model = model_of([task])
+    for stored in (rows.rows("train", "en"), list(rows.rows("train", "en"))):
+        jx.predict(model, task, stored)
+    assert seen == [{"x": 1}, {"y": 1}] * 2
+
+
+def test_predict_names_the_row_of_a_failing_function(model_of: ModelOf, tiny_tasks: Any) -> None:
+    task = tiny_tasks["classification"].replace(text=lambda row: row["text"][row["n"]])
+    rows = [{"text": "ab", "n": 0}, {"text": "ab", "n": "1"}]
+    with pytest.raises(jx.DataError, match=r"language 'en', row 1: <lambda> failed. TypeError"):
+        jx.predict(model_of([task]), task, rows)
 
 
 def test_predicting_raw_rows_asks_for_no_data(

@@ -516,7 +516,7 @@ def test_rows_of_half_a_surrogate_pair_or_of_several_types_are_refused(tmp_path:
         [{"text": 2**64}],
         [{"\ud800": 1}],
     ):
-        with pytest.raises(DataError, match="The rows have a column"):
+        with pytest.raises(DataError, match=r"The rows (have a column|hold text)"):
             jx.Rows({"train": rows}).rows("train", "en")
     (tmp_path / "x.jsonl").write_text('{"text": 1}\n{"text": [1]}\n')
     with pytest.raises(DataError, match=r"x\.jsonl have a column"):

@@ -62,6 +62,12 @@ def test_complete_root_is_left_alone(root: Path) -> None:
         write_root(root, seed=7, **SIZES)
 
 
+def test_the_working_directory_is_no_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"'\.' is the working directory"):
+        write_root(".", **SIZES)
+
+
 def test_killed_run_leaves_nothing_that_looks_finished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from jiantx.evaluation import evaluate
 from jiantx.experiments.rows import joint_sampling
 from jiantx.experiments.selection import CHANCE, DEVELOPMENT
 from jiantx.features import CHANGE_COUNTS
-from jiantx.fingerprints import fingerprint_text
+from jiantx.fingerprints import UncacheableError, fingerprint_text
 from jiantx.metrics import metric_name
 from jiantx.model import MultitaskModel
 from jiantx.report import MAIN, Report, Score
@@ -118,14 +118,24 @@ def merge_adapters(model: Any) -> MultitaskModel:
 def task_fingerprints(tasks: Iterable[Task]) -> list[tuple[Any, ...]]:
     """Return what tells tasks apart: name, training languages, maximum length, and a hash.
 
-    The hash is over all that a task declares, the source code of its column functions included.
+    The hash is over all that a task declares, the source code of its column functions and the
+    content of what they use included.
+
+    Raises:
+        UncacheableError: A function uses what cannot be told by its content, such as a generator.
     """
     fingerprints = []
     for task in tasks:
         names = [f.name for f in fields(task) if f.name not in ("metrics", "main_metrics")]
         values = {name: getattr(task, name) for name in names}
         metric_names = [metric_name(metric) for metric in task.metrics]
-        text = fingerprint_text((task.task_type, task.user_classes(), values, metric_names))
+        try:
+            text = fingerprint_text((task.task_type, task.user_classes(), values, metric_names))
+        except UncacheableError as error:
+            raise UncacheableError(
+                f"Task {task.name} cannot be told from its variants, so its stages cannot be "
+                f"found again: {error}. Give its functions values that pickle can write."
+            ) from error
         declared = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
         fingerprints.append((task.name, *task.train_languages, task.max_length, declared))
     return fingerprints

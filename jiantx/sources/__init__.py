@@ -5,8 +5,10 @@ the languages of a split.
 """
 
 from jiantx.sources.base import DataError, Row, Source, data_root
-from jiantx.sources.class_labels import class_names, decode_class_labels, in_memory, iter_rows
+from jiantx.sources.class_labels import class_names, decode_class_labels, iter_rows
+from jiantx.sources.containers import as_row, iter_items
 from jiantx.sources.files import Files, Reader
+from jiantx.sources.function_rows import MissingColumn, Undecoded, call_on_row, function_name, plain
 from jiantx.sources.hub import Hub
 from jiantx.sources.memory import Concat, Rows
 from jiantx.sources.readers import (
@@ -28,21 +30,31 @@ from jiantx.sources.readers import (
     read_xquad_r_sentences,
     read_xtreme_tsv,
 )
+from jiantx.sources.storing import HELD, as_held, in_memory
 
 __all__ = [
     "Concat",
+    "HELD",
     "DataError",
     "Files",
     "Hub",
+    "MissingColumn",
     "Reader",
     "Row",
     "Rows",
     "Source",
+    "Undecoded",
+    "as_held",
+    "as_row",
+    "call_on_row",
     "class_names",
     "data_root",
     "decode_class_labels",
+    "function_name",
     "in_memory",
+    "iter_items",
     "iter_rows",
+    "plain",
     "read_bucc",
     "read_ccgbank",
     "read_conll",

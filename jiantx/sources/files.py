@@ -5,13 +5,14 @@ from __future__ import annotations
 import glob
 import hashlib
 import itertools
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jiantx.cache import cache_dir, load_or_write
-from jiantx.fingerprints import fingerprint_text
+from jiantx.fingerprints import UncacheableError, fingerprint_text
 from jiantx.sources.base import (
     DataError,
     Languages,
@@ -25,14 +26,17 @@ from jiantx.sources.base import (
     file_stats,
     language_mapping,
 )
-from jiantx.sources.class_labels import arrow_errors, as_columns
+from jiantx.sources.containers import as_row
+from jiantx.sources.function_rows import function_name, keeps
+from jiantx.sources.storing import arrow_errors, as_table, in_memory
 
 if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
 
+logger = logging.getLogger("jiantx.sources")
+
 Reader = Callable[[Path], Iterable[Row]]
-_CHUNK = 10_000  # rows that become Arrow together
 
 
 @dataclass(frozen=True)
@@ -87,25 +91,36 @@ class Files(Source):
         stats = file_stats(sorted(file for file in files if file.is_file()))
         language_in_key = language if self.where else None
         inputs = (self.read, self.where, language_in_key, list(map(str, paths)), stats)
-        key = hashlib.blake2b(fingerprint_text(inputs).encode(), digest_size=16).hexdigest()
+        try:
+            text = fingerprint_text(inputs)
+        except UncacheableError as error:
+            logger.warning("The rows of %s are not cached: %s.", self.pattern, error)
+            return in_memory(self._read(paths, language))
+        key = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
         path = cache_dir() / "files" / f"{key}.arrow"
         return load_or_write(path, lambda: [self._read(paths, language)])
 
     def _matching_rows(self, paths: Sequence[Path], language: str) -> Iterator[Row]:
         for path in paths:
-            for row in self.read(path):
-                if self.where is None or self.where(row, language):
-                    yield row
+            index = -1
+            try:
+                for index, item in enumerate(self.read(path)):
+                    row = as_row(item, index)
+                    if self.where is None or keeps(self.where, row, language):
+                        yield row
+            except DataError as error:
+                in_file = str(error) if str(path) in str(error) else f"{path}, row {index}: {error}"
+                raise DataError(in_file) from error.__cause__
+            except Exception as error:
+                raise DataError(
+                    f"{path}: {function_name(self.read)} failed after {index + 1} rows: "
+                    f"{type(error).__name__}: {error}."
+                ) from error
 
     def _read(self, paths: Sequence[Path], language: str) -> pa.Table:
-        import pyarrow as pa
-
-        rows = self._matching_rows(paths, language)
-        tables = []
-        with arrow_errors(f"The rows of {paths[0]}"):
-            while chunk := list(itertools.islice(rows, _CHUNK)):
-                tables.append(pa.table(as_columns(chunk)))
-            return pa.concat_tables(tables or [pa.table({})], promote_options="permissive")
+        names = ", ".join(map(str, paths[:3])) + (", …" if len(paths) > 3 else "")
+        with arrow_errors(f"The rows of {names}"):
+            return as_table(lambda: self._matching_rows(paths, language))
 
     def available(self, split: str) -> tuple[str, ...]:
         languages = []

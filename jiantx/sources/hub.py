@@ -26,6 +26,8 @@ from jiantx.sources.base import (
     file_stats,
     language_mapping,
 )
+from jiantx.sources.class_labels import iter_rows
+from jiantx.sources.function_rows import MissingColumn, Undecoded, function_value, keeps
 
 if TYPE_CHECKING:
     import datasets
@@ -41,7 +43,8 @@ class Hub(Source):
         languages: Language codes, or a mapping from our code to the dataset's word for it.
         splits: Our split names -> the dataset's, one or several that are joined; None if they are
             the same.
-        where: A function (row, language) that keeps a row.
+        where: A function (row, language) that keeps a row. It sees the names of classes, as column
+            functions do, and None where there is no label.
         revision: A commit.
 
     >>> Hub("facebook/xnli", "{language}", languages=("en", "de")).languages
@@ -190,9 +193,16 @@ class _RowView(Mapping[str, Any]):
     def __getitem__(self, column: str) -> Any:
         if column not in self.columns:
             if column not in self.rows.column_names:
-                raise KeyError(column)
-            self.columns[column] = self.rows[column][:]
-        return self.columns[column][self.index]
+                raise MissingColumn(column, self.rows.column_names)
+            rows = iter_rows(self.rows.select_columns([column]))
+            self.columns[column] = [function_value(row[column]) for row in rows]
+        value = self.columns[column][self.index]
+        return value.decode() if isinstance(value, Undecoded) else value
+
+    @property
+    def columns_read(self) -> dict[str, Any]:
+        """What the row holds in the columns that were read."""
+        return {column: values[self.index] for column, values in self.columns.items()}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.rows.column_names)
@@ -201,19 +211,16 @@ class _RowView(Mapping[str, Any]):
         return len(self.rows.column_names)
 
 
-def _matching_rows(rows: datasets.Dataset, where: Any, language: str) -> list[int]:
+def _matching_rows(rows: datasets.Dataset, where: Where, language: str) -> list[int]:
     """The indices of the rows that `where` keeps."""
     view = _RowView(rows)
     indices = []
-    try:
-        for view.index in range(len(rows)):
-            if where(view, language):
+    for view.index in range(len(rows)):
+        try:
+            if keeps(where, view, language):
                 indices.append(view.index)
-    except KeyError as error:
-        have = ", ".join(rows.column_names)
-        raise DataError(
-            f"The source's `where` asks for the column {error}. The rows have: {have}."
-        ) from None
+        except DataError as error:
+            raise DataError(f"Row {view.index}: {error}") from error.__cause__
     return indices
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jiantx.sources.base import DataError, Source, dataset_splits
-from jiantx.sources.class_labels import arrow_errors, as_columns, decode_class_labels
+from jiantx.sources.class_labels import decode_class_labels
+from jiantx.sources.containers import ReadOnce, as_dataset
+from jiantx.sources.storing import HELD, with_held
 
 if TYPE_CHECKING:
     import datasets
@@ -18,7 +20,9 @@ class Rows(Source):
     """Rows in memory.
 
     Args:
-        splits: Split -> a list of dictionaries, a `datasets.Dataset`, or language -> one of these.
+        splits: Split -> rows, or language -> rows. Rows are a list (or a generator) of
+            dictionaries, dataclasses or named tuples, a `datasets` object (also a stream), a frame
+            of pandas or polars, or a table of pyarrow.
 
     >>> Rows({"train": [{"text": "yes", "label": "glad"}]})
     Rows({'train': {'en': 1}})
@@ -31,12 +35,18 @@ class Rows(Source):
             raise TypeError(
                 f'Rows takes splits, such as {{"train": rows}}; found {type(self.splits).__name__}.'
             )
+        splits = {split: _kept(rows) for split, rows in self.splits.items()}
+        if any(splits[split] is not rows for split, rows in self.splits.items()):
+            object.__setattr__(self, "splits", splits)
 
     def __repr__(self) -> str:
         sizes = {}
         for split in self.splits:
             by_language = self._by_language(split)
-            sizes[split] = {language: len(rows) for language, rows in by_language.items()}
+            sizes[split] = {
+                language: len(rows) if hasattr(rows, "__len__") else "not read yet"
+                for language, rows in by_language.items()
+            }
         return f"Rows({sizes})"
 
     def _by_language(self, split: str) -> dict[str, Any]:
@@ -44,8 +54,6 @@ class Rows(Source):
         return dict(rows) if isinstance(rows, Mapping) else {"en": rows}
 
     def rows(self, split: str, language: str) -> datasets.Dataset:
-        import datasets
-
         if split not in self.splits:
             raise DataError(
                 f"The rows have no split {split!r}. They have: {', '.join(self.splits)}."
@@ -55,14 +63,19 @@ class Rows(Source):
             raise DataError(
                 f"There is no language {language!r}. There are: {', '.join(by_language)}."
             )
-        rows = by_language[language]
-        if isinstance(rows, datasets.Dataset):
-            return rows
-        with arrow_errors("The rows"):
-            return datasets.Dataset.from_dict(as_columns(list(rows)))
+        return as_dataset(by_language[language])
 
     def available(self, split: str) -> tuple[str, ...]:
         return tuple(self._by_language(split))
+
+
+def _kept(rows: Any) -> Any:
+    """Rows that can be read more than once: generators and streams are kept when they are read."""
+    if isinstance(rows, Mapping):
+        by_language = {language: _kept(of_language) for language, of_language in rows.items()}
+        is_same = all(by_language[language] is rows[language] for language in rows)
+        return rows if is_same else by_language
+    return rows if hasattr(rows, "__len__") or isinstance(rows, ReadOnce) else ReadOnce(rows)
 
 
 @dataclass(frozen=True, init=False)
@@ -94,6 +107,10 @@ class Concat(Source):
             for column in joined[0].column_names
             if all(column in rows.column_names for rows in joined)
         ]
+        dictionaries = [column for column in shared_columns if _has_other_keys(joined, column)]
+        if dictionaries or any(HELD in rows.column_names for rows in joined):
+            joined = [with_held(rows, dictionaries) for rows in joined]
+            shared_columns = list(dict.fromkeys((*shared_columns, HELD)))
         return datasets.concatenate_datasets(
             [rows.select_columns(shared_columns) for rows in joined]
         )
@@ -138,6 +155,13 @@ class Concat(Source):
         for source in self.sources:
             languages |= dict.fromkeys(getattr(source, "languages", ("en",)))
         return tuple(languages)
+
+
+def _has_other_keys(joined: Sequence[datasets.Dataset], column: str) -> bool:
+    """Whether a column holds dictionaries, with other keys or in another order in some sources."""
+    features = [rows.features[column] for rows in joined]
+    inner_feature = getattr(features[0], "feature", features[0])
+    return isinstance(inner_feature, dict) and len(set(map(str, features))) > 1
 
 
 def _declares(source: Source, split: str, language: str) -> bool:

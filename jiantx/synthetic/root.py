@@ -59,12 +59,17 @@ def write_root(
 
     Raises:
         FileExistsError: If `path` holds anything else than this complete root.
+        ValueError: `path` is the working directory, which cannot be replaced by another folder.
     """
     path = Path(path)
     sizes = {TRAIN: train_examples, EVALUATION: eval_examples}
     manifest = {"version": VERSION, "seed": seed, **sizes, "text_lines": text_lines}
     if _is_complete(path, manifest):
         return path
+    if path.absolute() == Path.cwd():
+        raise ValueError(
+            f"{str(path)!r} is the working directory, and the root is a new folder. Name one."
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
         draft = Path(folder) / path.name

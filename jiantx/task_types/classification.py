@@ -11,7 +11,7 @@ import numpy as np
 
 from jiantx.columns import Column, check_label, column_gold, column_text, column_value
 from jiantx.metrics import Metric, accuracy, pearson, spearman
-from jiantx.sources import DataError, Row
+from jiantx.sources import DataError, MissingColumn, Row
 from jiantx.task import Example, Labels, Prediction, Task
 from jiantx.tokenization import encode, sequence_features
 
@@ -234,7 +234,7 @@ class Regression(Task):
 def _parse_score(row: Row, column: Column) -> float | None:
     try:
         value = column_value(row, column)  # not `column_gold`: -1 is a number like others here
-    except DataError:
+    except MissingColumn:
         return None
     if value is None:
         return None

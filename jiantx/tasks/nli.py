@@ -10,13 +10,13 @@ _ROUNDS = (1, 2, 3)
 
 
 def has_label(row: Row, language: str) -> bool:
-    """SNLI's annotators did not agree on some pairs, which carry -1.
+    """SNLI's annotators did not agree on some pairs, which carry no label.
 
     Args:
         row: A row as stored.
         language: The file's language; not needed here.
     """
-    return bool(row["label"] != -1)
+    return row["label"] is not None
 
 
 XNLI_REVISION = "b8dd5d7af51114dbda02c0e3f6133f332186418e"

@@ -62,24 +62,28 @@ CCGBANK = Files(
 
 
 def supertags() -> tuple[str, ...]:
-    """CCG's categories, from jiant's `tags_to_id.json` in its order or else, sorted, from CCGbank.
+    """CCG's categories, from jiant's `tags_to_id.json` in its order or else, sorted, from CCGbank's
+    derivations (`CCGBANK`) or jiant's files (`CCG`).
 
     Raises:
-        DataError: There is neither that file nor CCGbank's own derivations (`CCGBANK`).
+        DataError: There are none of these files.
     """
     path = (data_root() or Path.cwd()) / "ccg" / "tags_to_id.json"
     if path.is_file():
         numbers = json.loads(path.read_text(encoding="utf-8"))
         return tuple(sorted(numbers, key=numbers.__getitem__))
-    splits = [split for split in ("train", "validation", "test") if CCGBANK.available(split)]
-    if not splits:
+    tags: set[str] = set()
+    for source in (CCGBANK, CCG):
+        for split in ("train", "validation", "test"):
+            if source.available(split):
+                tags.update(*source.rows(split, "en")["tags"])
+        if tags:
+            break
+    if not tags:
         raise DataError(
             f"CCG's tags are read from {path} (a dictionary of tags and numbers), or from the "
             f"files of CCGbank, and neither is there. They come from {_LDC}."
         )
-    tags: set[str] = set()
-    for split in splits:
-        tags.update(*CCGBANK.rows(split, "en")["tags"])
     return tuple(sorted(tags))
 
 

@@ -28,7 +28,7 @@ import jiantx as jx
 from jiantx import checkpoints, sources
 from jiantx.features import encode_examples
 from jiantx.model import MultitaskConfig
-from jiantx.sources import DataError, Row, class_labels
+from jiantx.sources import DataError, Row, storing
 from jiantx.sources.readers import qa
 from jiantx.xtreme.files import read_items
 
@@ -194,8 +194,8 @@ def rows_of(read: sources.Reader, data: bytes, name: str = "x.txt") -> list[Row]
         )
         return None
     try:
-        with class_labels.arrow_errors("The rows"):
-            table = pa.table(class_labels.as_columns(rows))
+        with storing.arrow_errors("The rows"):
+            table = pa.table(storing.as_columns(rows))
             assert table.num_rows == len(rows) or not any(rows)
     except DataError:
         pass

@@ -615,6 +615,13 @@ def test_task_without_slices_says_so() -> None:
         get_task("ccg").replace(name="mine").label_names  # noqa: B018
 
 
+def test_supertags_of_jiant_s_files(tmp_path: Path) -> None:
+    (tmp_path / "ccg").mkdir()
+    (tmp_path / "ccg" / "ccg.train").write_text("The cat\tNP/N N\n")
+    jx.data_root(tmp_path)
+    assert get_task("ccg").replace(name="mine").label_names == ("N", "NP/N")
+
+
 def test_tatoeba_strips_the_hub_s_line_feeds() -> None:
     row = {"source_sentence": "Guten Tag.\n", "target_sentence": "Hello.\n"}
     example = get_task("tatoeba").example(row, id="0", language="de")
