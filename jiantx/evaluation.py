@@ -19,6 +19,7 @@ from jiantx.model import MultitaskModel
 from jiantx.report import MAIN, Report, Score
 from jiantx.sources import DataError, Row
 from jiantx.task import Task
+from jiantx.tasks import TaskOrName, Tasks, resolve_task, resolve_tasks
 
 logger = logging.get_logger("jiantx.evaluation")
 
@@ -29,7 +30,7 @@ TRUNCATED = (
 
 def evaluate(
     model: MultitaskModel,
-    tasks: Sequence[Task],
+    tasks: Tasks,
     *,
     split: str = "validation",
     languages: Collection[str] | None = None,
@@ -42,7 +43,7 @@ def evaluate(
 
     Args:
         model: With a head for each task.
-        tasks: What is scored.
+        tasks: What is scored: tasks or their names, or one alone.
         split: "train", "validation" or "test".
         languages: Of these, those that a task has; all languages of a task if None.
         batch_size: Features of a batch.
@@ -63,6 +64,7 @@ def evaluate(
 
     >>> evaluate(model, [get_task("xnli")], languages=["de", "sw"]).to_markdown()  # doctest: +SKIP
     """
+    tasks = resolve_tasks(tasks)
     if isinstance(languages, str):
         languages = [languages]
     languages_of = {task.name: _languages(task, split, languages) for task in tasks}
@@ -116,7 +118,7 @@ def _check_layers(tasks: Sequence[Task], layers: Sequence[int] | None) -> None:
 
 
 def predict(
-    model: MultitaskModel, task: Task, rows: Sequence[Row], *, language: str = "en"
+    model: MultitaskModel, task: TaskOrName, rows: Sequence[Row], *, language: str = "en"
 ) -> list[Any]:
     """Predict for raw rows; no labels are needed.
 
@@ -126,7 +128,7 @@ def predict(
 
     Args:
         model: With the task's head.
-        task: What is predicted.
+        task: What is predicted: a task or its name.
         rows: Dictionaries with the task's columns.
         language: Of the rows.
 
@@ -138,6 +140,7 @@ def predict(
 
     >>> predict(model, xnli, rows)[0].label  # doctest: +SKIP
     """
+    task = resolve_task(task)
     examples = []
     for index, row in enumerate(rows):
         try:
@@ -255,7 +258,7 @@ def _scores(result: SplitPredictions) -> list[Score]:
     task = features.task
     predictions = [prediction.value for prediction in result.predictions]
     values = {
-        metric_name(metric): float(metric(predictions, result.references))
+        metric_name(metric): task.compute(metric, predictions, result.references)
         for metric in task.metrics
     }
     values[MAIN] = task.main_score(values)

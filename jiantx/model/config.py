@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import AutoConfig, PreTrainedConfig
 
-from jiantx.task import check_name
+from jiantx.fields import check_name
 
 _Entries = Mapping[str, Mapping[str, Any]]
 
