@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from functools import cached_property, partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from jiantx.model import MultitaskModel
 from jiantx.report import Report
 from jiantx.sampling import Draw, Sampler, Sampling
 from jiantx.sources import DataError
-from jiantx.task import Task
+from jiantx.tasks import Tasks, resolve_tasks
 from jiantx.trainer_setup import (
     CANNOT_LOAD_SHARDED,
     FSDP_IGNORED,
@@ -53,7 +53,8 @@ class Trainer(transformers.Trainer):
     Args:
         model: With a head for each task.
         args: `transformers.TrainingArguments`. `metric_for_best_model` is `eval_score` by default.
-        tasks: What the model learns, each in its `train_languages`.
+        tasks: What the model learns, each in its `train_languages`: tasks or their names, or one
+            alone.
         sampling: How tasks share the steps; in proportion to their rows if None.
         max_length: Tokens of a sequence; each task's own if None.
         eval_tasks: Scored by `evaluate` on their validation splits in their training languages; the
@@ -73,13 +74,14 @@ class Trainer(transformers.Trainer):
         model: MultitaskModel,
         args: TrainingArguments | None = None,
         *,
-        tasks: Sequence[Task],
+        tasks: Tasks,
         sampling: Sampling | None = None,
         max_length: int | None = None,
-        eval_tasks: Sequence[Task] | None = None,
+        eval_tasks: Tasks | None = None,
         **kwargs: Any,
     ) -> None:
         args, kept_checkpoints = prepare_arguments(args, model)
+        tasks = resolve_tasks(tasks)
         self.tasks = {task.name: task for task in tasks}
         if len(self.tasks) < len(tasks):
             raise ValueError(f"Two tasks have one name: {[task.name for task in tasks]}.")
@@ -89,7 +91,7 @@ class Trainer(transformers.Trainer):
             model.head_of(task)
         compile_instead_of_accelerate(args, model)
         self.max_length = max_length
-        self._eval_tasks = list(tasks if eval_tasks is None else eval_tasks)
+        self._eval_tasks = tasks if eval_tasks is None else resolve_tasks(eval_tasks)
         self._features: dict[tuple[str, str], Features] = {}
         self._sampler: Sampler | None = None
         # task -> (loss, items) since the last log, on the device
@@ -195,7 +197,7 @@ class Trainer(transformers.Trainer):
         """
         model = self._own_model
         report = Report()
-        for task in eval_dataset or self._eval_tasks:
+        for task in resolve_tasks(eval_dataset or self._eval_tasks):
             languages = evaluated_languages(task)
             if languages:
                 report += evaluate(

@@ -16,7 +16,7 @@ from jiantx.heads import Head
 from jiantx.model.export import plain_model
 from jiantx.model.model_card import model_card
 from jiantx.report import Report
-from jiantx.task import Task
+from jiantx.tasks import TaskOrName, resolve_task
 
 if TYPE_CHECKING:
     from peft import LoraConfig
@@ -32,7 +32,7 @@ class SavingMixin(PreTrainedModel):
     tokenizer: PreTrainedTokenizerBase | None
     report: Report | None
 
-    def head_of(self, task: Task) -> Head:
+    def head_of(self, task: TaskOrName) -> Head:
         """The head of a task."""
         raise NotImplementedError
 
@@ -117,11 +117,11 @@ class SavingMixin(PreTrainedModel):
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(path)
 
-    def export(self, task: Task, path: str | os.PathLike[str]) -> PreTrainedModel:
+    def export(self, task: TaskOrName, path: str | os.PathLike[str]) -> PreTrainedModel:
         """Write a plain `AutoModelFor…` folder for one task, with label names and tokenizer.
 
         Args:
-            task: Not of retrieval.
+            task: The task or its name; not of retrieval.
             path: A folder.
 
         Returns:
@@ -132,6 +132,7 @@ class SavingMixin(PreTrainedModel):
                 class for such a head, or the model is sharded.
         """
         self._check_unsharded()
+        task = resolve_task(task)
         plain = plain_model(self.encoder, self.head_of(task), task, self.dtype)
         plain.save_pretrained(path)
         if self.tokenizer is not None:
