@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from jiantx import task_types
 from jiantx.experiments import Recipe
 from jiantx.fields import field_hints, fixed_values
 from jiantx.metrics import accuracy
+from jiantx.report import MAIN
 from jiantx.task import Task
 
 ROWS = jx.Rows({})
@@ -131,6 +132,15 @@ def test_a_source_of_one_s_own_is_checked_too() -> None:
 def test_arguments_with_few_values(call: Callable[[], Any], message: str) -> None:
     with pytest.raises((ValueError, LookupError), match=message):
         call()
+
+
+def test_one_task_to_compare_needs_no_list() -> None:
+    """Its letters would be the columns, and tasks whose names are in its name would count."""
+    scores = [jx.Score(name, "test", "en", MAIN, 50.0, 9, {"seed": 1}) for name in ("nli", "xnli")]
+    baseline = jx.Report(replace(score, tags={"run": "a"}) for score in scores)
+    report = jx.Report(replace(score, tags={"run": "b"}) for score in scores)
+    columns = report.compare(baseline, tasks="xnli").columns
+    assert columns == report.compare(baseline, tasks=["xnli"]).columns == ("xnli",)
 
 
 # --- recipes --------------------------------------------------------------------------------------

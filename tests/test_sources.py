@@ -560,6 +560,29 @@ def conllu(path: Path, *sentences: list[tuple[str, str, str, str]]) -> list[dict
     return list(read_conllu(path))
 
 
+def test_read_squad_without_answer_start(tmp_path: Path) -> None:
+    """The only occurrence is the answer; with several, the question is named."""
+
+    def squad(**answer: Any) -> Path:
+        context = answer.pop("context", "Ann met Bo.")
+        answers = [{"text": "Ann", **answer}]
+        question = {"id": "q7", "question": "Who?", "answers": answers}
+        paragraphs = [{"context": context, "qas": [question]}]
+        return written(tmp_path / "x.json", json.dumps({"data": [{"paragraphs": paragraphs}]}))
+
+    nothing: dict[str, Any] = {}
+    for unknown in (nothing, {"answer_start": None}):
+        (row,) = read_squad(squad(context="Bo met Ann.", **unknown))
+        assert row["answers"] == {"text": ["Ann"], "answer_start": [7]}
+    for answer, message in (
+        ({"context": "Ann met Ann."}, "has no answer_start, and occurs more than once"),
+        ({"text": "Cy"}, "'Cy' has no answer_start, and is nowhere"),
+        ({"text": ""}, "'' has no answer_start"),
+    ):
+        with pytest.raises(DataError, match=f"x.json: Question 'q7': the answer .*{message}"):
+            list(read_squad(squad(**answer)))
+
+
 def test_conllu_plain_sentences(tmp_path: Path) -> None:
     rows = [("1", "Dogs", "NOUN", "2"), ("2", "bark", "VERB", "0")]
     path = tmp_path / "en_x-ud-dev.conllu"

@@ -24,6 +24,7 @@ LETTERS = {  # first, inner, last and only word of a chunk
     "BMEW": "BMEW",
 }
 FORMS = ["{letter}-{type}", "{letter}_{type}", "{type}-{letter}", "{type}_{letter}"]
+OTHER_MARKS = ["{letter}:{type}", "{letter}.{type}", "{letter}/{type}", "{letter}–{type}"]
 
 
 def tags_of(chunks: str, letters: str, form: str = FORMS[0]) -> list[str]:
@@ -32,8 +33,10 @@ def tags_of(chunks: str, letters: str, form: str = FORMS[0]) -> list[str]:
         chunk_type, bounds = chunk.split()
         first, last = map(int, bounds.split("-"))
         for index in range(first, last + 1):
-            place = 1 if first < index < last else 0 if index < last else 2 if first < last else 3
-            tags[index] = form.format(letter=letters[place], type=chunk_type)
+            position = (
+                1 if first < index < last else 0 if index < last else 2 if first < last else 3
+            )
+            tags[index] = form.format(letter=letters[position], type=chunk_type)
     return tags
 
 
@@ -42,7 +45,7 @@ def f1(predicted: str, gold: str, **options: Any) -> float:
 
 
 @pytest.mark.parametrize("chunk_type", ["PER", "A-B", "A-B-C", "A_B"])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", [*FORMS, *OTHER_MARKS])
 @pytest.mark.parametrize("name", LETTERS)
 def test_every_scheme_gives_the_same_score(name: str, form: str, chunk_type: str) -> None:
     predicted = tags_of(PREDICTED.replace("PER", chunk_type), LETTERS[name], form)
@@ -109,6 +112,8 @@ def test_schemes_equal_seqeval() -> None:
         ("B-PER E-PER L-PER O", "Tags follow no scheme"),  # E and L are of different schemes
         ("B-PER I_PER O", "Tags follow no scheme"),
         ("B-PER PER-I O", "Tags follow no scheme"),
+        ("BPER IPER O", r"Tags follow no scheme: \['BPER', 'IPER'\]"),
+        ("B-PER I-PER O [CLS]", r"beside \['\[CLS\]'\]"),
         ("B-PER I-PER 0", r"beside \['0'\]"),
         ("B-PER I-PER O-PER", "Tags follow no scheme"),
         ("b-per i-per none", r"beside \['none'\]"),

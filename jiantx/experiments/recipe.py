@@ -36,7 +36,7 @@ from jiantx.model import MultitaskModel
 from jiantx.report import Report
 from jiantx.sources import DataError, data_root
 from jiantx.task import Task
-from jiantx.tasks import resolve_task, training_tasks
+from jiantx.tasks import resolve_tasks, training_tasks
 
 _LEARNING_CHECK_ROWS = 500  # English validation rows, as many as in the paper's code
 _FORMAT = 3  # of what a stage writes; a new number runs all stages again
@@ -137,7 +137,7 @@ class Recipe:
         check_seeds(seeds)
         groups = [self._group(tasks) for tasks in self._targets_by_training(targets)]
         check_task_keys(self, groups)
-        row_specs = dict.fromkeys([BASELINE, *rows])
+        row_specs = dict.fromkeys([BASELINE, *([rows] if isinstance(rows, str) else rows)])
         plan = {}
         for seed, row_spec in itertools.product(range(1, seeds + 1), row_specs):
             depends_on: tuple[Stage, ...] = ()
@@ -151,8 +151,7 @@ class Recipe:
     def _targets_by_training(self, targets: Sequence[str | Task]) -> list[list[Task]]:
         """Group the targets that are fine-tuned alike."""
         groups: dict[TrainingKey, list[Task]] = {}
-        for target in targets:
-            task = resolve_task(target)
+        for task in resolve_tasks(targets):
             trained = [stage.task for stage in self.finetuning_stages(task)]
             if trained:
                 max_length = self.max_length.get(trained[-1].name, task.max_length)

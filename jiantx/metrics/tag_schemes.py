@@ -38,18 +38,17 @@ _LETTERS = {
 }
 _IN_IOBES = {"L": "E", "U": "S", "M": "I", "W": "S"}  # other letters stand for themselves
 _LETTER = "(?P<letter>[BIESLUMW])"
-_PLACES = tuple(  # of the letter; the first that fits all tags is the place
+_MARK = r"(?P<mark>[\W_])"  # between the letter and the type
+_PATTERNS = tuple(  # where the letter stands; the first that fits all tags counts
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        rf"{_LETTER}-(?P<type>.+)",
-        rf"{_LETTER}_(?P<type>.+)",
-        rf"(?P<type>.+)-{_LETTER}",
-        rf"(?P<type>.+)_{_LETTER}",
-        rf"{_LETTER}(?P<type>)",
+        rf"{_LETTER}{_MARK}(?P<type>.+)",
+        rf"(?P<type>.+){_MARK}{_LETTER}",
+        rf"{_LETTER}(?P<mark>)(?P<type>)",
     )
 )
 # How tags with a letter look beside which a tag without one is a mistake.
-_LOOKS_LETTERED = re.compile(r"[BIESLUMW][-_].*|[bi][-_].*|.*[-_][BI]|O[-_].*")
+_LOOKS_LETTERED = re.compile(r"[BIESLUMW][\W_].*|[bi][\W_].*|.*[\W_][BI]|O[\W_].*")
 _LIKE_OUTSIDE = ("0", "NONE", "NIL", "NULL")  # names of what should be O
 
 
@@ -89,21 +88,28 @@ def read_tags(
     if scheme is None:
         _check_bare(chunk_tags, has_outside=len(chunk_tags) < len(all_tags))
     if scheme == "IO" or len(chunk_tags) < len(all_tags):
-        bare = {tag: ReadTag("I", tag) for tag in chunk_tags}
-        return {tag: bare.get(tag, OUTSIDE) for tag in {*tags, "O"}}
+        types = {tag: ReadTag("I", tag) for tag in chunk_tags}
+        return {tag: types.get(tag, OUTSIDE) for tag in {*tags, "O"}}
     return read_tags("seqeval", (), type_of_bare_tag, tags)
 
 
 def _readings(tags: Collection[str], scheme: Scheme | None) -> Iterator[dict[str, ReadTag]]:
     """The ways to read all of these tags as types with letters of one scheme, the usual first."""
     schemes = _LETTERS if scheme is None else (scheme,)
-    for place in _PLACES:
-        matches = {tag: match for tag in tags if (match := place.fullmatch(tag))}
+    for pattern in _PATTERNS:
+        matches = {tag: match for tag in tags if (match := pattern.fullmatch(tag))}
         letters = {match["letter"].upper() for match in matches.values()}
-        if len(matches) < len(tags) or not any(letters <= set(_LETTERS[name]) for name in schemes):
+        marks = {match["mark"] for match in matches.values()}
+        if (
+            len(matches) < len(tags)
+            or len(marks) > 1
+            or not any(letters <= set(_LETTERS[name]) for name in schemes)
+        ):
             continue
         # S-ADJ may be of a scheme, but adj_s is rather a name
-        is_usual = place is _PLACES[0] and all(tag[0].isupper() for tag in tags)
+        is_usual = (
+            pattern is _PATTERNS[0] and marks <= {"-"} and all(tag[0].isupper() for tag in tags)
+        )
         if scheme or is_usual or letters & {"B", "I"}:
             yield {tag: _read_letter(match) for tag, match in matches.items()}
 
@@ -120,10 +126,10 @@ def _check_bare(tags: Collection[str], *, has_outside: bool) -> None:
         f"({', '.join(get_args(Scheme))}), or score words one by one: "
         "metrics=(token_accuracy,), main_metrics=()."
     )
-    lettered = [tag for tag in tags if _LOOKS_LETTERED.fullmatch(tag)]
+    lettered = [tag for tag in tags if _LOOKS_LETTERED.fullmatch(tag) or _is_glued(tag, tags)]
     if lettered:
-        others = [tag for tag in tags if tag not in lettered]
-        beside = f" beside {others[:5]}" if others else ""
+        letterless = [tag for tag in tags if tag not in lettered]
+        beside = f" beside {letterless[:5]}" if letterless else ""
         raise ValueError(f"Tags follow no scheme: {lettered[:5]}{beside}. {advice}")
     if has_outside:
         return
@@ -132,6 +138,11 @@ def _check_bare(tags: Collection[str], *, has_outside: bool) -> None:
         raise ValueError(
             f"Chunk F1 cannot tell whether {outside} are outside of chunks: only O is. {advice}"
         )
+
+
+def _is_glued(tag: str, tags: Collection[str]) -> bool:
+    """Whether a tag is one of two such as BPER and IPER."""
+    return tag[0] in "BI" and len(tag) > 1 and {f"B{tag[1:]}", f"I{tag[1:]}"} <= set(tags)
 
 
 def type_of_bare_tag(tag: str, seqeval: str) -> str:

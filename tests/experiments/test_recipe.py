@@ -76,6 +76,11 @@ def test_names_of_trained_tasks_are_checked(recipe: Recipe, tiny: Tasks, field: 
     assert plan("mood") and plan("mnli")  # a task that another table trains
 
 
+def test_one_row_and_one_target_need_no_list(recipe: Recipe, tiny: Tasks) -> None:
+    plan = recipe.plan("stars", tiny["mood"])  # type: ignore[arg-type]
+    assert list(plan) == list(recipe.plan(["stars"], ["mood"]))
+
+
 def test_a_misspelt_split_or_target_is_refused(recipe: Recipe, tiny: Tasks) -> None:
     with pytest.raises(DataError, match=r"no split 'validaton'\. Did you mean 'validation'"):
         replace(recipe, splits=("validaton",)).plan([], [tiny["mood"]])
