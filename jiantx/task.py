@@ -322,7 +322,13 @@ class Task(ABC):
     def compute(
         self, metric: Metric, predictions: Sequence[Any], references: Sequence[Any]
     ) -> float:
-        """A metric's value on the task's predictions and references."""
+        """Compute a metric, with what it must know of the task.
+
+        Args:
+            metric: One of `metrics`.
+            predictions: Values of predictions.
+            references: What is right, in the same order.
+        """
         return float(metric(predictions, references))
 
     def main_score(self, values: Mapping[str, float]) -> float:

@@ -87,6 +87,7 @@ def test_chunks_counted_by_hand(predicted: str, gold: str, expected: float) -> N
     assert f1(predicted, gold) == pytest.approx(expected)
 
 
+@pytest.mark.slow  # where it is the first to import seqeval
 def test_schemes_equal_seqeval() -> None:
     """In seqeval's own letters, its default rules are ours, also on tags that break the scheme."""
     seqeval = pytest.importorskip("seqeval.metrics")

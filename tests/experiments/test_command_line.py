@@ -75,10 +75,10 @@ def test_rows_that_can_run_are_named_beside_those_that_cannot(
     monkeypatch.setattr(jx.Task, "rows", rows)
     with pytest.raises(jx.DataError) as caught:
         jx.experiments.available_rows(["none", "mnli", "all", "ccg"], skip_missing=False)
-    others = "+".join(name for name in jx.XSTILTS_INTERMEDIATE if name != "ccg")
+    without_ccg = "+".join(name for name in jx.XSTILTS_INTERMEDIATE if name != "ccg")
     assert str(caught.value) == (
         "Rows lack data. all, ccg: Task ccg: no file. "
-        f"Rows that can run: mnli, {others} instead of all."
+        f"Rows that can run: mnli, {without_ccg} instead of all."
     )
 
 

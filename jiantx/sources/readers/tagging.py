@@ -37,9 +37,9 @@ def read_conll(
     for lines in _sentences(path):
         tokens: list[str] = []
         tags: list[str] = []
-        words = list(itertools.dropwhile(columns.is_comment, lines))
-        for line in words:
-            columns.check(line, len(words[0].fields))
+        word_lines = list(itertools.dropwhile(columns.is_comment, lines))
+        for line in word_lines:
+            columns.check(line, len(word_lines[0].fields))
             fields = line.fields
             tokens.append(fields[token].partition(":")[2] if prefixed else fields[token])
             tags.append(fields[tag])
