@@ -125,6 +125,10 @@ def test_a_source_of_one_s_own_is_checked_too() -> None:
             lambda: jx.metrics.chunk_f1([["O"]], [["O"]], scheme="BIOLU"),  # type: ignore[arg-type]
             "scheme='BIOLU'.*Did you mean 'BILOU'",
         ),
+        (
+            lambda: jx.MultitaskModel.set_padding_free(None, "Auto"),  # type: ignore[arg-type]
+            "padding_free='Auto'.*Did you mean 'auto'",
+        ),
         (lambda: jx.list_tasks(type="regresion"), "Did you mean 'regression'"),
         (lambda: jx.list_tasks(benchmark="xtremer"), "Did you mean 'xtreme"),
     ],
