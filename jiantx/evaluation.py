@@ -21,13 +21,14 @@ from jiantx.report import MAIN, Report, Score
 from jiantx.report.scores import TRUNCATED
 from jiantx.sources import DataError, Row, as_held, as_row, function_name, iter_items
 from jiantx.task import Task
+from jiantx.tasks import TaskOrName, Tasks, resolve_task, resolve_tasks
 
 logger = logging.get_logger("jiantx.evaluation")
 
 
 def evaluate(
     model: MultitaskModel,
-    tasks: Sequence[Task],
+    tasks: Tasks,
     *,
     split: str = "validation",
     languages: Collection[str] | None = None,
@@ -40,7 +41,7 @@ def evaluate(
 
     Args:
         model: With a head for each task.
-        tasks: What is scored.
+        tasks: What is scored: tasks or their names, or one alone.
         split: "train", "validation" or "test".
         languages: Of these, those that a task has; all languages of a task if None.
         batch_size: Features of a batch.
@@ -62,6 +63,7 @@ def evaluate(
 
     >>> evaluate(model, [get_task("xnli")], languages=["de", "sw"]).to_markdown()  # doctest: +SKIP
     """
+    tasks = resolve_tasks(tasks)
     if isinstance(languages, str):
         languages = [languages]
     check_task_names(tasks)
@@ -127,7 +129,7 @@ def _check_layers(tasks: Sequence[Task], layers: Sequence[int] | None) -> None:
 
 
 def predict(
-    model: MultitaskModel, task: Task, rows: Iterable[Any], *, language: str = "en"
+    model: MultitaskModel, task: TaskOrName, rows: Iterable[Any], *, language: str = "en"
 ) -> list[Any]:
     """Predict for raw rows; no labels are needed, and those that are there are not read.
 
@@ -137,7 +139,7 @@ def predict(
 
     Args:
         model: With the task's head.
-        task: What is predicted.
+        task: What is predicted: a task or its name.
         rows: Dictionaries with the task's columns, or whatever else `Rows` takes; plain texts where
             the task has one text, pairs of texts where it has two.
         language: Of the rows.
@@ -150,6 +152,7 @@ def predict(
 
     >>> predict(model, xnli, rows)[0].label  # doctest: +SKIP
     """
+    task = resolve_task(task)
     examples = []
     without_gold = task
     if task.gold and callable(getattr(task, task.gold)):
@@ -305,7 +308,7 @@ def _scores(result: SplitPredictions) -> list[Score]:
     task = features.task
     predictions = [prediction.value for prediction in result.predictions]
     values = {
-        metric_name(metric): float(metric(predictions, result.references))
+        metric_name(metric): task.compute(metric, predictions, result.references)
         for metric in task.metrics
     }
     undefined = [name for name, value in values.items() if math.isnan(value)]

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+
+from jiantx.registry import near_names
 
 _BLOCK = 4096  # draws that are made together
 
@@ -36,8 +38,9 @@ class Sampling:
     Args:
         exponent: 1 is proportional to the rows, 0 uniform, 1/T a temperature T.
         cap: Rows of a task that count at most.
-        weights: Task -> its share, instead of the rule. Need not sum to 1.
-        schedule: A function of the step that returns weights.
+        weights: Task -> its share, instead of the rule. Need not sum to 1. A task that is never
+            drawn has the weight 0; none may be missing.
+        schedule: A function of the step that returns weights; missing tasks rest at that step.
         batch_size: Task -> examples per device, where it is not the trainer's.
         loss_weight: Task -> factor of its loss.
         max_examples: Task -> training rows, chosen at random.
@@ -75,31 +78,46 @@ class Sampling:
             step: For a schedule.
 
         Raises:
-            ValueError: The weights name no task, or are negative, infinite or all 0.
+            ValueError: The weights name no task or lack one, or are negative, infinite or all 0.
         """
         weights = self.schedule(step) if self.schedule is not None else self.weights
         if weights is None:
             shares = {name: float(self.capped(n)) ** self.exponent for name, n in sizes.items()}
         else:
-            unknown = set(weights) - set(sizes)
-            if unknown:
-                raise ValueError(
-                    f"Sampling weights name {sorted(unknown)}; the tasks are {sorted(sizes)}."
-                )
+            _check_known("Sampling weights", weights, sizes)
+            if self.weights is not None:
+                _check_complete(self.weights, sizes)
             shares = {name: float(weights.get(name, 0.0)) for name in sizes}
         total = math.fsum(shares.values())
         if not total > 0 or min(shares.values()) < 0 or not math.isfinite(total):
             raise ValueError(f"Sampling weights must be 0 or more, and not all 0; found {shares}.")
         return {name: share / total for name, share in shares.items()}
 
-    def check(self, tasks: Mapping[str, object]) -> None:
-        """Raise ValueError if a mapping by task name names a task that is not trained."""
+    def check(self, tasks: Collection[str]) -> None:
+        """Raise ValueError if a mapping names a task that is not trained, or weights lack one."""
         for option in ("weights", "batch_size", "loss_weight", "max_examples"):
-            unknown = set(getattr(self, option) or {}) - set(tasks)
-            if unknown:
-                raise ValueError(
-                    f"Sampling({option}=…) names {sorted(unknown)}; the tasks are {sorted(tasks)}."
-                )
+            _check_known(f"Sampling({option}=…)", getattr(self, option) or {}, tasks)
+        if self.weights is not None:
+            _check_complete(self.weights, tasks)
+
+
+def _check_known(noun: str, names: Collection[str], tasks: Collection[str]) -> None:
+    """Refuse names that are no tasks'."""
+    unknown = sorted(set(names) - set(tasks))
+    if unknown:
+        raise ValueError(
+            f"{noun} names {unknown}; the tasks are {sorted(tasks)}.{near_names(unknown[0], tasks)}"
+        )
+
+
+def _check_complete(weights: Mapping[str, float], tasks: Collection[str]) -> None:
+    """Refuse weights that leave out a task: it would never be trained."""
+    missing = sorted(set(tasks) - set(weights))
+    if missing:
+        raise ValueError(
+            f"Sampling weights leave out {missing}, which would never be trained. "
+            "Give every task a weight; 0 leaves it out."
+        )
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from jiantx.columns import column_value, row_id
+from jiantx.fields import check_fields, check_name
 from jiantx.metrics import Metric, check_metrics, mean_of_metrics
+from jiantx.registry import near_names
 from jiantx.sources import (
     DataError,
     Row,
@@ -27,23 +28,9 @@ if TYPE_CHECKING:
     import numpy as np
     from transformers import PreTrainedTokenizerBase
 
+SPLITS = ("train", "validation", "test")
 Labels = tuple[str, ...] | Callable[[], tuple[str, ...]]
 T = TypeVar("T", bound="Task")
-
-# What `nn.ModuleDict` has already, and so cannot hold as a head (a test compares this with torch's
-# own).
-RESERVED = frozenset(
-    """add_module apply bfloat16 buffers call_super_init children clear compile cpu cuda double
-    dump_patches eval extra_repr float forward get_buffer get_extra_state get_parameter
-    get_submodule half ipu items keys load_state_dict modules mtia named_buffers named_children
-    named_modules named_parameters parameters pop register_backward_hook register_buffer
-    register_forward_hook register_forward_pre_hook register_full_backward_hook
-    register_full_backward_pre_hook register_load_state_dict_post_hook
-    register_load_state_dict_pre_hook register_module register_parameter
-    register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state
-    set_submodule share_memory state_dict to to_empty train training type update values xpu
-    zero_grad""".split()
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +101,7 @@ class Task(ABC):
         labels = getattr(self, "labels", None)
         if labels is not None and not callable(labels):
             _check_labels(self.name, labels)
+        check_fields(self, f"Task {self.name}")
 
     # --- what a task type writes ------------------------------------------------------------------
 
@@ -260,8 +248,19 @@ class Task(ABC):
         return dataclasses.replace(self, **changes)
 
     def languages(self, split: str) -> tuple[str, ...]:
-        """The languages that have the split at the present data root."""
-        return self.source.available(split)
+        """The languages that have the split at the present data root.
+
+        Raises:
+            DataError: None has it, and it is no usual split: the name may be misspelt.
+        """
+        available = self.source.available(split)
+        if not available and split not in SPLITS:
+            have = [name for name in SPLITS if self.source.available(name)]
+            raise DataError(
+                f"Task {self.name} has no split {split!r}.{near_names(split, SPLITS)} "
+                f"It has: {', '.join(have) or 'none'}."
+            )
+        return available
 
     def rows(self, split: str, language: str = "en") -> datasets.Dataset:
         """The rows as stored.
@@ -319,6 +318,18 @@ class Task(ABC):
                 ) from error.__cause__
             yield example
 
+    def compute(
+        self, metric: Metric, predictions: Sequence[Any], references: Sequence[Any]
+    ) -> float:
+        """Compute a metric, with what it must know of the task.
+
+        Args:
+            metric: One of `metrics`.
+            predictions: Values of predictions.
+            references: What is right, in the same order.
+        """
+        return float(metric(predictions, references))
+
     def main_score(self, values: Mapping[str, float]) -> float:
         """The score that is averaged, compared and selected on; NaN where a metric is missing."""
         return mean_of_metrics(self.main_metrics or self.metrics, values)
@@ -329,7 +340,7 @@ class Task(ABC):
                 column_value(row, getattr(self, self.gold))
             except DataError as error:
                 return str(error)
-        labelled = [split for split in ("train", "validation", "test") if self._has_gold(split)]
+        labelled = [split for split in SPLITS if self._has_gold(split)]
         return (
             "The label is a placeholder, so nothing can be scored. "
             f"Splits with labels: {', '.join(labelled) or 'none'}."
@@ -367,18 +378,6 @@ class Task(ABC):
                 f"with the data set's names, or give a `{self.gold}` function of the row that maps "
                 "them."
             )
-
-
-def check_name(name: str) -> None:
-    """ValueError for what cannot name a task or a head: names become parts of files' names."""
-    if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise ValueError(
-            f"{name!r} cannot be a name: use small letters, digits and _, a letter first."
-        )
-    if name in RESERVED:
-        raise ValueError(
-            f"{name!r} cannot be a name: torch's ModuleDict has an attribute of that name."
-        )
 
 
 @lru_cache(maxsize=64)

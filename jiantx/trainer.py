@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from functools import cached_property, partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from jiantx.model.embedding_noise import noisy_embeddings
 from jiantx.report import Report
 from jiantx.resuming import ManifestCallback, ResumingMixin, checkpoint_to_resume
 from jiantx.sampling import Draw, Sampler, Sampling
-from jiantx.task import Task
+from jiantx.tasks import Tasks, resolve_tasks
 from jiantx.trainer_arguments import RefusedMethods, check_parameters
 from jiantx.trainer_card import CardCallback, without_adapters, write_card
 from jiantx.trainer_setup import (
@@ -57,7 +57,8 @@ class Trainer(RefusedMethods, ResumingMixin):
     Args:
         model: With a head for each task.
         args: `transformers.TrainingArguments`. `metric_for_best_model` is `eval_score` by default.
-        tasks: What the model learns, each in its `train_languages`.
+        tasks: What the model learns, each in its `train_languages`: tasks or their names, or one
+            alone.
         sampling: How tasks share the steps; in proportion to their rows if None.
         max_length: Tokens of a sequence; each task's own if None.
         eval_tasks: Scored by `evaluate` on their validation splits in their training languages; the
@@ -77,14 +78,15 @@ class Trainer(RefusedMethods, ResumingMixin):
         model: MultitaskModel,
         args: TrainingArguments | None = None,
         *,
-        tasks: Sequence[Task],
+        tasks: Tasks,
         sampling: Sampling | None = None,
         max_length: int | None = None,
-        eval_tasks: Sequence[Task] | None = None,
+        eval_tasks: Tasks | None = None,
         **kwargs: Any,
     ) -> None:
         check_parameters(kwargs)
         args, kept_checkpoints = prepare_arguments(args, model)
+        tasks = resolve_tasks(tasks)
         self.tasks = {task.name: task for task in tasks}
         if len(self.tasks) < len(tasks):
             raise ValueError(f"Two tasks have one name: {[task.name for task in tasks]}.")
@@ -95,7 +97,7 @@ class Trainer(RefusedMethods, ResumingMixin):
         check_label_smoothing(args, model, tasks)
         compile_instead_of_accelerate(args, model)
         self.max_length = max_length
-        self._eval_tasks = list(tasks if eval_tasks is None else eval_tasks)
+        self._eval_tasks = tasks if eval_tasks is None else resolve_tasks(eval_tasks)
         check_task_names(self._eval_tasks)
         if len(self._eval_tasks) > 1 and "score" in [task.name for task in self._eval_tasks]:
             raise ValueError("No task can be named 'score': `eval_score` is the mean over tasks.")
@@ -234,7 +236,7 @@ class Trainer(RefusedMethods, ResumingMixin):
         check_eval_dataset(eval_dataset)
         model = self._own_model
         report = Report()
-        tasks = self._eval_tasks if eval_dataset is None else eval_dataset
+        tasks = self._eval_tasks if eval_dataset is None else resolve_tasks(eval_dataset)
         for task in tasks:
             languages = evaluated_languages(task)
             if languages:

@@ -120,9 +120,11 @@ def check_eval_dataset(eval_dataset: Any) -> None:
     """Check what `Trainer.evaluate` is to score instead of its own tasks.
 
     Raises:
-        TypeError: It holds something else than tasks.
+        TypeError: It holds something else than tasks and their names.
     """
-    non_tasks = [] if eval_dataset is None else [x for x in eval_dataset if not isinstance(x, Task)]
+    if eval_dataset is None or isinstance(eval_dataset, str | Task):
+        return
+    non_tasks = [item for item in eval_dataset if not isinstance(item, str | Task)]
     if non_tasks:
         raise TypeError(
             f"Trainer.evaluate(eval_dataset=…) takes tasks, found {type(non_tasks[0]).__name__}: "

@@ -19,6 +19,7 @@ import jiantx as jx
 from jiantx import inference
 from jiantx.evaluation import with_undefined_as_lowest
 from jiantx.report import MAIN
+from jiantx.tasks import TASKS, get_task, register
 
 TYPES = (
     "classification",
@@ -286,6 +287,49 @@ def test_max_length_and_what_was_cut(model, tasks, caplog: pytest.LogCaptureFixt
 def test_no_such_split(model, tasks) -> None:
     with pytest.raises(jx.DataError, match=r"no split 'test'.*train, validation"):
         jx.evaluate(model, [tasks["classification"]], split="test")
+
+
+def test_a_misspelt_split_is_answered_with_a_near_one(model, tasks) -> None:
+    task = tasks["classification"]
+    message = (
+        r"Task mood has no split 'validaton'\. Did you mean 'validation'\? It has: train, valid"
+    )
+    with pytest.raises(jx.DataError, match=message):
+        jx.evaluate(model, [task], split="validaton")
+    with pytest.raises(jx.DataError, match=message):
+        task.languages("validaton")
+    assert task.languages("test") == ()  # a usual split that it lacks
+
+
+def test_tasks_may_be_named(model, tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One task alone, names, and both together; wrong names get near ones."""
+    get_task("xnli")  # the library is there
+    monkeypatch.setattr(TASKS, "_values", dict(TASKS._values))
+    mood = register(tasks["classification"])
+    expected = jx.evaluate(model, [mood], languages=["de"]).records
+    for tasks_or_names in (mood, "mood", ["mood"], (mood,), iter(["mood"])):
+        assert jx.evaluate(model, tasks_or_names, languages=["de"]).records == expected
+    rows = [{"text": "a cat"}]
+    assert jx.predict(model, "mood", rows)[0].value == jx.predict(model, mood, rows)[0].value
+    assert model.head_of("mood") is model.head_of(mood)
+    trainer = jx.Trainer(model, tasks="mood", eval_tasks=[mood])
+    assert trainer.tasks == {"mood": mood}
+    with pytest.raises(LookupError, match=r"No task is named 'moood'\. Did you mean 'mood'"):
+        jx.evaluate(model, ["moood"])
+    for accepts_tasks in (
+        lambda: jx.predict(model, "moood", rows),
+        lambda: jx.Trainer(model, tasks=["moood"]),
+        lambda: jx.Trainer(model, tasks="mood", eval_tasks="moood"),
+        lambda: trainer.evaluate(["moood"]),
+        lambda: model.export("moood", "nowhere"),
+        lambda: jx.MultitaskModel.from_pretrained("nowhere", "moood"),
+        lambda: jx.trim_vocabulary(model, "moood"),
+        lambda: jx.write_xtreme_predictions(model, "moood", "nowhere"),
+    ):
+        with pytest.raises(LookupError, match="Did you mean 'mood'"):
+            accepts_tasks()
+    with pytest.raises(TypeError, match="Expected a task or the name of a registered one, found 3"):
+        jx.evaluate(model, 3)  # type: ignore[arg-type]
 
 
 def test_a_language_is_lacking(model, tasks) -> None:

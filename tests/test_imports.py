@@ -18,7 +18,7 @@ PACKAGE = Path(jiantx.__file__).parent
 DOOR: Any = jiantx  # with names that `__init__.pyi` does not show
 # From the ground up. `test_no_cycles` sees to the order within a storey and within a package.
 STOREYS = [
-    "registry metrics sampling cache fingerprints nearest_neighbors attention".split(),
+    "registry fields metrics sampling cache fingerprints nearest_neighbors attention".split(),
     "sources report checkpoints".split(),
     ["columns"],
     ["task"],

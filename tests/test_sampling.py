@@ -62,7 +62,7 @@ def test_the_paper_s_shares() -> None:
         (Sampling(cap=100), {"a": 0.5, "b": 0.5}),
         (Sampling(cap=200, exponent=1 / 2), {"a": 2**0.5 / (2**0.5 + 1), "b": 1 / (2**0.5 + 1)}),
         (Sampling(weights={"a": 1, "b": 3}), {"a": 0.25, "b": 0.75}),
-        (Sampling(weights={"b": 3}), {"a": 0.0, "b": 1.0}),
+        (Sampling(weights={"a": 0, "b": 3}), {"a": 0.0, "b": 1.0}),
     ],
     ids=[
         "proportional",
@@ -85,7 +85,13 @@ def test_schedule_is_a_function_of_the_step() -> None:
 
 
 @pytest.mark.parametrize(
-    "weights", [{}, {"a": 0.0}, {"a": -1.0, "b": 3.0}, {"a": float("nan")}, {"a": float("inf")}]
+    "weights",
+    [
+        {"a": 0.0, "b": 0.0},
+        {"a": -1.0, "b": 3.0},
+        {"a": float("nan"), "b": 1.0},
+        {"a": float("inf"), "b": 1.0},
+    ],
 )
 def test_weights_that_share_nothing(weights: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="0 or more, and not all 0"):
@@ -94,18 +100,30 @@ def test_weights_that_share_nothing(weights: dict[str, float]) -> None:
         sampler(Sampling(weights=weights), {"a": {"en": 1}, "b": {"en": 1}})
 
 
+@pytest.mark.parametrize("weights", [{}, {"one": 0.1}])
+def test_weights_may_not_leave_out_a_task(weights: dict[str, float]) -> None:
+    """It would never be trained, and nothing would say so."""
+    message = r"Sampling weights leave out \[.*'two'\], which would never be trained.* 0 leaves it"
+    with pytest.raises(ValueError, match=message):
+        Sampling(weights=weights).probabilities({"one": 1, "two": 1})
+    with pytest.raises(ValueError, match=message):
+        Sampling(weights=weights).check({"one", "two"})
+    assert Sampling(weights={"one": 0.1, "two": 0}).probabilities({"one": 1, "two": 1})["two"] == 0
+
+
 @pytest.mark.parametrize("option", ["weights", "batch_size", "loss_weight", "max_examples"])
 def test_unknown_names(option: str) -> None:
     options: dict[str, Any] = {option: {"big": 1, "bigg": 1}}
     with pytest.raises(
         ValueError,
-        match=rf"Sampling\({option}=…\) names \['bigg'\]; the tasks are \['big', 'mixed', 'small'\]",
+        match=rf"Sampling\({option}=…\) names \['bigg'\]; the tasks are \['big', 'mixed', 'small'\]\. "
+        "Did you mean 'big'",
     ):
         sampler(Sampling(**options))
 
 
 def test_unknown_name_in_a_schedule() -> None:
-    with pytest.raises(ValueError, match=r"name \['x'\]"):
+    with pytest.raises(ValueError, match=r"names \['x'\]"):
         sampler(Sampling(schedule=lambda step: {"x": 1.0}))
 
 
@@ -155,14 +173,16 @@ def test_steps_follow_the_schedule() -> None:
     ("exponent", "share"), [(1.0, 40 / 53), (0.0, 0.5), (0.3, 40**0.3 / (40**0.3 + 13**0.3))]
 )
 def test_languages_follow_their_exponent(exponent: float, share: float) -> None:
-    drawn = sampler(Sampling(weights={"mixed": 1}), language_exponents={"mixed": exponent})
+    drawn = sampler(
+        Sampling(weights={"mixed": 1, "big": 0, "small": 0}), language_exponents={"mixed": exponent}
+    )
     counts = Counter(drawn.task_of(step) for step in range(8000))
     assert set(counts) == {("mixed", "en"), ("mixed", "de")}
     assert abs(counts["mixed", "en"] / 8000 - share) < 0.02
 
 
 def test_task_without_weight_is_never_drawn() -> None:
-    drawn = sampler(Sampling(weights={"big": 1, "mixed": 0}))
+    drawn = sampler(Sampling(weights={"big": 1, "mixed": 0, "small": 0}))
     assert {drawn.task_of(step)[0] for step in range(5000)} == {"big"}
 
 
@@ -209,7 +229,7 @@ def test_batch_larger_than_the_task() -> None:
 
 def test_weighted_small_task_never_runs_dry() -> None:
     """Tasknet promised more batches of a small task than there were, and stopped."""
-    drawn = sampler(Sampling(weights={"big": 1, "small": 9}))
+    drawn = sampler(Sampling(weights={"big": 1, "small": 9, "mixed": 0}))
     assert sum(len(drawn.draw(step).rows) for step in range(500)) == 2000
 
 
@@ -336,7 +356,7 @@ def test_generator_is_its_key() -> None:
         (Sampling(), {"ranks": 4, "batch_size": 1}, 40),
         (Sampling(), {"batch_size": 3}, 54),
         (Sampling(cap=20), {}, 12),  # 20 + 7 + 20
-        (Sampling(cap=20, weights={"small": 1}), {}, 12),
+        (Sampling(cap=20, weights={"big": 0, "small": 1, "mixed": 0}), {}, 12),
         (Sampling(batch_size={"big": 10, "small": 7}), {"batch_size": 53}, 12),  # 10 + 1 + 1
     ],
 )

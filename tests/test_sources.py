@@ -563,6 +563,29 @@ def conllu(path: Path, *sentences: list[tuple[str, str, str, str]]) -> list[dict
     return list(read_conllu(path))
 
 
+def test_read_squad_without_answer_start(tmp_path: Path) -> None:
+    """The only occurrence is the answer; with several, the question is named."""
+
+    def squad(**answer: Any) -> Path:
+        context = answer.pop("context", "Ann met Bo.")
+        answers = [{"text": "Ann", **answer}]
+        question = {"id": "q7", "question": "Who?", "answers": answers}
+        paragraphs = [{"context": context, "qas": [question]}]
+        return written(tmp_path / "x.json", json.dumps({"data": [{"paragraphs": paragraphs}]}))
+
+    nothing: dict[str, Any] = {}
+    for unknown in (nothing, {"answer_start": None}):
+        (row,) = read_squad(squad(context="Bo met Ann.", **unknown))
+        assert row["answers"] == {"text": ["Ann"], "answer_start": [7]}
+    for answer, message in (
+        ({"context": "Ann met Ann."}, "has no answer_start, and occurs more than once"),
+        ({"text": "Cy"}, "'Cy' has no answer_start, and is nowhere"),
+        ({"text": ""}, "'' has no answer_start"),
+    ):
+        with pytest.raises(DataError, match=f"x.json: Question 'q7': the answer .*{message}"):
+            list(read_squad(squad(**answer)))
+
+
 def test_conllu_plain_sentences(tmp_path: Path) -> None:
     rows = [("1", "Dogs", "NOUN", "2"), ("2", "bark", "VERB", "0")]
     path = tmp_path / "en_x-ud-dev.conllu"
@@ -779,6 +802,74 @@ def test_published_text_that_is_not_utf8(reader: Any, tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"caf\xe9\t1\n")
     refused(reader, path, "not UTF-8", 1)
+
+
+def words_and_tags(tmp_path: Path, text: str, **options: Any) -> list[str]:
+    """The sentences of a file, `word/tag word/tag`."""
+    rows = read_conll(written(tmp_path / "x", text), **options)
+    return [" ".join(map("/".join, zip(row["tokens"], row["tags"]))) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # a word # inside a sentence, and at its start
+        ("We O\n# O\nwin O\n\nthe O\n", ["We/O #/O win/O", "the/O"]),
+        ("# O\nwin O\n\n# B-X\n\nlose B-X", ["#/O win/O", "#/B-X", "lose/B-X"]),
+        ("#\tO\nwin\tO", ["#/O win/O"]),
+        ("#\tO", ["#/O"]),
+        ("a\tO\n# 5\tB-X\n", ["a/O # 5/B-X"]),
+        # comments before and between sentences
+        ("# a comment\n# text = We win\nWe O\nwin O\n\n#\n# 2\nx O\n", ["We/O win/O", "x/O"]),
+        ("# id 7 domain=en\nWe _ _ O\n# _ _ O\n", ["We/O #/O"]),
+        ("#\thttp://a.b [2009-10-17]\n1\tWe\tO\n", ["1/O"]),
+        ("We O\n\n# the end\n", ["We/O"]),
+        ("#tag O\n#1 O\n##  O\n", ["#tag/O #1/O ##/O"]),
+        # lines of documents
+        ("-DOCSTART- -X- -X- O\n\nWe P C O\n", ["We/O"]),
+        ("-DOCSTART- O\nWe O\n-DOCSTART- O\nx O\n", ["We/O", "x/O"]),
+        ("#begin document (a/b); part 000\na 0 We O\n\n#end document\n", ["a/O"]),
+        # blanks, line ends and marks
+        ("We O  \nwin\tB-X \n \t \nx O", ["We/O win/B-X", "x/O"]),
+        ("\ufeffWe O\r\nwin O\r\n\r\n\r\nx O\r\n", ["We/O win/O", "x/O"]),
+        ("  We   O\n", ["We/O"]),
+        ("a\u00a0b O\n", ["a\u00a0b/O"]),
+    ],
+)
+def test_conll_as_its_users_write_it(text: str, expected: list[str], tmp_path: Path) -> None:
+    assert words_and_tags(tmp_path, text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("We P C O\nwin P C\n", 2, "expected 4 columns, as its sentence's first word has"),
+        ("We O\n5 5 O\n", 2, "expected 2 columns"),  # a blank inside a word
+        ("We O\n# a comment\n", 2, "expected 2 columns"),
+        ("We O # note\nwin O\n", 2, "expected 4 columns"),
+        ("We\tO\t\nwin\tO\t\n", 1, "expected a tag in column -1"),
+        ("We\tO\nwin\t\n", 2, "expected a tag in column -1"),
+        ("We\n", 1, "expected a word and its tag"),
+    ],
+)
+def test_conll_with_missing_columns_is_refused(
+    text: str, line: int, message: str, tmp_path: Path
+) -> None:
+    """Another column would be taken for the tag, or another sentence's word would be lost."""
+    with pytest.raises(DataError, match=f"line {line}: {message}"):
+        words_and_tags(tmp_path, text)
+
+
+def test_conll_more_columns_after_the_tag_do_no_harm(tmp_path: Path) -> None:
+    text = "1\tWe\tO\n2\twin\tB-X\tsee below\n"
+    assert words_and_tags(tmp_path, text, token=1, tag=2) == ["We/O win/B-X"]
+
+
+def test_conllu_comments_blanks_and_marks(tmp_path: Path) -> None:
+    line = "1\t{}\t_\tNOUN \t_\t_\t0\t_\t_\t_ \r\n"
+    text = f"\ufeff# text = # a\r\n{line.format('#')}\r\n# newdoc\r\n\r\n{line.format('_x')}"
+    rows = list(read_conllu(written(tmp_path / "en_x.conllu", text)))
+    assert [(row["tokens"], row["tags"]) for row in rows] == [(["#"], ["NOUN"]), (["_x"], ["NOUN"])]
 
 
 def test_conll_columns_comments_and_prefixes(tmp_path: Path) -> None:

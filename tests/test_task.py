@@ -13,9 +13,9 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Sequence, Value
 
 import jiantx as jx
+from jiantx.fields import RESERVED
 from jiantx.metrics import accuracy, f1_of, metric_name, micro_f1, named, token_accuracy
 from jiantx.sources import DataError
-from jiantx.task import RESERVED
 from jiantx.tasks import TASKS, get_task, register
 
 LABELS = ("no", "yes")
@@ -92,6 +92,30 @@ def test_registered_once_and_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     assert register(mine) is mine is get_task("my_own_task")
     with pytest.raises(ValueError, match=r"A task named 'xnli' is registered already"):
         register(task(name="xnli"))
+    assert register(task(name="xnli"), overwrite=True) is get_task("xnli")
+
+
+def test_a_cell_that_runs_again_registers_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An equal task replaces the first, also with functions that were made anew."""
+    get_task("xnli")  # the library is there
+    monkeypatch.setattr(TASKS, "_values", dict(TASKS._values))
+
+    def cell(rate: int = 3, **fields: Any) -> jx.Task:
+        text = f"lambda row: 'yes' if row['rate'] > {rate} else 'no'"
+        return register(task(name="rated", label=eval(text), metrics=(f1_of("yes"),), **fields))
+
+    first = cell()
+    assert cell() is get_task("rated") is not first
+    for changes, names in (
+        ({"rate": 4}, "label"),
+        ({"labels": ("yes", "no"), "max_length": 9}, "max_length, labels"),
+        ({"source": rows("no", "no")}, "source"),
+    ):
+        with pytest.raises(
+            ValueError,
+            match=rf"'rated' is registered already, with other {names}\. .*overwrite=True",
+        ):
+            cell(**changes)
 
 
 def test_misspelt_name_is_answered_with_near_ones() -> None:
@@ -350,5 +374,5 @@ def test_labels_are_checked_when_declared(labels: object, message: str) -> None:
 
 
 def test_tags_that_chunk_f1_would_misread_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"would take \['ORG'\] for words outside any chunk"):
+    with pytest.raises(ValueError, match=r"cannot tell whether \['NONE', 'ORG'\] are outside"):
         jx.TokenClassification(name="ner", source=jx.Rows({}), labels=("NONE", "PER", "ORG"))

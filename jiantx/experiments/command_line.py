@@ -329,20 +329,38 @@ def available_rows(rows: Sequence[str], *, skip_missing: bool) -> list[str]:
         The rows, in order.
 
     Raises:
-        DataError: A row lacks data, and `skip_missing` is false.
+        DataError: A row lacks data, and `skip_missing` is false; names the rows that can run.
     """
     available: list[str] = []
     skipped: dict[str, list[str]] = {}  # reason -> rows
+    instead: list[str] = []
     for row_spec in rows:
-        try:
-            for task in parse_row(row_spec):
-                for language in task.train_languages:
-                    task.rows("train", language)
+        problems = {task.name: _missing_training_rows(task) for task in parse_row(row_spec)}
+        reason = next(filter(None, problems.values()), "")
+        if not reason:
             available.append(row_spec)
-        except DataError as error:
-            if not skip_missing:
-                raise
-            skipped.setdefault(str(error), []).append(row_spec)
+            continue
+        skipped.setdefault(reason, []).append(row_spec)
+        complete = [name for name, problem in problems.items() if not problem]
+        if complete:
+            instead.append(f"{'+'.join(complete)} instead of {row_spec}")
+    if skipped and not skip_missing:
+        reasons = [f"{', '.join(names)}: {reason}" for reason, names in skipped.items()]
+        possible = [*(name for name in available if name != BASELINE), *instead]
+        raise DataError(
+            f"Rows lack data. {' '.join(reasons)} "
+            f"Rows that can run: {', '.join(possible) or 'none of these'}."
+        )
     for reason, skipped_rows in skipped.items():
         print(f"Skipped rows: {', '.join(skipped_rows)}. {reason}")
     return available
+
+
+def _missing_training_rows(task: Task) -> str:
+    """Why a task cannot be trained with the data at hand; empty if it can."""
+    try:
+        for language in task.train_languages:
+            task.rows("train", language)
+    except DataError as error:
+        return str(error)
+    return ""

@@ -20,6 +20,7 @@ from transformers import set_seed
 import jiantx
 from jiantx.evaluation import evaluate
 from jiantx.experiments.cells import Cell, FinetuningStage, TargetGroup, TrainingKey
+from jiantx.experiments.recipe_checks import check_recipe, check_seeds, check_task_keys
 from jiantx.experiments.rows import BASELINE, parse_row
 from jiantx.experiments.selection import training_name
 from jiantx.experiments.stages import Stage, Stages, fingerprint
@@ -35,7 +36,7 @@ from jiantx.model import MultitaskModel
 from jiantx.report import Report
 from jiantx.sources import DataError, data_root
 from jiantx.task import Task
-from jiantx.tasks import get_task, training_tasks
+from jiantx.tasks import resolve_tasks, training_tasks
 
 _LEARNING_CHECK_ROWS = 500  # English validation rows, as many as in the paper's code
 _FORMAT = 3  # of what a stage writes; a new number runs all stages again
@@ -90,6 +91,9 @@ class Recipe:
     shots: int | None = None
     adapt: Literal["full", "lora", "frozen"] = "full"
 
+    def __post_init__(self) -> None:
+        check_recipe(self)
+
     def run(self, rows: Sequence[str], targets: Sequence[str | Task], *, seeds: int = 1) -> Report:
         """Run the stages of a table that are not done, and report its scores.
 
@@ -130,8 +134,10 @@ class Recipe:
         Raises:
             DataError: A target has no labelled rows to score.
         """
+        check_seeds(seeds)
         groups = [self._group(tasks) for tasks in self._targets_by_training(targets)]
-        row_specs = dict.fromkeys([BASELINE, *rows])
+        check_task_keys(self, groups)
+        row_specs = dict.fromkeys([BASELINE, *([rows] if isinstance(rows, str) else rows)])
         plan = {}
         for seed, row_spec in itertools.product(range(1, seeds + 1), row_specs):
             depends_on: tuple[Stage, ...] = ()
@@ -145,8 +151,7 @@ class Recipe:
     def _targets_by_training(self, targets: Sequence[str | Task]) -> list[list[Task]]:
         """Group the targets that are fine-tuned alike."""
         groups: dict[TrainingKey, list[Task]] = {}
-        for target in targets:
-            task = get_task(target) if isinstance(target, str) else target
+        for task in resolve_tasks(targets):
             trained = [stage.task for stage in self.finetuning_stages(task)]
             if trained:
                 max_length = self.max_length.get(trained[-1].name, task.max_length)

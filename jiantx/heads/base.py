@@ -98,15 +98,16 @@ HEADS: Registry[Callable[[PreTrainedConfig, Mapping[str, Any]], Head]] = Registr
 )
 
 
-def register_head(task_type: str, head: type[Head]) -> type[Head]:
+def register_head(task_type: str, head: type[Head], *, overwrite: bool = False) -> type[Head]:
     """Register the head of a task type and return it.
 
     Args:
         task_type: The class variable `task_type` of the task's class.
-        head: A subclass of `Head`.
+        head: A subclass of `Head`. One of the same code may be registered already.
+        overwrite: Replace another head of the task type.
 
     Raises:
-        ValueError: The task type has a head already.
+        ValueError: The task type has another head, and `overwrite` is false.
     """
-    HEADS.register(task_type, head)
+    HEADS.register(task_type, head, overwrite=overwrite)
     return head

@@ -34,7 +34,9 @@ from jiantx.metrics.rankings import (
     mined_precision,
     mined_recall,
 )
+from jiantx.metrics.tag_schemes import Scheme
 from jiantx.metrics.tagging import (
+    CHUNK_METRICS,
     ChunkScores,
     Tags,
     chunk_f1,
@@ -44,11 +46,13 @@ from jiantx.metrics.tagging import (
 )
 
 __all__ = [
+    "CHUNK_METRICS",
     "Answer",
     "Answers",
     "ChunkScores",
     "Metric",
     "Rankings",
+    "Scheme",
     "Tags",
     "accuracy",
     "accuracy_at_1",

@@ -3,13 +3,15 @@
 import itertools
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from jiantx.metrics.base import check_lengths, named
+from jiantx.metrics.tag_schemes import ReadTag, Scheme, read_tags, type_of_bare_tag
 
 Tags = Sequence[Sequence[str]]
 """One list of tags per sentence."""
@@ -38,12 +40,19 @@ def token_accuracy(predictions: Tags, references: Tags) -> float:
 
 
 @named("f1")
-def chunk_f1(predictions: Tags, references: Tags) -> float:
-    """Micro F1 of chunks by the rules of seqeval 0.0.12, as in XTREME; reported as "f1".
+def chunk_f1(
+    predictions: Tags,
+    references: Tags,
+    *,
+    scheme: Scheme | None = None,
+    labels: Collection[str] = (),
+) -> float:
+    """Micro F1 of chunks by the rules of seqeval (conlleval's); reported as "f1".
 
-    In bare tags, such as those of UDPOS, the rules take the first letter for the prefix.
-    Neighbouring words with the same tag make one chunk, unless the tag starts with B, S or E. Tags
-    that start with O are outside of chunks.
+    Tags are read by their scheme: IOB1, IOB2, IOE, IOBES, BILOU or BMES, with the letter before the
+    type (`B-PER`, `B_PER`, `b-per`) or after it (`PER-B`). The rules are lenient, as seqeval's are
+    by default: a chunk may start with I. Types without letters are read as `Scheme` says. Those of
+    UDPOS, which have no O, are read as in XTREME, by seqeval 0.0.12: the first letter is a prefix.
 
     >>> chunk_f1([["B-PER", "I-PER", "O"]], [["B-PER", "I-PER", "B-LOC"]])  # doctest: +ELLIPSIS
     66.66...
@@ -51,22 +60,32 @@ def chunk_f1(predictions: Tags, references: Tags) -> float:
     Args:
         predictions: (sentences,) lists of tags, one per word.
         references: (sentences,) lists of the same lengths.
+        scheme: How tags are read; recognised from `labels` if None.
+        labels: All tags that can occur; those that do occur if empty.
 
     Returns:
         0–100, or NaN if neither side has a chunk.
 
     Raises:
-        ValueError: A tag is empty, or a sentence has more or fewer predicted tags than words.
+        ValueError: A tag is empty, the tags follow no scheme, or a sentence has more or fewer
+            predicted tags than words.
     """
-    return chunk_scores(predictions, references).f1
+    return chunk_scores(predictions, references, scheme=scheme, labels=labels).f1
 
 
 @named("f1")
-def chunk_f1_seqeval1(predictions: Tags, references: Tags) -> float:
+def chunk_f1_seqeval1(
+    predictions: Tags,
+    references: Tags,
+    *,
+    scheme: Scheme | None = None,
+    labels: Collection[str] = (),
+) -> float:
     """Micro F1 of chunks by the rules of seqeval 1.0 and later; reported as "f1".
 
-    These rules always take the first letter for a prefix. CCONJ and SCONJ are then both of type
-    CONJ, and confusing them counts as right. On BIO tags they agree with `chunk_f1`.
+    In tags without letters, these rules always take the first letter for a prefix. CCONJ and SCONJ
+    are then both of type CONJ, and confusing them counts as right. On all other tags they agree
+    with `chunk_f1`.
 
     >>> tags = [["CCONJ", "NOUN"]], [["SCONJ", "NOUN"]]
     >>> chunk_f1(*tags), chunk_f1_seqeval1(*tags)
@@ -75,14 +94,21 @@ def chunk_f1_seqeval1(predictions: Tags, references: Tags) -> float:
     Args:
         predictions: (sentences,) lists of tags, one per word.
         references: (sentences,) lists of the same lengths.
+        scheme: How tags are read; recognised from `labels` if None.
+        labels: All tags that can occur; those that do occur if empty.
 
     Returns:
         0–100, or NaN if neither side has a chunk.
 
     Raises:
-        ValueError: A tag is empty, or a sentence has more or fewer predicted tags than words.
+        ValueError: A tag is empty, the tags follow no scheme, or a sentence has more or fewer
+            predicted tags than words.
     """
-    return chunk_scores(predictions, references, seqeval="1.2.2").f1
+    type_of = partial(type_of_bare_tag, seqeval="1.2.2")
+    return _chunk_scores(predictions, references, partial(read_tags, scheme, labels, type_of)).f1
+
+
+CHUNK_METRICS = (chunk_f1, chunk_f1_seqeval1)
 
 
 class ChunkScores(NamedTuple):
@@ -93,31 +119,52 @@ class ChunkScores(NamedTuple):
     f1: float
 
 
-def chunk_scores(predictions: Tags, references: Tags, *, seqeval: str = "0.0.12") -> ChunkScores:
-    """Precision, recall and F1 of chunks, by the rules of a version of seqeval.
+def chunk_scores(
+    predictions: Tags,
+    references: Tags,
+    *,
+    seqeval: str | None = None,
+    scheme: Scheme | None = None,
+    labels: Collection[str] = (),
+) -> ChunkScores:
+    """Precision, recall and F1 of chunks.
 
     Args:
         predictions: (sentences,) lists of tags, one per word.
         references: (sentences,) lists of the same lengths.
-        seqeval: The version whose rules apply. The first letter of a tag without a hyphen is its
-            prefix. Before 1.0, the whole tag is its type; since 1.0, the rest of it is.
+        seqeval: Read all tags as this version of seqeval does, whatever their scheme: the first
+            letter is the prefix. The type is what follows the last hyphen before 1.0, and the first
+            hyphen since. Of a tag without one, it is the whole tag before 1.0, and the rest since.
+        scheme: Without `seqeval`, how tags are read; recognised from `labels` if None.
+        labels: All tags that can occur; those that do occur if empty.
 
     Returns:
         Three numbers on 0–100; all NaN if neither side has a chunk.
 
     Raises:
-        ValueError: A tag is empty, or a sentence has more or fewer predicted tags than words.
+        ValueError: A tag is empty, the tags follow no scheme, or a sentence has more or fewer
+            predicted tags than words.
     """
+    type_of = partial(type_of_bare_tag, seqeval=seqeval or "0.0.12")
+    if seqeval is not None:
+        scheme = "seqeval"
+    return _chunk_scores(predictions, references, partial(read_tags, scheme, labels, type_of))
+
+
+def _chunk_scores(
+    predictions: Tags, references: Tags, read: Callable[[Collection[str]], dict[str, ReadTag]]
+) -> ChunkScores:
     _check_words(predictions, references)
     tag_ids: dict[str, int] = {"O": 0}
     predicted_tags = _flat_tag_ids(predictions, tag_ids)
     actual_tags = _flat_tag_ids(references, tag_ids)
     if "" in tag_ids:
         raise ValueError("A tag is empty.")
-    prefixes = np.array([tag[0] for tag in tag_ids])
-    type_of = _type_before_1_0 if seqeval.startswith("0.") else _type_since_1_0
+    occurring = set(itertools.chain(*predictions, *references))
+    tags = read(occurring)
+    prefixes = np.array([tags[tag].letter for tag in tag_ids])
     type_ids: dict[str, int] = {}
-    types = np.array([type_ids.setdefault(type_of(tag), len(type_ids)) for tag in tag_ids])
+    types = np.array([type_ids.setdefault(tags[tag].type, len(type_ids)) for tag in tag_ids])
 
     predicted_end, predicted_start = _chunks(prefixes[predicted_tags], types[predicted_tags])
     actual_end, actual_start = _chunks(prefixes[actual_tags], types[actual_tags])
@@ -143,14 +190,6 @@ def _flat_tag_ids(sentences: Tags, tag_ids: dict[str, int]) -> npt.NDArray[np.in
     """
     closed = itertools.chain.from_iterable((*sentence, "O") for sentence in sentences)
     return np.fromiter((tag_ids.setdefault(tag, len(tag_ids)) for tag in closed), np.int64)
-
-
-def _type_before_1_0(tag: str) -> str:
-    return tag.rsplit("-", maxsplit=1)[-1]
-
-
-def _type_since_1_0(tag: str) -> str:
-    return tag[1:].split("-", maxsplit=1)[-1] or "_"
 
 
 def _chunks(

@@ -10,7 +10,8 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from transformers import AutoConfig, PreTrainedConfig
 
-from jiantx.task import Task, check_name
+from jiantx.fields import check_name
+from jiantx.task import Task
 
 _Entries = Mapping[str, Mapping[str, Any]]
 

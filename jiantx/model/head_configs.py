@@ -49,6 +49,28 @@ def head_configs(tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:
     return {name: first_task[name].head_config() for name in sorted(first_task)}
 
 
+def head_for(task: Task, heads: Any) -> Any:
+    """The head of a task.
+
+    Args:
+        task: The task.
+        heads: The model's heads by name.
+
+    Raises:
+        LookupError: There is no such head.
+        ValueError: The head has other labels or settings than the task.
+    """
+    if task.head_name not in heads:
+        raise LookupError(
+            f"The model has no head {task.head_name!r} for task {task.name!r}. "
+            f"It has: {', '.join(heads)}. "
+            "Name the task in MultitaskModel.from_pretrained(path, tasks)."
+        )
+    head = heads[task.head_name]
+    check_fits(task.head_name, head, task.head_config())
+    return head
+
+
 def check_fits(name: str, head: Any, head_config: Mapping[str, Any]) -> None:
     """Check that a task needs the head that the model has.
 

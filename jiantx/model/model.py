@@ -20,9 +20,10 @@ from transformers.utils import logging
 
 from jiantx.attention import NAME as FLAT_ATTENTION
 from jiantx.attention import SequenceLayout, encoder_class, layers_of, probe_flat_attention
+from jiantx.fields import check_choice
 from jiantx.heads import Head, HeadOutput, pad_sequences, sequence_index
 from jiantx.model.config import MultitaskConfig, task_entry
-from jiantx.model.head_configs import build_head, check_fits, head_configs
+from jiantx.model.head_configs import build_head, check_fits, head_configs, head_for
 from jiantx.model.hidden_states import hidden_states
 from jiantx.model.loading import (
     LOADING_OPTIONS,
@@ -38,6 +39,7 @@ from jiantx.model.loading import (
 from jiantx.model.saving import SavingMixin
 from jiantx.report import Report
 from jiantx.task import Task
+from jiantx.tasks import TaskOrName, Tasks, resolve_task, resolve_tasks
 
 logger = logging.get_logger("jiantx.model")
 
@@ -88,7 +90,7 @@ class MultitaskModel(SavingMixin):
     def from_pretrained(  # type: ignore[override]
         cls,
         path: str | os.PathLike[str],
-        tasks: Sequence[Task] | None = None,
+        tasks: Tasks | None = None,
         *,
         heads: Literal["keep", "new"] = "keep",
         padding_free: bool | Literal["auto"] = "auto",
@@ -98,8 +100,8 @@ class MultitaskModel(SavingMixin):
 
         Args:
             path: Hub id or folder.
-            tasks: What the model learns or predicts. If None, a saved model's heads stay as they
-                are.
+            tasks: What the model learns or predicts: tasks or their names, or one alone. If None,
+                a saved model's heads stay as they are.
             heads: "keep" takes the saved heads that fit the tasks, "new" only the encoder.
             padding_free: "auto" tests whether the encoder can run without padding. False pads, and
                 applies attention dropout as the encoder's config says. True is an error if the test
@@ -115,6 +117,8 @@ class MultitaskModel(SavingMixin):
 
         >>> model = MultitaskModel.from_pretrained("xlm-roberta-base", [nli])  # doctest: +SKIP
         """
+        check_choice("heads", heads, ("keep", "new"))
+        tasks = None if tasks is None else resolve_tasks(tasks)
         dtype = kwargs.pop("dtype", kwargs.pop("torch_dtype", torch.float32))
         distributed = kwargs.pop("distributed_config", None)
         check_folder(path, kwargs.get("subfolder"))
@@ -239,6 +243,7 @@ class MultitaskModel(SavingMixin):
         Raises:
             ValueError: `padding_free` is True, and the encoder cannot.
         """
+        check_choice("padding_free", padding_free, (True, False, "auto"))
         encoder_name = type(self.encoder).__name__
         config = self.encoder.config
         self._first_position = probe_flat_attention(config) if padding_free else None
@@ -263,22 +268,14 @@ class MultitaskModel(SavingMixin):
 
     # --- heads ------------------------------------------------------------------------------------
 
-    def head_of(self, task: Task) -> Head:
-        """The head of a task.
+    def head_of(self, task: TaskOrName) -> Head:
+        """The head of a task, or of the registered task of that name.
 
         Raises:
             LookupError: The model has no such head.
             ValueError: The head has other labels or settings than the task.
         """
-        if task.head_name not in self.heads:
-            raise LookupError(
-                f"The model has no head {task.head_name!r} for task {task.name!r}. "
-                f"It has: {', '.join(self.heads)}. "
-                "Name the task in MultitaskModel.from_pretrained(path, tasks)."
-            )
-        head = self.heads[task.head_name]
-        check_fits(task.head_name, head, task.head_config())
-        return head
+        return head_for(resolve_task(task), self.heads)
 
     @property
     def padding_free(self) -> bool:

@@ -19,8 +19,8 @@ from jiantx.model.export import plain_model, plain_tokenizer
 from jiantx.model.model_card import model_card
 from jiantx.model.sentence_folder import save_sentence_transformer
 from jiantx.report import Report
-from jiantx.task import Task
 from jiantx.task_types import Retrieval
+from jiantx.tasks import TaskOrName, resolve_task
 
 if TYPE_CHECKING:
     from peft import LoraConfig
@@ -37,7 +37,7 @@ class SavingMixin(PreTrainedModel):
     tokenizer: PreTrainedTokenizerBase | None
     report: Report | None
 
-    def head_of(self, task: Task) -> Head:
+    def head_of(self, task: TaskOrName) -> Head:
         """The head of a task."""
         raise NotImplementedError
 
@@ -137,7 +137,7 @@ class SavingMixin(PreTrainedModel):
 
     def export(
         self,
-        task: Task,
+        task: TaskOrName,
         path: str | os.PathLike[str],
         *,
         prompts: Mapping[str, str] | None = None,
@@ -149,8 +149,8 @@ class SavingMixin(PreTrainedModel):
         the caller asks for truncation.
 
         Args:
-            task: Of any type for XLM-R, RoBERTa, CamemBERT and BERT; of retrieval for every
-                encoder.
+            task: The task or its name. It is of any type for XLM-R, RoBERTa, CamemBERT and BERT, of
+                retrieval for every encoder.
             path: A folder.
             prompts: For retrieval, what SentenceTransformer puts before each text, under "query"
                 and "document". Texts are encoded as they are if None.
@@ -162,6 +162,7 @@ class SavingMixin(PreTrainedModel):
             ValueError: transformers has no class that computes the same, or the model is sharded.
         """
         self._check_unsharded()
+        task = resolve_task(task)
         head = self.head_of(task)
         tokenizer = self.tokenizer and plain_tokenizer(self.tokenizer, task, self.encoder.config)
         if isinstance(task, Retrieval):

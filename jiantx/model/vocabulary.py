@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from jiantx.features import load_features
 from jiantx.model.model import MultitaskModel
 from jiantx.task import Task
+from jiantx.tasks import Tasks, resolve_tasks
 
 _TOKENIZER_OPTIONS = ("model_max_length", "model_input_names", "padding_side", "truncation_side")
 _TOKEN_IDS = ("pad_token_id", "bos_token_id", "eos_token_id")
@@ -22,7 +23,7 @@ _TOKEN_IDS = ("pad_token_id", "bos_token_id", "eos_token_id")
 
 def trim_vocabulary(
     model: MultitaskModel,
-    tasks: Sequence[Task],
+    tasks: Tasks,
     *,
     splits: Sequence[str] = ("train", "validation", "test"),
 ) -> int:
@@ -35,7 +36,7 @@ def trim_vocabulary(
 
     Args:
         model: Changed in place.
-        tasks: Whose data count.
+        tasks: Whose data count: tasks or their names, or one alone.
         splits: Which of their splits.
 
     Returns:
@@ -44,6 +45,7 @@ def trim_vocabulary(
     Raises:
         ValueError: The model has no tokenizer, or one that is no unigram tokenizer.
     """
+    tasks = resolve_tasks(tasks)
     tokenizer = model.tokenizer
     if tokenizer is None:
         raise ValueError(

@@ -252,6 +252,7 @@ def compare_scores(
     """
     if by not in _AXES:
         raise ValueError(f"A comparison is by 'task' or by 'language', not by {by!r}.")
+    tasks = [tasks] if isinstance(tasks, str) else tasks
     if not baseline_scores:
         raise ValueError("The baseline holds no main score.")
     baseline_set = set(baseline_scores)

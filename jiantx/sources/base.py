@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from jiantx.fields import check_fields
 
 if TYPE_CHECKING:
     import datasets
@@ -68,6 +71,10 @@ def forget_data_root() -> None:
 
 class Source(ABC):
     """Rows by split and language. Creating a source reads no data."""
+
+    def __post_init__(self) -> None:  # of the sources that are dataclasses
+        if is_dataclass(self):
+            check_fields(self, type(self).__name__)
 
     @abstractmethod
     def rows(self, split: str, language: str) -> datasets.Dataset:

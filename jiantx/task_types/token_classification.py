@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
 from jiantx.columns import Column, check_label, check_utf8, column_gold, column_value
-from jiantx.metrics import Metric, chunk_f1, token_accuracy
+from jiantx.metrics import CHUNK_METRICS, Metric, Scheme, Tags, chunk_f1, token_accuracy
 from jiantx.sources import DataError, Row
 from jiantx.task import Example, Labels, Prediction, Task
 from jiantx.tokenization import has_segments, special_tokens, tokenize_words
@@ -56,6 +57,8 @@ class TokenClassification(Task):
         labels: The tags, or a function that returns them.
         words: The column of the words.
         tags: The column of their tags.
+        scheme: How chunk F1 reads the tags, as `jiantx.metrics.Scheme` explains; recognised from
+            the labels if None.
     """
 
     task_type: ClassVar[str] = "token_classification"
@@ -63,19 +66,32 @@ class TokenClassification(Task):
     labels: Labels
     words: Column = "tokens"
     tags: Column = "tags"
+    scheme: Scheme | None = None
     metrics: tuple[Metric, ...] = (chunk_f1, token_accuracy)
     main_metrics: tuple[Metric, ...] = (chunk_f1,)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        labels = () if callable(self.labels) else self.labels
-        read_as_outside = [label for label in labels if label[0] == "O" and label != "O"]
-        if read_as_outside and chunk_f1 in self.metrics:
-            raise ValueError(
-                f"Task {self.name}: chunk F1 reads the first letter of a tag, and would take "
-                f"{read_as_outside} for words outside any chunk. Name them B-… and I-…, or give "
-                "metrics=(token_accuracy,), main_metrics=()."
-            )
+        if not callable(self.labels):
+            self._check_scheme()
+
+    def _check_scheme(self) -> None:
+        """ValueError if chunk F1 cannot read the labels."""
+        if not any(metric in CHUNK_METRICS for metric in self.metrics):
+            return
+        try:
+            chunk_f1([self.label_names], [self.label_names], scheme=self.scheme)
+        except ValueError as error:
+            raise ValueError(f"Task {self.name}: {error}") from None
+
+    def head_config(self) -> dict[str, Any]:
+        self._check_scheme()  # before training, also where a function returns the labels
+        return super().head_config()
+
+    def compute(self, metric: Metric, predictions: Tags, references: Tags) -> float:
+        if metric in CHUNK_METRICS:
+            metric = partial(metric, scheme=self.scheme, labels=self.label_names)
+        return super().compute(metric, predictions, references)
 
     def example(self, row: Row, *, id: str, language: str) -> TaggedExample:
         tokens = column_value(row, self.words)

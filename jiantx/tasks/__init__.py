@@ -11,7 +11,17 @@ from jiantx.tasks import (
     tagging,
 )
 from jiantx.tasks.benchmarks import BENCHMARKS, XSTILTS_INTERMEDIATE, XTREME, XTREME_R
-from jiantx.tasks.registry import TASKS, get_task, list_tasks, register, training_tasks
+from jiantx.tasks.registry import (
+    TASKS,
+    TaskOrName,
+    Tasks,
+    get_task,
+    list_tasks,
+    register,
+    resolve_task,
+    resolve_tasks,
+    training_tasks,
+)
 
 __all__ = [
     "BENCHMARKS",
@@ -19,6 +29,8 @@ __all__ = [
     "XSTILTS_INTERMEDIATE",
     "XTREME",
     "XTREME_R",
+    "TaskOrName",
+    "Tasks",
     "commonsense",
     "get_task",
     "language_modeling",
@@ -27,6 +39,8 @@ __all__ = [
     "paraphrase",
     "qa",
     "register",
+    "resolve_task",
+    "resolve_tasks",
     "retrieval",
     "similarity",
     "tagging",

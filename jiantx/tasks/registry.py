@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeVar
 
-from jiantx.registry import Registry
+from jiantx.registry import Registry, near_names
 from jiantx.report import Benchmark
 from jiantx.task import Task
 from jiantx.tasks.benchmarks import BENCHMARKS
 
 T = TypeVar("T", bound=Task)
+TaskOrName = Task | str
+Tasks = TaskOrName | Iterable[TaskOrName]
+"""One task or several, each as a task or as the name of a registered one."""
 
 TASKS: Registry[Task] = Registry("task")
 
 
-def register(task: T) -> T:
+def register(task: T, *, overwrite: bool = False) -> T:
     """Add a task to the registry and return it.
 
+    Args:
+        task: A task. An equal one may be registered already: a cell of a notebook can run again.
+        overwrite: Replace a registered task that has the same name and differs.
+
     Raises:
-        ValueError: A task of that name is registered already.
+        ValueError: Another task of that name is registered, and `overwrite` is false.
     """
-    TASKS.register(task.name, task)
+    TASKS.register(task.name, task, overwrite=overwrite)
     return task
 
 
@@ -31,6 +39,32 @@ def get_task(name: str) -> Task:
         LookupError: No task has that name; the message lists similar names.
     """
     return TASKS[name]
+
+
+def resolve_task(task: TaskOrName) -> Task:
+    """A task, or the registered task of that name.
+
+    Raises:
+        LookupError: No task has that name; the message lists similar names.
+        TypeError: It is neither a task nor a name.
+    """
+    if isinstance(task, str):
+        return get_task(task)
+    if not isinstance(task, Task):
+        raise TypeError(f"Expected a task or the name of a registered one, found {task!r}.")
+    return task
+
+
+def resolve_tasks(tasks: Tasks) -> list[Task]:
+    """Tasks of which some may be given by name, or one alone.
+
+    Raises:
+        LookupError: No task has one of the names; the message lists similar names.
+        TypeError: Something is neither a task nor a name.
+    """
+    if isinstance(tasks, str | Task) or not isinstance(tasks, Iterable):
+        return [resolve_task(tasks)]
+    return [resolve_task(task) for task in tasks]
 
 
 def training_tasks(task: Task) -> tuple[Task, ...]:
@@ -70,7 +104,8 @@ def list_tasks(
         name = benchmark.replace("-", "_")
         if name not in BENCHMARKS:
             raise LookupError(
-                f"No benchmark is named {benchmark!r}. Known: {', '.join(BENCHMARKS)}."
+                f"No benchmark is named {benchmark!r}.{near_names(name, BENCHMARKS)} "
+                f"Known: {', '.join(BENCHMARKS)}."
             )
         benchmark = BENCHMARKS[name]
     tasks = [get_task(name) for name in (sorted(TASKS) if benchmark is None else benchmark)]
@@ -87,7 +122,7 @@ def list_tasks(
     for field, wanted in (("type", type), ("language", language)):
         if wanted is not None and wanted not in available[field]:
             raise LookupError(
-                f"No task has the {field} {wanted!r}. "
+                f"No task has the {field} {wanted!r}.{near_names(wanted, available[field])} "
                 f"There are: {', '.join(sorted(available[field]))}."
             )
     return tuple(

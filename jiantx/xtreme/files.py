@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from jiantx.registry import near_names
 from jiantx.report import Benchmark
 from jiantx.sources import DataError, Row, read_json, read_jsonl, read_lines, read_text
 from jiantx.task import Task
@@ -18,7 +19,10 @@ _SUFFIXES = {"question_answering": "json", "rankings": "json", "multiple_choice"
 def benchmark_of(version: str) -> Benchmark:
     """The benchmark of a version; ValueError lists the versions."""
     if version not in BENCHMARKS:
-        raise ValueError(f"There is no version {version!r}. There are: {', '.join(BENCHMARKS)}.")
+        raise ValueError(
+            f"There is no version {version!r}. There are: {', '.join(BENCHMARKS)}."
+            f"{near_names(version, BENCHMARKS)}"
+        )
     return BENCHMARKS[version]
 
 

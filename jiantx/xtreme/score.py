@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any, Literal
 
 from jiantx import metrics
+from jiantx.fields import check_choice
 from jiantx.metrics import Answer, Answers, Metric, metric_name
 from jiantx.sources import DataError, read_squad
 from jiantx.task import Task
@@ -49,6 +50,7 @@ def score_xtreme(
         ValueError: There is no such version.
     """
     benchmark = benchmark_of(version)
+    check_choice("seqeval", seqeval, ("0.0.12", "1.2.2"))
     by_metric: dict[str, dict[str, dict[str, float]]] = {}  # task -> metric -> language -> score
     problems: list[str] = []
     for name in benchmark:

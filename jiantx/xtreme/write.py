@@ -12,13 +12,14 @@ from jiantx.evaluation import SplitPredictions, predict_splits
 from jiantx.model import MultitaskModel
 from jiantx.sources import DataError
 from jiantx.task import Task
+from jiantx.tasks import Tasks, resolve_tasks
 from jiantx.xtreme.files import Version, benchmark_of, file_format, file_path
 from jiantx.xtreme.official_sizes import OFFICIAL_SIZES
 
 
 def write_xtreme_predictions(
     model: MultitaskModel,
-    tasks: Sequence[Task],
+    tasks: Tasks,
     folder: str | Path,
     version: Version = "xtreme",
     *,
@@ -34,7 +35,7 @@ def write_xtreme_predictions(
 
     Args:
         model: A fine-tuned model with a head for each of the tasks.
-        tasks: Tasks of the benchmark.
+        tasks: Tasks of the benchmark or their names, or one alone.
         folder: The folder of the submission.
         version: "xtreme" or "xtreme-r".
         languages: The languages to predict; all of the task's in the benchmark if None.
@@ -54,6 +55,7 @@ def write_xtreme_predictions(
         >>> write_xtreme_predictions(model, [get_task("xnli")], "submission")  # doctest: +SKIP
     """
     benchmark = benchmark_of(version)
+    tasks = resolve_tasks(tasks)
     requested = [languages] if isinstance(languages, str) else languages
     languages_of: dict[str, list[str]] = {}
     for task in tasks:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 import jiantx as jx
-from jiantx.experiments import recipe as recipe_module
 from jiantx.experiments import rows as rows_module
 from jiantx.report import MAIN
 from jiantx.tasks import get_task
@@ -25,7 +24,6 @@ def tiny(tiny_tasks: dict[str, jx.Task], monkeypatch: pytest.MonkeyPatch) -> dic
     def look_up(name: str) -> jx.Task:
         return tasks[name] if name in tasks else get_task(name)
 
-    monkeypatch.setattr(recipe_module, "get_task", look_up)
     monkeypatch.setattr(rows_module, "get_task", look_up)
     monkeypatch.setattr("jiantx.tasks.registry.get_task", look_up)
     return tasks

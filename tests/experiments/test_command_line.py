@@ -70,6 +70,25 @@ def test_requested_rows_without_data_are_an_error(arguments: list[str], tmp_path
         jx.experiments.available_rows(options.intermediate, skip_missing=False)
 
 
+def test_rows_that_can_run_are_named_beside_those_that_cannot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of `all`, CCGbank is not free."""
+
+    def rows(task: jx.Task, split: str, language: str) -> None:
+        if task.name == "ccg":
+            raise jx.DataError("Task ccg: no file.")
+
+    monkeypatch.setattr(jx.Task, "rows", rows)
+    with pytest.raises(jx.DataError) as caught:
+        jx.experiments.available_rows(["none", "mnli", "all", "ccg"], skip_missing=False)
+    without_ccg = "+".join(name for name in jx.XSTILTS_INTERMEDIATE if name != "ccg")
+    assert str(caught.value) == (
+        "Rows lack data. all, ccg: Task ccg: no file. "
+        f"Rows that can run: mnli, {without_ccg} instead of all."
+    )
+
+
 # --- presets --------------------------------------------------------------------------------------
 
 

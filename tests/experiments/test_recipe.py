@@ -54,6 +54,40 @@ def test_targets_that_are_trained_alike_share_a_stage(recipe: Recipe, tiny: Task
     assert len(recipe.stages(plan).stages) == 2 * (1 + 2 * 2)
 
 
+@pytest.mark.parametrize("seeds", [[1, 2], 0, "3", 1.5, None])
+def test_seeds_are_a_number(recipe: Recipe, tiny: Tasks, seeds: Any) -> None:
+    with pytest.raises(ValueError, match=r"seeds=.* Expected how many seeds are run, at least 1"):
+        recipe.plan(["stars"], [tiny["mood"]], seeds=seeds)
+
+
+@pytest.mark.parametrize("field", ["by_task", "max_length"])
+def test_names_of_trained_tasks_are_checked(recipe: Recipe, tiny: Tasks, field: str) -> None:
+    def plan(name: str) -> object:
+        if field == "by_task":
+            changed = replace(recipe, by_task={name: {"max_steps": 2}})
+        else:
+            changed = replace(recipe, max_length={name: 9})
+        return changed.plan([], [tiny["moods"]])
+
+    with pytest.raises(ValueError, match=f"Recipe: {field} names 'moood'.* Did you mean 'mood'"):
+        plan("moood")
+    with pytest.raises(ValueError, match=r"'moods', which is trained on other tasks.*names: mood"):
+        plan("moods")
+    assert plan("mood") and plan("mnli")  # a task that another table trains
+
+
+def test_one_row_and_one_target_need_no_list(recipe: Recipe, tiny: Tasks) -> None:
+    plan = recipe.plan("stars", tiny["mood"])  # type: ignore[arg-type]
+    assert list(plan) == list(recipe.plan(["stars"], ["mood"]))
+
+
+def test_a_misspelt_split_or_target_is_refused(recipe: Recipe, tiny: Tasks) -> None:
+    with pytest.raises(DataError, match=r"no split 'validaton'\. Did you mean 'validation'"):
+        replace(recipe, splits=("validaton",)).plan([], [tiny["mood"]])
+    with pytest.raises(LookupError, match="Did you mean 'mnli'"):
+        recipe.plan([], ["mnlii"])
+
+
 def stage_keys(recipe: Recipe, target: jx.Task, /, **changes: Any) -> set[str]:
     """The keys of the stages of two rows: two target stages and an intermediate one."""
     changed = replace(recipe, **changes)

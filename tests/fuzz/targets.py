@@ -282,7 +282,7 @@ def read_conll(data: bytes) -> None:
         lines = [line for line in lines_of(word_lines) if line.strip()]
         assert all(len(row["tokens"]) == len(row["tags"]) > 0 for row in rows)
         word_count = sum(len(row["tokens"]) for row in rows)
-        assert word_count + sum(line.startswith("# ") for line in lines) >= len(lines) >= word_count
+        assert word_count + sum(line.startswith("#") for line in lines) >= len(lines) >= word_count
         assert b"\t" in word_lines or not any(" " in tag for row in rows for tag in row["tags"])
 
 

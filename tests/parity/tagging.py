@@ -14,7 +14,7 @@ import jiantx as jx
 from jiantx import metrics
 
 from . import seqeval_versions
-from .comparison import Comparison, Sample, Scorer, compare, compare_scores
+from .comparison import Comparison, Sample, compare, compare_scores
 from .gold import references_by_language
 from .labels import sklearn_accuracy
 from .seqeval_versions import NEW, OLD
@@ -22,7 +22,8 @@ from .seqeval_versions import NEW, OLD
 UPOS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()
 BIO = "O B-PER I-PER B-ORG I-ORG B-LOC I-LOC".split()
 SWAPPED = {"CCONJ": "SCONJ", "SCONJ": "CCONJ"}
-CHUNK_F1: dict[str, Scorer] = {OLD: metrics.chunk_f1, NEW: metrics.chunk_f1_seqeval1}
+MADE_UP = "tags of all kinds, made up"  # of no scheme: they are read as seqeval reads them
+CHUNK_F1: dict[str, Any] = {OLD: metrics.chunk_f1, NEW: metrics.chunk_f1_seqeval1}
 
 Tags = Sequence[Sequence[str]]
 SeqevalScores = Sequence[tuple[float, float, float]]
@@ -41,7 +42,7 @@ def comparisons(
     samples_of: dict[str, list[Sample]] = {}
     for task, tags in (("udpos", UPOS), ("panx", BIO)):
         samples_of[task] = [noisy_tags(rng, gold, tags) for gold in references_by_language(task)]
-    samples_of["tags of all kinds, made up"] = [made_up_tags(rng, 2000)]
+    samples_of[MADE_UP] = [made_up_tags(rng, 2000)]
     seqeval_scores: dict[str, Mapping[str, SeqevalScores]] = {}
     for version, folder in seqeval_folders.items():
         if folder:
@@ -64,20 +65,23 @@ def chunk_comparisons(
     data: str, samples: Sequence[Sample], version: str, seqeval_scores: SeqevalScores | None
 ) -> Iterator[Comparison]:
     """F1, precision and recall beside one version of seqeval, and F1 beside the plain loop."""
-    name = CHUNK_F1[version].__name__
+    chunk_f1 = CHUNK_F1[version]
+    name = chunk_f1.__name__
+    if data == MADE_UP:
+        chunk_f1 = partial(chunk_f1, scheme="seqeval")
     computed_by = f"seqeval {version}"
     precisions = recalls = f1s = None
     if seqeval_scores:
         precisions, recalls, f1s = zip(*seqeval_scores)
     our_precision = partial(chunk_score, version, "precision")
     our_recall = partial(chunk_score, version, "recall")
-    yield compare_scores(name, data, samples, CHUNK_F1[version], f1s, computed_by)
+    yield compare_scores(name, data, samples, chunk_f1, f1s, computed_by)
     yield compare_scores(
         "chunk_scores, precision", data, samples, our_precision, precisions, computed_by
     )
     yield compare_scores("chunk_scores, recall", data, samples, our_recall, recalls, computed_by)
     restated = partial(restated_chunk_f1, version)
-    yield compare(name, data, samples, CHUNK_F1[version], restated, "plain loop")
+    yield compare(name, data, samples, chunk_f1, restated, "plain loop")
 
 
 def chunk_score(version: str, name: str, predictions: Any, references: Any) -> float:

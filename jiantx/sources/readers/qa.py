@@ -16,7 +16,11 @@ _TEXT_COLUMNS = ("id", "title", "context", "question")
 def read_squad(path: Path) -> Iterator[Row]:
     """Read SQuAD's JSON (v1.1 and v2): one row a question.
 
-    The columns are the Hub's: id, title, context, question, answers.
+    The columns are the Hub's: id, title, context, question, answers. An answer without
+    `answer_start` starts where its text occurs, if that is once.
+
+    Raises:
+        DataError: The file is no SQuAD JSON, or does not say which occurrence an answer is.
     """
     document = read_json(path)
     try:
@@ -24,6 +28,8 @@ def read_squad(path: Path) -> Iterator[Row]:
             for paragraph in article["paragraphs"]:
                 for question in paragraph["qas"]:
                     yield _question_row(article, paragraph, question)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path}: expected SQuAD's JSON: data, paragraphs, qas, answers ({error!r})."
@@ -41,13 +47,30 @@ def _question_row(
         "question": question["question"],
         "answers": {
             "text": [answer["text"] for answer in answers],
-            "answer_start": [answer["answer_start"] for answer in answers],
+            "answer_start": [_answer_start(answer, paragraph, question) for answer in answers],
         },
     }
     for name in _TEXT_COLUMNS:
         if type(row[name]) is not str:
             raise TypeError(f"{name} is {row[name]!r}")
     return row
+
+
+def _answer_start(
+    answer: Mapping[str, Any], paragraph: Mapping[str, Any], question: Mapping[str, Any]
+) -> int:
+    """Where an answer starts; if the file does not say, the only occurrence of its text."""
+    if answer.get("answer_start") is not None:
+        return answer["answer_start"]
+    text = answer["text"]
+    start = paragraph["context"].find(text)
+    if not text or start < 0 or start != paragraph["context"].rfind(text):
+        occurs = "is nowhere" if start < 0 else "occurs more than once"
+        raise DataError(
+            f"Question {question['id']!r}: the answer {text!r} has no answer_start, and {occurs} "
+            "in its context. Add the index of its first character, or drop the question."
+        )
+    return start
 
 
 def read_xquad_r(path: Path) -> Iterator[Row]:

@@ -6,7 +6,9 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from jiantx.sources.base import DataError, Row
 from jiantx.sources.readers.tables import text_lines
@@ -17,8 +19,10 @@ def read_conll(
 ) -> Iterator[Row]:
     """Read columns: one word a line, a blank line after each sentence.
 
-    Columns are separated by tabs or, in lines without one, by spaces. Lines that begin with `#` and
-    a space are comments.
+    Columns are separated by tabs or, in lines without one, by spaces. Lines before a sentence that
+    begin with `#` and a blank are comments, unless they have the columns and a tag of the file's
+    words: then `#` is the word. Inside a sentence they are words. Lines that begin with -DOCSTART-,
+    `#begin document` or `#end document` end a sentence, and are no words.
 
     Args:
         path: The file.
@@ -27,26 +31,105 @@ def read_conll(
         prefixed: Words carry their language, `en:Paris`, as in WikiANN's own files.
 
     Raises:
-        DataError: A line has too few columns.
+        DataError: A line has too few columns, others than its sentence, or an empty tag.
     """
-    tokens: list[str] = []
-    tags: list[str] = []
-    for line_number, line in enumerate(itertools.chain(text_lines(path), [""]), 1):
-        if line.strip():
-            # by spaces alone: other scripts' blanks belong to words
-            fields = line.split("\t") if "\t" in line else re.split(" +", line.strip(" "))
-            if line.startswith("# ") and not fields[0].isdecimal():
-                continue
-            if len(fields) < max(token + 1, tag + 1, 2):
-                raise DataError(
-                    f"{path}, line {line_number}: expected a word and its tag, found {line!r}."
-                )
+    columns = _Columns(path, token, tag)
+    for lines in _sentences(path):
+        tokens: list[str] = []
+        tags: list[str] = []
+        word_lines = list(itertools.dropwhile(columns.is_comment, lines))
+        for line in word_lines:
+            columns.check(line, len(word_lines[0].fields))
+            fields = line.fields
             tokens.append(fields[token].partition(":")[2] if prefixed else fields[token])
             tags.append(fields[tag])
-        elif tokens:
+        if tokens:
             yield {"tokens": tokens, "tags": tags}
-            tokens = []
-            tags = []
+
+
+class _Line(NamedTuple):
+    """A line and its columns."""
+
+    number: int
+    text: str
+    fields: list[str]
+
+    @property
+    def has_tabs(self) -> bool:
+        return "\t" in self.text
+
+    @property
+    def may_be_comment(self) -> bool:
+        return self.text == "#" or self.text.startswith(("# ", "#\t"))
+
+
+_DOCUMENT_LINES = ("-DOCSTART-", "#begin document", "#end document")
+
+
+def _sentences(path: Path) -> Iterator[list[_Line]]:
+    """The lines of each sentence, with the comments before it."""
+    lines: list[_Line] = []
+    for number, text in enumerate(itertools.chain(text_lines(path), [""]), 1):
+        if text.strip() and not text.startswith(_DOCUMENT_LINES):
+            # by spaces alone: other scripts' blanks belong to words
+            fields = text.split("\t") if "\t" in text else re.split(" +", text.strip(" "))
+            lines.append(_Line(number, text, [field.strip(" ") for field in fields]))
+        elif lines:
+            yield lines
+            lines = []
+
+
+@dataclass
+class _Columns:
+    """Where words and tags stand in the lines of a file."""
+
+    path: Path
+    token: int
+    tag: int
+
+    def is_comment(self, line: _Line) -> bool:
+        """Whether a line before a sentence's first word is a comment."""
+        if not line.may_be_comment:
+            return False
+        if len(line.fields) < self._min_width:
+            return True
+        tags = self._tags_by_width.get(len(line.fields))
+        if line.has_tabs:  # of the comments, only GermEval's have some
+            return tags is None and bool(self._tags_by_width)
+        return tags is None or line.fields[self.tag] not in tags
+
+    @cached_property
+    def _tags_by_width(self) -> dict[int, set[str]]:
+        """Number of columns -> the tags of the lines that are no comments."""
+        tags: dict[int, set[str]] = {}
+        for line in itertools.chain.from_iterable(_sentences(self.path)):
+            if not line.may_be_comment and len(line.fields) >= self._min_width:
+                tags.setdefault(len(line.fields), set()).add(line.fields[self.tag])
+        return tags
+
+    @property
+    def _min_width(self) -> int:
+        return max(self.token + 1, self.tag + 1, -self.token, -self.tag, 2)
+
+    def check(self, line: _Line, expected_width: int) -> None:
+        """Raise DataError if a column of a word is missing.
+
+        Args:
+            line: A line of a sentence.
+            expected_width: The number of columns of its first word.
+        """
+        problem = ""
+        width = len(line.fields)
+        # after tabs, more columns than needed do no harm
+        is_counted = min(self.token, self.tag) < 0 or not line.has_tabs
+        if width < self._min_width:
+            problem = "expected a word and its tag"
+        elif is_counted and width != expected_width:
+            problem = f"expected {expected_width} columns, as its sentence's first word has"
+        elif not line.fields[self.tag]:
+            problem = f"expected a tag in column {self.tag}"
+        if problem:
+            raise DataError(f"{self.path}, line {line.number}: {problem}, found {line.text!r}.")
 
 
 def read_supertags(path: Path) -> Iterator[Row]:
@@ -95,7 +178,8 @@ def read_conllu(path: Path) -> Iterator[Row]:
 
     A multiword token is one word with the tag of its highest word in the tree; a list of tags
     decides ties. Empty nodes are skipped, U+200C and spaces inside words are removed. Sentences
-    whose words are masked (`_`), all or all but one, are skipped.
+    whose words are masked (`_`), all or all but one, are skipped, as in XTREME; so is a sentence of
+    two words of which one is an underscore.
     """
     precedence = _PRECEDENCE_BY_LANGUAGE.get(path.name.split("_")[0], _PRECEDENCE)
     lines: list[tuple[int, list[str]]] = []
@@ -171,7 +255,7 @@ def _parse_tree(path: Path, lines: Sequence[tuple[int, list[str]]]) -> _Tree:
     tree = _Tree()
     last_covered = 0  # by a multiword token
     for line_number, fields in lines:
-        id, tag, head = fields[0], fields[3], fields[6]
+        id, tag, head = fields[0], fields[3].strip(" "), fields[6]
         form = fields[1].replace("\u200c", "").replace(" ", "")
         if "." in id:
             continue
