@@ -11,6 +11,10 @@ from jiantx.heads import HEADS, Head
 from jiantx.task import Task
 
 
+# entries of a head's config that follow from the encoder and its checkpoint, not from the task
+_OF_ENCODER = ("cls_pooling", "form")
+
+
 def build_head(encoder: PreTrainedConfig, name: str, config: Mapping[str, Any]) -> Head:
     """Make a head with random weights.
 
@@ -60,7 +64,8 @@ def check_fits(name: str, head: Any, head_config: Mapping[str, Any]) -> None:
     Raises:
         ValueError: The labels of the one would be taken for those of the other.
     """
-    saved_config = {key: value for key, value in head.config.items() if key != "cls_pooling"}
+    of_task = [key for key in head.config if key not in _OF_ENCODER]
+    saved_config = {key: head.config[key] for key in of_task}
     if saved_config != head_config:
         raise ValueError(
             f"The model's head {name!r} is {saved_config}, the task's is {dict(head_config)}. "

@@ -156,14 +156,15 @@ class MultitaskModel(SavingMixin):
         kwargs: Mapping[str, Any],
     ) -> Self:
         """Load an encoder and put new heads on it; the masked-LM head is the checkpoint's own."""
-        with_mlm = any(head["type"] == "masked_lm" for head in head_configs.values())
-        encoder, mlm_state = load_encoder(path, config, dtype, kwargs, with_mlm=with_mlm)
+        mlm_names = [name for name, head in head_configs.items() if head["type"] == "masked_lm"]
+        encoder, mlm_head = load_encoder(path, config, dtype, kwargs, with_mlm=bool(mlm_names))
         model = cls(MultitaskConfig(encoder=encoder.config), encoder=encoder)
+        forms = {} if mlm_head is None else dict.fromkeys(mlm_names, {"form": mlm_head.form})
+        head_configs = {name: {**h, **forms.get(name, {})} for name, h in head_configs.items()}
         model._replace_heads(head_configs, keep=False)
-        for head in model.heads.values():
-            if mlm_state and head.config["type"] == "masked_lm":
-                # some checkpoints have no bias
-                head.load_state_dict({**head.state_dict(), **mlm_state})
+        if mlm_head is not None:
+            for name in mlm_names:
+                model.heads[name].load_state_dict(mlm_head.state)
                 logger.info("The masked-LM head is the checkpoint's own.")
         return model
 
@@ -209,7 +210,7 @@ class MultitaskModel(SavingMixin):
         dropped_names = [name for name in self.heads if name not in head_configs]
         available_heads = {**dict(self.heads.items()), **new_heads}
         self.heads = nn.ModuleDict({name: available_heads[name] for name in head_configs})
-        self.config.heads = dict(head_configs)
+        self.config.heads = {name: dict(head.config) for name, head in self.heads.items()}
         new_names = ", ".join(new_heads)
         summary = f"Heads kept: {', '.join(kept_names) or 'none'}; new: {new_names or 'none'}"
         if keep and (new_heads or dropped_names):  # of a saved model, that may be a misspelt name
