@@ -78,6 +78,8 @@ def run_tables(
     named_tables = list(tables.items())
     for language, features in corpus.items():
         named_tables.append((f"candidates {language}", features.table))
+    for _, table in named_tables:
+        model.check_token_ids(task, tokenizer_of(model), table)
     table_index = {name: index for index, (name, _) in enumerate(named_tables)}
 
     counts, outputs = _run_model(model, task, named_tables, batch_size, layers, title)

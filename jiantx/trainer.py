@@ -345,6 +345,7 @@ class Trainer(transformers.Trainer):
                     max_examples=(self.sampling.max_examples or {}).get(name),
                     seed=seed,
                 )
+                self._own_model.check_token_ids(task, self.processing_class, features.table)
                 self._features[name, language] = features
                 for note in features.notes():
                     logger.warning(note)

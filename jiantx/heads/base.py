@@ -65,6 +65,13 @@ class Head(nn.Module):
                 Columns that end in `_positions` are indices into `states`.
         """
 
+    def resize_vocabulary(self, size: int) -> None:
+        """Follow the encoder's embeddings, where parameters belong to tokens.
+
+        Args:
+            size: Tokens with an embedding.
+        """
+
     def collect(
         self, outputs: dict[str, Tensor], corpus: dict[str, Tensor] | None = None
     ) -> dict[str, Tensor]:

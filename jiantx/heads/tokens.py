@@ -105,6 +105,34 @@ class MaskedLMHead(Head):
             states = self.norm(self.activation(self.dense(states)))
         return linear(states, embedding if self.decoder is None else self.decoder, self.bias).float()
 
+    def resize_vocabulary(self, size: int) -> None:
+        """Cut the bias and the decoder, or add rows that are the mean of the others.
+
+        Args:
+            size: Tokens with an embedding.
+        """
+        added = size - len(self.bias)
+        if not added:
+            return
+        for name in ("bias", "decoder"):
+            old = getattr(self, name)
+            if old is not None:
+                new_rows = old.data.mean(dim=0, keepdim=True).expand(max(added, 0), *old.shape[1:])
+                values = torch.cat([old.data[:size], new_rows])
+                setattr(self, name, nn.Parameter(values, requires_grad=old.requires_grad))
+
+    def keep_tokens(self, ids: Tensor) -> None:
+        """Drop the bias and the decoder's rows of all other tokens.
+
+        Args:
+            ids: (remaining tokens,) in increasing order.
+        """
+        for name in ("bias", "decoder"):
+            old = getattr(self, name)
+            if old is not None:
+                values = old.data[ids.to(old.device)]
+                setattr(self, name, nn.Parameter(values, requires_grad=old.requires_grad))
+
     def forward(self, states: Tensor, batch: Batch) -> HeadOutput:
         logits = self.scores(states[batch["masked_positions"]], batch["embedding"])
         labels = batch["labels"]

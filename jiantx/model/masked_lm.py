@@ -40,16 +40,17 @@ def read_masked_lm_head(model: PreTrainedModel) -> MaskedLMWeights | None:
     Returns:
         The head; None if it has another structure or gives other scores.
     """
-    decoder = model.get_output_embeddings()
-    if not isinstance(decoder, nn.Linear):
-        return None
-    vocabulary, size = decoder.weight.shape
+    embedding = model.get_input_embeddings().weight
+    decoder = getattr(model.get_output_embeddings(), "weight", embedding)
+    if len(decoder) != len(embedding):  # some of DeBERTa's name another layer
+        decoder = embedding
+    vocabulary, size = decoder.shape
     encoder_modules = set(model.base_model.modules())
     modules = [module for module in model.modules() if module not in encoder_modules]
     shape = (size, model.config.hidden_size)
     linears = [module for module in modules if isinstance(module, nn.Linear)]
     denses = [module for module in linears if module.weight.shape == shape]
-    denses = [module for module in denses if module is not decoder]
+    denses = [module for module in denses if module.weight is not decoder]
     norms = [module for module in modules if isinstance(module, nn.LayerNorm)]
     norms = [module for module in norms if module.normalized_shape == (size,)]
     form: dict[str, Any] = {"size": size, "has_transform": bool(denses)}
@@ -66,11 +67,11 @@ def read_masked_lm_head(model: PreTrainedModel) -> MaskedLMWeights | None:
         for value in module.parameters(recurse=False):
             if value.shape == (vocabulary,):
                 parameters["bias"] = value
-    form["has_decoder"] = decoder.weight is not model.get_input_embeddings().weight
+    form["has_decoder"] = decoder is not embedding
     if form["has_decoder"]:
-        parameters["decoder"] = decoder.weight
+        parameters["decoder"] = decoder
     state = {name: value.detach() for name, value in parameters.items()}
-    state.setdefault("bias", decoder.weight.new_zeros(vocabulary))
+    state.setdefault("bias", decoder.detach().new_zeros(vocabulary))
     return _verified(model, form, state)
 
 

@@ -22,6 +22,7 @@ from jiantx.attention import NAME as FLAT_ATTENTION
 from jiantx.attention import SequenceLayout, encoder_class, layers_of, probe_flat_attention
 from jiantx.heads import Head, HeadOutput, pad_sequences, sequence_index
 from jiantx.model.config import MultitaskConfig
+from jiantx.model.embeddings import longest_input
 from jiantx.model.head_configs import build_head, check_fits, head_configs
 from jiantx.model.hidden_states import hidden_states
 from jiantx.model.loading import (
@@ -221,8 +222,8 @@ class MultitaskModel(SavingMixin):
     def _set_tokenizer(self, tokenizer: PreTrainedTokenizerBase) -> None:
         """Attach a tokenizer.
 
-        If it has no first token (T5's), heads pool by the mean. If it has no limit of length, it
-        gets the encoder's.
+        If it has no first token (T5's), heads pool by the mean. Its limit of length is at most the
+        encoder's.
         """
         self.tokenizer = tokenizer
         config = self.encoder.config
@@ -230,12 +231,9 @@ class MultitaskModel(SavingMixin):
             for name, head in self.heads.items():
                 head.config["cls_pooling"] = "mean"
                 self.config.heads[name]["cls_pooling"] = "mean"
-        max_positions = getattr(config, "max_position_embeddings", None)
-        if max_positions and tokenizer.model_max_length > max_positions:
-            first_position = probe_flat_attention(config)
-            if first_position is None:
-                first_position = (config.pad_token_id or 0) + 1
-            tokenizer.model_max_length = max_positions - first_position
+        limit = longest_input(self.encoder, config, probe_flat_attention(config))
+        if limit is not None:
+            tokenizer.model_max_length = min(tokenizer.model_max_length, limit)
 
     def set_padding_free(self, padding_free: bool | Literal["auto"]) -> None:
         """Choose whether batches run without padding; see `from_pretrained`.
@@ -280,6 +278,7 @@ class MultitaskModel(SavingMixin):
                 f"It has: {', '.join(self.heads)}. "
                 "Name the task in MultitaskModel.from_pretrained(path, tasks)."
             )
+        self.follow_embeddings()
         head = self.heads[task.head_name]
         check_fits(task.head_name, head, task.head_config())
         return head

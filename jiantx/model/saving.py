@@ -13,6 +13,7 @@ from huggingface_hub import HfApi
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from jiantx.heads import Head
+from jiantx.model.embeddings import EmbeddingsMixin
 from jiantx.model.export import plain_model
 from jiantx.model.model_card import model_card
 from jiantx.report import Report
@@ -24,11 +25,9 @@ if TYPE_CHECKING:
 _PUSH_OPTIONS = ("repo_id", "commit_message", "private", "token", "revision", "create_pr")
 
 
-class SavingMixin(PreTrainedModel):
+class SavingMixin(EmbeddingsMixin):
     """The ways out of a `MultitaskModel`, which defines these attributes."""
 
-    encoder: PreTrainedModel
-    heads: Any
     tokenizer: PreTrainedTokenizerBase | None
     report: Report | None
 
@@ -48,6 +47,7 @@ class SavingMixin(PreTrainedModel):
         push_options = {}
         if push:
             push_options = {name: kwargs.pop(name) for name in _PUSH_OPTIONS if name in kwargs}
+        self.follow_embeddings()
         super().save_pretrained(save_directory, **kwargs)
         if not self.should_save_on_this_rank(kwargs.get("is_main_process", True)):
             return
@@ -113,6 +113,7 @@ class SavingMixin(PreTrainedModel):
             ValueError: The model is sharded.
         """
         self._check_unsharded()
+        self.follow_embeddings()
         self.encoder.save_pretrained(path)
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(path)
