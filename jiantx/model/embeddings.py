@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 from torch import nn
-from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from jiantx.task import Task
 
@@ -85,25 +85,22 @@ class EmbeddingsMixin(PreTrainedModel):
         )
 
 
-def longest_input(
-    encoder: PreTrainedModel, config: PreTrainedConfig, first_position: int | None
-) -> int | None:
+def longest_input(encoder: PreTrainedModel) -> int | None:
     """How many tokens of a sequence have a position.
 
     Args:
         encoder: The encoder.
-        config: Its config.
-        first_position: Of a sequence that runs flat; None if the encoder is padded.
 
     Returns:
         The limit; None if the encoder has none.
     """
+    config = encoder.config
     max_positions = getattr(config, "max_position_embeddings", None)
     if not max_positions or max_positions < 0:
         return None
-    if first_position is None:
-        # RoBERTa's positions begin after the padding id; such embeddings have a padding row
-        tables = [module for name, module in encoder.named_modules() if "position" in name]
-        begins_after_pad = any(getattr(x, "padding_idx", None) is not None for x in tables)
-        first_position = (config.pad_token_id or 0) + 1 if begins_after_pad else 0
-    return int(max_positions) - first_position
+    for name, module in encoder.named_modules():
+        is_table = "position" in name and getattr(module, "padding_idx", None) is not None
+        if is_table and len(getattr(module, "weight", ())) == max_positions:
+            # RoBERTa's: positions begin after the padding id
+            return int(max_positions) - config.pad_token_id - 1
+    return int(max_positions)

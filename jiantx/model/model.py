@@ -226,12 +226,11 @@ class MultitaskModel(SavingMixin):
         encoder's.
         """
         self.tokenizer = tokenizer
-        config = self.encoder.config
         if tokenizer.cls_token_id is None:
             for name, head in self.heads.items():
                 head.config["cls_pooling"] = "mean"
                 self.config.heads[name]["cls_pooling"] = "mean"
-        limit = longest_input(self.encoder, config, probe_flat_attention(config))
+        limit = longest_input(self.encoder)
         if limit is not None:
             tokenizer.model_max_length = min(tokenizer.model_max_length, limit)
 
