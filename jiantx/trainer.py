@@ -86,7 +86,7 @@ class Trainer(transformers.Trainer):
         self.sampling = sampling or Sampling()
         self.sampling.check(self.tasks)
         for task in tasks:
-            model.head_of(task)
+            model.head_of(task, exact=True)
         compile_instead_of_accelerate(args, model)
         self.max_length = max_length
         self._eval_tasks = list(tasks if eval_tasks is None else eval_tasks)

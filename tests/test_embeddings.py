@@ -59,7 +59,9 @@ def test_a_resized_model_is_trained_saved_and_loaded(
     for folder in (tmp_path / "saved", tmp_path / "run" / "checkpoint-2"):
         again = jx.MultitaskModel.from_pretrained(folder)
         assert again.tokenizer is not None and len(again.tokenizer) == size
-        assert again.get_input_embeddings().weight.shape[0] == size == len(again.heads["lines"].bias)
+        assert (
+            again.get_input_embeddings().weight.shape[0] == size == len(again.heads["lines"].bias)
+        )
         assert again.config.encoder is again.encoder.config
         assert jx.evaluate(again, [marked]).records == jx.evaluate(model, [marked]).records
     model.save_encoder(tmp_path / "encoder")

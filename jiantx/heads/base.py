@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
@@ -43,9 +43,12 @@ class Head(nn.Module):
 
     Attributes:
         layer: The hidden state that the head reads; 0 is the embeddings, None the last.
+        settings: Entries of the config that its parameters do not depend on, so that a task may
+            have other ones than the model's head.
     """
 
     layer: int | None = None
+    settings: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any]) -> None:
         super().__init__()

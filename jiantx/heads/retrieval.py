@@ -27,6 +27,8 @@ class RetrievalHead(Head):
     outputs: embeddings (sequences, hidden). Collected: ranking and scores (queries, top), indices
     of candidates; if pairs are mined (queries, 1), -1 for none."""
 
+    settings = ("layer", "depth", "pooling", "top", "mining")
+
     def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any]) -> None:
         super().__init__(encoder, config)
         depth = encoder.num_hidden_layers

@@ -103,7 +103,9 @@ class MaskedLMHead(Head):
         """
         if self.has_transform:
             states = self.norm(self.activation(self.dense(states)))
-        return linear(states, embedding if self.decoder is None else self.decoder, self.bias).float()
+        return linear(
+            states, embedding if self.decoder is None else self.decoder, self.bias
+        ).float()
 
     def resize_vocabulary(self, size: int) -> None:
         """Cut the bias and the decoder, or add rows that are the mean of the others.

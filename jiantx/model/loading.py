@@ -23,6 +23,7 @@ from transformers.utils import logging
 from jiantx.attention import encoder_class
 from jiantx.model.masked_lm import MaskedLMWeights, read_masked_lm_head
 from jiantx.sources import DataError
+from jiantx.tokenization import check_tokenizer
 
 logger = logging.get_logger("jiantx.model")
 
@@ -37,6 +38,7 @@ _TOKENIZER_FILES = (
     "spm.model",  # DeBERTa's
     "sentencepiece.model",  # RemBERT's
 )
+_TOKENIZER_CONFIG = "tokenizer_config.json"  # alone where a tokenizer has no vocabulary: ByT5's
 
 
 def without_pooler(encoder_type: type[PreTrainedModel]) -> dict[str, bool]:
@@ -227,17 +229,21 @@ def load_tokenizer(
         hub_options: Revision, subfolder, token, …
 
     Raises:
-        DataError: There is none, or it cannot be read.
+        DataError: There is none, it cannot be read, or it has no fast form.
     """
     folder = Path(path, hub_options.get("subfolder") or "")
-    if Path(path).is_dir() and not any((folder / name).exists() for name in _TOKENIZER_FILES):
+    has_files = any((folder / name).exists() for name in (*_TOKENIZER_FILES, _TOKENIZER_CONFIG))
+    if Path(path).is_dir() and not has_files:
         reason = f"none of {', '.join(_TOKENIZER_FILES)} is there"
     else:
         try:
-            return AutoTokenizer.from_pretrained(path, **hub_options)
+            tokenizer = AutoTokenizer.from_pretrained(path, **hub_options)
         # tokenizers raises no narrower type for a file that it cannot read
         except Exception as error:
             reason = str(error).partition("\n")[0]
+        else:
+            check_tokenizer(tokenizer)
+            return tokenizer
     raise DataError(
         f"{os.fspath(path)} has no tokenizer that can be loaded ({reason}). Save the encoder's "
         "tokenizer into the same folder: tokenizer.save_pretrained(folder)."

@@ -23,7 +23,7 @@ from jiantx.attention import SequenceLayout, encoder_class, layers_of, probe_fla
 from jiantx.heads import Head, HeadOutput, pad_sequences, sequence_index
 from jiantx.model.config import MultitaskConfig
 from jiantx.model.embeddings import longest_input
-from jiantx.model.head_configs import build_head, check_fits, head_configs
+from jiantx.model.head_configs import build_head, fitted_head, head_configs
 from jiantx.model.hidden_states import hidden_states
 from jiantx.model.loading import (
     LOADING_OPTIONS,
@@ -160,8 +160,8 @@ class MultitaskModel(SavingMixin):
         mlm_names = [name for name, head in head_configs.items() if head["type"] == "masked_lm"]
         encoder, mlm_head = load_encoder(path, config, dtype, kwargs, with_mlm=bool(mlm_names))
         model = cls(MultitaskConfig(encoder=encoder.config), encoder=encoder)
-        forms = {} if mlm_head is None else dict.fromkeys(mlm_names, {"form": mlm_head.form})
-        head_configs = {name: {**h, **forms.get(name, {})} for name, h in head_configs.items()}
+        form = {} if mlm_head is None else {"form": mlm_head.form}
+        head_configs = {**head_configs, **{n: {**head_configs[n], **form} for n in mlm_names}}
         model._replace_heads(head_configs, keep=False)
         if mlm_head is not None:
             for name in mlm_names:
@@ -200,12 +200,13 @@ class MultitaskModel(SavingMixin):
     def _replace_heads(self, head_configs: Mapping[str, dict[str, Any]], *, keep: bool) -> None:
         """Keep the heads that fit (with `keep`), make the others new, drop the rest."""
         kept_names = [name for name in head_configs if keep and name in self.heads]
+        encoder = self.encoder.config
         for name in kept_names:
-            check_fits(name, self.heads[name], head_configs[name])
+            self.heads[name] = fitted_head(encoder, name, self.heads[name], head_configs[name])
         new_heads: dict[str, Any] = {}
         for name, head_config in head_configs.items():
             if name not in kept_names:
-                new_heads[name] = build_head(self.encoder.config, name, head_config)
+                new_heads[name] = build_head(encoder, name, head_config)
         for head in new_heads.values():  # after all are built: a seed keeps giving the same weights
             head.apply(self._init_weights).to(device=self.device, dtype=self.dtype)
         dropped_names = [name for name in self.heads if name not in head_configs]
@@ -264,8 +265,8 @@ class MultitaskModel(SavingMixin):
 
     # --- heads ------------------------------------------------------------------------------------
 
-    def head_of(self, task: Task) -> Head:
-        """The head of a task.
+    def head_of(self, task: Task, *, exact: bool = False) -> Head:
+        """The head of a task, with its settings; `exact` refuses others than the model's head has.
 
         Raises:
             LookupError: The model has no such head.
@@ -279,8 +280,8 @@ class MultitaskModel(SavingMixin):
             )
         self.follow_embeddings()
         head = self.heads[task.head_name]
-        check_fits(task.head_name, head, task.head_config())
-        return head
+        config = self.encoder.config
+        return fitted_head(config, task.head_name, head, task.head_config(), exact=exact)
 
     @property
     def padding_free(self) -> bool:

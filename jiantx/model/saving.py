@@ -31,8 +31,13 @@ class SavingMixin(EmbeddingsMixin):
     tokenizer: PreTrainedTokenizerBase | None
     report: Report | None
 
-    def head_of(self, task: Task) -> Head:
-        """The head of a task."""
+    def head_of(self, task: Task, *, exact: bool = False) -> Head:
+        """The head of a task.
+
+        Args:
+            task: The task.
+            exact: Refuse other settings than the model's head has.
+        """
         raise NotImplementedError
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
