@@ -9,6 +9,7 @@ import pytest
 import torch
 from conftest import EncoderFolder, ModelOf, batch_of
 from test_masked_lm_heads import masked_lm_folder, masked_scores
+from test_model import assert_same_weights
 from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer, TrainingArguments
 
 import jiantx as jx
@@ -81,7 +82,7 @@ def test_a_loaded_model_is_resized_and_saved_again(
     assert embeddings.weight.shape[0] % 64 == 0
     model.save_pretrained(tmp_path / "two")
     again = jx.MultitaskModel.from_pretrained(tmp_path / "two")
-    assert torch.equal(again.get_input_embeddings().weight, embeddings.weight)
+    assert_same_weights(again.get_input_embeddings(), embeddings)
 
 
 def test_training_goes_on_after_resizing(
@@ -105,7 +106,8 @@ def test_trimming_after_tokens_were_added(
     model.resize_token_embeddings(add_tokens(model), pad_to_multiple_of=64 if resized else None)
     expected = jx.predict(model, marked, list(marked.rows("train")))
     remaining = jx.trim_vocabulary(model, tasks)
-    assert model.get_input_embeddings().weight.shape[0] == remaining == len(model.tokenizer)
+    assert model.tokenizer is not None and len(model.tokenizer) == remaining
+    assert model.get_input_embeddings().weight.shape[0] == remaining
     assert jx.predict(model, marked, list(marked.rows("train"))) == expected
     model.save_pretrained(tmp_path)
     again = jx.MultitaskModel.from_pretrained(tmp_path)
@@ -117,7 +119,7 @@ def test_a_decoder_of_its_own_follows(tiny_tasks, bert_tokenizer, tmp_path: Path
     folder = masked_lm_folder("rembert", bert_tokenizer, tmp_path / "plain")
     task = tiny_tasks["mlm"]
     model = jx.MultitaskModel.from_pretrained(folder, [task])
-    actual, expected = masked_scores(folder, task, model)
+    actual, _ = masked_scores(folder, task, model)
     head = model.heads["lines"]
     old = head.decoder.detach().clone()
     model.resize_token_embeddings(len(old) + 3)
@@ -171,6 +173,7 @@ def test_long_text_is_never_out_of_bounds(
         tokenizer_of_stated = AutoTokenizer.from_pretrained(tmp_path, model_max_length=stated)
         tokenizer_of_stated.save_pretrained(tmp_path)
         model = jx.MultitaskModel.from_pretrained(tmp_path, [task], padding_free=way)
+        assert model.tokenizer is not None
         lengths[stated] = model.tokenizer.model_max_length
     assert lengths == {stated: min(stated, limit) for stated in lengths}
     if limit < 514:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
-from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from jiantx.task import Task
@@ -25,7 +24,7 @@ class EmbeddingsMixin(PreTrainedModel):
         new_num_tokens: int | None = None,
         pad_to_multiple_of: int | None = None,
         mean_resizing: bool = True,
-    ) -> nn.Module:
+    ) -> Any:
         """Change the number of tokens, as transformers does; config and heads follow.
 
         Args:
