@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import datasets
@@ -18,6 +19,7 @@ from transformers.utils.logging import tqdm
 from jiantx.batching import Batch, evaluation_batches, list_lengths, sorted_batches
 from jiantx.columns import row_id
 from jiantx.features import Features, load_features
+from jiantx.heads import Head
 from jiantx.model import MultitaskModel
 from jiantx.sources import DataError
 from jiantx.task import Task
@@ -33,6 +35,17 @@ def tokenizer_of(model: MultitaskModel) -> Any:
             "The model has no tokenizer. Load it with from_pretrained, or set model.tokenizer."
         )
     return model.tokenizer
+
+
+@contextmanager
+def _head_in_place(model: MultitaskModel, name: str, head: Head) -> Iterator[None]:
+    """Run this head instead of the model's own inside the block."""
+    own_head = model.heads[name]
+    model.heads[name] = head
+    try:
+        yield
+    finally:
+        model.heads[name] = own_head
 
 
 def run_tables(
@@ -81,9 +94,12 @@ def run_tables(
     named_tables = list(tables.items())
     for language, features in corpus.items():
         named_tables.append((f"candidates {language}", features.table))
+    for _, table in named_tables:
+        model.check_token_ids(task, tokenizer_of(model), table)
     table_index = {name: index for index, (name, _) in enumerate(named_tables)}
 
-    counts, outputs = _run_model(model, task, named_tables, batch_size, layers, title)
+    with _head_in_place(model, task.head_name, head):
+        counts, outputs = _run_model(model, task, named_tables, batch_size, layers, title)
     row_bounds = np.cumsum([0, *(len(table) for _, table in named_tables)])
     output_bounds = np.concatenate([[0], np.cumsum(counts)])[row_bounds]
 

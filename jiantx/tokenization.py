@@ -24,14 +24,25 @@ LONGEST_WORD = (
 )
 
 
+def check_tokenizer(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Check that a tokenizer has a fast form: a slow one gives no character offsets.
+
+    Raises:
+        DataError: It has none.
+    """
+    if getattr(tokenizer, "backend_tokenizer", None) is None:
+        raise DataError(
+            f"{type(tokenizer).__name__} has no fast form (a tokenizer.json of the library "
+            "`tokenizers`), and only fast tokenizers give the character offsets that jiantx needs. "
+            "Choose an encoder with a fast tokenizer, or save a PreTrainedTokenizerFast with the "
+            "same vocabulary into its folder."
+        )
+
+
 def _backend(tokenizer: PreTrainedTokenizerBase) -> Any:
     """The tokenizer in Rust, with the truncation and padding of its last caller turned off."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        raise DataError(
-            f"{type(tokenizer).__name__} has no fast form, and offsets need one. "
-            "Save the tokenizer with a tokenizer.json."
-        )
+    check_tokenizer(tokenizer)
+    backend: Any = tokenizer.backend_tokenizer
     backend.no_padding()
     backend.no_truncation()
     return backend

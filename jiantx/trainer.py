@@ -93,7 +93,7 @@ class Trainer(RefusedMethods, ResumingMixin):
         self.sampling = sampling or Sampling()
         self.sampling.check(self.tasks)
         for task in tasks:
-            model.head_of(task)
+            model.head_of(task, exact=True)
         check_label_smoothing(args, model, tasks)
         compile_instead_of_accelerate(args, model)
         self.max_length = max_length
@@ -127,6 +127,7 @@ class Trainer(RefusedMethods, ResumingMixin):
         if not self._features:
             self._features = load_training_features(
                 self.tasks,
+                self._own_model,
                 self.processing_class,
                 max_length=self.max_length,
                 sampling=self.sampling,

@@ -253,6 +253,7 @@ def progress_bars(*, disable: bool) -> Iterator[None]:
 
 def load_training_features(
     tasks: Mapping[str, Task],
+    model: MultitaskModel,
     tokenizer: Any,
     *,
     max_length: int | None,
@@ -263,6 +264,7 @@ def load_training_features(
 
     Args:
         tasks: Name -> task.
+        model: Whose embeddings are to have all tokens.
         tokenizer: A fast tokenizer.
         max_length: Tokens of a sequence; each task's own if None.
         sampling: May choose some of the rows.
@@ -273,6 +275,7 @@ def load_training_features(
 
     Raises:
         DataError: A task has no rows in a training language.
+        ValueError: A token has no embedding.
     """
     all_features = {}
     for name, task in tasks.items():
@@ -293,6 +296,7 @@ def load_training_features(
                 max_examples=(sampling.max_examples or {}).get(name),
                 seed=seed,
             )
+            model.check_token_ids(task, tokenizer, features.table)
             all_features[name, language] = features
             for note in features.notes():
                 logger.warning(note)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from conftest import EncoderFolder, ModelOf, batch_of
 from safetensors.torch import load_file, save_file
 from transformers import (
@@ -125,6 +126,17 @@ def test_an_encoder_without_tokenizer(
     with pytest.raises(
         jx.DataError, match=r"has no tokenizer .*tokenizer\.save_pretrained\(folder\)"
     ):
+        jx.MultitaskModel.from_pretrained(tmp_path, [tiny_tasks["tagging"]])
+
+
+@pytest.mark.parametrize("kind", ["ByT5Tokenizer", "CanineTokenizer"])
+def test_a_tokenizer_without_a_fast_form_says_so(
+    kind: str, encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path
+) -> None:
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(encoder_folder() / name, tmp_path)
+    getattr(transformers, kind)().save_pretrained(tmp_path)
+    with pytest.raises(jx.DataError, match=rf"{kind} has no fast form .*character offsets"):
         jx.MultitaskModel.from_pretrained(tmp_path, [tiny_tasks["tagging"]])
 
 
@@ -430,6 +442,46 @@ def test_depth_chooses_a_layer(model_of: ModelOf, tiny_tasks) -> None:
             == layer
         )
     assert model_of([task.replace(layer=1)]).heads["pairing"].layer == 1
+
+
+@pytest.mark.parametrize(
+    "change", [{"depth": 0.5}, {"layer": 0}, {"pooling": "cls"}, {"top": 2}, {"mining": True}]
+)
+def test_a_task_chooses_among_the_states_of_a_model_that_it_did_not_train(
+    change: dict[str, Any], model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
+    """A retrieval head has no parameters that another layer or pooling would not read too."""
+    task = tiny_tasks["retrieval"]
+    other = task.replace(**change)
+    rows = list(task.rows("train"))
+    model = model_of([task])
+    model.heads["pairing"].log_scale.data.fill_(1.5)
+    before = jx.predict(model, task, rows)
+    expected = jx.predict(model_of([other]), other, rows)
+    assert jx.predict(model, other, rows) == expected
+    assert jx.predict(model, task, rows) == before, "the model's own head is as it was"
+    assert model.heads["pairing"].config == task.head_config()
+    model.save_pretrained(tmp_path)
+    loaded = jx.MultitaskModel.from_pretrained(tmp_path, [other])
+    assert loaded.heads["pairing"].log_scale.item() == 1.5
+    assert loaded.config.heads["pairing"] == other.head_config()
+    assert jx.predict(loaded, other, rows) == expected
+    arguments = TrainingArguments(str(tmp_path / "run"), report_to="none", save_strategy="no")
+    with pytest.raises(ValueError, match=r"load it with from_pretrained\(folder, tasks\)"):
+        jx.Trainer(model, arguments, tasks=[other])  # it would train on the model's own settings
+    jx.Trainer(loaded, arguments, tasks=[other])
+
+
+def test_a_layer_of_retrieval_that_would_be_lost(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
+    with_layer = tiny_tasks["retrieval"].replace(pooling="pooler")
+    model_of([with_layer]).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"model's head 'pairing' .*heads=\"new\""):
+        jx.MultitaskModel.from_pretrained(tmp_path, [tiny_tasks["retrieval"]])
+    deeper = with_layer.replace(layer=1)
+    loaded = jx.MultitaskModel.from_pretrained(tmp_path, [deeper])
+    assert loaded.heads["pairing"].layer == 1 and loaded.heads["pairing"].dense.weight.any()
 
 
 def test_without_a_first_token_the_mean_is_read(

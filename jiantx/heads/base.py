@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
@@ -43,10 +43,13 @@ class Head(nn.Module):
 
     Attributes:
         layer: The hidden state that the head reads; 0 is the embeddings, None the last.
+        settings: Entries of the config that its parameters do not depend on, so that a task may
+            have other ones than the model's head.
         smooths_labels: The loss is a cross-entropy that reads the batch's `label_smoothing`.
     """
 
     layer: int | None = None
+    settings: ClassVar[tuple[str, ...]] = ()
     smooths_labels: bool = False
 
     def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any]) -> None:
@@ -78,6 +81,13 @@ class Head(nn.Module):
                 input embeddings; `label_smoothing`: a number, from the trainer; and every list
                 column that the task's `features` makes, flat. Columns that end in `_positions` are
                 indices into `states`.
+        """
+
+    def resize_vocabulary(self, size: int) -> None:
+        """Follow the encoder's embeddings, where parameters belong to tokens.
+
+        Args:
+            size: Tokens with an embedding.
         """
 
     def collect(

@@ -25,6 +25,7 @@ class RetrievalHead(Head):
     outputs: embeddings (sequences, hidden). Collected: ranking and scores (queries, top), indices
     of candidates; if pairs are mined (queries, 1), -1 for none."""
 
+    settings = ("layer", "depth", "pooling", "top", "mining")
     smooths_labels = True
 
     def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any]) -> None:

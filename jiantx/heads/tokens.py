@@ -81,6 +81,9 @@ class QuestionAnsweringHead(Head):
 class MaskedLMHead(Head):
     """dense - activation - norm - the encoder's own embeddings, at masked positions only.
 
+    That is the form of a new head. A checkpoint's own may have another: the config's `form` says
+    what differs (see `model/masked_lm.py`).
+
     outputs: token_ids, correct (masked positions,).
     """
 
@@ -88,20 +91,64 @@ class MaskedLMHead(Head):
 
     def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any]) -> None:
         super().__init__(encoder, config)
-        hidden = encoder.hidden_size
-        size = config_value(encoder, ("embedding_size", "input_embedding_size"), hidden)
-        self.dense = nn.Linear(hidden, size, bias=getattr(encoder, "classifier_bias", True))
-        activation_names = ("classifier_activation", "hidden_act", "activation")
-        self.activation = ACT2FN[config_value(encoder, activation_names, "gelu")]
-        eps = config_value(encoder, ("layer_norm_eps", "norm_eps"), 1e-12)
-        self.norm = nn.LayerNorm(size, eps=eps, bias=getattr(encoder, "norm_bias", True))
+        form = {**_new_form(encoder), **config.get("form", {})}
+        size = form["size"]
+        self.has_transform = form["has_transform"]
+        if self.has_transform:
+            self.dense = nn.Linear(encoder.hidden_size, size, bias=form["dense_bias"])
+            self.activation = ACT2FN[form["activation"]]
+            self.norm = nn.LayerNorm(size, eps=form["norm_eps"], bias=form["norm_bias"])
         self.bias = nn.Parameter(torch.zeros(encoder.vocab_size))
+        # (vocabulary, size) where the scores do not come from the input embeddings
+        own_decoder = torch.zeros(encoder.vocab_size, size) if form["has_decoder"] else None
+        self.decoder = None if own_decoder is None else nn.Parameter(own_decoder)
+
+    def scores(self, states: Tensor, embedding: Tensor) -> Tensor:
+        """Score every token of the vocabulary, in float32.
+
+        Args:
+            states: (masked positions, hidden).
+            embedding: (vocabulary, size), the input embeddings.
+
+        Returns:
+            (masked positions, vocabulary).
+        """
+        if self.has_transform:
+            states = self.norm(self.activation(self.dense(states)))
+        return linear(
+            states, embedding if self.decoder is None else self.decoder, self.bias
+        ).float()
+
+    def resize_vocabulary(self, size: int) -> None:
+        """Cut the bias and the decoder, or add rows that are the mean of the others.
+
+        Args:
+            size: Tokens with an embedding.
+        """
+        added = size - len(self.bias)
+        if not added:
+            return
+        for name in ("bias", "decoder"):
+            old = getattr(self, name)
+            if old is not None:
+                new_rows = old.data.mean(dim=0, keepdim=True).expand(max(added, 0), *old.shape[1:])
+                values = torch.cat([old.data[:size], new_rows])
+                setattr(self, name, nn.Parameter(values, requires_grad=old.requires_grad))
+
+    def keep_tokens(self, ids: Tensor) -> None:
+        """Drop the bias and the decoder's rows of all other tokens.
+
+        Args:
+            ids: (remaining tokens,) in increasing order.
+        """
+        for name in ("bias", "decoder"):
+            old = getattr(self, name)
+            if old is not None:
+                values = old.data[ids.to(old.device)]
+                setattr(self, name, nn.Parameter(values, requires_grad=old.requires_grad))
 
     def forward(self, states: Tensor, batch: Batch) -> HeadOutput:
-        masked_states = states[batch["masked_positions"]]
-        hidden = self.norm(self.activation(self.dense(masked_states)))
-        # (masked positions, vocabulary)
-        logits = linear(hidden, batch["embedding"], self.bias).float()
+        logits = self.scores(states[batch["masked_positions"]], batch["embedding"])
         labels = batch["labels"]
         output = HeadOutput(
             # not `new_tensor`: it copies from the host, which waits for the device
@@ -114,6 +161,23 @@ class MaskedLMHead(Head):
             guesses = logits.argmax(dim=1)
             output.outputs = {"token_ids": guesses, "correct": guesses == labels}
         return output
+
+
+def _new_form(encoder: PreTrainedConfig) -> dict[str, Any]:
+    """The form of a new masked-LM head."""
+    activation_names = ["classifier_activation", "hidden_act", "activation"]
+    if isinstance(getattr(encoder, "classifier_activation", None), bool):  # MobileBERT's: whether
+        activation_names.remove("classifier_activation")
+    size_names = ("embedding_size", "input_embedding_size")
+    return {
+        "size": config_value(encoder, size_names, encoder.hidden_size),
+        "has_transform": True,
+        "dense_bias": getattr(encoder, "classifier_bias", True),
+        "activation": config_value(encoder, activation_names, "gelu"),
+        "norm_eps": config_value(encoder, ("layer_norm_eps", "norm_eps"), 1e-12),
+        "norm_bias": getattr(encoder, "norm_bias", True),
+        "has_decoder": False,
+    }
 
 
 register_head("token_classification", TokenClassificationHead)

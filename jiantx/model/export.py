@@ -46,22 +46,6 @@ _BERT_MLM = {
     "bias": "cls.predictions.bias",
 }
 _ROBERTA_MLM = {"dense": "lm_head.dense", "norm": "lm_head.layer_norm", "bias": "lm_head.bias"}
-_ROBERTA_FAMILIES = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "xmod")
-MASKED_LM_KEYS: dict[str, dict[str, str]] = {
-    **dict.fromkeys(_ROBERTA_FAMILIES, _ROBERTA_MLM),
-    "bert": _BERT_MLM,
-    "distilbert": {
-        "dense": "vocab_transform",
-        "norm": "vocab_layer_norm",
-        "bias": "vocab_projector.bias",
-    },
-    "electra": {
-        "dense": "generator_predictions.dense",
-        "norm": "generator_predictions.LayerNorm",
-        "bias": "generator_lm_head.bias",
-    },
-    "modernbert": {"dense": "head.dense", "norm": "head.norm", "bias": "decoder.bias"},
-}
 _ROBERTA_SEQUENCE = {"dense": "classifier.dense", "out": "classifier.out_proj"}
 _BERT_SEQUENCE = {"dense": "{base}.pooler.dense", "out": "classifier"}
 _ROBERTA = {

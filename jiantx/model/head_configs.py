@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from transformers import PreTrainedConfig
 
 from jiantx.heads import HEADS, Head
 from jiantx.task import Task
+
+# entries of a head's config that follow from the encoder and its checkpoint, not from the task
+_OF_ENCODER = ("cls_pooling", "form")
 
 
 def build_head(encoder: PreTrainedConfig, name: str, config: Mapping[str, Any]) -> Head:
@@ -49,42 +53,72 @@ def head_configs(tasks: Sequence[Task]) -> dict[str, dict[str, Any]]:
     return {name: first_task[name].head_config() for name in sorted(first_task)}
 
 
-def head_for(task: Task, heads: Any) -> Any:
-    """The head of a task.
+def head_for(task: Task, encoder: PreTrainedConfig, heads: Any, *, exact: bool = False) -> Head:
+    """The head of a task, with its settings.
 
     Args:
         task: The task.
+        encoder: The encoder's config.
         heads: The model's heads by name.
+        exact: Refuse other settings than the model's head has.
 
     Raises:
         LookupError: There is no such head.
         ValueError: The head has other labels or settings than the task.
     """
-    if task.head_name not in heads:
+    name = task.head_name
+    if name not in heads:
         raise LookupError(
-            f"The model has no head {task.head_name!r} for task {task.name!r}. "
+            f"The model has no head {name!r} for task {task.name!r}. "
             f"It has: {', '.join(heads)}. "
             "Name the task in MultitaskModel.from_pretrained(path, tasks)."
         )
-    head = heads[task.head_name]
-    check_fits(task.head_name, head, task.head_config())
-    return head
+    return fitted_head(encoder, name, heads[name], task.head_config(), exact=exact)
 
 
-def check_fits(name: str, head: Any, head_config: Mapping[str, Any]) -> None:
-    """Check that a task needs the head that the model has.
+def fitted_head(
+    encoder: PreTrainedConfig,
+    name: str,
+    head: Any,
+    head_config: Mapping[str, Any],
+    *,
+    exact: bool = False,
+) -> Head:
+    """The model's head with a task's settings.
 
     Args:
+        encoder: The encoder's config.
         name: Of the head.
         head: The model's.
         head_config: The task's.
+        exact: Refuse other settings than the head's.
+
+    Returns:
+        The head itself if it has these settings; else another with the same parameters.
 
     Raises:
-        ValueError: The labels of the one would be taken for those of the other.
+        ValueError: The labels of the one would be taken for those of the other, or parameters would
+            be lost.
     """
-    saved_config = {key: value for key, value in head.config.items() if key != "cls_pooling"}
-    if saved_config != head_config:
-        raise ValueError(
-            f"The model's head {name!r} is {saved_config}, the task's is {dict(head_config)}. "
-            'Load the model with heads="new", or give the task another `head` name.'
-        )
+    of_encoder = {key: value for key, value in head.config.items() if key in _OF_ENCODER}
+    saved_config = {key: value for key, value in head.config.items() if key not in _OF_ENCODER}
+    if saved_config == head_config:
+        fitted: Head = head
+        return fitted
+    problem = f"The model's head {name!r} is {saved_config}, the task's is {dict(head_config)}. "
+    if {**saved_config, **{key: head_config.get(key) for key in head.settings}} == head_config:
+        with torch.device("meta"):
+            fitted = build_head(encoder, name, {**head_config, **of_encoder})
+        if dict(fitted.named_parameters()).keys() == dict(head.named_parameters()).keys():
+            if exact:
+                raise ValueError(
+                    f"{problem}Save the model and load it with from_pretrained(folder, tasks), "
+                    "which keeps the parameters."
+                )
+            for path, parameter in head.named_parameters():
+                owner, _, leaf = path.rpartition(".")
+                setattr(fitted.get_submodule(owner), leaf, parameter)
+            return fitted.train(head.training)
+    raise ValueError(
+        f'{problem}Load the model with heads="new", or give the task another `head` name.'
+    )

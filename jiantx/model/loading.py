@@ -11,7 +11,6 @@ from pickle import UnpicklingError
 from typing import Any
 
 from safetensors import SafetensorError
-from torch import Tensor
 from transformers import (
     AutoModelForMaskedLM,
     AutoTokenizer,
@@ -22,8 +21,11 @@ from transformers import (
 from transformers.utils import logging
 
 from jiantx.attention import encoder_class
-from jiantx.model.export import MASKED_LM_KEYS
+from jiantx.model.masked_lm import MaskedLMWeights, read_masked_lm_head
 from jiantx.sources import DataError
+from jiantx.tokenization import check_tokenizer
+
+logger = logging.get_logger("jiantx.model")
 
 # The loading info tells what does not fit; `check_weights` makes an error of it.
 LOADING_OPTIONS = {"output_loading_info": True, "ignore_mismatched_sizes": True}
@@ -36,6 +38,7 @@ _TOKENIZER_FILES = (
     "spm.model",  # DeBERTa's
     "sentencepiece.model",  # RemBERT's
 )
+_TOKENIZER_CONFIG = "tokenizer_config.json"  # alone where a tokenizer has no vocabulary: ByT5's
 
 
 def without_pooler(encoder_type: type[PreTrainedModel]) -> dict[str, bool]:
@@ -54,7 +57,7 @@ def load_encoder(
     kwargs: Mapping[str, Any],
     *,
     with_mlm: bool,
-) -> tuple[PreTrainedModel, dict[str, Tensor]]:
+) -> tuple[PreTrainedModel, MaskedLMWeights | None]:
     """Load a plain encoder.
 
     Args:
@@ -62,49 +65,56 @@ def load_encoder(
         config: Its config.
         dtype: Of the weights.
         kwargs: For transformers' `from_pretrained`.
-        with_mlm: Load the checkpoint's masked-LM head too, if it has one.
+        with_mlm: Load the checkpoint's masked-LM head too. If it has none, a warning says so.
 
     Returns:
-        The encoder, and the state of our masked-LM head: empty if the checkpoint has none.
+        The encoder, and the masked-LM head or None.
 
     Raises:
         ValueError: Encoder weights are missing or cannot be read.
     """
-    mlm_state: dict[str, Tensor] = {}
-    keys = MASKED_LM_KEYS.get(config.model_type)
-    architecture = (config.architectures or [""])[0]
-    has_mlm_head = architecture.endswith(("ForMaskedLM", "ForPreTraining"))
+    encoder_type = encoder_class(config)
+    has_mlm_head = with_mlm and _has_mlm_head(config, encoder_type)
+    mlm_head = None
     with errors_only(), weight_errors(path):
-        if with_mlm and keys and has_mlm_head:
+        if has_mlm_head:
             model, info = AutoModelForMaskedLM.from_pretrained(
                 path, dtype=dtype, **LOADING_OPTIONS, **kwargs
             )
             prefix = f"{model.base_model_prefix}."
             missing_in_head = {key for key in info["missing_keys"] if not key.startswith(prefix)}
-            our_key = _our_keys(model.state_dict(), keys)
-            # an ELECTRA discriminator, say, has no such head: it gets a new one
-            if missing_in_head.isdisjoint(our_key):
-                state = model.state_dict()
-                mlm_state = {head_key: state[key] for key, head_key in our_key.items()}
+            # an ELECTRA discriminator, say, has no such head
+            has_mlm_head = not missing_in_head
+            if has_mlm_head:
+                mlm_head = read_masked_lm_head(model)
             info["missing_keys"] = set(info["missing_keys"]) - missing_in_head
             encoder = model.base_model
+            if without_pooler(encoder_type):
+                encoder.pooler = None
         else:
-            encoder_type = encoder_class(config)
             encoder, info = encoder_type.from_pretrained(
                 path, dtype=dtype, **LOADING_OPTIONS, **without_pooler(encoder_type), **kwargs
             )
     check_weights(path, config, encoder, info)
-    return encoder, mlm_state
+    if with_mlm and mlm_head is None:
+        reason = "of a form that jiantx cannot read" if has_mlm_head else "missing"
+        logger.warning(
+            f"The masked-LM head of {os.fspath(path)} is {reason}. A new one with random weights "
+            "takes its place: its guesses mean nothing until it is trained."
+        )
+    return encoder, mlm_head
 
 
-def _our_keys(state: Mapping[str, Tensor], keys: Mapping[str, str]) -> dict[str, str]:
-    """Key of a `…ForMaskedLM` model's state -> key of our head's; `keys` maps modules."""
-    our_key = {}
-    for our_module, checkpoint_module in keys.items():
-        for key in state:
-            if key == checkpoint_module or key.startswith(f"{checkpoint_module}."):
-                our_key[key] = key.replace(checkpoint_module, our_module, 1)
-    return our_key
+def _has_mlm_head(config: PreTrainedConfig, encoder_type: type[PreTrainedModel]) -> bool:
+    """Whether the config names a model with a masked-LM head on this encoder."""
+    architecture = (config.architectures or [""])[0]
+    auto_classes = AutoModelForMaskedLM._model_mapping
+    if type(config) not in auto_classes or config.is_encoder_decoder:
+        return False
+    mlm_class = auto_classes[type(config)]
+    suffixes = ("ForMaskedLM", "ForPreTraining", mlm_class.__name__)
+    has_encoder = mlm_class.base_model_prefix == encoder_type.base_model_prefix
+    return architecture.endswith(suffixes) and has_encoder
 
 
 def check_folder(path: str | os.PathLike[str], subfolder: str | None) -> None:
@@ -219,17 +229,21 @@ def load_tokenizer(
         hub_options: Revision, subfolder, token, …
 
     Raises:
-        DataError: There is none, or it cannot be read.
+        DataError: There is none, it cannot be read, or it has no fast form.
     """
     folder = Path(path, hub_options.get("subfolder") or "")
-    if Path(path).is_dir() and not any((folder / name).exists() for name in _TOKENIZER_FILES):
+    has_files = any((folder / name).exists() for name in (*_TOKENIZER_FILES, _TOKENIZER_CONFIG))
+    if Path(path).is_dir() and not has_files:
         reason = f"none of {', '.join(_TOKENIZER_FILES)} is there"
     else:
         try:
-            return AutoTokenizer.from_pretrained(path, **hub_options)
+            tokenizer = AutoTokenizer.from_pretrained(path, **hub_options)
         # tokenizers raises no narrower type for a file that it cannot read
         except Exception as error:
             reason = str(error).partition("\n")[0]
+        else:
+            check_tokenizer(tokenizer)
+            return tokenizer
     raise DataError(
         f"{os.fspath(path)} has no tokenizer that can be loaded ({reason}). Save the encoder's "
         "tokenizer into the same folder: tokenizer.save_pretrained(folder)."

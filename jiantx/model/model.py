@@ -23,7 +23,8 @@ from jiantx.attention import SequenceLayout, encoder_class, layers_of, probe_fla
 from jiantx.fields import check_choice
 from jiantx.heads import Head, HeadOutput, pad_sequences, sequence_index
 from jiantx.model.config import MultitaskConfig, task_entry
-from jiantx.model.head_configs import build_head, check_fits, head_configs, head_for
+from jiantx.model.embeddings import longest_input
+from jiantx.model.head_configs import build_head, fitted_head, head_configs, head_for
 from jiantx.model.hidden_states import hidden_states
 from jiantx.model.loading import (
     LOADING_OPTIONS,
@@ -160,14 +161,15 @@ class MultitaskModel(SavingMixin):
         kwargs: Mapping[str, Any],
     ) -> Self:
         """Load an encoder and put new heads on it; the masked-LM head is the checkpoint's own."""
-        with_mlm = any(head["type"] == "masked_lm" for head in head_configs.values())
-        encoder, mlm_state = load_encoder(path, config, dtype, kwargs, with_mlm=with_mlm)
+        mlm_names = [name for name, head in head_configs.items() if head["type"] == "masked_lm"]
+        encoder, mlm_head = load_encoder(path, config, dtype, kwargs, with_mlm=bool(mlm_names))
         model = cls(MultitaskConfig(encoder=encoder.config), encoder=encoder)
+        form = {} if mlm_head is None else {"form": mlm_head.form}
+        head_configs = {**head_configs, **{n: {**head_configs[n], **form} for n in mlm_names}}
         model._replace_heads(head_configs, keep=False)
-        for head in model.heads.values():
-            if mlm_state and head.config["type"] == "masked_lm":
-                # some checkpoints have no bias
-                head.load_state_dict({**head.state_dict(), **mlm_state})
+        if mlm_head is not None:
+            for name in mlm_names:
+                model.heads[name].load_state_dict(mlm_head.state)
                 logger.info("The masked-LM head is the checkpoint's own.")
         return model
 
@@ -199,18 +201,19 @@ class MultitaskModel(SavingMixin):
     def _replace_heads(self, head_configs: Mapping[str, dict[str, Any]], *, keep: bool) -> None:
         """Keep the heads that fit (with `keep`), make the others new, drop the rest."""
         kept_names = [name for name in head_configs if keep and name in self.heads]
+        encoder = self.encoder.config
         for name in kept_names:
-            check_fits(name, self.heads[name], head_configs[name])
+            self.heads[name] = fitted_head(encoder, name, self.heads[name], head_configs[name])
         new_heads: dict[str, Any] = {}
         for name, head_config in head_configs.items():
             if name not in kept_names:
-                new_heads[name] = build_head(self.encoder.config, name, head_config)
+                new_heads[name] = build_head(encoder, name, head_config)
         for head in new_heads.values():  # after all are built: a seed keeps giving the same weights
             head.apply(self._init_weights).to(device=self.device, dtype=self.dtype)
         dropped_names = [name for name in self.heads if name not in head_configs]
         available_heads = {**dict(self.heads.items()), **new_heads}
         self.heads = nn.ModuleDict({name: available_heads[name] for name in head_configs})
-        self.config.heads = dict(head_configs)
+        self.config.heads = {name: dict(head.config) for name, head in self.heads.items()}
         new_names = ", ".join(new_heads)
         summary = f"Heads kept: {', '.join(kept_names) or 'none'}; new: {new_names or 'none'}"
         if keep and (new_heads or dropped_names):  # of a saved model, that may be a misspelt name
@@ -221,21 +224,17 @@ class MultitaskModel(SavingMixin):
     def _set_tokenizer(self, tokenizer: PreTrainedTokenizerBase) -> None:
         """Attach a tokenizer.
 
-        If it has no first token (T5's), heads pool by the mean. If it has no limit of length, it
-        gets the encoder's.
+        If it has no first token (T5's), heads pool by the mean. Its limit of length is at most the
+        encoder's.
         """
         self.tokenizer = tokenizer
-        config = self.encoder.config
         if tokenizer.cls_token_id is None:
             for name, head in self.heads.items():
                 head.config["cls_pooling"] = "mean"
                 self.config.heads[name]["cls_pooling"] = "mean"
-        max_positions = getattr(config, "max_position_embeddings", None)
-        if max_positions and tokenizer.model_max_length > max_positions:
-            first_position = probe_flat_attention(config)
-            if first_position is None:
-                first_position = (config.pad_token_id or 0) + 1
-            tokenizer.model_max_length = max_positions - first_position
+        limit = longest_input(self.encoder)
+        if limit is not None:
+            tokenizer.model_max_length = min(tokenizer.model_max_length, limit)
 
     def set_padding_free(self, padding_free: bool | Literal["auto"]) -> None:
         """Choose whether batches run without padding; see `from_pretrained`.
@@ -268,14 +267,19 @@ class MultitaskModel(SavingMixin):
 
     # --- heads ------------------------------------------------------------------------------------
 
-    def head_of(self, task: TaskOrName) -> Head:
-        """The head of a task, or of the registered task of that name.
+    def head_of(self, task: TaskOrName, *, exact: bool = False) -> Head:
+        """The head of a task, or of the registered task of that name, with the task's settings.
+
+        Args:
+            task: The task or its name.
+            exact: Refuse other settings than the model's head has.
 
         Raises:
             LookupError: The model has no such head.
             ValueError: The head has other labels or settings than the task.
         """
-        return head_for(resolve_task(task), self.heads)
+        self.follow_embeddings()
+        return head_for(resolve_task(task), self.encoder.config, self.heads, exact=exact)
 
     @property
     def padding_free(self) -> bool:

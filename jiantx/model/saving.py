@@ -15,6 +15,7 @@ from huggingface_hub import HfApi
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from jiantx.heads import Head
+from jiantx.model.embeddings import EmbeddingsMixin
 from jiantx.model.export import plain_model, plain_tokenizer
 from jiantx.model.model_card import model_card
 from jiantx.model.sentence_folder import save_sentence_transformer
@@ -29,16 +30,19 @@ _PUSH_OPTIONS = ("repo_id", "commit_message", "private", "token", "revision", "c
 _SAMPLE_TEXT = "Retrieval ranks 20 candidates of a query by the cosine of their vectors."
 
 
-class SavingMixin(PreTrainedModel):
+class SavingMixin(EmbeddingsMixin):
     """The ways out of a `MultitaskModel`, which defines these attributes."""
 
-    encoder: PreTrainedModel
-    heads: Any
     tokenizer: PreTrainedTokenizerBase | None
     report: Report | None
 
-    def head_of(self, task: TaskOrName) -> Head:
-        """The head of a task."""
+    def head_of(self, task: TaskOrName, *, exact: bool = False) -> Head:
+        """The head of a task.
+
+        Args:
+            task: The task or its name.
+            exact: Refuse other settings than the model's head has.
+        """
         raise NotImplementedError
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
@@ -53,6 +57,7 @@ class SavingMixin(PreTrainedModel):
         push_options = {}
         if push:
             push_options = {name: kwargs.pop(name) for name in _PUSH_OPTIONS if name in kwargs}
+        self.follow_embeddings()
         super().save_pretrained(save_directory, **kwargs)
         if not self.should_save_on_this_rank(kwargs.get("is_main_process", True)):
             return
@@ -131,6 +136,7 @@ class SavingMixin(PreTrainedModel):
             ValueError: The model is sharded.
         """
         self._check_unsharded()
+        self.follow_embeddings()
         self.encoder.save_pretrained(path)
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(path)

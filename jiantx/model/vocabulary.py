@@ -67,10 +67,10 @@ def trim_vocabulary(
         for name in _TOKEN_IDS:
             if getattr(config, name, None) is not None:
                 setattr(config, name, new_id[getattr(config, name)])
-    model.encoder.config.vocab_size = len(old_ids)
     for head in model.heads.values():
         if head.config["type"] == "masked_lm":
-            head.bias = nn.Parameter(head.bias.data[rows.to(head.bias.device)])
+            head.keep_tokens(rows)
+    model.follow_embeddings()
     return len(old_ids)
 
 
