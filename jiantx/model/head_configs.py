@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from jiantx.heads import HEADS, Head
 from jiantx.task import Task
@@ -66,3 +66,21 @@ def check_fits(name: str, head: Any, head_config: Mapping[str, Any]) -> None:
             f"The model's head {name!r} is {saved_config}, the task's is {dict(head_config)}. "
             'Load the model with heads="new", or give the task another `head` name.'
         )
+
+
+def cls_pooling(tokenizer: PreTrainedTokenizerBase, *, is_causal: bool) -> str:
+    """Which state stands for a text.
+
+    Args:
+        tokenizer: The encoder's.
+        is_causal: The first token of the encoder sees no other.
+
+    Returns:
+        "mean" if the tokenizer has no CLS token (T5's, GPT-2's); "last" if the encoder is causal or
+        the tokenizer puts CLS last (XLNet's); else "cls", the first.
+    """
+    if tokenizer.cls_token_id is None:
+        return "mean"
+    sample = tokenizer("a")["input_ids"]
+    cls_is_last = sample[-1] == tokenizer.cls_token_id != sample[0]
+    return "last" if is_causal or cls_is_last else "cls"
