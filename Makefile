@@ -35,8 +35,9 @@ format: $(READY)  ## format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(READY)  ## write docs/tasks.md from the registry
+docs: $(READY)  ## write docs/tasks.md and docs/encoders.md
 	$(BIN)/python docs/make_tasks.py
+	$(BIN)/python docs/make_encoders.py
 
 oldest: LOWEST = $(shell sed -n '/^install_requires/,/^$$/s/^ *\(.*\)>=/\1==/p' setup.cfg)
 oldest:  ## run all tests with the lowest versions that setup.cfg allows

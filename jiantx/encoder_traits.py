@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -50,14 +50,15 @@ class EncoderTraits:
             be padded.
         is_causal: A token sees the tokens before it alone, so that the first sees nothing.
         depends_on_padding: The states of a text change with the padding beside it.
-        has_layer_inputs: The input of a layer holds (rows, tokens, hidden) states.
+        inner_layers: Where the states of inner layers are: in the "inputs" of the next layer, or
+            "collected" by transformers while all layers run; "none" if not each token has one.
     """
 
     refusal: str | None = None
     first_position: int | None = None
     is_causal: bool = False
     depends_on_padding: bool = False
-    has_layer_inputs: bool = True
+    inner_layers: Literal["inputs", "collected", "none"] = "inputs"
 
 
 class _CannotServe(ValueError):
@@ -171,7 +172,7 @@ def _traits(config: PreTrainedConfig) -> EncoderTraits:
         first_position=_first_position(twin, ids, states),
         is_causal=not first_sees,
         depends_on_padding=depends_on_padding,
-        has_layer_inputs=_has_layer_inputs(twin, ids),
+        inner_layers=_inner_layers(twin, ids),
     )
 
 
@@ -230,21 +231,27 @@ def _count_embeddings(encoder: PreTrainedModel) -> int:
 
 
 @torch.no_grad()
-def _padded_states(encoder: PreTrainedModel, ids: list[Tensor]) -> Tensor:
-    """(total tokens, hidden) states of sequences in padded rows."""
+def _padded_output(encoder: PreTrainedModel, ids: list[Tensor], **options: Any) -> Any:
+    """The output for sequences in padded rows."""
     rows = pad_sequence(ids, batch_first=True, padding_value=padding_id(encoder.config))
     mask = pad_sequence([torch.ones_like(sequence) for sequence in ids], batch_first=True)
-    output = text_encoder(encoder)(input_ids=rows, attention_mask=mask)
+    return text_encoder(encoder)(input_ids=rows, attention_mask=mask, **options)
+
+
+def _padded_states(encoder: PreTrainedModel, ids: list[Tensor]) -> Tensor:
+    """(total tokens, hidden) states of sequences in padded rows."""
+    output = _padded_output(encoder, ids)
     states = getattr(output, "last_hidden_state", None)
     if not isinstance(states, Tensor):
         raise _CannotServe("its output has no last_hidden_state")
-    expected = (*rows.shape, encoder.config.hidden_size)
+    lengths = [len(sequence) for sequence in ids]
+    expected = (len(ids), max(lengths), encoder.config.hidden_size)
     if states.shape != expected:
         raise _CannotServe(
-            f"{rows.shape[0]} rows of {rows.shape[1]} tokens give states of shape "
+            f"{expected[0]} rows of {expected[1]} tokens give states of shape "
             f"{tuple(states.shape)}, not {expected}"
         )
-    return states[mask.bool()]
+    return torch.cat([row[:length] for row, length in zip(states, lengths, strict=True)])
 
 
 def _sees_others(encoder: PreTrainedModel, ids: Tensor, kept: int) -> bool:
@@ -287,11 +294,13 @@ def _flat_states(encoder: PreTrainedModel, ids: list[Tensor], first_position: in
     return states if counter.calls == encoder.config.num_hidden_layers else None
 
 
-def _has_layer_inputs(encoder: PreTrainedModel, ids: list[Tensor]) -> bool:
-    """As `EncoderTraits.has_layer_inputs`."""
-    layers = layers_of(encoder)
-    if layers is None:
-        return False
+def _inner_layers(
+    encoder: PreTrainedModel, ids: list[Tensor]
+) -> Literal["inputs", "collected", "none"]:
+    """As `EncoderTraits.inner_layers`."""
+    rows = (len(ids), max(len(sequence) for sequence in ids))
+    hidden = encoder.config.hidden_size
+    layers = layers_of(encoder) or ()
     shapes: dict[int, tuple[int, ...]] = {}
 
     def record(index: int, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -302,13 +311,13 @@ def _has_layer_inputs(encoder: PreTrainedModel, ids: list[Tensor]) -> bool:
     for index, layer in enumerate(layers):
         hook = layer.register_forward_pre_hook(partial(record, index), with_kwargs=True)
         hooks.append(hook)
-    _padded_states(encoder, ids)
+    output = _padded_output(encoder, ids, output_hidden_states=True)
     for hook in hooks:
         hook.remove()
-    tokens = max(len(sequence) for sequence in ids)
-    hidden = encoder.config.hidden_size
-    return len(shapes) == len(layers) and all(
-        # some pad to a multiple of their window
-        len(shape) == 3 and shape[0] == len(ids) and shape[1] >= tokens and shape[2] == hidden
-        for shape in shapes.values()
-    )
+    # some pad the tokens to a multiple of their window
+    usable = [s for s in shapes.values() if len(s) == 3 and s[1] >= rows[1]]
+    if layers and [(s[0], s[2]) for s in usable] == [(rows[0], hidden)] * len(layers):
+        return "inputs"
+    collected = getattr(output, "hidden_states", None) or ()
+    expected = [(*rows, hidden)] * (encoder.config.num_hidden_layers + 1)
+    return "collected" if [tuple(s.shape) for s in collected] == expected else "none"

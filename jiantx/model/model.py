@@ -392,7 +392,7 @@ class MultitaskModel(SavingMixin):
             inputs = flat_inputs(tokens, position_ids + self._first_position, layout)
         else:
             inputs = pad_inputs(tokens, lengths, longest, padding_id(self.encoder.config))
-        reads_off = self._traits.has_layer_inputs
+        reads_off = self._traits.inner_layers == "inputs"
         rows = hidden_states(self.encoder, layers, from_layer_inputs=reads_off, **inputs)
         if self._first_position is not None:
             return [states[0] for states in rows]
