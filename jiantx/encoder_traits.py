@@ -165,7 +165,7 @@ def _traits(config: PreTrainedConfig) -> EncoderTraits:
     each_alone = torch.cat([_padded_states(twin, [sequence]) for sequence in ids])
     tolerance = 1e-4 * max(1.0, float(states.abs().max()))
     depends_on_padding = float((states - each_alone).abs().max()) > tolerance
-    first_sees, last_sees = (_sees_others(twin, ids[0], kept) for kept in (0, -1))
+    first_sees, last_sees = (_sees_others(twin, ids[0], index) for index in (0, -1))
     if not first_sees and not last_sees:
         raise _CannotServe("a token's state does not depend on the tokens around it")
     return EncoderTraits(
@@ -188,6 +188,8 @@ def _twin_config(values: dict[str, Any], depth: int | None) -> PreTrainedConfig:
             changes[name] = value[-depth:]  # one entry a layer
     if depth is not None:
         changes["num_hidden_layers"] = depth
+        decoder_names = ("decoder_layers", "num_decoder_layers")  # which are built, and not run
+        changes.update({name: depth for name in decoder_names if name in values})
     return AutoConfig.for_model(**{**values, **changes})
 
 
@@ -254,12 +256,12 @@ def _padded_states(encoder: PreTrainedModel, ids: list[Tensor]) -> Tensor:
     return torch.cat([row[:length] for row, length in zip(states, lengths, strict=True)])
 
 
-def _sees_others(encoder: PreTrainedModel, ids: Tensor, kept: int) -> bool:
-    """Whether the state of the token at `kept` changes when all other tokens do."""
+def _sees_others(encoder: PreTrainedModel, ids: Tensor, index: int) -> bool:
+    """Whether the state of the token at `index` changes when all other tokens do."""
     other_ids = ids.roll(1)
-    other_ids[kept] = ids[kept]
+    other_ids[index] = ids[index]
     states = _padded_states(encoder, [ids, other_ids]).view(2, len(ids), -1)
-    return bool((states[0, kept] - states[1, kept]).abs().max() > 1e-6)
+    return bool((states[0, index] - states[1, index]).abs().max() > 1e-6)
 
 
 def _first_position(twin: PreTrainedModel, ids: list[Tensor], states: Tensor) -> int | None:
