@@ -35,8 +35,9 @@ format: $(READY)  ## format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(READY)  ## write docs/tasks.md and docs/trainer_arguments.md from the code
+docs: $(READY)  ## write the pages of docs/ that come from the code: tasks, encoders, trainer_arguments
 	$(BIN)/python docs/make_tasks.py
+	$(BIN)/python docs/make_encoders.py
 	$(BIN)/python docs/make_trainer_arguments.py
 
 oldest: LOWEST = $(shell sed -n '/^install_requires/,/^$$/s/^ *\(.*\)>=/\1==/p' setup.cfg)

@@ -1,16 +1,14 @@
 """Attention without padding, for any encoder that follows transformers' AttentionInterface.
 
 The sequences of a batch stand one after the other in one row, and each attends to itself alone.
-There is no list of encoders that can run this way: each is tested on a small twin."""
+There is no list of encoders that can run this way: `encoder_traits` tests each."""
 
 from __future__ import annotations
 
-import copy
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -18,7 +16,6 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import (
     MODEL_FOR_TEXT_ENCODING_MAPPING,
-    AutoConfig,
     AutoModel,
     AutoModelForTextEncoding,
     PreTrainedConfig,
@@ -59,7 +56,7 @@ class SequenceLayout:
 
 @dataclass
 class _CallCounter:
-    """How often `flat_attention` ran since `_count_calls` began; `active` only inside the probe."""
+    """How often `flat_attention` ran since `count_calls` began; `active` only inside the probe."""
 
     active: bool = False
     calls: int = 0
@@ -69,7 +66,7 @@ _counter = _CallCounter()
 
 
 @contextmanager
-def _count_calls() -> Iterator[_CallCounter]:
+def count_calls() -> Iterator[_CallCounter]:
     """Count the calls of `flat_attention` inside the block."""
     _counter.active = True
     _counter.calls = 0
@@ -99,8 +96,8 @@ def flat_attention(
     Args:
         module: The layer's attention module.
         query: (1, heads, tokens, size).
-        key: Likewise.
-        value: Likewise.
+        key: Likewise; fewer heads serve groups of the query's.
+        value: As `key`.
         attention_mask: Ignored.
         scaling: Factor of the scores; 1 / sqrt(size) if None.
         dropout: Ignored.
@@ -121,6 +118,10 @@ def flat_attention(
     # not while compiling: a compiled layer would be compiled again for each count
     if not torch.compiler.is_compiling() and _counter.active:
         _counter.calls += 1
+    group_size = query.shape[1] // key.shape[1]
+    if group_size > 1:
+        key = key.repeat_interleave(group_size, dim=1)
+        value = value.repeat_interleave(group_size, dim=1)
     if _has_kernel(query):
         from torch.nn.attention.varlen import varlen_attn
 
@@ -192,54 +193,7 @@ AttentionInterface.register(NAME, flat_attention)
 AttentionMaskInterface.register(NAME, lambda *args, **kwargs: None)  # no mask keeps sequences apart
 
 
-# --- the probe ------------------------------------------------------------------------------------
-
-
-def probe_flat_attention(config: PreTrainedConfig) -> int | None:
-    """Test whether an encoder can run without padding. Tested once for each config.
-
-    The test builds a two-layer float32 twin of the encoder and runs it both ways: `flat_attention`
-    must have run once a layer, and all states must agree to 1e-5. The state of random generators is
-    left as it was.
-
-    Args:
-        config: The encoder's config.
-
-    Returns:
-        The position id of a sequence's first token; None if the encoder must be padded.
-    """
-    return _probe(config.to_json_string(use_diff=False))  # which does not hold today's attention
-
-
-@lru_cache(maxsize=128)
-def _probe(config_json: str) -> int | None:
-    config = _twin_config(json.loads(config_json))
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)  # `torch.manual_seed` would seed the GPUs too
-        try:
-            encoder = encoder_class(config)
-            flat_twin = encoder._from_config(
-                copy.deepcopy(config), attn_implementation=NAME, dtype=torch.float32
-            )
-            padded_twin = encoder._from_config(copy.deepcopy(config), dtype=torch.float32)
-        except (ValueError, TypeError, NotImplementedError):  # it knows no attention but its own
-            return None
-        padded_twin.load_state_dict(flat_twin.state_dict())
-        pad = config.pad_token_id or 0
-        ids = [torch.randint(pad + 1, pad + 40, (length,)) for length in _probe_lengths(config)]
-        padded_states = _padded_states(padded_twin.eval(), ids, pad)
-        for first_position in dict.fromkeys((0, pad + 1)):
-            flat_states = _flat_states(flat_twin.eval(), ids, first_position)
-            if flat_states is not None and (flat_states - padded_states).abs().max() < 1e-5:
-                return first_position
-    return None
-
-
-def _probe_lengths(config: PreTrainedConfig) -> list[int]:
-    """Lengths of the probe's sequences, one of them longer than any local window."""
-    window = getattr(config, "sliding_window", None) or getattr(config, "local_attention", None)
-    max_positions = getattr(config, "max_position_embeddings", None) or 512
-    return [7, min((window or 0) + 40, max_positions - 8), 19]
+# --- any encoder ----------------------------------------------------------------------------------
 
 
 def encoder_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
@@ -254,55 +208,29 @@ def encoder_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
         raise ValueError(
             f"{type(config).__name__} is the config of no encoder that transformers knows."
         )
-    return auto_class._model_mapping[type(config)]
+    classes = auto_class._model_mapping[type(config)]
+    if not isinstance(classes, tuple):
+        return classes
+    # a family with several (Funnel): the checkpoint's own, else the first, as in transformers
+    by_name = {encoder_type.__name__: encoder_type for encoder_type in classes}
+    own_names = [name for name in config.architectures or () if name in by_name]
+    return by_name[own_names[0]] if own_names else classes[0]
 
 
-def _twin_config(values: dict[str, Any]) -> PreTrainedConfig:
-    """The config with two layers and a small vocabulary, otherwise unchanged."""
-    values = {name: value for name, value in values.items() if name != "transformers_version"}
-    config = AutoConfig.for_model(**values)
-    depth = config.num_hidden_layers
-    changes: dict[str, Any] = {"num_hidden_layers": 2}
-    special_ids = [config.pad_token_id or 0]
-    for name, value in values.items():
-        if isinstance(value, list) and len(value) == depth:  # one entry a layer
-            changes[name] = value[-2:]
-        elif name.endswith("_token_id") and isinstance(value, int):
-            special_ids.append(value)
-    changes["vocab_size"] = max(special_ids) + 64
-    return AutoConfig.for_model(**{**values, **changes})
+def text_encoder(model: PreTrainedModel) -> Any:
+    """The module that reads the text: the encoder of an encoder-decoder (BART), else the model."""
+    return model.get_encoder() if model.config.is_encoder_decoder else model
 
 
-@torch.no_grad()
-def _padded_states(encoder: PreTrainedModel, ids: list[Tensor], pad: int) -> Tensor:
-    """(total tokens, hidden) states of sequences in padded rows."""
-    pad_rows = torch.nn.utils.rnn.pad_sequence
-    rows = pad_rows(ids, batch_first=True, padding_value=pad)
-    mask = pad_rows([torch.ones_like(sequence) for sequence in ids], batch_first=True)
-    return encoder(input_ids=rows, attention_mask=mask).last_hidden_state[mask.bool()]
-
-
-@torch.no_grad()
-def _flat_states(encoder: PreTrainedModel, ids: list[Tensor], first_position: int) -> Tensor | None:
-    """(total tokens, hidden) states of sequences in one row; None if the encoder cannot run so."""
-    lengths = torch.tensor([len(sequence) for sequence in ids])
-    positions = torch.cat([torch.arange(len(sequence)) for sequence in ids]) + first_position
-    with _count_calls() as counter:
-        try:
-            states = encoder(
-                input_ids=torch.cat(ids)[None],
-                position_ids=positions[None],
-                sequences=SequenceLayout(lengths, int(lengths.max())),
-            ).last_hidden_state[0]
-        except (TypeError, ValueError, RuntimeError, IndexError):  # it takes no such arguments
-            return None
-    return states if counter.calls == 2 else None
+def padding_id(config: PreTrainedConfig) -> int:
+    """The token id that fills padded rows: 0 if the config has none, or -1 for none."""
+    return max(config.pad_token_id or 0, 0)
 
 
 def layers_of(encoder: PreTrainedModel) -> torch.nn.ModuleList | None:
     """The encoder's layers in order, or None if it has no such list (ALBERT shares one layer)."""
     depth = encoder.config.num_hidden_layers
-    for module in encoder.modules():
+    for module in text_encoder(encoder).modules():
         if isinstance(module, torch.nn.ModuleList) and len(module) == depth:
             return module
     return None

@@ -12,9 +12,10 @@ from transformers import AutoConfig
 from transformers.utils import logging as theirs
 
 import jiantx as jx
-from jiantx import attention
-from jiantx.attention import SequenceLayout, flat_attention, layers_of, probe_flat_attention
+from jiantx import attention, encoder_traits
+from jiantx.attention import SequenceLayout, flat_attention, layers_of
 from jiantx.batching import Batch
+from jiantx.encoder_traits import probe_flat_attention
 
 FLAT = ("xlm-r", "bert", "roberta", "distilbert", "electra", "modernbert")
 ALSO_FLAT = ("albert", "camembert", "xlm-r-xl", "xmod")
@@ -154,14 +155,14 @@ def test_probe_leaves_randomness_alone_and_is_cached(
     config = config_of("bert", tokenizer, hidden_size=48)
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    attention._probe.cache_clear()
+    encoder_traits._probe.cache_clear()
     assert probe_flat_attention(config) == 0
     assert torch.equal(torch.get_rng_state(), before)
 
     def probed(config: object) -> None:
         raise AssertionError("probed")
 
-    monkeypatch.setattr(attention, "encoder_class", probed)
+    monkeypatch.setattr(encoder_traits, "encoder_class", probed)
     assert probe_flat_attention(config_of("bert", tokenizer, hidden_size=48)) == 0
     with pytest.raises(AssertionError, match="probed"):
         probe_flat_attention(config_of("bert", tokenizer, hidden_size=64))
@@ -172,16 +173,16 @@ def test_probe_follows_the_window(tokenizer, monkeypatch: pytest.MonkeyPatch) ->
     # than it
     config = config_of("modernbert", tokenizer, local_attention=32, max_position_embeddings=512)
     monkeypatch.setattr(attention, "_sliding_window_mask", lambda *args: None)
-    attention._probe.cache_clear()
+    encoder_traits._probe.cache_clear()
     assert probe_flat_attention(config) is None
     monkeypatch.undo()
-    attention._probe.cache_clear()
+    encoder_traits._probe.cache_clear()
     assert probe_flat_attention(config) == 0
 
 
 def test_deep_configs_are_probed_on_two_layers() -> None:
     config = AutoConfig.for_model("modernbert", num_hidden_layers=22, vocab_size=50368)
-    small = attention._twin_config(config.to_dict())
+    small = encoder_traits._twin_config(config.to_dict(), 2)
     assert small.num_hidden_layers == 2 and small.vocab_size < 50368
     assert len(small.layer_types) == 2
     assert small.hidden_size == config.hidden_size

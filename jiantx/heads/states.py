@@ -17,11 +17,13 @@ def config_value(config: PreTrainedConfig, names: Sequence[str], default: Any) -
 
     Args:
         config: The encoder's.
-        names: The first of these that is set counts.
+        names: The first of these that is set counts; a switch (MobileBERT's
+            `classifier_activation=True`) is no value.
         default: The value if none is set.
     """
     values = (getattr(config, name, None) for name in names)
-    return next((value for value in values if value is not None), default)
+    set_values = (value for value in values if value is not None and not isinstance(value, bool))
+    return next(set_values, default)
 
 
 def encoder_dropout(encoder: PreTrainedConfig) -> nn.Dropout:

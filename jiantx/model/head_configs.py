@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from jiantx.heads import HEADS, Head
 from jiantx.task import Task
@@ -122,3 +122,21 @@ def fitted_head(
     raise ValueError(
         f'{problem}Load the model with heads="new", or give the task another `head` name.'
     )
+
+
+def cls_pooling(tokenizer: PreTrainedTokenizerBase, *, is_causal: bool) -> str:
+    """Which state stands for a text.
+
+    Args:
+        tokenizer: The encoder's.
+        is_causal: The first token of the encoder sees no other.
+
+    Returns:
+        "mean" if the tokenizer has no CLS token (T5's, GPT-2's); "last" if the encoder is causal or
+        the tokenizer puts CLS last (XLNet's); else "cls", the first.
+    """
+    if tokenizer.cls_token_id is None:
+        return "mean"
+    sample = tokenizer("a")["input_ids"]
+    cls_is_last = sample[-1] == tokenizer.cls_token_id != sample[0]
+    return "last" if is_causal or cls_is_last else "cls"

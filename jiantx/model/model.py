@@ -19,13 +19,14 @@ from transformers import (
 from transformers.utils import logging
 
 from jiantx.attention import NAME as FLAT_ATTENTION
-from jiantx.attention import SequenceLayout, encoder_class, layers_of, probe_flat_attention
+from jiantx.attention import SequenceLayout, encoder_class, layers_of, padding_id
+from jiantx.encoder_traits import PADDING_WARNING, EncoderTraits, check_serves, probe_encoder
 from jiantx.fields import check_choice
-from jiantx.heads import Head, HeadOutput, pad_sequences, sequence_index
+from jiantx.heads import Head, HeadOutput, sequence_index
 from jiantx.model.config import MultitaskConfig, task_entry
 from jiantx.model.embeddings import longest_input
-from jiantx.model.head_configs import build_head, fitted_head, head_configs, head_for
-from jiantx.model.hidden_states import hidden_states
+from jiantx.model.head_configs import build_head, cls_pooling, fitted_head, head_configs, head_for
+from jiantx.model.hidden_states import flat_inputs, hidden_states, pad_inputs
 from jiantx.model.loading import (
     LOADING_OPTIONS,
     check_config,
@@ -81,6 +82,7 @@ class MultitaskModel(SavingMixin):
         # Any: of a ModuleDict mypy knows no more than Module
         self.heads: Any = nn.ModuleDict(heads)
         self.tokenizer: PreTrainedTokenizerBase | None = None
+        self._traits = EncoderTraits()
         self._first_position: int | None = None  # of a flat sequence; None: run padded
         self.report: Report | None = None
         self.post_init()
@@ -142,6 +144,7 @@ class MultitaskModel(SavingMixin):
                 f"{os.fspath(path)} is a plain encoder: give the tasks that it is to learn."
             )
         else:
+            check_serves(config, kwargs)
             model = cls._from_plain_encoder(path, config, needed_heads, dtype, kwargs)
         if tasks is not None:
             model._declare_tasks(tasks, keep_languages=heads == "keep")
@@ -222,16 +225,12 @@ class MultitaskModel(SavingMixin):
             logger.info(f"{summary}.")
 
     def _set_tokenizer(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        """Attach a tokenizer.
-
-        If it has no first token (T5's), heads pool by the mean. Its limit of length is at most the
-        encoder's.
-        """
+        """Attach a tokenizer, whose limit is at most the encoder's. Heads pool as both need it."""
         self.tokenizer = tokenizer
-        if tokenizer.cls_token_id is None:
+        pooling = cls_pooling(tokenizer, is_causal=probe_encoder(self.encoder.config).is_causal)
+        if pooling != "cls":
             for name, head in self.heads.items():
-                head.config["cls_pooling"] = "mean"
-                self.config.heads[name]["cls_pooling"] = "mean"
+                head.config["cls_pooling"] = self.config.heads[name]["cls_pooling"] = pooling
         limit = longest_input(self.encoder)
         if limit is not None:
             tokenizer.model_max_length = min(tokenizer.model_max_length, limit)
@@ -245,11 +244,12 @@ class MultitaskModel(SavingMixin):
         check_choice("padding_free", padding_free, (True, False, "auto"))
         encoder_name = type(self.encoder).__name__
         config = self.encoder.config
-        self._first_position = probe_flat_attention(config) if padding_free else None
+        self._traits = probe_encoder(config)
+        self._first_position = self._traits.first_position if padding_free else None
         if padding_free is True and self._first_position is None:
             raise ValueError(
-                f"{encoder_name} cannot run without padding: its attention is not transformers' "
-                'AttentionInterface. Use padding_free="auto".'
+                f"{encoder_name} cannot run without padding: its states differ, or it ignores the "
+                'setting. Use padding_free="auto".'
             )
         if self._first_position is not None:
             self.encoder.set_attn_implementation(FLAT_ATTENTION)
@@ -264,6 +264,8 @@ class MultitaskModel(SavingMixin):
                 f"{encoder_name} does not run without padding (its states differ or it ignores the "
                 "setting), so its batches are padded."
             )
+        if self._traits.depends_on_padding:
+            logger.warning_once(PADDING_WARNING.format(encoder_name))
 
     # --- heads ------------------------------------------------------------------------------------
 
@@ -381,17 +383,13 @@ class MultitaskModel(SavingMixin):
         if token_type_ids is not None and getattr(self.encoder.config, "type_vocab_size", 1) > 1:
             tokens["token_type_ids"] = token_type_ids
         if self._first_position is not None:
-            flat = {name: values[None] for name, values in tokens.items()}
-            flat["position_ids"] = (position_ids + self._first_position)[None]
             layout = SequenceLayout(lengths, longest)
-            flat_states = hidden_states(self.encoder, layers, sequences=layout, **flat)
-            return [states[0] for states in flat_states]
-        pad_id = self.encoder.config.pad_token_id or 0
-        padded = {}
-        for name, values in tokens.items():
-            fill = pad_id if name == "input_ids" else 0
-            padded[name] = pad_sequences(values, lengths, longest, fill)
-        padded["attention_mask"] = pad_sequences(torch.ones_like(input_ids), lengths, longest, 0)
+            inputs = flat_inputs(tokens, position_ids + self._first_position, layout)
+        else:
+            inputs = pad_inputs(tokens, lengths, longest, padding_id(self.encoder.config))
+        reads_off = self._traits.inner_layers == "inputs"
+        rows = hidden_states(self.encoder, layers, from_layer_inputs=reads_off, **inputs)
+        if self._first_position is not None:
+            return [states[0] for states in rows]
         sequence = sequence_index(lengths, len(input_ids))
-        padded_states = hidden_states(self.encoder, layers, **padded)
-        return [states[sequence, position_ids] for states in padded_states]
+        return [states[sequence, position_ids] for states in rows]
