@@ -97,11 +97,11 @@ class Task(ABC):
     def __post_init__(self) -> None:
         for name in (self.name,) if self.head is None else (self.name, self.head):
             check_name(name)
+        check_fields(self, f"Task {self.name}")
         check_metrics(self.name, self.metrics, self.main_metrics)
         labels = getattr(self, "labels", None)
         if labels is not None and not callable(labels):
             _check_labels(self.name, labels)
-        check_fields(self, f"Task {self.name}")
 
     # --- what a task type writes ------------------------------------------------------------------
 
@@ -386,7 +386,7 @@ def _called(labels: Callable[[], tuple[str, ...]], root: Path | None) -> tuple[s
 
 
 def _check_labels(task: str, labels: Any) -> None:
-    if isinstance(labels, str) or not all(isinstance(label, str) and label for label in labels):
+    if not all(isinstance(label, str) and label for label in labels):
         raise ValueError(
             f"Task {task}: labels are {labels!r}; expected a tuple of names. Where the data set "
             "has numbers, give a `label` function of the row that names them."

@@ -344,7 +344,7 @@ def test_metrics_of_one_name_are_refused(metrics: Any) -> None:
         ({"metrics": (named("main_score")(first),)}, "cannot be named 'main_score'"),
         ({"metrics": (named("truncated")(first),)}, "cannot be named 'truncated'"),
         ({"metrics": ()}, "there are no metrics"),
-        ({"metrics": accuracy}, "expected a tuple of functions"),
+        ({"metrics": accuracy}, "found one function"),
         ({"metrics": ("accuracy",)}, "expected a tuple of functions"),
     ],
 )
@@ -364,7 +364,7 @@ def test_a_default_main_metric_must_be_among_the_metrics() -> None:
     ("labels", "message"),
     [
         ((0, 1), "expected a tuple of names"),
-        ("pos", "expected a tuple of names"),
+        ("pos", "found one text"),
         (("a", "a"), "named twice"),
     ],
 )
