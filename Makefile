@@ -8,7 +8,7 @@ DEMO := --intermediate none mnli squad_v1 --targets xnli pawsx udpos panx xquad 
 	--intermediate.max_steps 400 --target.max_steps 100
 BENCHMARKS := train mlm features decoding layers evaluate attention breakdown
 
-.PHONY: help demo test test-fast coverage check format docs oldest newest soak bench parity clean
+.PHONY: help demo test test-fast coverage check format docs oldest newest soak bench parity published clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bench: $(READY)  ## measure speed and memory beside other libraries, on an idle 
 
 parity: $(READY)  ## print the table of docs/parity.md
 	$(BIN)/python -m tests.parity
+
+published: $(READY)  ## print the table of docs/published.md (needs the encoder and Tatoeba)
+	$(BIN)/python -m tests.published
 
 clean:  ## remove environments and runs
 	rm -rf .venv .venv-* runs

@@ -1,0 +1,1 @@
+"""Scores that others have published, computed again with jiantx."""
