@@ -100,11 +100,11 @@ class Task(ABC):
     def __post_init__(self) -> None:
         for name in (self.name,) if self.head is None else (self.name, self.head):
             check_name(name)
+        check_fields(self, f"Task {self.name}", {**Task.lowest, **self.lowest})
         check_metrics(self.name, self.metrics, self.main_metrics, self.scored_by)
         labels = getattr(self, "labels", None)
         if labels is not None and not callable(labels):
             check_labels(self.name, labels)
-        check_fields(self, f"Task {self.name}", {**Task.lowest, **self.lowest})
 
     # --- what a task type writes ------------------------------------------------------------------
 

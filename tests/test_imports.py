@@ -30,7 +30,7 @@ STOREYS = [
     ["model"],
     ["inference"],
     "evaluation run_record trainer_arguments".split(),
-    "resuming trainer_setup".split(),
+    "resuming trainer_setup trainer_card".split(),
     ["trainer", "xtreme"],
     ["synthetic"],
     ["experiments"],

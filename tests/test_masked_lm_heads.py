@@ -51,7 +51,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 NO_ENCODER = {  # families of this mapping whose text encoder jiantx does not run, or not alone
     *("bart", "mbart", "mvp", "perceiver", "modernvbert", "ultravbert", "neomme"),
-    *("funnel", "reformer", "tapas"),
+    *("funnel", "mra", "reformer", "tapas"),
 }
 OTHER_FORM = {"mobilebert", "ultrabert"}
 FAMILIES = sorted(set(MODEL_FOR_MASKED_LM_MAPPING_NAMES) - NO_ENCODER)

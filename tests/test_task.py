@@ -392,7 +392,7 @@ def test_labels_that_are_no_choice(labels: Any, message: str) -> None:
         task(labels=labels)
     if message == "expected a tuple of names":
         with pytest.raises(ValueError, match=f"Task mood: labels are .*; {message}"):
-            task(labels=lambda: labels).label_names
+            print(task(labels=lambda: labels).label_names)
     else:
         assert task(labels=labels, multi_label=True).label_names == labels
 
@@ -411,7 +411,7 @@ def test_f1_of_a_label_that_the_task_does_not_have() -> None:
         ({"metrics": (named("main_score")(first),)}, "cannot be named 'main_score'"),
         ({"metrics": (named("truncated")(first),)}, "cannot be named 'truncated'"),
         ({"metrics": ()}, "there are no metrics"),
-        ({"metrics": accuracy}, "expected a tuple of functions"),
+        ({"metrics": accuracy}, "found one function"),
         ({"metrics": ("accuracy",)}, "expected a tuple of functions"),
     ],
 )
@@ -431,7 +431,7 @@ def test_a_default_main_metric_must_be_among_the_metrics() -> None:
     ("labels", "message"),
     [
         ((0, 1), "expected a tuple of names"),
-        ("pos", "expected a tuple of names"),
+        ("pos", "found one text"),
         (("a", "a"), "named twice"),
     ],
 )

@@ -3,10 +3,9 @@
     python examples/studies/linguistic_distance.py     # a small artificial world, in minutes
     python examples/studies/linguistic_distance.py --data-root hub --encoder xlm-roberta-base --bf16
 
-Each row trains the encoder on English intermediate data, then on English target data, and is scored
-in all languages. A language's gain is its mean score over the targets minus the same without
-intermediate training (`none`), seed by seed. Distances are those of distances.csv (URIEL), of
-lang2vec (pip install lang2vec 'setuptools<70'), or measured on the artificial world.
+Each row is trained on English intermediate data, then on English targets, and scored in all
+languages. A language's gain is its mean score minus that without intermediate training, by seed.
+Distances: distances.csv (URIEL), lang2vec (pip install lang2vec 'setuptools<70'), or the world's.
 """
 
 from __future__ import annotations
@@ -53,7 +52,8 @@ def main(options: Options) -> None:
         kinds[kind] = np.array([by_language[language][kind] for language in languages])
     scores = {}
     for row in ("none", *options.rows):
-        means = [report.where(intermediate=row, seed=seed).mean(by="language") for seed in seeds]
+        of_row = report.where(intermediate=row, language=languages)
+        means = [of_row.where(seed=seed).mean(by="language") for seed in seeds]
         scores[row] = np.array([[mean[language] for language in languages] for mean in means])
     show(options, scores, languages, kinds, failures)
 
