@@ -95,7 +95,8 @@ def test_numbers(declared: Any, fields: dict[str, Any], message: str) -> None:
 
 
 def test_numbers_of_numpy() -> None:
-    mine = jx.Retrieval(**DECLARED[jx.Retrieval], top=np.int64(3), depth=np.float32(0.5), layer=0)
+    numbers: dict[str, Any] = {"top": np.int64(3), "depth": np.float32(0.5), "layer": 0}
+    mine = jx.Retrieval(**DECLARED[jx.Retrieval], **numbers)
     assert (mine.top, mine.depth) == (3, 0.5)
 
 

@@ -49,6 +49,12 @@ def best_spans(
         largest end within 3      6  6  6  7  7  7    (`_sliding_max`: tokens t, t + 1, t + 2)
         start + that              . 11  . 11  .  .    -> the first best start is token 1
         ends from token 1 on         .  6  .          -> the best end is token 2, the score 11
+
+    Args:
+        table: Features of question answering.
+        outputs: `start_logits` and `end_logits` of all tokens, one window after the other.
+        n_best: Starts and ends that are considered in each window.
+        max_answer_length: Tokens.
     """
     _, token_counts = _list_column(table, "input_ids")
     context_offsets, _ = _list_column(table, "context_start")

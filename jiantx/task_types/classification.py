@@ -117,11 +117,6 @@ class Classification(Task):
         super().__post_init__()
         if callable(self.labels):
             return
-        if len(self.labels) < 2 and not self.multi_label:
-            raise ValueError(
-                f"Task {self.name}: labels are {self.labels!r}; expected at least two to choose "
-                "from, or multi_label=True."
-            )
         for metric in self.metrics:
             positive_label = getattr(metric, "positive_label", self.labels[0])
             if positive_label not in self.labels:
