@@ -307,10 +307,17 @@ def _scores(result: SplitPredictions) -> list[Score]:
     features = result.features
     task = features.task
     predictions = [prediction.value for prediction in result.predictions]
-    values = {
-        metric_name(metric): task.compute(metric, predictions, result.references)
-        for metric in task.metrics
-    }
+    values = {}
+    for metric in task.metrics:
+        try:
+            value = task.compute(metric, predictions, result.references)
+        except Exception as error:
+            error.add_note(
+                f"This is the metric {metric_name(metric)!r} of task {task.name}, split "
+                f"{features.split!r}, language {features.language!r}."
+            )
+            raise
+        values[metric_name(metric)] = value if math.isfinite(value) else math.nan
     undefined = [name for name, value in values.items() if math.isnan(value)]
     if undefined:
         logger.warning_once(

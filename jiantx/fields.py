@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 import typing
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
+from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Any, Literal
 
@@ -28,22 +30,23 @@ RESERVED = frozenset(
 )
 
 
-def check_fields(declared: Any, noun: str) -> None:
+def check_fields(declared: Any, noun: str, lowest: Mapping[str, int] | None = None) -> None:
     """Check the fields of a dataclass against their annotations.
 
-    Checked are fields with a fixed set of values (`Literal`, `bool`), and those that hold several
-    texts, where one text would be taken for its letters.
+    Checked are fields with a fixed set of values (`Literal`, `bool`), numbers, and fields that hold
+    several texts, where one text would be taken for its letters.
 
     Args:
         declared: The dataclass's object.
         noun: Names it in messages: "Task xnli".
+        lowest: Field -> the lowest number that it may hold.
 
     Raises:
         ValueError: A field holds what its annotation does not allow.
     """
     class_: Any = type(declared)
     for name, hint in field_hints(class_).items():
-        problem = _problem(getattr(declared, name), hint)
+        problem = _problem(getattr(declared, name), hint, (lowest or {}).get(name, -math.inf))
         if problem:
             raise ValueError(f"{noun}: {name}={getattr(declared, name)!r}. {problem}")
 
@@ -97,12 +100,14 @@ def _options(hint: Any) -> tuple[Any, ...]:
     return typing.get_args(hint) if is_union else (hint,)
 
 
-def _problem(value: Any, hint: Any) -> str:
+def _problem(value: Any, hint: Any, lowest: float) -> str:
     """What an annotation does not allow in a value, and what it does; empty if all is well."""
     choices = fixed_values(hint)
     if choices:
         return "" if value in choices else _expected(value, choices)
     options = _options(hint)
+    if {*options} <= {int, float, NoneType}:
+        return "" if value is None and NoneType in options else _number_problem(value, hint, lowest)
     origins = [typing.get_origin(option) for option in options]
     if str in options or not {tuple, Sequence} & set(origins):
         return ""
@@ -113,6 +118,16 @@ def _problem(value: Any, hint: Any) -> str:
     return ""
 
 
+def _number_problem(value: Any, hint: Any, lowest: float) -> str:
+    is_whole = float not in _options(hint)
+    kind = Integral if is_whole else Real
+    is_number = isinstance(value, kind) and not isinstance(value, bool)
+    if is_number and math.isfinite(value) and value >= lowest:
+        return ""
+    bound = "" if lowest == -math.inf else f" of at least {lowest}"
+    return f"Expected a {'whole ' if is_whole else ''}number{bound}."
+
+
 def _name(function: Any) -> str:
     return getattr(function, "__name__", repr(function))
 
@@ -120,6 +135,30 @@ def _name(function: Any) -> str:
 def _expected(value: Any, choices: Collection[Any]) -> str:
     names = [choice for choice in choices if isinstance(choice, str)]
     return f"Expected one of {', '.join(map(repr, choices))}.{near_names(value, names)}"
+
+
+def check_labels(task: str, labels: Any) -> tuple[str, ...]:
+    """Check the labels of a task: different names, in an order that is the same in all processes.
+
+    Args:
+        task: Its name, for messages.
+        labels: What it declares, or what its function returned.
+
+    Returns:
+        The labels.
+
+    Raises:
+        ValueError: They are no list or tuple of different names, or there are none.
+    """
+    is_list = isinstance(labels, Sequence) and not isinstance(labels, str)
+    if not is_list or not all(isinstance(label, str) and label for label in labels) or not labels:
+        raise ValueError(
+            f"Task {task}: labels are {labels!r}; expected a tuple of names. Where the data set "
+            "has numbers, give a `label` function of the row that names them."
+        )
+    if len(set(labels)) < len(labels):
+        raise ValueError(f"Task {task}: a label is named twice in {labels!r}.")
+    return tuple(labels)
 
 
 def check_name(name: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from jiantx.columns import column_value, row_id
-from jiantx.fields import check_fields, check_name
+from jiantx.fields import check_fields, check_labels, check_name
 from jiantx.metrics import Metric, check_metrics, mean_of_metrics
 from jiantx.registry import near_names
 from jiantx.sources import (
@@ -93,15 +93,18 @@ class Task(ABC):
     output_column: ClassVar[str] = "labels"
     # The field that names the column of the gold; empty where the gold is among the inputs.
     gold: ClassVar[str] = "label"
+    # The module of `jiantx.metrics` that scores its predictions; empty where any may do.
+    scored_by: ClassVar[str] = ""
+    lowest: ClassVar[Mapping[str, int]] = {"max_length": 1}  # the numbers that fields may hold
 
     def __post_init__(self) -> None:
         for name in (self.name,) if self.head is None else (self.name, self.head):
             check_name(name)
-        check_fields(self, f"Task {self.name}")
-        check_metrics(self.name, self.metrics, self.main_metrics)
+        check_fields(self, f"Task {self.name}", {**Task.lowest, **self.lowest})
+        check_metrics(self.name, self.metrics, self.main_metrics, self.scored_by)
         labels = getattr(self, "labels", None)
         if labels is not None and not callable(labels):
-            _check_labels(self.name, labels)
+            check_labels(self.name, labels)
 
     # --- what a task type writes ------------------------------------------------------------------
 
@@ -241,7 +244,9 @@ class Task(ABC):
     def label_names(self) -> tuple[str, ...]:
         """The labels in their order; a function in their place is called once a data root."""
         labels: Labels = getattr(self, "labels", ())
-        return _called(labels, data_root()) if callable(labels) else tuple(labels)
+        if callable(labels):
+            return check_labels(self.name, _called(labels, data_root()))
+        return tuple(labels)
 
     def replace(self: T, **changes: Any) -> T:
         """A variant of the task."""
@@ -382,14 +387,4 @@ class Task(ABC):
 
 @lru_cache(maxsize=64)
 def _called(labels: Callable[[], tuple[str, ...]], root: Path | None) -> tuple[str, ...]:
-    return tuple(labels())
-
-
-def _check_labels(task: str, labels: Any) -> None:
-    if not all(isinstance(label, str) and label for label in labels):
-        raise ValueError(
-            f"Task {task}: labels are {labels!r}; expected a tuple of names. Where the data set "
-            "has numbers, give a `label` function of the row that names them."
-        )
-    if len(set(labels)) < len(labels):
-        raise ValueError(f"Task {task}: a label is named twice in {labels!r}.")
+    return labels()

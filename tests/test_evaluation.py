@@ -18,6 +18,7 @@ from transformers.utils import logging
 import jiantx as jx
 from jiantx import inference
 from jiantx.evaluation import with_undefined_as_lowest
+from jiantx.metrics import Answer, Answers, exact_match, squad_v2_exact
 from jiantx.report import MAIN
 from jiantx.tasks import TASKS, get_task, register
 
@@ -223,6 +224,37 @@ def test_what_cannot_be_computed_is_missing(model, tasks, caplog: pytest.LogCapt
     assert values_of(jx.evaluate(model, [half])) == {"mean": 50.0, "never": None, MAIN: 50.0}
     both = task.replace(metrics=(mean, never))
     assert values_of(jx.evaluate(model, [both])) == {"mean": 50.0, "never": None, MAIN: None}
+
+    def overflow(predictions: Any, references: Any) -> float:
+        return math.inf
+
+    report = jx.evaluate(model, [task.replace(metrics=(overflow,))])
+    assert values_of(report) == {"overflow": None, MAIN: None}
+
+
+def test_a_metric_that_fails_is_named(model, tasks) -> None:
+    def by_topic(predictions: Any, references: Any) -> float:
+        return {"sport": 1.0}[predictions[0]]
+
+    with pytest.raises(KeyError) as error:
+        jx.evaluate(model, [tasks["pair"].replace(metrics=(by_topic,))])
+    message = "the metric 'by_topic' of task pairs, split 'validation', language 'en'"
+    assert message in error.value.__notes__[0]
+
+
+def test_questions_are_scored_by_what_is_predicted(tasks) -> None:
+    """By default, the best span was scored, also where `predict` says that there is no answer.
+
+    Without `unanswerable`, SQuAD v2's metrics took the first token for "no answer".
+    """
+    predictions = [Answer("cat", 0.5), Answer("dog", -0.5)]
+    with_unanswerable = tasks["qa"].replace(metrics=(exact_match, squad_v2_exact))
+    without = with_unanswerable.replace(unanswerable=False)
+    for metric in without.metrics:
+        nothing_first = [Answers(()), Answers(("dog",))]
+        assert with_unanswerable.compute(metric, predictions, nothing_first) == 100.0
+        both = [Answers(("cat",)), Answers(("dog",))]
+        assert without.compute(metric, predictions, both) == 100.0
 
 
 def test_an_undefined_score_is_no_reason_to_prefer_a_model() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 import jiantx as jx
@@ -69,6 +70,34 @@ def test_one_text_is_not_several(declared: Any, name: str, hint: Any) -> None:
     with pytest.raises(ValueError, match=rf"{name}='de'\. .* Write \('de',\)"):
         declared(**{**DECLARED[declared], name: "de"})
     declared(**{**DECLARED[declared], name: ("de",)})
+
+
+@pytest.mark.parametrize(
+    ("declared", "fields", "message"),
+    [
+        (jx.Classification, {"max_length": "128"}, "Expected a whole number of at least 1"),
+        (jx.Classification, {"max_length": -5}, "Expected a whole number of at least 1"),
+        (jx.Classification, {"max_length": 12.5}, "Expected a whole number"),
+        (jx.Classification, {"language_exponent": float("nan")}, "Expected a number"),
+        (jx.QuestionAnswering, {"n_best": 0}, "Expected a whole number of at least 1"),
+        (jx.QuestionAnswering, {"max_answer_length": 0}, "Expected a whole number of at least 1"),
+        (jx.Retrieval, {"top": 0}, "Expected a whole number of at least 1"),
+        (jx.Retrieval, {"layer": 1.5}, "Expected a whole number"),
+        (jx.Retrieval, {"layer": True}, "Expected a whole number"),
+        (jx.Regression, {"low": 1, "high": 1}, "Expected a scale"),
+        (jx.Regression, {"low": "0"}, "Expected a number"),
+    ],
+)
+def test_numbers(declared: Any, fields: dict[str, Any], message: str) -> None:
+    """An answer of 0 tokens, a ranking of none, a scale without width: scores that mean nothing."""
+    with pytest.raises(ValueError, match=f"Task mine: {next(iter(fields))}=.*{message}"):
+        declared(**{**DECLARED[declared], **fields})
+
+
+def test_numbers_of_numpy() -> None:
+    numbers: dict[str, Any] = {"top": np.int64(3), "depth": np.float32(0.5), "layer": 0}
+    mine = jx.Retrieval(**DECLARED[jx.Retrieval], **numbers)
+    assert (mine.top, mine.depth) == (3, 0.5)
 
 
 @pytest.mark.parametrize("name", ["metrics", "main_metrics"])

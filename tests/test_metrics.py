@@ -117,6 +117,24 @@ def test_metrics_can_be_pickled(metric):
 # --- Labels ---------------------------------------------------------------------------------------
 
 
+def test_a_label_is_no_set_of_letters():
+    """ "glad" and "sad" share letters: 57.1 for 0."""
+    assert metrics.micro_f1(["glad", "sad"], ["sad", "glad"]) == 0.0
+    assert metrics.micro_f1(["glad", "sad", "sad"], ["glad", "sad", "glad"]) == pytest.approx(
+        metrics.accuracy(["glad", "sad", "sad"], ["glad", "sad", "glad"])
+    )
+    assert metrics.micro_f1([1, 2], [1, 1]) == 50.0
+
+
+def test_f1_of_one_of_several_labels():
+    """It was undefined, whatever was predicted."""
+    predictions = [("new", "old"), ("old",), ("new",), ()]
+    references = [("new",), ("new", "old"), (), ()]
+    binary = [["new" in labels for labels in side] for side in (references, predictions)]
+    expected = 100 * sklearn_metrics.f1_score(*binary)
+    assert metrics.f1_of("new")(predictions, references) == pytest.approx(expected) == 50.0
+
+
 def test_label_metrics_equal_scikit_learn():
     rng = random.Random(0)
     for _ in range(50):
@@ -401,6 +419,17 @@ def test_mlqa_by_hand(language, prediction, gold, exact, f1):
 def test_mlqa_names_the_languages_it_knows():
     with pytest.raises(ValueError, match=r"'sw'.*ar, de, en"):
         metrics.mlqa_f1([Answer("a")], [Answers(("a",), "sw")])
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [metrics.exact_match, metrics.squad_f1, metrics.mlqa_exact_match, metrics.mlqa_f1],
+)
+def test_a_prediction_of_no_answer_is_empty_for_every_metric(metric):
+    """A question without an answer was wrong, although nothing was answered."""
+    references = [Answers(()), Answers(("cat",))]
+    assert metric([Answer("cat", 0.5), Answer("cat", -0.5)], references) == 100
+    assert metric([Answer("cat", -0.5), Answer("cat", 0.5)], references) == 0
 
 
 def test_squad_v2_reads_no_answer_above_zero():

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from statistics import fmean
 
 import numpy as np
@@ -237,11 +238,35 @@ def test_an_empty_report_can_be_saved(tmp_path):
     assert Report.from_json(tmp_path / "a.json").records == []
 
 
+def test_an_infinite_score_is_refused():
+    """It could not be written as JSON, after all was computed."""
+    with pytest.raises(ValueError, match="main_score of a, en: inf is no score"):
+        score("a", "en", math.inf)
+
+
+def test_gaps_over_different_scores_are_said():
+    """A row that has a task more looked worse, in English and elsewhere."""
+    values = {"none": {"a": 50.0}, "mnli": {"a": 60.0, "b": 10.0}}
+    records = [
+        Score(task, "test", language, MAIN, value, 9, {"intermediate": intermediate})
+        for intermediate, of_task in values.items()
+        for task, value in of_task.items()
+        for language in ("en", "de")
+    ]
+    with pytest.warns(UserWarning, match="different scores.*none has no b/en, b/de"):
+        gaps = Report(records).transfer_gaps()
+    assert gaps == {"none": (50.0, 50.0), "mnli": (35.0, 35.0)}
+    numbered = [replace(record, tags={"intermediate": 1}) for record in records[:2]]
+    assert Report(numbered).transfer_gaps() == {"1": (50.0, 50.0)}
+    with pytest.raises(ValueError, match="No score here has a field or a tag 'intermediate'"):
+        Report([replace(records[0], tags={})]).transfer_gaps()
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.json"
     Report([score("a", "en", 1.0)]).to_json(path)
-    with pytest.raises(ValueError, match="JSON"):
-        Report([score("a", "en", math.inf)]).to_json(path)
+    with pytest.raises(UnicodeEncodeError):
+        Report([score("a", "\ud800", 2.0)]).to_json(path)
     assert Report.from_json(path).mean() == 1.0
     assert os.listdir(tmp_path) == ["a.json"]
 

@@ -298,7 +298,7 @@ def test_patterns_language_split_and_star(lines: Path) -> None:
     joined = Files("x/{language}.{split}.txt", read_lines, splits={"train": ("train", "dev")})
     assert texts(joined.rows("train", "en")) == ["x/en.train.txt", "x/en.dev.txt"]
     mapped = Files("x/{language}.dev.txt", read_lines, languages={"xx": "de"})
-    assert texts(mapped.rows("anything", "xx")) == ["x/de.dev.txt"]
+    assert texts(mapped.rows("train", "xx")) == ["x/de.dev.txt"]
 
 
 def test_relative_patterns_start_at_the_root_or_the_working_directory(
@@ -1063,10 +1063,36 @@ def test_where_reads_the_columns_it_asks_for(root: Path, monkeypatch: pytest.Mon
     assert list(view) == ["text", "label"] and len(view) == 2 and view["text"] == "gut"
 
 
+def test_one_file_is_not_several_languages_or_splits(tmp_path: Path) -> None:
+    """English was scored as German, and the training rows as validation."""
+    path = tmp_path / "mood.jsonl"
+    path.write_text('{"text": "x"}\n')
+    with pytest.raises(ValueError, match=r"has no {language}, so en, de would be the same rows"):
+        Files(str(path), read_jsonl, languages=("en", "de"))
+    with pytest.raises(ValueError, match=r"Hub\('a/b', 'c'\) has no {language}, so en, de"):
+        Hub("a/b", "c", languages={"en": "eng", "de": "deu"})
+    by_row = Files(str(path), read_jsonl, languages=("en", "de"), where=lambda row, language: True)
+    assert by_row.available("train") == ("en", "de")
+    source = Files(str(path), read_jsonl)
+    assert texts(source.rows("train", "en")) == ["x"]
+    with pytest.warns(UserWarning, match=r"has no {split}: its rows are read as 'validation'"):
+        source.rows("validation", "en")
+    one = Files(str(path), read_jsonl, splits={"validation": "validation"})
+    assert texts(one.rows("validation", "en")) == ["x"] and one.available("train") == ()
+
+
+@pytest.mark.parametrize("pattern", ["{lang}.{split}.csv", "{}.csv", "{splits}.csv"])
+def test_a_misspelt_placeholder_is_refused(pattern: str) -> None:
+    with pytest.raises(ValueError, match=r"has the placeholder {.*}\. There are: {language}"):
+        Files(pattern, read_lines)
+    with pytest.raises(ValueError, match=r"has the placeholder {.*}\. There are: {language}"):
+        Hub("a/b", pattern)
+
+
 def test_concat_speaks_what_its_sources_declare() -> None:
     joined = Concat(
-        Hub("a/b", languages={"de": "deu", "en": "eng"}),
-        Files("x", read_lines, languages=("fr", "en")),
+        Hub("a/b", "{language}", languages={"de": "deu", "en": "eng"}),
+        Files("x/{language}", read_lines, languages=("fr", "en")),
     )
     assert joined.languages == ("de", "en", "fr")
     assert Concat(Rows({}), Files("x", read_lines, languages=("fr",))).languages == ("en", "fr")

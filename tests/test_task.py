@@ -11,10 +11,21 @@ from typing import Any
 
 import pytest
 from datasets import ClassLabel, Dataset, Features, Sequence, Value
+from sklearn.metrics import precision_score
 
 import jiantx as jx
 from jiantx.fields import RESERVED
-from jiantx.metrics import accuracy, f1_of, metric_name, micro_f1, named, token_accuracy
+from jiantx.metrics import (
+    accuracy,
+    accuracy_at_1,
+    chunk_f1,
+    f1_of,
+    metric_name,
+    micro_f1,
+    named,
+    squad_f1,
+    token_accuracy,
+)
 from jiantx.sources import DataError
 from jiantx.tasks import TASKS, get_task, register
 
@@ -333,6 +344,57 @@ def test_metrics_of_one_name_are_refused(metrics: Any) -> None:
     one, other = metrics
     assert task(metrics=(named("one")(one), named("other")(other))).metrics
     assert task(metrics=(one,)).metrics == (one,)
+
+
+FIELDS: dict[Any, dict[str, Any]] = {
+    jx.Classification: {"labels": LABELS},
+    jx.TokenClassification: {"labels": ("O", "B-X"), "main_metrics": ()},
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric", "module"),
+    [
+        (jx.TokenClassification, accuracy, "tagging"),  # as sets of tags: (B, O) for (O, B) was 100
+        (jx.QuestionAnswering, accuracy, "answers"),  # always 0
+        (jx.QuestionAnswering, functools.partial(accuracy), "answers"),
+        (jx.Retrieval, named("mine")(accuracy), "rankings"),
+        (jx.Classification, token_accuracy, "labels"),  # letter by letter
+        (jx.Classification, accuracy_at_1, "labels"),
+        (jx.MultipleChoice, squad_f1, "labels"),
+        (jx.Regression, chunk_f1, "labels"),
+    ],
+)
+def test_metrics_of_other_predictions_are_refused(kind: Any, metric: Any, module: str) -> None:
+    fields = {"name": "mine", "source": jx.Rows({}), **FIELDS.get(kind, {})}
+    with pytest.raises(ValueError, match=rf"is for other .* Choose from jiantx.metrics.{module}"):
+        kind(metrics=(metric,), **fields)
+    assert kind(metrics=(first,), **fields).metrics == (first,), "one's own may read anything"
+
+
+def test_metrics_that_take_references_first_are_refused() -> None:
+    """Precision and recall would be swapped, and 0.8 be averaged with 80."""
+    for metric in (precision_score, functools.partial(precision_score, average="macro")):
+        with pytest.raises(ValueError, match=r"'precision_score' takes \('y_true', 'y_pred'\)"):
+            task(metrics=(metric,))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [{"no", "yes"}, {"no": 0, "yes": 1}, ()],  # a set has another order in each process
+)
+def test_labels_are_a_tuple_of_names(labels: Any) -> None:
+    expected = "Task mood: labels are .*; expected a tuple of names"
+    with pytest.raises(ValueError, match=expected):
+        task(labels=labels)
+    from_function = task(labels=lambda: labels)
+    with pytest.raises(ValueError, match=expected):
+        from_function.head_config()
+
+
+def test_f1_of_a_label_that_the_task_does_not_have() -> None:
+    with pytest.raises(ValueError, match=r"'f1_yess' is the F1 of 'yess'.* Did you mean 'yes'"):
+        task(metrics=(f1_of("yess"),))
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ class Answer(NamedTuple):
 
     Args:
         text: The best span of the context.
-        no_answer: Log odds of "no answer" against the best span. Where they are above 0,
-            `squad_v2_exact` and `squad_v2_f1` score the empty answer.
+        no_answer: Log odds of "no answer" against the best span. Where they are above 0, metrics
+            score the empty answer; `best_exact_match` and `best_f1` choose their own threshold.
     """
 
     text: str
@@ -56,7 +56,8 @@ def exact_match(predictions: Sequence[Answer], references: Sequence[Answers]) ->
     Returns:
         0–100, or NaN if there are no questions.
     """
-    return mean_percent(_exact(predictions, references, _squad_normalise))
+    check_lengths(predictions, references)
+    return mean_percent(_exact(_thresholded(predictions), references, _squad_normalise))
 
 
 @named("f1")
@@ -73,15 +74,15 @@ def squad_f1(predictions: Sequence[Answer], references: Sequence[Answers]) -> fl
     Returns:
         0–100, or NaN if there are no questions.
     """
-    return mean_percent(_f1(predictions, references, _squad_normalise))
+    check_lengths(predictions, references)
+    return mean_percent(_f1(_thresholded(predictions), references, _squad_normalise))
 
 
 @named("exact")
 def squad_v2_exact(predictions: Sequence[Answer], references: Sequence[Answers]) -> float:
     """Exact match by SQuAD's v2 script; reported as "exact".
 
-    A prediction whose `no_answer` is above 0 counts as empty. Unlike v1.1's, the script drops right
-    answers that are empty once normalised.
+    Unlike v1.1's, the script drops right answers that are empty once normalised.
 
     Args:
         predictions: (questions,) answers.
@@ -98,8 +99,7 @@ def squad_v2_exact(predictions: Sequence[Answer], references: Sequence[Answers])
 def squad_v2_f1(predictions: Sequence[Answer], references: Sequence[Answers]) -> float:
     """Mean F1 of words, by SQuAD's v2 script; reported as "f1".
 
-    A prediction whose `no_answer` is above 0 counts as empty. Unlike v1.1's, the script drops right
-    answers that are empty once normalised.
+    Unlike v1.1's, the script drops right answers that are empty once normalised.
 
     Args:
         predictions: (questions,) answers.
@@ -168,7 +168,8 @@ def mlqa_exact_match(predictions: Sequence[Answer], references: Sequence[Answers
     Raises:
         ValueError: The script has no rules for a language.
     """
-    return mean_percent(_exact(predictions, references, _mlqa_normalise))
+    check_lengths(predictions, references)
+    return mean_percent(_exact(_thresholded(predictions), references, _mlqa_normalise))
 
 
 @named("f1")
@@ -187,7 +188,8 @@ def mlqa_f1(predictions: Sequence[Answer], references: Sequence[Answers]) -> flo
     Raises:
         ValueError: The script has no rules for a language.
     """
-    return mean_percent(_f1(predictions, references, _mlqa_normalise))
+    check_lengths(predictions, references)
+    return mean_percent(_f1(_thresholded(predictions), references, _mlqa_normalise))
 
 
 _Normalise = Callable[[str, str], str]  # (text, language) -> normalised text

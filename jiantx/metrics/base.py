@@ -107,17 +107,21 @@ def mean_of_metrics(
     return math.fsum(scores) / len(scores)
 
 
-def check_metrics(task: str, metrics: Sequence[Metric], main_metrics: Sequence[Metric]) -> None:
+def check_metrics(
+    task: str, metrics: Sequence[Metric], main_metrics: Sequence[Metric], scored_by: str = ""
+) -> None:
     """Check the metrics that a task declares: no two have one name, the main ones are among them.
 
     Args:
         task: Its name, for messages.
         metrics: What is reported.
         main_metrics: The main score is the mean of these; of all if there are none.
+        scored_by: The module of `jiantx.metrics` for the task's predictions; empty if any may do.
 
     Raises:
         ValueError: There are no metrics, one is no function, two have one name, one has a name that
-            reports use for something else, or a main metric is not among the metrics.
+            reports use for something else, or a main metric is not among the metrics. Or one is for
+            other predictions: it would compare what cannot be compared.
     """
     for declared in (metrics, main_metrics):
         if not isinstance(declared, Sequence) or not all(map(callable, declared)):
@@ -141,6 +145,8 @@ def check_metrics(task: str, metrics: Sequence[Metric], main_metrics: Sequence[M
         raise ValueError(
             f"Task {task}: there are no metrics. Give one, such as metrics=(accuracy,)."
         )
+    for metric in metrics:
+        _check_takes(task, metric, scored_by)
     outside = [metric_name(metric) for metric in main_metrics if metric not in metrics]
     if outside:
         raise ValueError(
@@ -148,6 +154,34 @@ def check_metrics(task: str, metrics: Sequence[Metric], main_metrics: Sequence[M
             f"{[metric_name(metric) for metric in metrics]}. Add them to `metrics`, or give "
             "main_metrics=() for the mean of all."
         )
+
+
+def _check_takes(task: str, metric: Metric, scored_by: str) -> None:
+    """Refuse a metric of other predictions, and one that takes the references first."""
+    innermost = _innermost(metric)
+    package, _, module = getattr(innermost, "__module__", "").rpartition(".")
+    if scored_by and package == __package__ and module != scored_by:
+        raise ValueError(
+            f"Task {task}: {metric_name(metric)!r} of {package}.{module} is for other predictions "
+            f"than this task's. Choose from {package}.{scored_by}, or write a function of "
+            "(predictions, references)."
+        )
+    code = getattr(innermost, "__wrapped__", innermost)
+    names = getattr(getattr(code, "__code__", None), "co_varnames", ())
+    if names[:1] == ("y_true",):
+        raise ValueError(
+            f"Task {task}: the metric {metric_name(metric)!r} takes {names[:2]}, as scikit-learn's "
+            "do, from 0 to 1. Expected (predictions, references) and 0 to 100: write a function "
+            "such as `def coverage(predictions, references): return 100 * "
+            f"{getattr(innermost, '__name__', 'score')}(references, predictions)`."
+        )
+
+
+def _innermost(metric: Any) -> Any:
+    """The function of a renamed or partial metric."""
+    if isinstance(metric, functools.partial):
+        return _innermost(metric.func)
+    return _innermost(metric.metric) if isinstance(metric, _Named) else metric
 
 
 _RENAME = 'Name a metric with named("my_name")(metric), from jiantx.metrics.'

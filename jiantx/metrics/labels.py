@@ -1,7 +1,7 @@
 """Scores of labels and numbers: accuracy, F1, correlations."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,13 +44,15 @@ class _F1Of:
 
     def __call__(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
         return micro_f1(
-            [{label} & {self.positive_label} for label in predictions],
-            [{label} & {self.positive_label} for label in references],
+            [_label_set(label) & {self.positive_label} for label in predictions],
+            [_label_set(label) & {self.positive_label} for label in references],
         )
 
 
 def f1_of(positive_label: Any, *, name: str | None = None) -> Metric:
     """Binary F1 of one label (scikit-learn's `f1_score(average="binary")`).
+
+    If examples have several labels, those that have this one are positive.
 
     >>> f1_of("same")(["same", "same", "other"], ["same", "other", "same"])
     50.0
@@ -66,7 +68,8 @@ def micro_f1(predictions: Sequence[Any], references: Sequence[Any]) -> float:
     """F1 over all (example, label) pairs (scikit-learn's `f1_score(average="micro")`).
 
     Args:
-        predictions: (examples,) sets, tuples or lists of labels, which may be empty.
+        predictions: (examples,) sets, tuples or lists of labels, which may be empty; or one label
+            each.
         references: (examples,) of the same kind.
 
     Returns:
@@ -74,11 +77,18 @@ def micro_f1(predictions: Sequence[Any], references: Sequence[Any]) -> float:
     """
     check_lengths(predictions, references)
     right = predicted = actual = 0
-    for prediction, reference in zip(map(set, predictions), map(set, references), strict=True):
+    pairs = zip(map(_label_set, predictions), map(_label_set, references), strict=True)
+    for prediction, reference in pairs:
         right += len(prediction & reference)
         predicted += len(prediction)
         actual += len(reference)
     return 100.0 * (2 * right / (predicted + actual)) if predicted + actual else math.nan
+
+
+def _label_set(labels: Any) -> set[Any]:
+    """The labels of an example; a text is one label, and no set of letters."""
+    is_one = isinstance(labels, str) or not isinstance(labels, Iterable)
+    return {labels} if is_one else set(labels)
 
 
 @named("pearson", lowest=-100.0)

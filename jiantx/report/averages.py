@@ -72,6 +72,29 @@ def mean_of_tasks(scores: Sequence[Score]) -> float:
     return mean_of_all(map(mean_of_all, by_task.values()))
 
 
+def transfer_gaps(scores: Iterable[Score]) -> dict[str, tuple[float, float]]:
+    """Average main scores in English and in the other languages; see `Report.transfer_gaps`."""
+    tagged = [score for score in scores if "intermediate" in score.tags]
+    runs = grouped((str(score.tags["intermediate"]), score) for score in tagged)
+    gaps = {}
+    averaged = {}
+    for intermediate, run in runs.items():
+        languages_of = grouped((score.task, score.language) for score in run)
+        with_gap = {
+            task
+            for task, languages in languages_of.items()
+            if "en" in languages and len(set(languages)) > 1
+        }
+        in_both = [score for score in run if score.task in with_gap]
+        english = [score for score in in_both if score.language == "en"]
+        transferred = [score for score in in_both if score.language != "en"]
+        if in_both:
+            gaps[intermediate] = (mean_of_tasks(english), mean_of_tasks(transferred))
+            averaged[intermediate] = in_both
+    warn_if_uneven(averaged, "intermediate")
+    return gaps
+
+
 def warn_if_uneven(groups: Mapping[Any, Sequence[Score]], by: str) -> None:
     """Warn if averages that stand beside each other are over different scores.
 

@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
-import numpy as np
-
 from jiantx.cache import write_text
 from jiantx.report import heatmaps, plots
 from jiantx.report.averages import (
@@ -18,6 +16,7 @@ from jiantx.report.averages import (
     grouped,
     mean_of_all,
     mean_of_tasks,
+    transfer_gaps,
     warn_if_uneven,
 )
 from jiantx.report.benchmark import Benchmark, Leaderboard, score_benchmark
@@ -165,21 +164,14 @@ class Report:
 
         Returns:
             Tag "intermediate" -> (mean in English, mean in the other languages), both over the
-            tasks that are scored in English and in another language.
+            tasks that are scored in English and in another language. Means over different scores
+            cannot be compared, and come with a warning.
+
+        Raises:
+            ValueError: If scores must not be averaged, or none has the tag "intermediate".
         """
-        gaps = {}
-        for intermediate in distinct(str(record.tags["intermediate"]) for record in self):
-            cells = self.where(intermediate=intermediate).cells()
-            english = []
-            transferred = []
-            for scores in _scores_by_task(cells).values():
-                english_score = scores.pop("en", None)
-                if english_score is not None and scores:
-                    english.append(english_score)
-                    transferred.append(float(np.mean(list(scores.values()))))
-            if english:
-                gaps[intermediate] = (float(np.mean(english)), float(np.mean(transferred)))
-        return gaps
+        self._check_name("intermediate")
+        return transfer_gaps(self._main_scores())
 
     def _main_scores(self) -> list[Score]:
         return [score for score in self if score.metric == MAIN]

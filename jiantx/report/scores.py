@@ -32,7 +32,7 @@ class Score:
             Values are text or whole numbers; names differ from those of the fields.
 
     Raises:
-        ValueError: If a tag has the name of a field.
+        ValueError: If a tag has the name of a field, or the value is infinite.
         TypeError: If a tag is neither text nor a whole number.
     """
 
@@ -49,6 +49,11 @@ class Score:
         object.__setattr__(self, "value", float(self.value))
         object.__setattr__(self, "examples", int(self.examples))
         object.__setattr__(self, "tags", dict(self.tags))
+        if math.isinf(self.value):
+            raise ValueError(
+                f"{self.metric} of {self.task}, {self.language}: {self.value!r} is no score. "
+                "Expected a finite number, or NaN if it is undefined."
+            )
         for name, tag in self.tags.items():
             if name in FIELDS:
                 raise ValueError(f"A tag cannot be named {name!r}, like a field of Score.")

@@ -7,9 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
 from pathlib import Path
+from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 from jiantx.fields import check_fields
+from jiantx.registry import near_names
 
 if TYPE_CHECKING:
     import datasets
@@ -98,6 +100,41 @@ class Source(ABC):
     @abstractmethod
     def available(self, split: str) -> tuple[str, ...]:
         """The languages that have this split at the present data root."""
+
+
+def check_patterns(
+    noun: str, patterns: Sequence[str], languages: Languages, names: Sequence[str], where: Any
+) -> None:
+    """Check the placeholders of a source's patterns.
+
+    Args:
+        noun: Names the source in messages.
+        patterns: Texts with placeholders.
+        languages: Codes, or our code -> the dataset's word.
+        names: The placeholders that may be there.
+        where: A function that chooses the rows of a language; None if there is none.
+
+    Raises:
+        ValueError: There is another placeholder, or several languages would have the same rows.
+    """
+    placeholders = set()
+    for pattern in patterns:
+        placeholders |= {
+            field for _, field, _, _ in Formatter().parse(pattern) if field is not None
+        }
+    for name in sorted(placeholders.difference(names)):
+        expected = ", ".join(f"{{{name}}}" for name in names)
+        raise ValueError(
+            f"{noun} has the placeholder {{{name}}}. There are: {expected}."
+            f"{near_names(name, names)}"
+        )
+    word_of = language_mapping(languages)
+    if len(set(word_of.values())) > 1 and "language" not in placeholders and where is None:
+        raise ValueError(
+            f"{noun} has no {{language}}, so {', '.join(list(word_of)[:5])} would be the same rows. "
+            "Write {language} where their names differ, or give a `where` that tells their rows "
+            "apart."
+        )
 
 
 def language_mapping(languages: Languages) -> dict[str, str]:

@@ -6,6 +6,7 @@ import glob
 import hashlib
 import itertools
 import logging
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from jiantx.sources.base import (
     Source,
     Splits,
     Where,
+    check_patterns,
     data_root,
     dataset_language,
     dataset_splits,
@@ -64,6 +66,11 @@ class Files(Source):
     where: Where | None = None
     origin: str | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        noun = f"Files({self.pattern!r})"
+        check_patterns(noun, [self.pattern], self.languages, ("language", "split"), self.where)
+
     def _paths(self, split: str, language: str) -> list[Path]:
         start = data_root() or Path.cwd()
         paths: list[Path] = []
@@ -77,6 +84,13 @@ class Files(Source):
         return self.pattern.format(language=word, split=split_name)
 
     def rows(self, split: str, language: str) -> datasets.Dataset:
+        if split != "train" and self.splits is None and "{split}" not in self.pattern:
+            warnings.warn(
+                f"Files({self.pattern!r}) has no {{split}}: its rows are read as {split!r}, and "
+                "would be the same as train, validation and test. Write {split} where the names "
+                f"of the files differ, or say which split it is: splits={{{split!r}: {split!r}}}.",
+                stacklevel=2,
+            )
         paths = self._paths(split, language)
         if not paths:
             split_name = next(iter(dataset_splits(self.splits, split)), split)

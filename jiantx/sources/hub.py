@@ -20,6 +20,7 @@ from jiantx.sources.base import (
     Source,
     Splits,
     Where,
+    check_patterns,
     data_root,
     dataset_language,
     dataset_splits,
@@ -58,6 +59,12 @@ class Hub(Source):
     splits: Splits | None = None
     where: Where | None = None
     revision: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        patterns = [self.path, self.config or ""]
+        noun = f"Hub({', '.join(map(repr, filter(None, patterns)))})"
+        check_patterns(noun, patterns, self.languages, ("language",), self.where)
 
     def _resolve(self, language: str) -> tuple[str, str | None]:
         """The repository (on the Hub, or a folder) and the configuration of a language."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 import numpy as np
 
 from jiantx.columns import Column, check_label, column_gold, column_text, column_value
-from jiantx.metrics import Metric, accuracy, pearson, spearman
+from jiantx.metrics import Metric, accuracy, metric_name, pearson, spearman
+from jiantx.registry import near_names
 from jiantx.sources import DataError, MissingColumn, Row
 from jiantx.task import Example, Labels, Prediction, Task
 from jiantx.tokenization import encode, sequence_features
@@ -104,12 +105,26 @@ class Classification(Task):
     """
 
     task_type: ClassVar[str] = "classification"
+    scored_by: ClassVar[str] = "labels"
     labels: Labels
     text: Column = "text"
     text_pair: Column | None = None
     label: Column = "label"
     multi_label: bool = False
     metrics: tuple[Metric, ...] = (accuracy,)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if callable(self.labels):
+            return
+        for metric in self.metrics:
+            positive_label = getattr(metric, "positive_label", self.labels[0])
+            if positive_label not in self.labels:
+                raise ValueError(
+                    f"Task {self.name}: {metric_name(metric)!r} is the F1 of {positive_label!r}, "
+                    f"which is none of the labels {list(self.labels)}."
+                    f"{near_names(positive_label, self.labels)}"
+                )
 
     def example(self, row: Row, *, id: str, language: str) -> TextExample:
         gold = column_gold(row, self.label)
@@ -187,12 +202,21 @@ class Regression(Task):
     """
 
     task_type: ClassVar[str] = "regression"
+    scored_by: ClassVar[str] = "labels"
     text: Column = "text"
     text_pair: Column | None = None
     label: Column = "label"
     low: float = 0.0
     high: float = 1.0
     metrics: tuple[Metric, ...] = (pearson, spearman)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.low < self.high:
+            raise ValueError(
+                f"Task {self.name}: low={self.low!r}, high={self.high!r}. Expected a scale from "
+                "the lowest to the highest number."
+            )
 
     def example(self, row: Row, *, id: str, language: str) -> TextExample:
         score = _parse_score(row, self.label)

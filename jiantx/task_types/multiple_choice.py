@@ -64,6 +64,7 @@ class MultipleChoice(Task):
     """
 
     task_type: ClassVar[str] = "multiple_choice"
+    scored_by: ClassVar[str] = "labels"
     output_column: ClassVar[str] = "lengths"
     prompt: Column = "prompt"
     choices: Column = "choices"

@@ -13,13 +13,12 @@ from jiantx.columns import Column, column_gold, column_text
 from jiantx.metrics import Answer, Answers, Metric, exact_match, squad_f1
 from jiantx.sources import DataError, Row
 from jiantx.task import Example, Prediction, Task
+from jiantx.task_types.answer_spans import best_spans
 from jiantx.tokenization import SpecialTokens, has_segments, special_tokens, tokenize
 
 if TYPE_CHECKING:
     import datasets
     from transformers import PreTrainedTokenizerBase
-
-_BLOCK = 256  # windows decoded together: their candidates stay in the processor's cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +67,7 @@ class QuestionAnswering(Task):
         context: The column of the passage.
         answers: The column of `{"text": [...], "answer_start": [...]}`.
         unanswerable: A question may have no answer. That is read at the first token, and given if
-            it
-            scores better than any span.
+            it scores better than any span.
         stride: Tokens between the starts of two windows (the official scripts' doc_stride).
         max_question_length: Tokens; a longer question is cut.
         max_answer_length: Tokens.
@@ -77,6 +75,12 @@ class QuestionAnswering(Task):
     """
 
     task_type: ClassVar[str] = "question_answering"
+    scored_by: ClassVar[str] = "answers"
+    lowest: ClassVar[Mapping[str, int]] = {
+        "max_question_length": 1,
+        "max_answer_length": 1,
+        "n_best": 1,
+    }
     output_column: ClassVar[str] = "input_ids"
     gold: ClassVar[str] = "answers"
     question: Column = "question"
@@ -226,7 +230,7 @@ class QuestionAnswering(Task):
     ) -> list[AnswerPrediction]:
         table = features.with_format("arrow")[:]
         example_index = table["example"].to_numpy()
-        spans = _best_spans(table, outputs, self.n_best, self.max_answer_length)
+        spans = best_spans(table, outputs, self.n_best, self.max_answer_length)
         # the best window of each question, the first of equals; windows of a question follow each
         # other
         first_windows = np.flatnonzero(np.diff(example_index, prepend=-1))
@@ -251,6 +255,13 @@ class QuestionAnswering(Task):
                 )
             )
         return predictions
+
+    def compute(
+        self, metric: Metric, predictions: Sequence[Answer], references: Sequence[Answers]
+    ) -> float:
+        if not self.unanswerable:  # no prediction is empty, whatever the first token scores
+            predictions = [Answer(prediction.text) for prediction in predictions]
+        return super().compute(metric, predictions, references)
 
     def reference(self, example: QuestionExample) -> Answers | None:
         return None if example.answers is None else Answers(example.answers, example.language)
@@ -292,108 +303,3 @@ def _window_starts(length: int, room: int, stride: int) -> list[int]:
     while starts[-1] + room < length:
         starts.append(starts[-1] + step)
     return starts
-
-
-@dataclass(frozen=True)
-class _Spans:
-    """The best span of each window.
-
-    Attributes:
-        score: (windows,) of the best span.
-        start: (windows,) character offset where it starts.
-        stop: (windows,) character offset where it ends.
-        null: (windows,) score of the first token, which stands for no answer.
-    """
-
-    score: np.ndarray
-    start: np.ndarray
-    stop: np.ndarray
-    null: np.ndarray
-
-
-def _list_column(table: Any, column: str) -> tuple[np.ndarray, np.ndarray]:
-    """The entries of a column of lists, one after the other, and (rows,) how many each row has."""
-    array = table[column].combine_chunks()
-    return array.flatten().to_numpy(), np.diff(array.offsets.to_numpy())
-
-
-def _best_spans(
-    table: Any, outputs: Mapping[str, np.ndarray], n_best: int, max_answer_length: int
-) -> _Spans:
-    """The best span among the `n_best` starts and ends of each window's passage, the first of
-    equals.
-
-    For a passage of 6 tokens, n_best 2 and answers of at most 3 tokens:
-
-        start logits              1  5  0  4  0  0
-        all but the 2 largest     .  5  .  4  .  .
-        end logits                0  1  6  0  0  7
-        all but the 2 largest     .  .  6  .  .  7
-        largest end within 3      6  6  6  7  7  7    (`_sliding_max`: tokens t, t + 1, t + 2)
-        start + that              . 11  . 11  .  .    -> the first best start is token 1
-        ends from token 1 on         .  6  .          -> the best end is token 2, the score 11
-    """
-    _, token_counts = _list_column(table, "input_ids")
-    context_offsets, _ = _list_column(table, "context_start")
-    offset_starts, sizes = _list_column(table, "offset_starts")
-    offset_ends, _ = _list_column(table, "offset_ends")
-    window_starts = np.cumsum(token_counts) - token_counts  # where each window's tokens begin
-    passage_starts = np.cumsum(sizes) - sizes  # where each passage's offsets begin
-    width = int(sizes.max(initial=1))
-    # row t is the `width` logits from token t on
-    start_views = _views(outputs["start_logits"], width)
-    end_views = _views(outputs["end_logits"], width)
-    results = []
-    for block in np.split(np.arange(len(token_counts)), range(_BLOCK, len(token_counts), _BLOCK)):
-        outside = np.arange(width) >= sizes[block, None]  # (block, width)
-        first_tokens = (window_starts + context_offsets)[block]
-        start = _mask_all_but_top(start_views[first_tokens], outside, n_best)  # (block, width)
-        end = _mask_all_but_top(end_views[first_tokens], outside, n_best)
-        rows = np.arange(len(block))
-        first = (start + _sliding_max(end, max_answer_length)).argmax(axis=1)  # (block,)
-        # (block, max_answer_length) the ends that the best start may have
-        lasts = np.minimum(first[:, None] + np.arange(max_answer_length), width - 1)
-        scores = start[rows, first][:, None] + end[rows[:, None], lasts]
-        best = scores.argmax(axis=1)
-        results.append((scores[rows, best], first, lasts[rows, best]))
-    score, first, last = map(np.concatenate, zip(*results, strict=True))
-    null = outputs["start_logits"][window_starts] + outputs["end_logits"][window_starts]
-    start_offsets = offset_starts[passage_starts + first]
-    stop_offsets = offset_ends[passage_starts + last]
-    return _Spans(score, start_offsets, stop_offsets, null)
-
-
-def _views(logits: np.ndarray, width: int) -> np.ndarray:
-    """(tokens + 1, width) the logits from each token on, without copying them."""
-    return np.lib.stride_tricks.sliding_window_view(np.pad(logits, (0, width)), width)
-
-
-def _mask_all_but_top(logits: np.ndarray, outside: np.ndarray, n: int) -> np.ndarray:
-    """Set to -inf what is outside, and all but the n largest of each row and their equals.
-
-    Args:
-        logits: (rows, width), changed in place.
-        outside: (rows, width).
-        n: How many stay.
-    """
-    np.copyto(logits, -np.inf, where=outside)
-    rank = max(0, logits.shape[1] - n)
-    smallest_kept = np.partition(logits, rank, axis=1)[:, rank, None]
-    np.copyto(logits, -np.inf, where=logits < smallest_kept)
-    return logits
-
-
-def _sliding_max(values: np.ndarray, reach: int) -> np.ndarray:
-    """(rows, width) the largest of `reach` values from each on, in log2(reach) passes.
-
-    >>> _sliding_max(np.array([[0, 1, 6, 0, 0, 7]]), 3).tolist()
-    [[6, 6, 6, 7, 7, 7]]
-    """
-    maxima = values
-    covered = 1
-    while covered < reach:
-        shift = min(covered, reach - covered, values.shape[1])
-        shifted = np.maximum(maxima[:, :-shift], maxima[:, shift:])
-        maxima = np.concatenate([shifted, maxima[:, -shift:]], axis=1)
-        covered += shift
-    return maxima

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 import numpy as np
 
 from jiantx.columns import Column, column_gold, column_text
-from jiantx.metrics import Metric, accuracy_at_1, best_threshold, mined_f1
+from jiantx.metrics import (
+    Metric,
+    accuracy_at_1,
+    best_threshold,
+    mean_average_precision,
+    mean_reciprocal_rank,
+    metric_name,
+    mined_f1,
+    mined_precision,
+    mined_recall,
+)
 from jiantx.sources import DataError, Row, Source
 from jiantx.task import Example, Prediction, Task
 from jiantx.tokenization import encode, grouped_features
@@ -51,6 +61,8 @@ class RankingPrediction(Prediction):
 
 _RANKING_METRICS: tuple[Metric, ...] = (accuracy_at_1,)
 _MINING_METRICS: tuple[Metric, ...] = (mined_f1,)
+_MINED = (mined_f1, mined_precision, mined_recall)
+_AT_20 = (mean_average_precision, mean_reciprocal_rank)
 
 
 @final
@@ -84,6 +96,8 @@ class Retrieval(Task):
     """
 
     task_type: ClassVar[str] = "retrieval"
+    scored_by: ClassVar[str] = "rankings"
+    lowest: ClassVar[Mapping[str, int]] = {"layer": 0, "depth": 0, "top": 1, "max_query_length": 1}
     output_column: ClassVar[str] = "lengths"
     gold: ClassVar[str] = "relevant"
     query: Column | None = "query"
@@ -108,6 +122,21 @@ class Retrieval(Task):
         elif self.metrics is _MINING_METRICS and not self.mining:
             object.__setattr__(self, "metrics", _RANKING_METRICS)
         super().__post_init__()
+        self._check_top()
+
+    def _check_top(self) -> None:
+        """ValueError if a ranking has other candidates than a metric is defined on."""
+        for metric in self.metrics:
+            if metric in _MINED and not self.mining and self.top != 1:
+                raise ValueError(
+                    f"Task {self.name}: {metric_name(metric)!r} is a score of mined pairs, and "
+                    f"rankings have {self.top} candidates. Give mining=True, or top=1."
+                )
+            if metric in _AT_20 and self.top < 20:
+                raise ValueError(
+                    f"Task {self.name}: {metric_name(metric)!r} reads 20 candidates of a ranking, "
+                    f"which has top={self.top}. Give top=20 or more."
+                )
 
     @property
     def corpus_task(self) -> Retrieval | None:

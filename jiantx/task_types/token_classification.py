@@ -62,6 +62,7 @@ class TokenClassification(Task):
     """
 
     task_type: ClassVar[str] = "token_classification"
+    scored_by: ClassVar[str] = "tagging"
     gold: ClassVar[str] = "tags"
     labels: Labels
     words: Column = "tokens"

@@ -206,6 +206,17 @@ def found(relevant: list[str], corpus: Any, **fields: Any) -> jx.Retrieval:
     return SEARCH.replace(source=source, corpus=corpus, metrics=metrics, **fields)
 
 
+def test_metrics_that_read_other_rankings_are_refused() -> None:
+    """F1 of 20 candidates a query is no F1 of pairs, and MAP of 5 is no map@20."""
+    for metric in (mined_f1, mined_precision, mined_recall):
+        with pytest.raises(ValueError, match=r"is a score of mined pairs.*mining=True, or top=1"):
+            TASK.replace(metrics=(metric,))
+        assert TASK.replace(metrics=(metric,), top=1).top == 1
+    for metric in (mean_average_precision, mean_reciprocal_rank):
+        with pytest.raises(ValueError, match=r"@20' reads 20 candidates.* top=19. Give top=20"):
+            TASK.replace(metrics=(metric,), top=19)
+
+
 def test_an_id_on_several_candidates_counts_once(model_of: Any) -> None:
     """Passages of a document, or one passage in several languages, gave a MAP of 300."""
     passages = [("d1", "the cat"), ("d1", "a cat"), ("d1", "cat"), ("d2", "red house")]
@@ -214,7 +225,7 @@ def test_an_id_on_several_candidates_counts_once(model_of: Any) -> None:
     for task in (found(["d1"], corpus), found(["d1"], parallel, pool="all")):
         report = jx.evaluate(model_of([task]), [task])
         assert {s.value for s in report} == {100.0}
-    top = found(["d1"], corpus, top=2)
+    top = found(["d1"], corpus).replace(top=2, metrics=(accuracy_at_1,))
     (prediction,) = jx.predict(model_of([top]), top, [{"query": "the cat"}])
     assert prediction.ranking == ("d1", "d2"), "two documents, not two passages"
     assert len(prediction.scores) == 2 and prediction.scores[0] == pytest.approx(1.0, abs=1e-5)

@@ -19,7 +19,7 @@ import jiantx as jx
 from jiantx import data_root, get_task, list_tasks, tasks
 from jiantx.features import load_features
 from jiantx.heads import HEADS
-from jiantx.metrics import Answer, metric_name
+from jiantx.metrics import Answer, accuracy, metric_name
 from jiantx.sources import Concat, DataError, Hub
 from jiantx.synthetic import write_root
 from jiantx.tasks import training_tasks
@@ -326,6 +326,8 @@ def test_a_missing_label_name_is_an_error(name: str) -> None:
     task = get_task(name)
     split = "train" if task.languages("train") else "validation"
     dropped = "NOUN" if "NOUN" in task.label_names else task.label_names[-1]
+    if name == "qqp":  # its F1 is that of the label
+        task = task.replace(metrics=(accuracy,))
     fewer = task.replace(labels=tuple(label for label in task.label_names if label != dropped))
     with pytest.raises(DataError, match=rf"Task {name}, split '{split}', language '.*{dropped}"):
         list(fewer.examples(split, task.languages(split)[0], labelled=True))
