@@ -7,6 +7,7 @@ import typing
 from collections.abc import Collection, Sequence
 from dataclasses import fields
 from functools import cache
+from numbers import Integral
 from types import NoneType, UnionType
 from typing import Any, Literal
 
@@ -61,6 +62,21 @@ def check_choice(name: str, value: Any, choices: Collection[Any]) -> None:
     """
     if value not in choices:
         raise ValueError(f"{name}={value!r}. {_expected(value, choices)}")
+
+
+def check_count(name: str, value: Any) -> None:
+    """Check an argument that counts something. 0 would often be taken for None, which means "all".
+
+    Args:
+        name: The argument's name.
+        value: What was passed; None is the default.
+
+    Raises:
+        ValueError: It is no whole number of at least 1.
+    """
+    if value is None or (isinstance(value, Integral) and int(value) >= 1):
+        return
+    raise ValueError(f"{name}={value!r}. Expected a whole number, at least 1.")
 
 
 @cache
