@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from jiantx.cache import cache_dir, load_or_write
+from jiantx.fields import check_count
 from jiantx.fingerprints import UncacheableError, fingerprint_text, rows_hash
 from jiantx.sampling import subset
 from jiantx.sources import HELD, DataError, in_memory
@@ -126,7 +127,7 @@ def load_features(
         raise DataError(
             f"Task {task.name}, split {split!r}, language {language!r}: there are no rows."
         )
-    length = min(max_length or task.max_length, tokenizer.model_max_length)
+    length = _length(task, tokenizer, max_length)
 
     def make() -> Iterator[pa.Table]:
         examples = task.examples(split, language, rows=rows, labelled=labelled)
@@ -158,9 +159,16 @@ def encode_examples(
         tokenizer: A fast tokenizer.
         max_length: Tokens a sequence (default: the task's own).
     """
-    length = min(max_length or task.max_length, tokenizer.model_max_length)
+    length = _length(task, tokenizer, max_length)
     tables = list(_tables(task, examples, tokenizer, length))
     return in_memory(pa.concat_tables(tables))
+
+
+def _length(task: Task, tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> int:
+    """Tokens of a sequence; ValueError if that is no number of tokens."""
+    length = task.max_length if max_length is None else max_length
+    check_count(f"Task {task.name}: max_length", length)
+    return min(length, tokenizer.model_max_length)
 
 
 def _tables(

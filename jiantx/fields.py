@@ -66,6 +66,21 @@ def check_choice(name: str, value: Any, choices: Collection[Any]) -> None:
         raise ValueError(f"{name}={value!r}. {_expected(value, choices)}")
 
 
+def check_count(name: str, value: Any) -> None:
+    """Check an argument that counts something. 0 would often be taken for None, which means "all".
+
+    Args:
+        name: The argument's name.
+        value: What was passed; None is the default.
+
+    Raises:
+        ValueError: It is no whole number of at least 1.
+    """
+    if value is None or (isinstance(value, Integral) and int(value) >= 1):
+        return
+    raise ValueError(f"{name}={value!r}. Expected a whole number, at least 1.")
+
+
 @cache
 def field_hints(class_: Any) -> dict[str, Any]:
     """Field -> annotation, of a dataclass."""

@@ -45,12 +45,20 @@ class ManifestCallback(TrainerCallback):
 
     Attributes:
         run: What the checkpoints belong to.
+        resumed_best: Of a run that goes on, its best checkpoint so far, where that lies now.
     """
 
     def __init__(self, keep: int | None, check: Callable[[], None]) -> None:
         self.keep = keep
         self.check = check
         self.run: dict[str, Any] = {}
+        self.resumed_best: str | None = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any
+    ) -> None:
+        if self.resumed_best is not None:
+            state.best_model_checkpoint = self.resumed_best
 
     def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
         if control.should_save or control.should_evaluate:
@@ -107,6 +115,49 @@ def checkpoint_to_resume(folder: Path, requested: str | bool | None, *, saves: b
     return None
 
 
+def best_checkpoint(checkpoint: Path) -> str | None:
+    """The best checkpoint of a run up to one of its checkpoints; None if it has none.
+
+    A checkpoint notes the path of the best one. If the run's folder was moved or copied since, that
+    path leads nowhere or to another run, but the best checkpoint still lies beside the others.
+
+    Args:
+        checkpoint: To resume from.
+
+    Raises:
+        ValueError: It is not there any more.
+    """
+    state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+    if state.best_model_checkpoint is None:
+        return None
+    noted = Path(state.best_model_checkpoint)
+    run_id = run_of(checkpoint).get("id", "")
+    for path in (checkpoint.parent / noted.name, noted):
+        if find_problem(path) is None and run_of(path).get("id", "") == run_id:
+            if path != noted:
+                logger.warning(f"The best checkpoint so far is {path}.")
+            return str(path)
+    raise ValueError(
+        f"{checkpoint}: the run's best checkpoint so far, {noted.name}, is not whole or not there. "
+        "Put it beside this one, or resume with load_best_model_at_end=False."
+    )
+
+
+def _lost_patience(state: TrainerState) -> bool:
+    """Whether early stopping ended a run.
+
+    Other callbacks may stop a run that is to go on, such as one that notices that its machine is
+    about to be taken away.
+    """
+    for saved in state.stateful_callbacks.values():
+        for callback in saved if isinstance(saved, list) else [saved]:
+            patience = callback.get("args", {}).get("early_stopping_patience")
+            waited = callback.get("attributes", {}).get("early_stopping_patience_counter", 0)
+            if patience is not None and waited >= patience:
+                return True
+    return False
+
+
 class ResumingMixin(transformers.Trainer):
     """What `Trainer` knows of its run and of the checkpoints that an earlier process wrote."""
 
@@ -136,10 +187,13 @@ class ResumingMixin(transformers.Trainer):
                 self._features,
                 self._sampler,
             )
+        self._manifests.resumed_best = None
         if path:
             saved = run_of(Path(path))
             check_same_run(path, saved, run)
             run["id"] = saved.get("id", "")
+            if self.args.load_best_model_at_end:
+                self._manifests.resumed_best = best_checkpoint(Path(path))
         self._manifests.run = run
         if self.args.save_strategy != "no" and self.args.process_index == 0:
             begin_run(Path(self.args.output_dir), run["id"])
@@ -175,16 +229,13 @@ class ResumingMixin(transformers.Trainer):
         return f"`train(resume_from_checkpoint={requested!r})` goes on from there."
 
     def _finished_output(self, path: str) -> TrainOutput | None:
-        """The result of a run that had ended, by its last step or early; None if it had not.
+        """The result of a run that had ended, by its last step or by early stopping; else None.
 
         transformers would go on training.
         """
         state = TrainerState.load_from_json(str(Path(path) / TRAINER_STATE_NAME))
         *_, last_step = self.set_initial_training_values(self.args, self.get_train_dataloader())
-        control: Any = state.stateful_callbacks.get("TrainerControl", {})
-        stops = control.get("args", {}).get("should_training_stop")
-        stopped_early = stops and state.global_step < state.max_steps
-        if state.global_step < last_step and not stopped_early:
+        if state.global_step < last_step and not _lost_patience(state):
             if run_of(Path(path)).get("save_only_model"):
                 raise ValueError(
                     f"{path} was written with save_only_model=True: it has no optimizer to resume "
@@ -194,7 +245,8 @@ class ResumingMixin(transformers.Trainer):
             return None
         logger.warning(f"The run had ended: {state.global_step} of {last_step} steps are done.")
         # private, but it knows every form that a checkpoint's weights may have
-        best = state.best_model_checkpoint if self.args.load_best_model_at_end else None
+        best = self._manifests.resumed_best
         self._load_from_checkpoint(best or path)
+        state.best_model_checkpoint = best or state.best_model_checkpoint
         self.state = state
         return TrainOutput(state.global_step, math.nan, {})

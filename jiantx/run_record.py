@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 import pyarrow as pa
 from transformers import TrainingArguments
 from transformers.utils import logging
 
 from jiantx.features import Features
-from jiantx.fingerprints import fingerprint_text
+from jiantx.fingerprints import UncacheableError, fingerprint_text
 from jiantx.sampling import Sampler
 from jiantx.task import Task
 
@@ -51,7 +53,7 @@ def describe_run(
         sampler: Of the run.
 
     Returns:
-        Plain JSON: `fixed` and `changeable` (name -> text), `examples_per_step` (task -> number),
+        Plain JSON: `fixed` and `changeable` (name -> value), `examples_per_step` (task -> number),
         `ranks`, and `save_only_model`.
     """
     parameters = list(model.parameters())
@@ -78,8 +80,8 @@ def describe_run(
         fixed["eval_tasks and their languages"] = languages
     changeable = {name: getattr(args, name) for name in _CHANGEABLE_ARGUMENTS}
     return {
-        "fixed": {name: _text(value) for name, value in fixed.items()},
-        "changeable": {name: _text(value) for name, value in changeable.items()},
+        "fixed": {name: _plain(value) for name, value in fixed.items()},
+        "changeable": {name: _plain(value) for name, value in changeable.items()},
         "examples_per_step": {name: sampler.examples_per_step(name) for name in tasks},
         "ranks": sampler.ranks,
         "save_only_model": args.save_only_model,
@@ -122,11 +124,11 @@ def check_same_run(
         logger.warning(f"Resuming with other arguments than {checkpoint}: {'; '.join(changed)}.")
 
 
-def _differences(saved: Mapping[str, str], current: Mapping[str, str]) -> list[str]:
+def _differences(saved: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
     return [
-        f"{name}: {text} here, {saved[name]} there"
-        for name, text in current.items()
-        if name in saved and saved[name] != text
+        f"{name}: {value} here, {saved[name]} there"
+        for name, value in current.items()
+        if name in saved and saved[name] != value
     ]
 
 
@@ -146,15 +148,29 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, str | int | float | bool | None)
 
 
-def _text(value: Any) -> str:
-    """A value as text: equal values give equal texts, in every process."""
+def _plain(value: Any) -> Any:
+    """A value as plain JSON: equal values give equal JSON, in every process."""
     if isinstance(value, Enum):
         value = value.value
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, Mapping):
-        value = dict(sorted(value.items()))
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
     if callable(value):
-        return hashlib.blake2b(fingerprint_text(value).encode(), digest_size=8).hexdigest()
-    return str(value)
+        return _function_hash(value)
+    is_number = isinstance(value, float) and math.isfinite(value)
+    return value if is_number or isinstance(value, str | int | None) else str(value)
+
+
+def _function_hash(function: Any) -> str:
+    try:
+        text = fingerprint_text(function)
+    except UncacheableError as error:
+        logger.warning_once(f"Resuming does not compare {function!r:.100}: {error}.")
+        return "a function that cannot be compared"
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def _digest(table: datasets.Dataset) -> str:

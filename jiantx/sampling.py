@@ -10,12 +10,16 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
+from jiantx.fields import check_count
 from jiantx.registry import near_names
 
 _BLOCK = 4096  # draws that are made together
+_BY_TASK = ("weights", "batch_size", "loss_weight", "max_examples")  # options of `Sampling`
 
 
 def generator(*key: object) -> np.random.Generator:
@@ -61,8 +65,21 @@ class Sampling:
     mix: int = 1
 
     def __post_init__(self) -> None:
-        if self.mix < 1:
-            raise ValueError(f"Sampling(mix={self.mix}): a step has at least one draw.")
+        check_count("Sampling: mix", self.mix)
+        if self.cap is not None and not self.cap >= 1:  # perhaps infinite
+            raise ValueError(f"Sampling: cap={self.cap!r}. Expected a number, at least 1.")
+        _check_finite("exponent", self.exponent)
+        for option in _BY_TASK:
+            by_task = getattr(self, option)
+            if by_task is not None and not isinstance(by_task, Mapping):
+                raise ValueError(
+                    f"Sampling: {option}={by_task!r}. Expected a dictionary: task -> number."
+                )
+            for task, value in (by_task or {}).items():
+                if option in ("batch_size", "max_examples"):
+                    check_count(f"Sampling: {option} of {task!r}", value)
+                elif option == "loss_weight":
+                    _check_finite(f"{option} of {task!r}", value)
         if self.weights is not None and self.schedule is not None:
             raise ValueError("Sampling takes `weights` or `schedule`, not both.")
 
@@ -95,10 +112,16 @@ class Sampling:
 
     def check(self, tasks: Collection[str]) -> None:
         """Raise ValueError if a mapping names a task that is not trained, or weights lack one."""
-        for option in ("weights", "batch_size", "loss_weight", "max_examples"):
+        for option in _BY_TASK:
             _check_known(f"Sampling({option}=…)", getattr(self, option) or {}, tasks)
         if self.weights is not None:
             _check_complete(self.weights, tasks)
+
+
+def _check_finite(name: str, value: Any) -> None:
+    """Refuse what is no finite number."""
+    if not isinstance(value, Real) or not math.isfinite(value):
+        raise ValueError(f"Sampling: {name}={value!r}. Expected a finite number.")
 
 
 def _check_known(noun: str, names: Collection[str], tasks: Collection[str]) -> None:

@@ -38,6 +38,7 @@ from jiantx.trainer_setup import (
     check_evaluation,
     check_label_smoothing,
     compile_instead_of_accelerate,
+    decay_parameter_names,
     describe_rows,
     evaluated_languages,
     load_training_features,
@@ -287,7 +288,8 @@ class Trainer(RefusedMethods, ResumingMixin):
         """
         check_parameters({"trial": trial, "ignore_keys_for_eval": ignore_keys_for_eval})
         if type(self).evaluate is Trainer.evaluate:  # a subclass may score something else
-            check_evaluation(self.args, self._eval_tasks)
+            check_evaluation(self.args, self._eval_tasks, self._own_model)
+        self._first_nonfinite_step = torch.tensor(-1)
         folder = Path(self.args.output_dir)
         for task in self.tasks.values():  # for the model card
             self._own_model.config.tasks[task.name] = trained_entry(task)
@@ -340,6 +342,10 @@ class Trainer(RefusedMethods, ResumingMixin):
                     logs[f"loss_{name}"] = loss / max(items, 1)
             self._loss_sums.clear()
         super().log(logs, start_time)
+
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        """As transformers', whatever the heads are named."""
+        return decay_parameter_names(model, super().get_decay_parameter_names)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """6 x parameters (without embeddings) x tokens; the parameters are counted once."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from torch import nn
 from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy, SchedulerType
 from transformers.utils import logging
 
 from jiantx.features import Features, load_features
+from jiantx.heads import Head
 from jiantx.model import MultitaskModel
 from jiantx.sampling import Draw, Sampling
 from jiantx.sources import DataError
@@ -104,6 +106,24 @@ def compile_instead_of_accelerate(args: TrainingArguments, model: MultitaskModel
         args.torch_compile_mode = None
 
 
+def decay_parameter_names(
+    model: nn.Module, names_of: Callable[[nn.Module], list[str]]
+) -> list[str]:
+    """The parameters that decay: not biases and norms, which are told by their names.
+
+    The name of a head says nothing about its parameters, though it may hold "bias" or "norm".
+
+    Args:
+        model: What is trained.
+        names_of: transformers' rule.
+    """
+    names = names_of(model)
+    for path, module in model.named_modules():
+        if isinstance(module, Head):
+            names += [f"{path}.{name}" for name in names_of(module)]
+    return list(dict.fromkeys(names))
+
+
 def evaluated_languages(task: Task) -> list[str]:
     """The training languages of a task that have validation rows; logs it if there are none."""
     available = task.languages("validation")  # some sources go through all rows for this
@@ -132,16 +152,20 @@ def check_eval_dataset(eval_dataset: Any) -> None:
         )
 
 
-def check_evaluation(args: TrainingArguments, eval_tasks: Sequence[Task]) -> None:
-    """Check that evaluations during training have rows, and the metric that is followed.
+def check_evaluation(
+    args: TrainingArguments, eval_tasks: Sequence[Task], model: MultitaskModel
+) -> None:
+    """Check that evaluations during training have heads and rows, and the metric that is followed.
 
     Args:
         args: Of the run.
         eval_tasks: Scored during training.
+        model: What is trained.
 
     Raises:
         ValueError: Evaluations are asked for, and no task has validation rows in its training
-            languages; or `metric_for_best_model` is none of their scores.
+            languages; or `metric_for_best_model` is none of their scores, or lower is to be better.
+        LookupError: The model has no head for one of the tasks.
     """
     asking = []
     if args.load_best_model_at_end:
@@ -156,6 +180,7 @@ def check_evaluation(args: TrainingArguments, eval_tasks: Sequence[Task]) -> Non
     missing = []
     for task in eval_tasks:
         if evaluated_languages(task):
+            model.head_of(task)  # an error now, and not at the first evaluation
             scores.append(task.name)
         else:
             missing.append(f"{task.name} in {', '.join(task.train_languages)}")
@@ -170,6 +195,12 @@ def check_evaluation(args: TrainingArguments, eval_tasks: Sequence[Task]) -> Non
         raise ValueError(
             f"metric_for_best_model={metric!r} is none of the scores of an evaluation: "
             f"{', '.join(f'eval_{name}' for name in scores)}. Choose one of them."
+        )
+    if metric is not None and not args.greater_is_better:
+        raise ValueError(
+            f"metric_for_best_model={metric!r} with greater_is_better=False would keep the worst "
+            "model: a higher score is better. Pass greater_is_better=True. transformers assumes "
+            "False for names that end in 'loss'."
         )
 
 

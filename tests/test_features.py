@@ -495,3 +495,12 @@ def test_numbers_are_as_they_were(tokenizer: Any) -> None:
     actual = loaded(mine, tokenizer).table.with_format("numpy")[0]
     assert actual["targets"].dtype == np.float32 and actual["targets"].tolist() == [0.5]
     assert actual["labels"].tolist() == [0]
+
+
+@pytest.mark.parametrize("length", [0, -1, 2.5])
+def test_a_maximum_length_is_a_number_of_tokens(length: Any, cache, tokenizer) -> None:
+    """0 was the task's own, and -1 an error of the tokenizer's."""
+    with pytest.raises(ValueError, match=f"max_length={length}. Expected a whole number"):
+        load_features(task(), "train", "en", tokenizer, max_length=length)
+    with pytest.raises(ValueError, match=f"max_length={length}. Expected a whole number"):
+        load_features(task(max_length=length), "train", "en", tokenizer)

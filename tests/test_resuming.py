@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from conftest import ModelOf
+from safetensors.torch import load_file
 from test_trainer import Stop, arguments
+from transformers import TrainerCallback
 from transformers.utils import logging
 
 import jiantx as jx
@@ -202,3 +207,84 @@ def test_a_checkpoint_without_an_optimizer_is_not_resumed(trainer_of: TrainerOf)
         trainer_of(save_only_model=True).train(resume_from_checkpoint=True)
     ended = trainer_of(max_steps=2).train(resume_from_checkpoint=True)
     assert ended.global_step == 2
+
+
+def test_equal_values_are_the_same_run(trainer_of: TrainerOf, task: jx.Task) -> None:
+    trainer_of(max_steps=2, sampling=jx.Sampling(weights={"mood": 1})).train()
+    sampling = jx.Sampling(weights={"mood": np.float64(1)})
+    resumed = trainer_of(sampling=sampling, warmup_steps=0.0, max_grad_norm=1)
+    assert resumed.train(resume_from_checkpoint=True).global_step == 4
+
+
+def test_a_schedule_that_cannot_be_compared(trainer_of: TrainerOf, said: Callable[[], str]) -> None:
+    class Schedule:
+        lock = threading.Lock()
+
+        def __init__(self) -> None:
+            self.own_lock = threading.Lock()
+
+        def __call__(self, step: int) -> dict[str, float]:
+            return {"mood": 1.0}
+
+    trainer_of(max_steps=2, sampling=jx.Sampling(schedule=Schedule())).train()
+    assert "Resuming does not compare" in said()
+    resumed = trainer_of(sampling=jx.Sampling(schedule=Schedule()))
+    assert resumed.train(resume_from_checkpoint=True).global_step == 4
+
+
+def test_a_run_that_was_to_go_on_goes_on(trainer_of: TrainerOf, task: jx.Task) -> None:
+    """A callback saves and stops, as the machine is about to be taken away."""
+
+    class Preempted(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            control.should_save = control.should_training_stop = state.global_step == 1
+
+    assert trainer_of(task, Preempted()).train().global_step == 1
+    assert trainer_of().train(resume_from_checkpoint=True).global_step == 4
+
+
+BEST_OF = {
+    "save_steps": 1,
+    "eval_strategy": "steps",
+    "eval_steps": 1,
+    "load_best_model_at_end": True,
+}
+
+
+class FirstIsBest(jx.Trainer):
+    """Its first model is the best."""
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        metrics = {"eval_score": 100.0 - self.state.global_step}
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return metrics
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stopped", [2, 4])
+def test_a_copied_run_keeps_its_best_model(
+    stopped: int, model_of: ModelOf, task: jx.Task, tmp_path: Path
+) -> None:
+    """Its checkpoints note paths in the old folder, where another run is now."""
+
+    def trainer(folder: str, *callbacks: Any, seed: int = 0) -> jx.Trainer:
+        args = arguments(tmp_path / folder, **{**SAVES, **BEST_OF})
+        model = model_of([task], seed=seed)
+        return FirstIsBest(model, args, tasks=[task], callbacks=list(callbacks))
+
+    with pytest.raises(KeyboardInterrupt):
+        trainer("first", Stop(stopped)).train()
+    shutil.copytree(tmp_path / "first", tmp_path / "copy")
+    trainer("first", seed=1).train()
+    copy = trainer("copy")
+    copy.train(resume_from_checkpoint=True)
+    best = tmp_path / "copy" / "checkpoint-1"
+    assert copy.state.best_model_checkpoint == str(best)
+    expected = load_file(best / "model.safetensors")
+    for name, value in copy.model.state_dict().items():
+        assert torch.equal(value, expected[name]), name
+    shutil.rmtree(best)
+    with pytest.raises(ValueError, match="best checkpoint so far, checkpoint-1, is not whole"):
+        trainer("copy").train(resume_from_checkpoint=True)

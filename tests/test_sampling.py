@@ -5,6 +5,7 @@ in any order.
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from typing import Any
 
@@ -439,5 +440,23 @@ def test_a_mix_must_divide_the_batch():
         ValueError, match=r"Sampling\(mix=3\) does not divide task 'a''s batch of 8"
     ):
         Sampler(Sampling(mix=3), {"a": {"en": 10}}, batch_size=8, seed=0)
-    with pytest.raises(ValueError, match=r"a step has at least one draw"):
-        Sampling(mix=0)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("mix", 0),
+        ("cap", -1),
+        ("exponent", math.nan),
+        ("batch_size", 8),
+        ("batch_size", {"a": 0}),
+        ("max_examples", {"a": -5}),  # all but five
+        ("max_examples", {"a": 2.5}),
+        ("loss_weight", {"a": math.nan}),
+        ("weights", [1, 2]),
+    ],
+)
+def test_numbers_that_count_nothing_are_refused(option: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=rf"Sampling: {option}.* Expected a "):
+        Sampling(**{option: value})
+    assert Sampling(cap=math.inf).capped(5) == 5  # type: ignore[arg-type]

@@ -553,6 +553,41 @@ def test_the_metric_to_follow_is_checked_before_training(
     trainer = jx.Trainer(model_of([task]), arguments(tmp_path, **settings), tasks=[task])
     with pytest.raises(ValueError, match=r"'accuracy' is none of .*: eval_score, eval_mood"):
         trainer.train()
+    for name in (
+        "eval_score",
+        "eval_hair_loss",
+    ):  # of the latter transformers takes lower as better
+        settings = {"eval_strategy": "steps", "metric_for_best_model": name}
+        if name == "eval_score":
+            settings["greater_is_better"] = False  # type: ignore[assignment]
+        renamed = task.replace(name="hair_loss", head=task.head_name)
+        trainer = jx.Trainer(model_of([task]), arguments(tmp_path, **settings), tasks=[renamed])
+        with pytest.raises(ValueError, match=rf"'{name}' .* the worst model: a higher score is"):
+            trainer.train()
+
+
+def test_a_task_to_score_without_a_head_is_named_before_training(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
+    mood, tags = tiny_tasks["classification"], tiny_tasks["tagging"]
+    args = arguments(tmp_path, eval_strategy="steps")
+    trainer = jx.Trainer(model_of([mood]), args, tasks=[mood], eval_tasks=[mood, tags])
+    with pytest.raises(LookupError, match="no head 'entities'"):
+        trainer.train()
+    assert trainer.state.global_step == 0
+
+
+def test_weight_decay_does_not_depend_on_the_names_of_heads(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
+    decaying = set()
+    for name in ("mood", "media_bias", "norm"):
+        task = tiny_tasks["classification"].replace(name=name)
+        trainer = jx.Trainer(model_of([task]), arguments(tmp_path), tasks=[task])
+        names = trainer.get_decay_parameter_names(trainer.model)
+        decaying.add(tuple(n.replace(f"heads.{name}.", "heads.") for n in sorted(names)))
+    (parameters,) = decaying
+    assert "heads.dense.weight" in parameters and "heads.dense.bias" not in parameters
 
 
 # --- sampling -------------------------------------------------------------------------------------

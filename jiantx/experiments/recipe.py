@@ -20,7 +20,7 @@ from transformers import set_seed
 import jiantx
 from jiantx.evaluation import evaluate
 from jiantx.experiments.cells import Cell, FinetuningStage, TargetGroup, TrainingKey
-from jiantx.experiments.recipe_checks import check_recipe, check_seeds, check_task_keys
+from jiantx.experiments.recipe_checks import check_plan, check_recipe, check_seeds
 from jiantx.experiments.rows import BASELINE, parse_row
 from jiantx.experiments.selection import training_name
 from jiantx.experiments.stages import Stage, Stages, fingerprint
@@ -136,7 +136,7 @@ class Recipe:
         """
         check_seeds(seeds)
         groups = [self._group(tasks) for tasks in self._targets_by_training(targets)]
-        check_task_keys(self, groups)
+        check_plan(self, groups)
         row_specs = dict.fromkeys([BASELINE, *([rows] if isinstance(rows, str) else rows)])
         plan = {}
         for seed, row_spec in itertools.product(range(1, seeds + 1), row_specs):

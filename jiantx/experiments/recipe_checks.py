@@ -2,31 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainingArguments
+from transformers.utils import logging
 
 from jiantx.experiments.cells import TargetGroup
-from jiantx.fields import check_fields
+from jiantx.fields import check_count, check_fields
 from jiantx.registry import near_names
 from jiantx.tasks import TASKS, resolve_task
+from jiantx.trainer_arguments import refused_argument
 
 if TYPE_CHECKING:
     from jiantx.experiments.recipe import Recipe
+
+logger = logging.get_logger("jiantx.experiments")
 
 SET_BY_RECIPE = {"seed": "seeds", "output_dir": "output"}  # TrainingArguments -> the recipe's name
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Raise ValueError if a field holds what it cannot, or names no `TrainingArguments`."""
+    """Raise ValueError if a field holds what it cannot, or would have no effect."""
     check_fields(recipe, "Recipe")
+    for name in ("patience", "eval_examples", "max_train_examples", "shots"):
+        check_count(f"Recipe: {name}", getattr(recipe, name))
+    for task_name, length in recipe.max_length.items():
+        check_count(f"Recipe: max_length[{task_name!r}]", length)
+    if recipe.shots is not None and not recipe.train_languages:
+        raise ValueError(
+            f"Recipe: shots={recipe.shots} needs languages. Name them with train_languages=(…)."
+        )
     _check_training_arguments("intermediate", recipe.intermediate)
     _check_training_arguments("target", recipe.target)
     for task, arguments in recipe.by_task.items():
         _check_training_arguments(f"by_task[{task!r}]", arguments)
+    trainings = [recipe.intermediate, recipe.target, *recipe.by_task.values()]
+    if recipe.patience and not any(t.get("eval_strategy", "no") != "no" for t in trainings):
+        logger.warning_once(
+            f"Recipe: patience={recipe.patience} has no effect, because no training is evaluated. "
+            "Give intermediate or target an eval_strategy."
+        )
 
 
 def _check_training_arguments(field: str, arguments: Mapping[str, Any]) -> None:
@@ -41,6 +59,9 @@ def _check_training_arguments(field: str, arguments: Mapping[str, Any]) -> None:
                 f"Recipe: {field} holds {name!r}, which is none of TrainingArguments."
                 f"{near_names(name, argument_names)}"
             )
+    problem = refused_argument(arguments)
+    if problem:
+        raise ValueError(f"Recipe: {field}: {problem}")
 
 
 def check_seeds(seeds: Any) -> None:
@@ -51,8 +72,21 @@ def check_seeds(seeds: Any) -> None:
         )
 
 
-def check_task_keys(recipe: Recipe, groups: Iterable[TargetGroup]) -> None:
-    """Check the tasks that `by_task` and `max_length` name.
+def _name_unknown_languages(recipe: Recipe, groups: Iterable[TargetGroup]) -> None:
+    """Log which of a recipe's languages no target has: they may be misspelt."""
+    available: set[str] = set()
+    for task in (target for group in groups for target in group.targets):
+        for split in recipe.splits:
+            available.update(task.languages(split))
+    for language in sorted(set(recipe.languages or ()) - available):
+        logger.warning_once(
+            f"Recipe: no target has rows in {language!r}. They have: "
+            f"{', '.join(sorted(available))}."
+        )
+
+
+def check_plan(recipe: Recipe, groups: Sequence[TargetGroup]) -> None:
+    """Check the tasks that `by_task` and `max_length` name; log languages that no target has.
 
     Args:
         recipe: The recipe.
@@ -61,6 +95,7 @@ def check_task_keys(recipe: Recipe, groups: Iterable[TargetGroup]) -> None:
     Raises:
         ValueError: A name is no task's, or that of a target that is trained on others.
     """
+    _name_unknown_languages(recipe, groups)
     targets = {target.name: target for group in groups for target in group.targets}
     trained = {task.name for group in groups for task in group.trained_tasks}
     for field in ("by_task", "max_length"):

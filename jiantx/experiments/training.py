@@ -61,6 +61,9 @@ def train(
         output_dir=str(folder), seed=seed, **{**QUIET, **arguments, **overrides}
     )
     stops_early = patience and args.eval_strategy != "no"
+    if stops_early and args.metric_for_best_model is None:
+        args.metric_for_best_model = "eval_score"
+        args.greater_is_better = True
     trainer = Trainer(
         model,
         args,

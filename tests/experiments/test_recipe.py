@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from recipe_fixtures import STEPS, recipe, score, tiny  # noqa: F401, the fixtures
+from transformers.utils import logging
 
 import jiantx as jx
 from jiantx.experiments import CHANCE, DEVELOPMENT, Recipe
@@ -58,6 +59,37 @@ def test_targets_that_are_trained_alike_share_a_stage(recipe: Recipe, tiny: Task
 def test_seeds_are_a_number(recipe: Recipe, tiny: Tasks, seeds: Any) -> None:
     with pytest.raises(ValueError, match=r"seeds=.* Expected how many seeds are run, at least 1"):
         recipe.plan(["stars"], [tiny["mood"]], seeds=seeds)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"max_train_examples": 0}, "max_train_examples=0. Expected a whole number"),  # not all
+        ({"max_train_examples": -5}, "max_train_examples=-5"),  # not all but five
+        ({"eval_examples": -3}, "eval_examples=-3"),
+        ({"shots": 0, "train_languages": ("de",)}, "shots=0"),  # not all rows
+        ({"patience": 0}, "patience=0"),
+        ({"max_length": {"mood": 0}}, r"max_length\['mood'\]=0"),
+        ({"shots": 5}, "shots=5 needs languages"),
+        ({"target": {"auto_find_batch_size": True}}, "target: .* is not supported"),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(
+    changes: dict[str, Any], message: str, recipe: Recipe
+) -> None:
+    with pytest.raises(ValueError, match=f"Recipe: {message}"):
+        replace(recipe, **changes)
+
+
+def test_what_has_no_effect_is_said(
+    recipe: Recipe, tiny: Tasks, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.enable_propagation()
+    replace(recipe, patience=7)
+    replace(recipe, languages=("en", "ed")).plan([], [tiny["mood"]])
+    logging.disable_propagation()
+    assert "patience=7 has no effect, because no training is evaluated" in caplog.text
+    assert "no target has rows in 'ed'. They have: de, en, zh" in caplog.text
 
 
 @pytest.mark.parametrize("field", ["by_task", "max_length"])
@@ -241,6 +273,13 @@ def test_a_training_without_improvement_stops_early(recipe: Recipe, tiny: Tasks)
     states = sorted(folder.rglob("trainer_state.json"), key=lambda path: path.stat().st_mtime)
     steps = json.loads(states[-1].read_text())["global_step"]
     assert steps == 3, "one evaluation, and two without improvement"
+
+
+def test_patience_needs_no_name_of_a_metric(recipe: Recipe, tiny: Tasks) -> None:
+    """transformers' callback would end the run with an AssertionError."""
+    target = {**STEPS, "eval_strategy": "steps", "eval_steps": 1}
+    report = replace(recipe, target=target, patience=2).run([], [tiny["mood"]])
+    assert report.mean() >= 0
 
 
 def test_one_task_is_read_whole_and_several_up_to_the_cap(
