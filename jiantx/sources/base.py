@@ -131,7 +131,8 @@ def check_patterns(
     word_of = language_mapping(languages)
     if len(set(word_of.values())) > 1 and "language" not in placeholders and where is None:
         raise ValueError(
-            f"{noun} has no {{language}}, so {', '.join(list(word_of)[:5])} would be the same rows. "
+            f"{noun} has no {{language}}, so {', '.join(list(word_of)[:5])} would be the same "
+            "rows. "
             "Write {language} where their names differ, or give a `where` that tells their rows "
             "apart."
         )
