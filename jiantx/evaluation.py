@@ -310,7 +310,8 @@ def _scores(result: SplitPredictions) -> list[Score]:
     values = {}
     for metric in task.metrics:
         try:
-            value = task.compute(metric, predictions, result.references)
+            # copies: a metric may sort what it gets
+            value = task.compute(metric, list(predictions), list(result.references))
         except Exception as error:
             error.add_note(
                 f"This is the metric {metric_name(metric)!r} of task {task.name}, split "

@@ -232,6 +232,18 @@ def test_what_cannot_be_computed_is_missing(model, tasks, caplog: pytest.LogCapt
     assert values_of(report) == {"overflow": None, MAIN: None}
 
 
+def test_a_metric_that_sorts_changes_no_other(model, tasks) -> None:
+    def sorts(predictions: Any, references: Any) -> float:
+        predictions.sort()
+        references.sort()
+        return 1.0
+
+    task = tasks["choice"]
+    alone = values_of(jx.evaluate(model, [task]))["accuracy"]
+    after = values_of(jx.evaluate(model, [task.replace(metrics=(sorts, *task.metrics))]))
+    assert after["accuracy"] == alone and alone not in (0.0, 100.0, None)
+
+
 def test_a_metric_that_fails_is_named(model, tasks) -> None:
     def by_topic(predictions: Any, references: Any) -> float:
         return {"sport": 1.0}[predictions[0]]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
 
@@ -97,6 +99,15 @@ def test_classes_by_name_work_and_leave_no_trace() -> None:
 def test_the_truth_of_a_class_is_said() -> None:
     with pytest.warns(UserWarning, match="whether the class 'neg' is true"):
         labels_of(task(coded(0), label=lambda row: "pos" if row["label"] else "neg"))
+
+
+@pytest.mark.parametrize("name", ["positive", "Pos", "1"])
+def test_a_class_that_is_compared_with_no_class_is_said(name: str) -> None:
+    """It never holds: all rows got the other label."""
+    with pytest.warns(UserWarning, match=rf"the class 'neg' with '{name}', which is none of the"):
+        labels_of(task(coded(0), label=lambda row: "pos" if row["label"] == name else "neg"))
+    unlabelled = task(coded(0, 1), label=lambda row: "neg" if row["label"] != "" else "pos")
+    assert labels_of(unlabelled) == ["neg", "neg"], "a test for blanks is none of a class"
 
 
 NAME_OF_NUMBER = {1: "pos"}
@@ -200,10 +211,27 @@ def test_the_right_option_is_gold() -> None:
     assert [example.choices[example.label] for example in examples] == ["x", "y"]
 
 
-def test_dictionaries_that_json_cannot_hold_are_refused() -> None:
-    rows = [{"d": {"a": b"1"}}, {"d": {"b": b"1"}}]
-    with pytest.raises(DataError, match="Row 0: dictionaries whose keys differ from row to row"):
-        jx.Rows({"train": rows}).rows("train", "en")
+def test_dictionaries_with_what_json_cannot_hold() -> None:
+    """Rows with a date in a dictionary that nobody asked for could not be read."""
+    day = datetime.date(2026, 11, 29)
+    rows = [
+        {"d": {"a": b"1", "days": [{"day": day}, {}]}},
+        {"d": {"b": 1.5}},
+        {"e": np.float32(0.5), "d": {"days": []}},
+    ]
+    source = jx.Rows({"train": rows})
+    for joined in (source, jx.Concat(source, source)):
+        seen = [row["d"] for row in seen_by_functions(joined)]
+        assert seen[:3] == [row["d"] for row in rows]
+    other = jx.Rows({"train": [{"d": {"day": day}}]})
+    joined = jx.Concat(jx.Rows({"train": [{"d": {"a": 1}}]}), other)
+    assert [row["d"] for row in seen_by_functions(joined)] == [{"a": 1}, {"day": day}]
+
+
+def test_joined_sources_with_other_types_are_said() -> None:
+    joined = jx.Concat(jx.Rows({"train": [{"label": 1}]}), jx.Rows({"train": [{"label": "x"}]}))
+    with pytest.raises(DataError, match=r"Task mood, split 'train'.*different types in one column"):
+        task(joined).rows("train")
 
 
 # --- failures -------------------------------------------------------------------------------------

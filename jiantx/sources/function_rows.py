@@ -18,6 +18,7 @@ from numbers import Number
 from types import FunctionType
 from typing import Any
 
+from jiantx.registry import near_names
 from jiantx.sources.base import DataError, Row
 
 
@@ -68,7 +69,7 @@ class ColumnText(str):
 
 
 class ClassName(ColumnText):
-    """The name of a class. Compared with a number, it raises DataError."""
+    """The name of a class. Compared with a number, it raises DataError; with no class, it warns."""
 
     names: tuple[str, ...]  # of all classes of the column
     looked_up: ClassName | None = None  # the last that was looked up in a set or dictionary
@@ -95,6 +96,13 @@ class ClassName(ColumnText):
                 f"It compares the class {str(self)!r} with {other!r}. Functions of a row see the "
                 f"names of classes, in any data set: {', '.join(self.names)}; None where there is "
                 "no label (-1). Compare with these."
+            )
+        is_name = isinstance(other, ClassName) or other in (*self.names, "")
+        if isinstance(other, str) and not is_name:
+            warnings.warn(
+                f"A function of the row compares the class {str(self)!r} with {other!r}, which "
+                f"is none of the classes: {', '.join(self.names)}.{near_names(other, self.names)}",
+                stacklevel=3,
             )
 
 

@@ -111,9 +111,15 @@ class Concat(Source):
         if dictionaries or any(HELD in rows.column_names for rows in joined):
             joined = [with_held(rows, dictionaries) for rows in joined]
             shared_columns = list(dict.fromkeys((*shared_columns, HELD)))
-        return datasets.concatenate_datasets(
-            [rows.select_columns(shared_columns) for rows in joined]
-        )
+        try:
+            return datasets.concatenate_datasets(
+                [rows.select_columns(shared_columns) for rows in joined]
+            )
+        except ValueError as error:  # of a column that has another type
+            raise DataError(
+                f"The joined sources have different types in one column: {error} Give each the "
+                "same columns, for example by a reader that converts them."
+            ) from None
 
     def _missing(self, split: str, language: str) -> DataError:
         """The error of the source that should have the rows, or one of our own."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 HELD = "__held__"  # the column of what Arrow would change
+_STORED = "__stored__"  # stands in it for what only Arrow can store
 _CHUNK = 10_000  # rows that become Arrow together
 
 
@@ -127,28 +128,31 @@ def _held_texts(rows: Iterable[Row], names: tuple[str, ...], keys_at: _KeysAt) -
     """What `HELD` holds: a row's columns and its dictionaries; None where Arrow changes neither."""
     changed = dict.fromkeys(path[0] for path, keys in keys_at.items() if path and len(keys) > 1)
     texts: list[str | None] = []
-    for index, row in enumerate(rows):
+    for row in rows:
         values = {name: row[name] for name in changed if name in row}
         if not values and tuple(row) == names:
             texts.append(None)
             continue
         absent = [name for name in names if name not in row]
         content = {"columns": list(row), "absent": absent, "values": values}
-        try:
-            texts.append(json.dumps(content, default=_as_json))
-        except (TypeError, ValueError) as error:
-            raise DataError(
-                f"Row {index}: dictionaries whose keys differ from row to row can hold texts, "
-                f"numbers, lists and dictionaries ({error})."
-            ) from None
+        texts.append(json.dumps(content, default=_as_json))
     return texts
 
 
 def _as_json(value: Any) -> Any:
-    """A number or an array of numpy, which JSON does not know."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"found {value!r}")
+    """What JSON does not know: numbers and arrays of numpy; of others, that Arrow stores them."""
+    return value.tolist() if hasattr(value, "tolist") else {_STORED: True}
+
+
+def _with_stored(held: Any, stored: Any) -> Any:
+    """What was held, with what only Arrow stores: dates, bytes."""
+    if isinstance(held, list):
+        return [_with_stored(*pair) for pair in zip(held, stored, strict=True)]
+    if not isinstance(held, dict):
+        return held
+    if _STORED in held:
+        return stored
+    return {key: _with_stored(value, stored[key]) for key, value in held.items()}
 
 
 def as_held(row: Row) -> Row:
@@ -157,6 +161,9 @@ def as_held(row: Row) -> Row:
     if text is None:
         return row
     content = json.loads(text)
+    if _STORED in text:
+        values = content["values"].items()
+        content["values"] = {name: _with_stored(value, row[name]) for name, value in values}
     names = dict.fromkeys((*content["columns"], *row))
     return {
         name: content["values"].get(name, row[name])
@@ -183,6 +190,7 @@ def with_held(rows: datasets.Dataset, dictionaries: Sequence[str] = ()) -> datas
     for row in rows.select_columns([*dictionaries, HELD]):
         content = {"columns": [], "absent": [], "values": {}} | json.loads(row.pop(HELD) or "{}")
         values = {name: value for name, value in row.items() if name not in content["absent"]}
-        texts.append(json.dumps({**content, "values": values | content["values"]}))
+        content["values"] = values | content["values"]
+        texts.append(json.dumps(content, default=_as_json))
     remaining = rows.remove_columns(HELD)
     return remaining.add_column(HELD, texts, feature=datasets.Value("string"))
