@@ -172,6 +172,9 @@ def _tables(
     iterator = iter(examples)
     while batch := list(itertools.islice(iterator, _BATCH)):
         columns: dict[str, Any] = dict(task.features(batch, tokenizer, max_length))
+        for index, lengths in zip(columns["example"], columns.get("lengths", ())):
+            if 0 in lengths:
+                _refuse_without_tokens(task, batch[index], tokenizer)
         columns["example"] = np.add(columns["example"], first_example)
         schema = schema or _schema(columns, len(tokenizer))
         yield pa.Table.from_arrays(
@@ -180,6 +183,15 @@ def _tables(
         first_example += len(batch)
     if schema is None:
         raise DataError(f"Task {task.name}: there are no rows.")
+
+
+def _refuse_without_tokens(task: Task, example: Any, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raise a DataError for a text that leaves no token, and so no state to predict from."""
+    raise DataError(
+        f"Task {task.name}, language {example.language!r}, example {example.id!r}: "
+        f"{type(tokenizer).__name__} makes no token of a text, and adds no special token. Drop "
+        "such rows, or give the tokenizer a post-processor that adds one."
+    )
 
 
 def _schema(columns: Mapping[str, Sequence[Any]], vocabulary: int) -> pa.Schema:

@@ -4,6 +4,7 @@ themselves.
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import logging
 import os
@@ -16,6 +17,8 @@ import pyarrow as pa
 import pytest
 from datasets import ClassLabel, Dataset, Value
 from datasets import Features as Columns
+from test_encoders import folder_of
+from tokenizers import processors
 
 import jiantx as jx
 from jiantx import features as features_module
@@ -495,3 +498,18 @@ def test_numbers_are_as_they_were(tokenizer: Any) -> None:
     actual = loaded(mine, tokenizer).table.with_format("numpy")[0]
     assert actual["targets"].dtype == np.float32 and actual["targets"].tolist() == [0.5]
     assert actual["labels"].tolist() == [0]
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2"])
+def test_a_text_without_a_token_is_refused(family: str, bert_tokenizer, tmp_path: Path) -> None:
+    tokenizer = copy.deepcopy(bert_tokenizer)  # which puts no token before or after a text
+    tokenizer.backend_tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
+    folder = folder_of(family, tokenizer, tmp_path / family)
+    mood = task([{"text": text, "label": "no"} for text in ("the cat", "\u200b", "a dog")])
+    model = jx.MultitaskModel.from_pretrained(folder, [mood])
+    assert len(jx.predict(model, mood, ["the cat", "a dog"])) == 2
+    message = r"Task mood, language 'en', example '1': .* makes no token of a text"
+    with pytest.raises(DataError, match=message):
+        jx.predict(model, mood, ["the cat", "\u200b", "a dog"])
+    with pytest.raises(DataError, match=message):
+        jx.evaluate(model, mood, split="train")
