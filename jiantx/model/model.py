@@ -84,6 +84,7 @@ class MultitaskModel(SavingMixin):
         self.tokenizer: PreTrainedTokenizerBase | None = None
         self._traits = EncoderTraits()
         self._first_position: int | None = None  # of a flat sequence; None: run padded
+        self._padded_attention = encoder.config._attn_implementation
         self.report: Report | None = None
         self.post_init()
 
@@ -251,6 +252,8 @@ class MultitaskModel(SavingMixin):
                 f"{encoder_name} cannot run without padding: its states differ, or it ignores the "
                 'setting. Use padding_free="auto".'
             )
+        if self._first_position is None and config._attn_implementation == FLAT_ATTENTION:
+            self.encoder.set_attn_implementation(self._padded_attention)
         if self._first_position is not None:
             self.encoder.set_attn_implementation(FLAT_ATTENTION)
             dropout_names = ("attention_probs_dropout_prob", "attention_dropout")
