@@ -22,6 +22,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from jiantx.encoder_traits import probe_encoder
 from jiantx.heads import Head, MaskedLMHead
 from jiantx.model.masked_lm import gives_scores_of
 from jiantx.task import Task
@@ -204,7 +205,7 @@ def plain_tokenizer(
     """
     plain = copy.deepcopy(tokenizer)
     options: dict[str, Any] = {"padding_side": "right"}  # or absolute positions would shift
-    if getattr(encoder_config, "type_vocab_size", 1) <= 1:  # then `MultitaskModel` drops them too
+    if not probe_encoder(encoder_config).takes_segments(encoder_config):  # as `states` drops them
         names = tokenizer.model_input_names
         options["model_input_names"] = [name for name in names if name != "token_type_ids"]
     if task.task_type in _CUT_TASK_TYPES:

@@ -383,7 +383,7 @@ class MultitaskModel(SavingMixin):
             (total tokens, hidden) states for each of `layers`.
         """
         tokens = {"input_ids": input_ids}
-        if token_type_ids is not None and getattr(self.encoder.config, "type_vocab_size", 1) > 1:
+        if token_type_ids is not None and self._traits.takes_segments(self.encoder.config):
             tokens["token_type_ids"] = token_type_ids
         if self._first_position is not None:
             layout = SequenceLayout(lengths, longest)

@@ -132,8 +132,8 @@ class SavingMixin(EmbeddingsMixin):
 
     def _check_no_adapters(self) -> None:
         """Refuse to write weights under the names that PEFT gives them: nobody could load them."""
-        names = {part for name, _ in self.named_parameters() for part in name.split(".")}
-        if names & {"base_layer", "modules_to_save"}:
+        module_names = {name for path, _ in self.named_modules() for name in path.split(".")}
+        if module_names & {"base_layer", "modules_to_save"}:
             raise ValueError(
                 "The model holds PEFT's adapters. Save those with the PeftModel's save_pretrained, "
                 "or merge them into the weights first: model = peft_model.merge_and_unload()."
@@ -167,7 +167,7 @@ class SavingMixin(EmbeddingsMixin):
 
         Args:
             task: The task or its name. It is of any type for XLM-R, RoBERTa, CamemBERT and BERT, of
-                retrieval for every encoder.
+                retrieval for every encoder that has no decoder.
             path: A folder.
             prompts: For retrieval, what SentenceTransformer puts before each text, under "query"
                 and "document". Texts are encoded as they are if None.
