@@ -256,7 +256,7 @@ def _key(
         language,
         length,
         labelled,
-        _tokenizer_hash(tokenizer, len(tokenizer)),
+        _tokenizer_hash(tokenizer, len(tokenizer), _tokenizer_settings(tokenizer)),
     )
     parts_text = fingerprint_text(
         (*made_by, values, kinds, rows_hash(rows.select_columns(columns)))
@@ -265,9 +265,19 @@ def _key(
     return f"{task.name}-{language}-{digest.hexdigest()}"
 
 
+def _tokenizer_settings(tokenizer: PreTrainedTokenizerBase) -> tuple[Any, ...]:
+    """What may be set after a tokenizer was used: a language of NLLB's, another normalizer."""
+    backend = tokenizer.backend_tokenizer
+    steps = (backend.normalizer, backend.pre_tokenizer, backend.post_processor)
+    states = [None if step is None else step.__getstate__() for step in steps]
+    return (*states, str(tokenizer.special_tokens_map), *tokenizer.model_input_names)
+
+
 @lru_cache(maxsize=16)
-def _tokenizer_hash(tokenizer: PreTrainedTokenizerBase, size: int) -> str:
-    """A hash of the tokenizer's own file; `size` makes it anew after tokens were added."""
+def _tokenizer_hash(
+    tokenizer: PreTrainedTokenizerBase, size: int, settings: tuple[Any, ...]
+) -> str:
+    """A hash of the tokenizer's own file; made anew after tokens were added or settings changed."""
     backend = tokenizer.backend_tokenizer
     backend.no_padding()
     backend.no_truncation()  # how a batch was last cut is no property of the tokenizer

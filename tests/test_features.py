@@ -513,3 +513,23 @@ def test_a_text_without_a_token_is_refused(family: str, bert_tokenizer, tmp_path
         jx.predict(model, mood, ["the cat", "\u200b", "a dog"])
     with pytest.raises(DataError, match=message):
         jx.evaluate(model, mood, split="train")
+
+
+def test_a_tokenizer_that_is_changed_in_place_makes_other_features(tokenizer) -> None:
+    tokenizer = copy.deepcopy(tokenizer)
+    tagging = jx.TokenClassification(
+        name="tags",
+        source=jx.Rows({"train": [{"tokens": ["the", "cat"], "tags": ["O", "O"]}]}),
+        labels=("O", "B-X"),
+    )
+
+    def ends() -> list[int]:
+        features = [load_features(one, "train", "en", tokenizer) for one in (task(), tagging)]
+        return [of_task.table["input_ids"][0][-1] for of_task in features]
+
+    assert ends() == [2, 2]
+    ids = [("<s>", 0), ("</s>", 2)]
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="</s> $A <s>", pair="</s> $A <s> $B <s>", special_tokens=ids
+    )
+    assert ends() == [0, 0]
