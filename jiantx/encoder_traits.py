@@ -52,6 +52,7 @@ class EncoderTraits:
         depends_on_padding: The states of a text change with the padding beside it.
         inner_layers: Where the states of inner layers are: in the "inputs" of the next layer, or
             "collected" by transformers while all layers run; "none" if not each token has one.
+        reads_segments: The states of two segments differ from those of one.
     """
 
     refusal: str | None = None
@@ -59,6 +60,17 @@ class EncoderTraits:
     is_causal: bool = False
     depends_on_padding: bool = False
     inner_layers: Literal["inputs", "collected", "none"] = "inputs"
+    reads_segments: bool = False
+
+    def takes_segments(self, config: PreTrainedConfig) -> bool:
+        """Whether the encoder is given segment ids.
+
+        Args:
+            config: Of the encoder. It need not count its segments (XLNet's, Funnel's): the probe
+                tells.
+        """
+        count = getattr(config, "type_vocab_size", None)
+        return self.reads_segments if count is None else bool(count > 1)
 
 
 class _CannotServe(ValueError):
@@ -173,6 +185,7 @@ def _traits(config: PreTrainedConfig) -> EncoderTraits:
         is_causal=not first_sees,
         depends_on_padding=depends_on_padding,
         inner_layers=_inner_layers(twin, ids),
+        reads_segments=_reads_segments(twin, ids[0], each_alone[: len(ids[0])]),
     )
 
 
@@ -262,6 +275,23 @@ def _sees_others(encoder: PreTrainedModel, ids: Tensor, index: int) -> bool:
     other_ids[index] = ids[index]
     states = _padded_states(encoder, [ids, other_ids]).view(2, len(ids), -1)
     return bool((states[0, index] - states[1, index]).abs().max() > 1e-6)
+
+
+def _reads_segments(encoder: PreTrainedModel, ids: Tensor, states: Tensor) -> bool:
+    """As `EncoderTraits.reads_segments`; GPT-2, which looks them up among its tokens, does not.
+
+    `states` are those of the text alone.
+    """
+    one_segment = torch.zeros_like(ids)
+    two_segments = torch.arange(len(ids)) * 2 // len(ids)
+    changes = []
+    for segments in (one_segment, two_segments):
+        try:
+            output = _padded_output(encoder, [ids], token_type_ids=segments[None])
+        except Exception:  # it takes no segments, or one alone
+            return False
+        changes.append(float((output.last_hidden_state[0] - states).abs().max()))
+    return changes[0] < 1e-5 < changes[1]
 
 
 def _first_position(twin: PreTrainedModel, ids: list[Tensor], states: Tensor) -> int | None:

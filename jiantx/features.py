@@ -180,6 +180,9 @@ def _tables(
     iterator = iter(examples)
     while batch := list(itertools.islice(iterator, _BATCH)):
         columns: dict[str, Any] = dict(task.features(batch, tokenizer, max_length))
+        for index, lengths in zip(columns["example"], columns.get("lengths", ())):
+            if 0 in lengths:
+                _refuse_without_tokens(task, batch[index], tokenizer)
         columns["example"] = np.add(columns["example"], first_example)
         schema = schema or _schema(columns, len(tokenizer))
         yield pa.Table.from_arrays(
@@ -188,6 +191,15 @@ def _tables(
         first_example += len(batch)
     if schema is None:
         raise DataError(f"Task {task.name}: there are no rows.")
+
+
+def _refuse_without_tokens(task: Task, example: Any, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raise a DataError for a text that leaves no token, and so no state to predict from."""
+    raise DataError(
+        f"Task {task.name}, language {example.language!r}, example {example.id!r}: "
+        f"{type(tokenizer).__name__} makes no token of a text, and adds no special token. Drop "
+        "such rows, or give the tokenizer a post-processor that adds one."
+    )
 
 
 def _schema(columns: Mapping[str, Sequence[Any]], vocabulary: int) -> pa.Schema:
@@ -252,7 +264,7 @@ def _key(
         language,
         length,
         labelled,
-        _tokenizer_hash(tokenizer, len(tokenizer)),
+        _tokenizer_hash(tokenizer, len(tokenizer), _tokenizer_settings(tokenizer)),
     )
     parts_text = fingerprint_text(
         (*made_by, values, kinds, rows_hash(rows.select_columns(columns)))
@@ -261,9 +273,19 @@ def _key(
     return f"{task.name}-{language}-{digest.hexdigest()}"
 
 
+def _tokenizer_settings(tokenizer: PreTrainedTokenizerBase) -> tuple[Any, ...]:
+    """What may be set after a tokenizer was used: a language of NLLB's, another normalizer."""
+    backend = tokenizer.backend_tokenizer
+    steps = (backend.normalizer, backend.pre_tokenizer, backend.post_processor)
+    states = [None if step is None else step.__getstate__() for step in steps]
+    return (*states, str(tokenizer.special_tokens_map), *tokenizer.model_input_names)
+
+
 @lru_cache(maxsize=16)
-def _tokenizer_hash(tokenizer: PreTrainedTokenizerBase, size: int) -> str:
-    """A hash of the tokenizer's own file; `size` makes it anew after tokens were added."""
+def _tokenizer_hash(
+    tokenizer: PreTrainedTokenizerBase, size: int, settings: tuple[Any, ...]
+) -> str:
+    """A hash of the tokenizer's own file; made anew after tokens were added or settings changed."""
     backend = tokenizer.backend_tokenizer
     backend.no_padding()
     backend.no_truncation()  # how a batch was last cut is no property of the tokenizer

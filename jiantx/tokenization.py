@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -190,7 +189,6 @@ class SpecialTokens:
         )
 
 
-@lru_cache(maxsize=64)
 def special_tokens(tokenizer: PreTrainedTokenizerBase, pair: bool = False) -> SpecialTokens:
     """Read the special tokens off an encoded sample: those that belong to no text.
 

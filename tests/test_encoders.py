@@ -379,3 +379,20 @@ def test_the_last_token_is_read_where_the_tokenizer_puts_cls_last(
     tokenizer.save_pretrained(tmp_path)
     model = jx.MultitaskModel.from_pretrained(tmp_path, [tiny_tasks["classification"]])
     assert model.heads["mood"].config["cls_pooling"] == "last"
+
+
+@pytest.mark.parametrize("name", ["xlnet", "funnel", "bert", "gpt2"])
+def test_segments_are_given_to_whom_they_tell_apart(
+    name: str, bert_tokenizer, tiny_tasks, tmp_path: Path
+) -> None:
+    folder = folder_of(name, bert_tokenizer, tmp_path)  # whose pairs have two segments
+    task = tiny_tasks["pair"]
+    model = jx.MultitaskModel.from_pretrained(folder, [task])
+    plain = AutoModel.from_pretrained(folder).eval()
+    batch = batch_of(task, bert_tokenizer, [3])
+    inputs = {"input_ids": batch["input_ids"][None]}
+    if name != "gpt2":  # it would look them up among its tokens
+        inputs["token_type_ids"] = batch["token_type_ids"][None]
+    with torch.no_grad():
+        expected = plain(**inputs).last_hidden_state[0]
+        torch.testing.assert_close(model.states(**batch)[0], expected, atol=1e-6, rtol=0)

@@ -4,6 +4,7 @@ themselves.
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import logging
 import os
@@ -16,10 +17,13 @@ import pyarrow as pa
 import pytest
 from datasets import ClassLabel, Dataset, Value
 from datasets import Features as Columns
+from test_encoders import folder_of
+from tokenizers import processors
 
 import jiantx as jx
 from jiantx import features as features_module
 from jiantx.features import Features, encode_examples, load_features
+from jiantx.metrics import micro_f1
 from jiantx.sources import DataError, read_jsonl
 
 ROWS = [
@@ -88,7 +92,7 @@ def test_hit_reads_no_examples(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"metrics": (jx.get_task("qqp").metrics[1],)},
+        {"metrics": (micro_f1,)},
         {"head": "shared"},
         {"train_on": ("mnli",)},
         {"train_languages": ("de",)},
@@ -504,3 +508,38 @@ def test_a_maximum_length_is_a_number_of_tokens(length: Any, cache, tokenizer) -
         load_features(task(), "train", "en", tokenizer, max_length=length)
     with pytest.raises(ValueError, match=f"max_length={length}. Expected a whole number"):
         load_features(task(max_length=length), "train", "en", tokenizer)
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2"])
+def test_a_text_without_a_token_is_refused(family: str, bert_tokenizer, tmp_path: Path) -> None:
+    tokenizer = copy.deepcopy(bert_tokenizer)  # which puts no token before or after a text
+    tokenizer.backend_tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
+    folder = folder_of(family, tokenizer, tmp_path / family)
+    mood = task([{"text": text, "label": "no"} for text in ("the cat", "\u200b", "a dog")])
+    model = jx.MultitaskModel.from_pretrained(folder, [mood])
+    assert len(jx.predict(model, mood, ["the cat", "a dog"])) == 2
+    message = r"Task mood, language 'en', example '1': .* makes no token of a text"
+    with pytest.raises(DataError, match=message):
+        jx.predict(model, mood, ["the cat", "\u200b", "a dog"])
+    with pytest.raises(DataError, match=message):
+        jx.evaluate(model, mood, split="train")
+
+
+def test_a_tokenizer_that_is_changed_in_place_makes_other_features(tokenizer) -> None:
+    tokenizer = copy.deepcopy(tokenizer)
+    tagging = jx.TokenClassification(
+        name="tags",
+        source=jx.Rows({"train": [{"tokens": ["the", "cat"], "tags": ["O", "O"]}]}),
+        labels=("O", "B-X"),
+    )
+
+    def ends() -> list[int]:
+        features = [load_features(one, "train", "en", tokenizer) for one in (task(), tagging)]
+        return [of_task.table["input_ids"][0][-1] for of_task in features]
+
+    assert ends() == [2, 2]
+    ids = [("<s>", 0), ("</s>", 2)]
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="</s> $A <s>", pair="</s> $A <s> $B <s>", special_tokens=ids
+    )
+    assert ends() == [0, 0]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from conftest import ModelOf, batch_of
+from conftest import EncoderFolder, ModelOf, batch_of
 from tokenizers import pre_tokenizers
 from torch.nn.functional import cross_entropy
 from transformers import (
@@ -200,6 +200,27 @@ def test_masked_lm_agrees(
     )
     assert torch.equal(ours.outputs["token_ids"], guesses)
     assert torch.equal(ours.outputs["correct"], guesses == batch["labels"])
+
+
+@pytest.mark.parametrize("family", ["xlm-r", "bert"])
+@pytest.mark.parametrize("auto", [None, AutoModelForMaskedLM])
+def test_masked_lm_of_an_untied_encoder_agrees(
+    family: str, auto: Any, encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path
+) -> None:
+    task = tiny_tasks["mlm"]
+    folder = encoder_folder(family, auto=auto, tie_word_embeddings=False)
+    model = jx.MultitaskModel.from_pretrained(folder, [task])
+    torch.nn.init.normal_(model.heads["lines"].bias)
+    model.export(task, tmp_path)
+    plain = AutoModelForMaskedLM.from_pretrained(tmp_path).eval()
+    assert model.tokenizer is not None
+    batch = batch_of(task, model.tokenizer)
+    inputs = padded(batch, plain.config.pad_token_id)
+    with torch.inference_mode():
+        states = model.states(**batch)[0][batch["masked_positions"]]
+        scores = model.heads["lines"].scores(states, model.get_input_embeddings().weight)
+        logits = plain(**inputs).logits[inputs["attention_mask"].bool()]
+    torch.testing.assert_close(scores, logits[batch["masked_positions"]])
 
 
 @pytest.mark.parametrize("family", PARITY)
@@ -393,6 +414,9 @@ def test_what_cannot_be_exported(model_of: ModelOf, tiny_tasks, tmp_path: Path) 
     model.heads["mood"].config["cls_pooling"] = "mean"  # as for a tokenizer without a first token
     with pytest.raises(ValueError, match="pools by 'mean' here"):
         model.export(mood, tmp_path)
+    lines = tiny_tasks["mlm"]
+    with pytest.raises(ValueError, match=r"Task lines: .* other scores than its .*ReLU"):
+        model_of([lines], hidden_act="relu").export(lines, tmp_path)  # theirs has GELU
     one = jx.Classification(name="one", source=mood.source, labels=("yes",))
     with pytest.raises(ValueError, match="one label, 'yes', whose probability is always 1"):
         model_of([one]).export(one, tmp_path)

@@ -560,6 +560,57 @@ def test_padding_free_is_what_was_asked_for(model_of: ModelOf, tiny_tasks) -> No
 # --- LoRA -----------------------------------------------------------------------------------------
 
 
+def test_padding_may_be_chosen_again(model_of: ModelOf, tiny_tasks) -> None:
+    task = tiny_tasks["classification"]
+    model = model_of([task])
+    expected = jx.evaluate(model, [task]).records
+    for padding_free in (False, True, "auto", False):
+        model.set_padding_free(padding_free)
+        assert model.padding_free == bool(padding_free)
+        assert jx.evaluate(model, [task]).records == expected
+
+
+@pytest.mark.parametrize("head", ["query", "dense", "out", "encoder"])
+def test_lora_leaves_layers_alone_that_are_named_like_a_head(
+    head: str, model_of: ModelOf, tiny_tasks
+) -> None:
+    peft = pytest.importorskip("peft")
+    model = model_of([tiny_tasks["classification"].replace(head=head)])
+    adapted = peft.get_peft_model(model, model.lora_config(r=4))
+    trained = [name for name, value in adapted.named_parameters() if value.requires_grad]
+    assert all("lora_" in name or f"heads.{head}.modules_to_save" in name for name in trained)
+    assert len([name for name in trained if "lora_" not in name]) == 4
+
+
+def test_a_model_with_adapters(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft")
+    mood, pairing = tiny_tasks["classification"], tiny_tasks["retrieval"].replace(layer=2)
+    model = model_of([mood, pairing])
+    other = pairing.replace(layer=1, pooling="cls")
+    expected = jx.evaluate(model, [mood, other]).records
+    adapted = peft.get_peft_model(model, model.lora_config(init_lora_weights=False))
+    torch.nn.init.normal_(model.heads["mood"].out.weight)
+    with adapted.disable_adapter():  # a task may choose among states here too
+        assert jx.evaluate(adapted, [mood, other]).records == expected
+    assert jx.evaluate(adapted, [other]).mean() >= 0
+    for write in (
+        model.save_pretrained,
+        adapted.save_encoder,
+        lambda folder: adapted.export(mood, folder),
+        lambda folder: adapted.export(pairing, folder),
+    ):
+        with pytest.raises(ValueError, match=r"PEFT's adapters.*merge_and_unload"):
+            write(tmp_path / "never")
+    assert not (tmp_path / "never").exists()
+    scores = jx.evaluate(adapted, [mood, pairing]).records
+    merged = adapted.merge_and_unload()
+    merged.save_pretrained(tmp_path / "merged")
+    loaded = jx.MultitaskModel.from_pretrained(tmp_path / "merged")
+    assert jx.evaluate(loaded, [mood, pairing]).records == scores
+    merged.save_encoder(tmp_path / "encoder")
+    merged.export(mood, tmp_path / "export")
+
+
 @pytest.mark.slow
 def test_lora_trains_heads_in_full(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
     peft = pytest.importorskip("peft")

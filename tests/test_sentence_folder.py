@@ -14,6 +14,7 @@ import pytest
 import torch
 from conftest import FAMILIES, ModelOf
 from safetensors.torch import load_file
+from test_encoders import folder_of
 from torch import Tensor
 from transformers import AutoConfig, AutoModel, AutoTokenizer, T5EncoderModel
 
@@ -203,3 +204,24 @@ def test_an_encoder_that_cannot_be_cut_is_refused(
     with pytest.raises(ValueError, match="XLMRobertaModel gives other states at layer 1 when"):
         model.export(task, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_encoder_with_a_decoder_is_refused(tokenizer, tmp_path: Path) -> None:
+    task = retrieval()
+    folder = folder_of("mbart", tokenizer, tmp_path / "mbart")
+    model = jx.MultitaskModel.from_pretrained(folder, [task])
+    with pytest.raises(ValueError, match="Task pairs: MBartModel has a decoder"):
+        model.export(task, tmp_path / "export")
+    assert not (tmp_path / "export").exists()
+
+
+def test_an_encoder_whose_layers_cannot_be_counted_out_is_exported_whole(
+    bert_tokenizer, tmp_path: Path
+) -> None:
+    task = retrieval()
+    folder = folder_of("funnel", bert_tokenizer, tmp_path / "funnel")
+    model = jx.MultitaskModel.from_pretrained(folder, [task])
+    model.export(task, tmp_path / "export")
+    for text in TEXTS:  # one by one: its states depend on padding
+        expected = our_vectors(model, task, [text])
+        torch.testing.assert_close(vectors_of_folder(tmp_path / "export", [text]), expected)

@@ -144,7 +144,6 @@ def test_earlier_settings_of_the_tokenizer_do_not_matter(any_tokenizer: Any) -> 
         ((_, owner_ids),) = tokenize_words(any_tokenizer, [text.split()])
         assert len(set(owner_ids.tolist())) == 40
         any_tokenizer(text, padding="max_length", truncation=True, max_length=6)
-        special_tokens.cache_clear()
         assert special_tokens(any_tokenizer).size == 2, (
             "the frame of a padded tokenizer is no longer than itself"
         )

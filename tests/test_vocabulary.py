@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import batch_of
-from transformers import TrainingArguments
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast, TrainingArguments
 
 import jiantx as jx
 from jiantx.features import load_features
@@ -56,6 +58,72 @@ def test_nothing_changes_on_longer_text(model_of: Any, tiny_tasks: Any) -> None:
     before = pieces()
     jx.trim_vocabulary(model, [short])
     assert pieces() == before, "what lies beyond its max_length is kept too"
+
+
+def tokenizer_with_padding_at(tokenizer: Any, index: int) -> PreTrainedTokenizerFast:
+    """A copy whose padding token has changed places with an ordinary piece."""
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    vocabulary = state["model"]["vocab"]
+    padding = vocabulary[tokenizer.pad_token_id]
+    vocabulary[tokenizer.pad_token_id] = vocabulary[index]
+    vocabulary[index] = padding
+    for token in state["added_tokens"]:
+        if token["content"] == tokenizer.pad_token:
+            token["id"] = index
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(state)),
+        model_max_length=512,
+        model_input_names=tokenizer.model_input_names,
+        **tokenizer.special_tokens_map,
+    )
+
+
+@pytest.mark.parametrize("padding_free", ["auto", False])
+def test_positions_stay_where_they_are(
+    padding_free: Any, tokenizer: Any, encoder_folder: Any, tiny_tasks: Any, tmp_path: Path
+) -> None:
+    task = tiny_tasks["classification"]  # XLM-R counts positions from its padding id on
+    folder = encoder_folder(tokenizer=tokenizer_with_padding_at(tokenizer, 60))
+    model = jx.MultitaskModel.from_pretrained(folder, [task], padding_free=padding_free)
+    rows = list(task.rows("train", "en"))
+    expected = jx.predict(model, task, rows)
+    assert jx.trim_vocabulary(model, [task]) < len(tokenizer)
+    assert jx.predict(model, task, rows) == expected
+    model.save_pretrained(tmp_path)
+    loaded = jx.MultitaskModel.from_pretrained(tmp_path, padding_free=padding_free)
+    assert jx.predict(loaded, task, rows) == expected
+
+
+@pytest.mark.parametrize("way", ["encoder", "none"])
+def test_tokens_were_added_without_a_word(way: str, model_of: Any, tiny_tasks: Any) -> None:
+    tasks = [tiny_tasks["classification"], tiny_tasks["mlm"]]
+    model = model_of(tasks)
+    model.tokenizer.add_special_tokens({"additional_special_tokens": ["<e1>"]})
+    before = jx.evaluate(model, tasks[:1]).records
+    if way == "none":
+        with pytest.raises(ValueError, match=r"Tokens without one: <e1>.*resize_token"):
+            jx.trim_vocabulary(model, tasks)
+    else:
+        model.encoder.resize_token_embeddings(len(model.tokenizer))
+        remaining = jx.trim_vocabulary(model, tasks)
+        assert len(model.heads["lines"].bias) == remaining == len(model.tokenizer)
+    assert jx.evaluate(model, tasks[:1]).records == before
+
+
+def test_a_model_with_adapters_is_trimmed_inside(model_of: Any, tiny_tasks: Any) -> None:
+    peft = pytest.importorskip("peft")
+    tasks = [tiny_tasks["classification"], tiny_tasks["mlm"]]
+    model = model_of(tasks)
+    adapted = peft.get_peft_model(model, model.lora_config())
+    before = jx.evaluate(adapted, tasks[:1]).records
+    remaining = jx.trim_vocabulary(adapted, tasks)
+    assert len(model.tokenizer) == len(adapted.tokenizer) == remaining
+    for either in (adapted, model, adapted.merge_and_unload()):
+        assert jx.evaluate(either, tasks[:1]).records == before
+        jx.evaluate(either, tasks[1:])
+    with pytest.raises(ValueError, match="no tokenizer"):
+        model.tokenizer = None
+        jx.trim_vocabulary(adapted, tasks)
 
 
 def test_masking_stays_inside_the_small_vocabulary(model_of: Any, tiny_tasks: Any) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.compute as pc
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from jiantx.heads import Head
 from jiantx.task import Task
 
 if TYPE_CHECKING:
@@ -52,8 +53,9 @@ class EmbeddingsMixin(PreTrainedModel):
         if config.vocab_size != rows:
             config.vocab_size = rows
         self.config.encoder = config
-        for head in self.heads.values():
-            head.resize_vocabulary(rows)
+        for head in self.heads.modules():  # PEFT keeps a head twice
+            if isinstance(head, Head):
+                head.resize_vocabulary(rows)
 
     def check_token_ids(
         self, task: Task, tokenizer: PreTrainedTokenizerBase, table: datasets.Dataset
@@ -75,13 +77,7 @@ class EmbeddingsMixin(PreTrainedModel):
         # masked LM draws among all tokens
         if task.task_type != "masked_lm" and max(id or 0 for id in used_ids) < rows:
             return
-        tokens = tokenizer.convert_ids_to_tokens(range(rows, len(tokenizer)))
-        raise ValueError(
-            f"Task {task.name}: the tokenizer has {len(tokenizer):,} tokens, but the encoder has "
-            f"{rows:,} embeddings. Tokens without one: {', '.join(tokens[:5])}"
-            f"{', …' if len(tokens) > 5 else ''}. After adding tokens, call "
-            "model.resize_token_embeddings(len(model.tokenizer))."
-        )
+        raise ValueError(f"Task {task.name}: {without_embeddings(tokenizer, rows)}")
 
 
 def longest_input(encoder: PreTrainedModel) -> int | None:
@@ -93,13 +89,37 @@ def longest_input(encoder: PreTrainedModel) -> int | None:
     Returns:
         The limit; None if the encoder has none.
     """
-    config = encoder.config
-    max_positions = getattr(config, "max_position_embeddings", None)
+    max_positions = getattr(encoder.config, "max_position_embeddings", None)
     if not max_positions or max_positions < 0:
         return None
+    return int(max_positions) - unused_positions(encoder)
+
+
+def unused_positions(encoder: PreTrainedModel) -> int:
+    """How many positions come before the first token's: RoBERTa's begin after the padding id.
+
+    Args:
+        encoder: The encoder.
+    """
+    config = encoder.config
+    max_positions = getattr(config, "max_position_embeddings", None)
     for name, module in encoder.named_modules():
         is_table = "position" in name and getattr(module, "padding_idx", None) is not None
         if is_table and len(getattr(module, "weight", ())) == max_positions:
-            # RoBERTa's: positions begin after the padding id
-            return int(max_positions) - config.pad_token_id - 1
-    return int(max_positions)
+            return int(config.pad_token_id) + 1
+    return 0
+
+
+def without_embeddings(tokenizer: PreTrainedTokenizerBase, rows: int) -> str:
+    """Say that a tokenizer has more tokens than the encoder, and what to do.
+
+    Args:
+        tokenizer: The tokenizer.
+        rows: Of the encoder's embeddings.
+    """
+    tokens = tokenizer.convert_ids_to_tokens(range(rows, len(tokenizer)))
+    return (
+        f"the tokenizer has {len(tokenizer):,} tokens, but the encoder has {rows:,} embeddings. "
+        f"Tokens without one: {', '.join(tokens[:5])}{', …' if len(tokens) > 5 else ''}. After "
+        "adding tokens, call model.resize_token_embeddings(len(model.tokenizer))."
+    )

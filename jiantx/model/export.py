@@ -22,7 +22,9 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from jiantx.heads import Head
+from jiantx.encoder_traits import probe_encoder
+from jiantx.heads import Head, MaskedLMHead
+from jiantx.model.masked_lm import gives_scores_of
 from jiantx.task import Task
 from jiantx.task_types import Regression
 from jiantx.tokenization import tokenize_words
@@ -44,8 +46,14 @@ _BERT_MLM = {
     "dense": "cls.predictions.transform.dense",
     "norm": "cls.predictions.transform.LayerNorm",
     "bias": "cls.predictions.bias",
+    "decoder": "cls.predictions.decoder.weight",
 }
-_ROBERTA_MLM = {"dense": "lm_head.dense", "norm": "lm_head.layer_norm", "bias": "lm_head.bias"}
+_ROBERTA_MLM = {
+    "dense": "lm_head.dense",
+    "norm": "lm_head.layer_norm",
+    "bias": "lm_head.bias",
+    "decoder": "lm_head.decoder.weight",
+}
 _ROBERTA_SEQUENCE = {"dense": "classifier.dense", "out": "classifier.out_proj"}
 _BERT_SEQUENCE = {"dense": "{base}.pooler.dense", "out": "classifier"}
 _ROBERTA = {
@@ -127,7 +135,20 @@ def plain_model(encoder: PreTrainedModel, head: Head, task: Task, dtype: Any) ->
     missing = [key for key in loaded.missing_keys if not key.endswith(tied_names)]
     if missing or loaded.unexpected_keys:
         raise ValueError(f"{type(plain).__name__} has other parameters than expected: {loaded}.")
+    if isinstance(head, MaskedLMHead):
+        _match_masked_lm(plain, head, task)
     return plain.eval()
+
+
+def _match_masked_lm(plain: PreTrainedModel, head: MaskedLMHead, task: Task) -> None:
+    """Set the decoder's bias, which is tied only where its weights are, and compare the scores."""
+    output: Any = plain.get_output_embeddings()
+    output.bias.data.copy_(head.bias)
+    if not gives_scores_of(copy.deepcopy(head).to(plain.device), plain):
+        raise ValueError(
+            f"Task {task.name}: {type(plain).__name__} computes other scores than its masked-LM "
+            f"head ({type(head.activation).__name__}); use save_encoder()."
+        )
 
 
 def _check_outputs(head: Head, task: Task) -> None:
@@ -165,6 +186,8 @@ def _plain_config(encoder_config: PreTrainedConfig, head: Head, task: Task) -> P
         config.id2label = dict(enumerate(names))
         config.label2id = {label: id for id, label in enumerate(names)}
     config.problem_type = _PROBLEM_TYPES.get(task.task_type)
+    if isinstance(head, MaskedLMHead):
+        config.tie_word_embeddings = head.decoder is None
     if head.config.get("multi_label"):
         config.problem_type = "multi_label_classification"
     return config
@@ -182,7 +205,7 @@ def plain_tokenizer(
     """
     plain = copy.deepcopy(tokenizer)
     options: dict[str, Any] = {"padding_side": "right"}  # or absolute positions would shift
-    if getattr(encoder_config, "type_vocab_size", 1) <= 1:  # then `MultitaskModel` drops them too
+    if not probe_encoder(encoder_config).takes_segments(encoder_config):  # as `states` drops them
         names = tokenizer.model_input_names
         options["model_input_names"] = [name for name in names if name != "token_type_ids"]
     if task.task_type in _CUT_TASK_TYPES:

@@ -73,7 +73,17 @@ def head_for(task: Task, encoder: PreTrainedConfig, heads: Any, *, exact: bool =
             f"It has: {', '.join(heads)}. "
             "Name the task in MultitaskModel.from_pretrained(path, tasks)."
         )
-    return fitted_head(encoder, name, heads[name], task.head_config(), exact=exact)
+    return fitted_head(encoder, name, _own_head(heads[name]), task.head_config(), exact=exact)
+
+
+def _own_head(head: Any) -> Any:
+    """The head that runs, where PEFT keeps the original and those of its adapters."""
+    of_adapters = getattr(head, "modules_to_save", None)
+    if of_adapters is None:
+        return head
+    active_names = [name for name in head.active_adapters if name in of_adapters]
+    is_original = head.disable_adapters or not active_names
+    return head.original_module if is_original else of_adapters[active_names[0]]
 
 
 def fitted_head(

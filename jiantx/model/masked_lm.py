@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -79,28 +80,50 @@ def _verified(
     model: PreTrainedModel, form: dict[str, Any], state: dict[str, Tensor]
 ) -> MaskedLMWeights | None:
     """The head with the activation that gives the model's own scores; None if there is none."""
-    generator = torch.Generator().manual_seed(0)
-    states = torch.randn(_NUM_STATES, model.config.hidden_size, generator=generator)
-    states = states.to(model.device, model.dtype)
-    embedding = model.get_input_embeddings().weight
-    expected = _scores(model, states)
-    tolerance = 1e-4 if model.dtype == torch.float32 else 2e-2
+    tolerance = _tolerance(model)
     # RoBERTa's head has GELU, whatever its config says
     activations = dict.fromkeys(["gelu", *map(str, model.config.to_dict().values())])
     best: MaskedLMWeights | None = None
     for activation in activations:
-        if activation not in ACT2FN or expected is None:
+        if activation not in ACT2FN:
             continue
         tried = {**form, "activation": activation}
         with torch.device("meta"):
             head = MaskedLMHead(model.config, {"type": "masked_lm", "form": tried})
         head.load_state_dict(state, assign=True)
-        with torch.no_grad():
-            error = (head.scores(states, embedding) - expected).abs().max() / expected.abs().max()
+        error = _score_error(head, model)
         if error < tolerance:
             best = MaskedLMWeights(tried, state)
-            tolerance = float(error)
+            tolerance = error
     return best
+
+
+def gives_scores_of(head: MaskedLMHead, model: PreTrainedModel) -> bool:
+    """Whether a head scores random states as transformers' own model does.
+
+    Args:
+        head: With the same weights.
+        model: A `…ForMaskedLM`.
+    """
+    return _score_error(head, model) < _tolerance(model)
+
+
+def _tolerance(model: PreTrainedModel) -> float:
+    """Relative to the largest score. Half precision: the two ways add up in another order."""
+    return 1e-4 if model.dtype == torch.float32 else 2e-2
+
+
+@torch.no_grad()
+def _score_error(head: MaskedLMHead, model: PreTrainedModel) -> float:
+    """The largest difference between two heads' scores; infinite if the model gives none."""
+    generator = torch.Generator().manual_seed(0)
+    states = torch.randn(_NUM_STATES, model.config.hidden_size, generator=generator)
+    states = states.to(model.device, model.dtype)
+    expected = _scores(model, states)
+    if expected is None:
+        return math.inf
+    scores = head.scores(states, model.get_input_embeddings().weight)
+    return float((scores - expected).abs().max() / expected.abs().max())
 
 
 class _States(BaseModelOutput):

@@ -84,6 +84,7 @@ class MultitaskModel(SavingMixin):
         self.tokenizer: PreTrainedTokenizerBase | None = None
         self._traits = EncoderTraits()
         self._first_position: int | None = None  # of a flat sequence; None: run padded
+        self._padded_attention = encoder.config._attn_implementation
         self.report: Report | None = None
         self.post_init()
 
@@ -251,6 +252,8 @@ class MultitaskModel(SavingMixin):
                 f"{encoder_name} cannot run without padding: its states differ, or it ignores the "
                 'setting. Use padding_free="auto".'
             )
+        if self._first_position is None and config._attn_implementation == FLAT_ATTENTION:
+            self.encoder.set_attn_implementation(self._padded_attention)
         if self._first_position is not None:
             self.encoder.set_attn_implementation(FLAT_ATTENTION)
             dropout_names = ("attention_probs_dropout_prob", "attention_dropout")
@@ -380,7 +383,7 @@ class MultitaskModel(SavingMixin):
             (total tokens, hidden) states for each of `layers`.
         """
         tokens = {"input_ids": input_ids}
-        if token_type_ids is not None and getattr(self.encoder.config, "type_vocab_size", 1) > 1:
+        if token_type_ids is not None and self._traits.takes_segments(self.encoder.config):
             tokens["token_type_ids"] = token_type_ids
         if self._first_position is not None:
             layout = SequenceLayout(lengths, longest)

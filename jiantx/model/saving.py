@@ -57,6 +57,7 @@ class SavingMixin(EmbeddingsMixin):
         push_options = {}
         if push:
             push_options = {name: kwargs.pop(name) for name in _PUSH_OPTIONS if name in kwargs}
+        self._check_no_adapters()
         self.follow_embeddings()
         super().save_pretrained(save_directory, **kwargs)
         if not self.should_save_on_this_rank(kwargs.get("is_main_process", True)):
@@ -129,13 +130,23 @@ class SavingMixin(EmbeddingsMixin):
                 "folder in one process."
             )
 
+    def _check_no_adapters(self) -> None:
+        """Refuse to write weights under the names that PEFT gives them: nobody could load them."""
+        module_names = {name for path, _ in self.named_modules() for name in path.split(".")}
+        if module_names & {"base_layer", "modules_to_save"}:
+            raise ValueError(
+                "The model holds PEFT's adapters. Save those with the PeftModel's save_pretrained, "
+                "or merge them into the weights first: model = peft_model.merge_and_unload()."
+            )
+
     def save_encoder(self, path: str | os.PathLike[str]) -> None:
         """Save the encoder and its tokenizer as a plain transformers folder.
 
         Raises:
-            ValueError: The model is sharded.
+            ValueError: The model is sharded, or holds adapters.
         """
         self._check_unsharded()
+        self._check_no_adapters()
         self.follow_embeddings()
         self.encoder.save_pretrained(path)
         if self.tokenizer is not None:
@@ -156,7 +167,7 @@ class SavingMixin(EmbeddingsMixin):
 
         Args:
             task: The task or its name. It is of any type for XLM-R, RoBERTa, CamemBERT and BERT, of
-                retrieval for every encoder.
+                retrieval for every encoder that has no decoder.
             path: A folder.
             prompts: For retrieval, what SentenceTransformer puts before each text, under "query"
                 and "document". Texts are encoded as they are if None.
@@ -165,9 +176,11 @@ class SavingMixin(EmbeddingsMixin):
             The exported model; for retrieval, its encoder.
 
         Raises:
-            ValueError: transformers has no class that computes the same, or the model is sharded.
+            ValueError: transformers has no class that computes the same, or the model is sharded or
+                holds adapters.
         """
         self._check_unsharded()
+        self._check_no_adapters()
         task = resolve_task(task)
         head = self.head_of(task)
         tokenizer = self.tokenizer and plain_tokenizer(self.tokenizer, task, self.encoder.config)
@@ -226,7 +239,7 @@ class SavingMixin(EmbeddingsMixin):
 
         family = self.encoder.config.model_type
         kwargs.setdefault("target_modules", TARGETS.get(family, "all-linear"))
-        # Without `modules_to_save` PEFT leaves the heads frozen and random. It wants the names
-        # inside
-        # the dictionary.
-        return LoraConfig(**{"modules_to_save": list(self.heads), **kwargs})
+        # Without `modules_to_save` PEFT leaves the heads frozen and random. It takes each module
+        # whose name ends so: without "heads.", a head "query" would mean the encoder's layers too.
+        names = [f"heads.{name}" for name in self.heads]
+        return LoraConfig(**{"modules_to_save": names, **kwargs})

@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from jiantx.attention import text_encoder
 from jiantx.heads import Head, RetrievalHead
 from jiantx.model.loading import without_pooler
 from jiantx.task_types import Retrieval
@@ -62,10 +63,15 @@ def save_sentence_transformer(
         The encoder that was written.
 
     Raises:
-        ValueError: The encoder gives other states when it is cut at the head's layer, or a prompt
-            has another name.
+        ValueError: The encoder has a decoder, or gives other states when it is cut at the head's
+            layer, or a prompt has another name.
     """
     assert isinstance(head, RetrievalHead)
+    if text_encoder(encoder) is not encoder:
+        raise ValueError(
+            f"Task {task.name}: {type(encoder).__name__} has a decoder, which "
+            "sentence-transformers would run too; use save_pretrained."
+        )
     _check_texts(task, prompts)
     folder = Path(path)
     cut, modules = _encoder_to_layer(encoder, head, sample, expected)
@@ -164,8 +170,10 @@ def _cut_encoder(encoder: PreTrainedModel, layer: int, **changes: Any) -> PreTra
     for name, value in values.items():
         if "layer" in name and isinstance(value, list) and len(value) == depth:
             values[name] = value[:layer]  # one entry a layer
-    depth_name = encoder.config.attribute_map.get("num_hidden_layers", "num_hidden_layers")
-    config = AutoConfig.for_model(**{**values, depth_name: layer, **changes})
+    if layer != depth:  # Funnel's cannot be set
+        depth_name = encoder.config.attribute_map.get("num_hidden_layers", "num_hidden_layers")
+        values[depth_name] = layer
+    config = AutoConfig.for_model(**{**values, **changes})
     encoder_type = type(encoder)
     cut = encoder_type._from_config(config, **without_pooler(encoder_type), dtype=encoder.dtype)
     loaded = cut.load_state_dict(encoder.state_dict(), strict=False)

@@ -10,15 +10,16 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import nn
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from jiantx.features import load_features
+from jiantx.heads import MaskedLMHead
+from jiantx.model.embeddings import unused_positions, without_embeddings
 from jiantx.model.model import MultitaskModel
 from jiantx.task import Task
 from jiantx.tasks import Tasks, resolve_tasks
 
 _TOKENIZER_OPTIONS = ("model_max_length", "model_input_names", "padding_side", "truncation_side")
-_TOKEN_IDS = ("pad_token_id", "bos_token_id", "eos_token_id")
 
 
 def trim_vocabulary(
@@ -43,9 +44,12 @@ def trim_vocabulary(
         The number of remaining pieces.
 
     Raises:
-        ValueError: The model has no tokenizer, or one that is no unigram tokenizer.
+        ValueError: The model has no tokenizer, or one that is no unigram tokenizer, or a token that
+            stays has no embedding.
     """
     tasks = resolve_tasks(tasks)
+    if hasattr(model, "get_base_model"):  # PEFT's wrapper would keep the tokenizer to itself
+        model = model.get_base_model()
     tokenizer = model.tokenizer
     if tokenizer is None:
         raise ValueError(
@@ -58,23 +62,31 @@ def trim_vocabulary(
             f"{type(tokenizer).__name__} is a {kind} tokenizer; only Unigram's pieces can go one "
             "by one."
         )
-    old_ids = _remaining_ids(state, tasks, splits, tokenizer)
+    model.follow_embeddings()
+    old_ids = _remaining_ids(model, state, tasks, splits, tokenizer)
     new_id = {old_id: id for id, old_id in enumerate(old_ids.tolist())}
     model.tokenizer = _trimmed_tokenizer(tokenizer, state, new_id)
     rows = torch.from_numpy(old_ids)
     _trim_embeddings(model, rows, new_id)
     for config in (model.encoder.config, model.config):
-        for name in _TOKEN_IDS:
-            if getattr(config, name, None) is not None:
-                setattr(config, name, new_id[getattr(config, name)])
-    for head in model.heads.values():
-        if head.config["type"] == "masked_lm":
+        for name, id in _named_ids(config).items():
+            setattr(config, name, new_id.get(id, id))  # no token has the id -1
+    for head in model.heads.modules():  # PEFT keeps a head twice
+        if isinstance(head, MaskedLMHead):
             head.keep_tokens(rows)
     model.follow_embeddings()
     return len(old_ids)
 
 
+def _named_ids(config: PreTrainedConfig) -> dict[str, int]:
+    """The token ids that a config names."""
+    values = config.to_dict()
+    names = [name for name in values if name.endswith("_token_id")]
+    return {name: values[name] for name in names if isinstance(values[name], int)}
+
+
 def _remaining_ids(
+    model: MultitaskModel,
     state: Mapping[str, Any],
     tasks: Sequence[Task],
     splits: Sequence[str],
@@ -82,13 +94,20 @@ def _remaining_ids(
 ) -> np.ndarray:
     """The token ids that stay, in increasing order: special ones, single characters, used ones."""
     keep = np.zeros(len(tokenizer), dtype=bool)
+    keep[: unused_positions(model.encoder)] = True  # or the padding id, and all positions, move
+    named_ids = _named_ids(model.encoder.config).values()
+    keep[[id for id in named_ids if 0 <= id < len(keep)]] = True
     keep[[token["id"] for token in state["added_tokens"]]] = True
     for id, (piece, _) in enumerate(state["model"]["vocab"]):
         if len(piece.removeprefix("▁")) <= 1:
             keep[id] = True
     for ids in _used_token_ids(tasks, splits, tokenizer):
         keep[ids] = True
-    return np.flatnonzero(keep)
+    old_ids = np.flatnonzero(keep)
+    rows = model.get_input_embeddings().weight.shape[0]
+    if old_ids[-1] >= rows:
+        raise ValueError(f"Nothing is trimmed: {without_embeddings(tokenizer, rows)}")
+    return old_ids
 
 
 def _used_token_ids(

@@ -152,6 +152,11 @@ def restated_v2(
 # --- all questions --------------------------------------------------------------------------------
 
 
+def given_text(prediction: Answer) -> str:
+    """What the scripts' files hold of a prediction: log odds above 0 mean no answer."""
+    return "" if prediction.no_answer > 0 else prediction.text
+
+
 def restated_mean(
     score: QuestionScorer,
     normalise: Normalise,
@@ -161,21 +166,21 @@ def restated_mean(
     """Version 1.1, and MLQA's. Questions without an answer are scored as in version 2."""
     total = 0.0
     for prediction, (gold_texts, language) in zip(predictions, references, strict=True):
+        text = given_text(prediction)
         if gold_texts:
-            total += score(prediction.text, gold_texts, language, normalise)
+            total += score(text, gold_texts, language, normalise)
         else:
-            total += not normalise(prediction.text, language)
+            total += not normalise(text, language)
     return 100 * total / len(references)
 
 
 def restated_v2_mean(
     score: QuestionScorer, predictions: Sequence[Answer], references: Sequence[Answers]
 ) -> float:
-    """Version 2, where log odds above 0 mean no answer."""
+    """Version 2."""
     total = 0.0
     for prediction, (gold_texts, language) in zip(predictions, references, strict=True):
-        text = "" if prediction.no_answer > 0 else prediction.text
-        total += restated_v2(score, text, gold_texts, language)
+        total += restated_v2(score, given_text(prediction), gold_texts, language)
     return 100 * total / len(references)
 
 
