@@ -214,7 +214,7 @@ def test_the_right_option_is_gold() -> None:
 def test_dictionaries_with_what_json_cannot_hold() -> None:
     """Rows with a date in a dictionary that nobody asked for could not be read."""
     day = datetime.date(2026, 11, 29)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"d": {"a": b"1", "days": [{"day": day}, {}]}},
         {"d": {"b": 1.5}},
         {"e": np.float32(0.5), "d": {"days": []}},
