@@ -23,7 +23,6 @@ from tokenizers import processors
 import jiantx as jx
 from jiantx import features as features_module
 from jiantx.features import Features, encode_examples, load_features
-from jiantx.metrics import micro_f1
 from jiantx.sources import DataError, read_jsonl
 
 ROWS = [
@@ -92,7 +91,7 @@ def test_hit_reads_no_examples(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"metrics": (micro_f1,)},
+        {"metrics": (jx.metrics.f1_of("yes"),)},
         {"head": "shared"},
         {"train_on": ("mnli",)},
         {"train_languages": ("de",)},
