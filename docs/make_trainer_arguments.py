@@ -33,6 +33,10 @@ tasks, data or arguments does not resume from it: the error lists what differs.
 `metric_for_best_model`, and with it the `eval_tasks`, may not differ: later scores are compared
 with the best one so far.
 
+The folder may be moved, copied or renamed: the best checkpoint is looked for beside the one that
+you resume from. A run that its last step or early stopping ended is not trained on. A run that
+another callback stopped goes on.
+
 To change anything else, train on from the weights alone:
 `MultitaskModel.from_pretrained("runs/a/checkpoint-500", tasks)`.
 """

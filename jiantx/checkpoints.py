@@ -203,11 +203,11 @@ def rotate(folder: Path, keep: int | None, best: str | None) -> None:
 
     Args:
         folder: The run's output folder.
-        keep: How many of the newest complete checkpoints stay; None and 0 keep all, as in
-            transformers.
+        keep: How many of the newest complete checkpoints stay; all if it is None, 0 or less, as
+            in transformers.
         best: A checkpoint that stays too.
     """
-    if not keep:
+    if keep is None or keep <= 0:
         return
     complete = [path for path in checkpoints(folder) if (path / MANIFEST).is_file()]
     for path in complete[: max(0, len(complete) - keep)]:

@@ -14,6 +14,7 @@ from transformers.utils import logging
 
 from jiantx.columns import row_id
 from jiantx.features import Features, encode_examples, load_features
+from jiantx.fields import check_count
 from jiantx.inference import run_tables, tokenizer_of
 from jiantx.metrics import mean_of_metrics, metric_name
 from jiantx.model import MultitaskModel
@@ -63,6 +64,7 @@ def evaluate(
 
     >>> evaluate(model, [get_task("xnli")], languages=["de", "sw"]).to_markdown()  # doctest: +SKIP
     """
+    check_count("batch_size", batch_size)
     tasks = resolve_tasks(tasks)
     if isinstance(languages, str):
         languages = [languages]

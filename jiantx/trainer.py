@@ -88,6 +88,8 @@ class Trainer(RefusedMethods, ResumingMixin):
         check_parameters(kwargs)
         args, kept_checkpoints = prepare_arguments(args, model)
         tasks = resolve_tasks(tasks)
+        if not tasks:
+            raise ValueError("Trainer(tasks=[]): name a task that the model is to learn.")
         self.tasks = {task.name: task for task in tasks}
         if len(self.tasks) < len(tasks):
             raise ValueError(f"Two tasks have one name: {[task.name for task in tasks]}.")

@@ -14,6 +14,8 @@ import transformers
 from transformers import TrainingArguments
 from transformers.utils import logging
 
+from jiantx.fields import check_count
+
 logger = logging.get_logger("jiantx.trainer")
 
 _BY_TRANSFORMERS = ""  # transformers' own code does it
@@ -97,7 +99,7 @@ ARGUMENTS: dict[str, str] = {
         trackio_bucket_id trackio_static_space_id eval_steps eval_delay
         per_device_eval_batch_size eval_on_start save_strategy save_steps push_to_hub hub_token
         hub_private_repo hub_model_id hub_strategy hub_always_push hub_revision
-        load_best_model_at_end greater_is_better full_determinism seed use_cpu
+        load_best_model_at_end full_determinism seed use_cpu
         dataloader_num_workers dataloader_pin_memory dataloader_persistent_workers
         dataloader_prefetch_factor dataloader_multiprocessing_context ddp_bucket_cap_mb
         ddp_broadcast_buffers ddp_backend ddp_timeout debug local_rank""".split(),
@@ -119,6 +121,7 @@ ARGUMENTS: dict[str, str] = {
     "disable_tqdm": "Also for the bars of evaluations and of features.",
     "eval_strategy": "Refused if no task has validation rows.",
     "metric_for_best_model": "`eval_score` by default, or `eval_<task>`.",
+    "greater_is_better": "A higher score is better; False is refused.",
     "save_only_model": "Such checkpoints cannot be resumed from.",
     "save_total_limit": "Old checkpoints are deleted after the new one is complete.",
     "restore_callback_states_from_checkpoint": "Always on.",
@@ -169,6 +172,14 @@ REFUSED_ARGUMENTS: dict[str, str] = {
 """`TrainingArguments` that are refused unless they have their default -> what to do instead."""
 
 
+COUNTS = (
+    "per_device_train_batch_size",
+    "per_device_eval_batch_size",
+    "gradient_accumulation_steps",
+)
+"""`TrainingArguments` that count something."""
+
+
 def default_arguments() -> dict[str, Any]:
     """The fields of the installed `TrainingArguments`, with their defaults."""
     defaults: dict[str, Any] = {}
@@ -212,6 +223,8 @@ def check_arguments(args: TrainingArguments) -> None:
     )
     if problem:
         raise ValueError(problem)
+    for name in COUNTS:
+        check_count(f"TrainingArguments: {name}", values[name])
     for name in sorted(set(defaults) - set(ARGUMENTS) - set(REFUSED_ARGUMENTS)):
         if values[name] != defaults[name]:
             logger.warning(

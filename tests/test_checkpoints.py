@@ -120,6 +120,7 @@ def test_a_folder_has_one_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     [
         (None, None, {2, 4, 6, 8, 9}),
         (0, None, {2, 4, 6, 8, 9}),
+        (-1, None, {2, 4, 6, 8, 9}),
         (1, None, {8, 9}),
         (2, "checkpoint-4", {4, 6, 8, 9}),
         (2, "checkpoint-8", {6, 8, 9}),

@@ -752,6 +752,8 @@ def test_several_gpus_in_one_process_are_refused(
 def test_what_cannot_be_trained(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
     task = tiny_tasks["tagging"]
     model = model_of([task])
+    with pytest.raises(ValueError, match="name a task that the model is to learn"):
+        jx.Trainer(model, arguments(tmp_path), tasks=[])
     with pytest.raises(ValueError, match="Two tasks have one name"):
         jx.Trainer(model, arguments(tmp_path), tasks=[task, task.replace(max_length=64)])
     with pytest.raises(ValueError, match=r"Sampling\(loss_weight=…\) names \['mood'\]"):

@@ -100,6 +100,16 @@ def test_refused_methods(name: str, model_of: ModelOf, tiny_tasks, tmp_path: Pat
         getattr(trainer, name)([1])
 
 
+@pytest.mark.parametrize("name", table.COUNTS)
+def test_batches_have_examples(name: str, model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    task = tiny_tasks["classification"]
+    model = model_of([task])
+    with pytest.raises(ValueError, match=f"{name}=0. Expected a whole number, at least 1"):
+        jx.Trainer(model, arguments(tmp_path, **{name: 0}), tasks=[task])
+    with pytest.raises(ValueError, match=r"batch_size=-1\. Expected a whole number, at least 1"):
+        jx.evaluate(model, task, batch_size=-1)
+
+
 def test_arguments_that_are_refused_in_part(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
     tasks = [tiny_tasks["classification"], tiny_tasks["tagging"]]
     model = model_of(tasks)

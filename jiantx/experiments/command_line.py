@@ -28,6 +28,14 @@ TrainingFlags = dict[str, dict[str, Any]]
 """Kind of training -> the `TrainingArguments` that were typed for it, by name."""
 
 
+def _count(text: str) -> int:
+    """A flag's number of at least 1."""
+    number = int(text) if text.strip().isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+    return number
+
+
 def _parser(description: str | None) -> argparse.ArgumentParser:
     """Define the recipe's flags."""
     parser = argparse.ArgumentParser(
@@ -79,7 +87,7 @@ def _add_table_flags(parser: argparse.ArgumentParser) -> None:
         "validation scores choose the best rows)",
     )
     parser.add_argument(
-        "--seeds", type=int, default=1, metavar="N", help="number of seeds (default: 1)"
+        "--seeds", type=_count, default=1, metavar="N", help="number of seeds (default: 1)"
     )
 
 
@@ -87,7 +95,7 @@ def _add_training_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that choose training rows and trained weights."""
     parser.add_argument(
         "--max-train-examples",
-        type=int,
+        type=_count,
         metavar="N",
         help="train on at most N rows of each task and language, chosen at random",
     )
@@ -99,7 +107,7 @@ def _add_training_flags(parser: argparse.ArgumentParser) -> None:
         help="fine-tune targets in these languages instead of English; with --shots N first in "
         "English, then on N rows of each",
     )
-    parser.add_argument("--shots", type=int, metavar="N", help="see --target-train-languages")
+    parser.add_argument("--shots", type=_count, metavar="N", help="see --target-train-languages")
     parser.add_argument(
         "--adapt",
         choices=("full", "lora", "frozen"),

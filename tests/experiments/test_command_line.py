@@ -35,6 +35,16 @@ def test_training_flags_that_jiantx_refuses_are_named(capsys: pytest.CaptureFixt
     jx.experiments.parse_arguments(["--auto_find_batch_size", "false"])
 
 
+@pytest.mark.parametrize("flag", ["--seeds", "--shots", "--max-train-examples"])
+@pytest.mark.parametrize("value", ["0", "-3", "2.5"])
+def test_flags_that_count_are_checked(
+    flag: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        jx.experiments.parse_arguments([flag, value])
+    assert f"{flag}: '{value}' is no whole number of at least 1" in capsys.readouterr().err
+
+
 def test_training_flags_hold_for_both_kinds_of_training_or_for_one() -> None:
     _, flags = jx.experiments.parse_arguments(
         [
