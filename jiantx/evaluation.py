@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import PartialState
 from transformers.utils import logging
 
@@ -37,22 +38,23 @@ def evaluate(
     max_length: int | None = None,
     layers: Sequence[int] | None = None,
     predictions: str | Path | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Report:
     """Score a model on a split of some tasks.
 
     Args:
         model: With a head for each task.
-        tasks: What is scored: tasks or their names, or one alone.
+        tasks: What is scored: tasks, names, or one alone.
         split: "train", "validation" or "test".
         languages: Of these, those that a task has; all languages of a task if None.
         batch_size: Features of a batch.
         max_length: Tokens of a sequence; each task's own if None.
         layers: For retrieval, score each of these hidden states (0 is the embeddings) in one pass.
-            The
-            tag `layer` tells the scores apart.
+            The tag `layer` tells the scores apart.
         predictions: A folder for one JSON-lines file per task and language, with one row per
-            example:
-            id, language, prediction, gold, score.
+            example: id, language, prediction, gold, score.
+        dtype: `torch.bfloat16` or `torch.float16` computes in half precision, which is faster; None
+            computes in that of the weights, also after a training in half precision.
 
     Returns:
         A report with every metric of every task and language; NaN where one is undefined.
@@ -82,6 +84,7 @@ def evaluate(
             batch_size=batch_size,
             max_length=max_length,
             layers=layers,
+            dtype=dtype,
         ):
             records += _scores(result)
             if predictions is not None and PartialState().is_main_process:
@@ -131,7 +134,12 @@ def _check_layers(tasks: Sequence[Task], layers: Sequence[int] | None) -> None:
 
 
 def predict(
-    model: MultitaskModel, task: TaskOrName, rows: Iterable[Any], *, language: str = "en"
+    model: MultitaskModel,
+    task: TaskOrName,
+    rows: Iterable[Any],
+    *,
+    language: str = "en",
+    dtype: torch.dtype | None = None,
 ) -> list[Any]:
     """Predict for raw rows; no labels are needed, and those that are there are not read.
 
@@ -142,9 +150,9 @@ def predict(
     Args:
         model: With the task's head.
         task: What is predicted: a task or its name.
-        rows: Dictionaries with the task's columns, or whatever else `Rows` takes; plain texts where
-            the task has one text, pairs of texts where it has two.
+        rows: Dictionaries with the task's columns, what else `Rows` takes, texts or pairs of texts.
         language: Of the rows.
+        dtype: As for `evaluate`.
 
     Returns:
         One `Prediction` of the task's type for each row, in order.
@@ -173,7 +181,8 @@ def predict(
     table = encode_examples(task, examples, tokenizer_of(model))
     corpus_split = "test" if task.corpus_task and task.languages("test") else "validation"
     title = f"predicting {task.name}"
-    ((_, _, outputs),) = run_tables(model, task, corpus_split, {language: table}, title)
+    results = run_tables(model, task, corpus_split, {language: table}, title, dtype=dtype)
+    ((_, _, outputs),) = results
     return list(task.decode(outputs, table, examples))
 
 
@@ -236,6 +245,7 @@ def predict_splits(
     max_length: int | None = None,
     layers: Sequence[int] | None = None,
     labelled: bool = True,
+    dtype: torch.dtype | None = None,
 ) -> Iterator[SplitPredictions]:
     """Predict a split, language by language and, in a sweep, layer by layer.
 
@@ -250,6 +260,7 @@ def predict_splits(
         max_length: Tokens of a sequence; the task's own if None.
         layers: Hidden states to sweep over.
         labelled: Refuse rows without labels.
+        dtype: As for `evaluate`.
     """
 
     def run(split: str, labelled: bool) -> Iterator[SplitPredictions]:
@@ -262,7 +273,7 @@ def predict_splits(
         tables = {language: features.table for language, features in features_of.items()}
         title = f"evaluating {task.name}"
         for language, layer, outputs in run_tables(
-            model, task, split, tables, title, batch_size, max_length, layers
+            model, task, split, tables, title, batch_size, max_length, layers, dtype
         ):
             features = features_of[language]
             examples = features.examples()

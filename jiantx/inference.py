@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import datasets
@@ -19,6 +19,7 @@ from transformers.utils.logging import tqdm
 from jiantx.batching import Batch, evaluation_batches, list_lengths, sorted_batches
 from jiantx.columns import row_id
 from jiantx.features import Features, load_features
+from jiantx.fields import check_choice
 from jiantx.heads import Head
 from jiantx.model import MultitaskModel
 from jiantx.sources import DataError
@@ -48,6 +49,33 @@ def _head_in_place(model: MultitaskModel, name: str, head: Head) -> Iterator[Non
         model.heads[name] = own_head
 
 
+def half_precision(arguments: Mapping[str, Any]) -> torch.dtype | None:
+    """The half precision that `TrainingArguments` ask for in evaluations; None if they do not."""
+    for name, dtype in (("bf16", torch.bfloat16), ("fp16", torch.float16)):
+        if arguments.get(name) or arguments.get(f"{name}_full_eval"):
+            return dtype
+    return None
+
+
+def _autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
+    """Compute in half precision inside the block; without a dtype, as the caller does."""
+    check_choice("dtype", dtype, (None, torch.bfloat16, torch.float16))
+    return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
+
+
+@contextmanager
+def _without_training_precision(model: MultitaskModel) -> Iterator[None]:
+    """Run the model's own `forward`: accelerate leaves one in half precision on a trained model."""
+    if "_original_forward" not in vars(model):
+        yield
+        return
+    training_forward = model.__dict__.pop("forward")
+    try:
+        yield
+    finally:
+        model.forward = training_forward  # type: ignore[method-assign]
+
+
 def run_tables(
     model: MultitaskModel,
     task: Task,
@@ -57,6 +85,7 @@ def run_tables(
     batch_size: int = 32,
     max_length: int | None = None,
     layers: Sequence[int] | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Iterator[tuple[str, int | None, Mapping[str, np.ndarray]]]:
     """Run the features of some languages, and the candidates that their queries are compared with.
 
@@ -72,6 +101,7 @@ def run_tables(
         batch_size: Features of a batch.
         max_length: Tokens of a candidate; the task's own if None.
         layers: Hidden states to sweep over.
+        dtype: Half precision to compute in.
 
     Yields:
         Language, layer (None without a sweep), and what `task.decode` takes: the outputs of the
@@ -99,7 +129,7 @@ def run_tables(
     table_index = {name: index for index, (name, _) in enumerate(named_tables)}
 
     with _head_in_place(model, task.head_name, head):
-        counts, outputs = _run_model(model, task, named_tables, batch_size, layers, title)
+        counts, outputs = _run_model(model, task, named_tables, batch_size, layers, title, dtype)
     row_bounds = np.cumsum([0, *(len(table) for _, table in named_tables)])
     output_bounds = np.concatenate([[0], np.cumsum(counts)])[row_bounds]
 
@@ -159,6 +189,7 @@ def _run_model(
     batch_size: int,
     layers: Sequence[int] | None,
     title: str,
+    dtype: torch.dtype | None,
 ) -> tuple[np.ndarray, _Outputs]:
     """Run every row of `tables` through the model once.
 
@@ -191,7 +222,8 @@ def _run_model(
         batches, title, len(row_batches), leave=False, delay=1, disable=not state.is_main_process
     )
     buffer = _OutputBuffer(max_outputs)
-    _forward(model, row_batches, bar, layers, buffer)
+    with _without_training_precision(model), _autocast(model.device, dtype):
+        _forward(model, row_batches, bar, layers, buffer)
     if state.num_processes > 1:
         rank_rows = np.concatenate(row_batches) if row_batches else np.zeros(0, dtype=np.int64)
         gathered = gather_object([(rank_rows, *buffer.read(rank_rows))])
@@ -262,10 +294,10 @@ def _forward(
             pending.append((batch_rows, batch["counts"].numpy(), model(**moved, **sweep).outputs))
             if len(pending) == _MOVED or count == len(row_batches):
                 rows, counts, outputs = zip(*pending, strict=True)
-                joined = {
-                    name: torch.cat([output[name] for output in outputs]).cpu()
-                    for name in outputs[0]
-                }
+                joined = {}
+                for name, first in outputs[0].items():
+                    values = torch.cat([output[name] for output in outputs]).cpu()
+                    joined[name] = values.float() if first.is_floating_point() else values
                 buffer.write(np.concatenate(rows), np.concatenate(counts), joined)
                 pending = []
     finally:

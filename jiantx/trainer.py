@@ -22,6 +22,7 @@ from jiantx.checkpoints import (
 )
 from jiantx.evaluation import check_task_names, evaluate, with_undefined_as_lowest
 from jiantx.features import Features
+from jiantx.inference import half_precision
 from jiantx.model import MultitaskModel
 from jiantx.model.config import trained_entry
 from jiantx.model.embedding_noise import noisy_embeddings
@@ -58,8 +59,7 @@ class Trainer(RefusedMethods, ResumingMixin):
     Args:
         model: With a head for each task.
         args: `transformers.TrainingArguments`. `metric_for_best_model` is `eval_score` by default.
-        tasks: What the model learns, each in its `train_languages`: tasks or their names, or one
-            alone.
+        tasks: What the model learns, each in its `train_languages`: tasks, names, or one alone.
         sampling: How tasks share the steps; in proportion to their rows if None.
         max_length: Tokens of a sequence; each task's own if None.
         eval_tasks: Scored by `evaluate` on their validation splits in their training languages; the
@@ -230,8 +230,8 @@ class Trainer(RefusedMethods, ResumingMixin):
 
         Returns:
             Main scores, `eval_<task>`, and their mean, `eval_score`; nothing for tasks without
-            validation rows in their training languages. A metric that is undefined counts as the
-            worst score that it can have.
+            validation rows in their training languages. An undefined metric counts as its worst
+            score. The precision is that of the training.
 
         Raises:
             TypeError: `eval_dataset` is something else than tasks.
@@ -251,6 +251,7 @@ class Trainer(RefusedMethods, ResumingMixin):
                         languages=languages,
                         batch_size=self.args.per_device_eval_batch_size,
                         max_length=self.max_length,
+                        dtype=half_precision(vars(self.args)),
                     )
         without_adapters(model).report = report  # for the model card
         comparable = with_undefined_as_lowest(report, tasks)

@@ -133,6 +133,9 @@ ARGUMENTS: dict[str, str] = {
     "remove_unused_columns": "Nothing that a head reads is removed, whatever it says.",
     "ddp_find_unused_parameters": "True by default if the model has several heads.",
     "ddp_static_graph": "Refused if the model has several heads.",
+    "bf16_full_eval": "Evaluations are computed in bfloat16; the weights keep their precision. "
+    "`bf16` does this, too.",
+    "fp16_full_eval": "As `bf16_full_eval`, in float16.",
     "fsdp": "On GPUs; see docs/distributed.md.",
     "fsdp_config": "As `fsdp`.",
     "skip_memory_metrics": "False measures training, not evaluation.",
@@ -140,10 +143,6 @@ ARGUMENTS: dict[str, str] = {
 """`TrainingArguments` that work -> a note."""
 
 REFUSED_ARGUMENTS: dict[str, str] = {
-    "bf16_full_eval": "Load a model in half precision to score it: "
-    "`MultitaskModel.from_pretrained(path, tasks, dtype=torch.bfloat16)`.",
-    "fp16_full_eval": "Load a model in half precision to score it: "
-    "`MultitaskModel.from_pretrained(path, tasks, dtype=torch.float16)`.",
     "use_liger_kernel": "Liger has no kernels for a multi-task model. Use `torch_compile=True`.",
     "liger_kernel_config": "Liger has no kernels for a multi-task model.",
     "use_cache": "No head generates text.",

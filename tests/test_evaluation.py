@@ -13,6 +13,7 @@ import pytest
 import torch
 from conftest import ModelOf, classified
 from datasets import Dataset
+from transformers import TrainingArguments
 from transformers.utils import logging
 
 import jiantx as jx
@@ -495,3 +496,64 @@ def test_predicting_raw_rows_asks_for_no_data(
     task = tasks["pair"].replace(source=jx.Hub("no/where"))
     monkeypatch.setattr(jx.Hub, "available", lambda *_: pytest.fail("looked for data"))
     assert len(jx.predict(model, task, list(tasks["pair"].rows("train"))[:2])) == 2
+
+
+# --- precision ------------------------------------------------------------------------------------
+
+
+def linear_dtypes(model: jx.MultitaskModel) -> set[torch.dtype]:
+    """The dtypes that the encoder's first linear layer will return."""
+    seen: set[torch.dtype] = set()
+    layer = next(m for m in model.encoder.modules() if isinstance(m, torch.nn.Linear))
+    layer.register_forward_hook(lambda module, inputs, output: seen.add(output.dtype))
+    return seen
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_chosen(dtype: torch.dtype, model, tasks) -> None:
+    seen = linear_dtypes(model)
+    full = jx.evaluate(model, list(tasks.values()))
+    assert seen == {torch.float32}
+    seen.clear()
+    half = jx.evaluate(model, list(tasks.values()), dtype=dtype)
+    assert seen == {dtype}
+    assert [score.task for score in half] == [score.task for score in full]
+    seen.clear()
+    (prediction,) = jx.predict(model, tasks["classification"], ["the cat"], dtype=dtype)
+    assert seen == {dtype} and 0 < prediction.probability < 1
+
+
+def test_a_dtype_that_is_no_half_precision_is_refused(model, tasks) -> None:
+    with pytest.raises(
+        ValueError, match=r"dtype=torch.int8\. Expected one of None, torch.bfloat16"
+    ):
+        jx.evaluate(model, tasks["classification"], dtype=torch.int8)
+
+
+def test_a_trained_model_is_scored_as_a_loaded_one(model_of: ModelOf, tasks, tmp_path) -> None:
+    """accelerate leaves a forward in half precision on the model that it trained."""
+    task = tasks["classification"]
+    model = model_of([task])
+    args = TrainingArguments(
+        str(tmp_path / "run"),
+        bf16=True,
+        use_cpu=True,
+        max_steps=1,
+        report_to="none",
+        save_strategy="no",
+        disable_tqdm=True,
+    )
+    trainer = jx.Trainer(model, args, tasks=[task])
+    seen = linear_dtypes(model)
+    trainer.evaluate()
+    assert seen == {torch.bfloat16}, "before training, too"
+    trainer.train()
+    seen.clear()
+    ours = jx.predict(model, task, ["the cat", "a dog"])
+    assert seen == {torch.float32}
+    model.save_pretrained(tmp_path / "saved")
+    loaded = jx.MultitaskModel.from_pretrained(tmp_path / "saved", [task])
+    assert ours == jx.predict(loaded, task, ["the cat", "a dog"])
+    seen.clear()
+    trainer.evaluate()
+    assert seen == {torch.bfloat16}

@@ -18,7 +18,6 @@ from accelerate import PartialState
 from transformers import set_seed
 
 import jiantx
-from jiantx.evaluation import evaluate
 from jiantx.experiments.cells import Cell, FinetuningStage, TargetGroup, TrainingKey
 from jiantx.experiments.recipe_checks import check_plan, check_recipe, check_seeds
 from jiantx.experiments.rows import BASELINE, parse_row
@@ -28,10 +27,12 @@ from jiantx.experiments.training import (
     learning_check,
     limit_training,
     merge_adapters,
+    score_targets,
     subsample_validation,
     task_fingerprints,
     train,
 )
+from jiantx.inference import half_precision
 from jiantx.model import MultitaskModel
 from jiantx.report import Report
 from jiantx.sources import DataError, data_root
@@ -65,8 +66,7 @@ class Recipe:
         languages: Languages of the targets that are scored; None scores all.
         max_train_examples: Largest number of training rows per task and language, chosen at
             random; None takes all.
-        train_languages: Languages to fine-tune targets in. With `shots=None` they replace
-            English.
+        train_languages: Languages to fine-tune targets in; with `shots=None`, instead of English.
         shots: Fine-tune in English first, then on this many rows of each of `train_languages`.
         adapt: What of the encoder a target trains: "full" all weights, "lora" adapters of rank 8,
             "frozen" nothing.
@@ -244,6 +244,8 @@ class Recipe:
             "targets": task_fingerprints(targets),
             "languages": languages,
         }
+        if half_precision(self.target):
+            inputs["precision"] = str(half_precision(self.target))
         if trained:
             inputs["shots"] = self.shots
             inputs["adapt"] = self.adapt
@@ -273,9 +275,7 @@ class Recipe:
                 if len(group.finetuning_stages) > 1:
                     changes = changes.with_tags(finetuning_stage=index)
                 report += changes
-            for target in group.targets:
-                for split, languages in group.languages[target.name].items():
-                    report += evaluate(model, [target], split=split, languages=languages)
+            report += score_targets(model, group, half_precision(self.target))
             if group.trained_tasks:
                 report += self._learning_check(model, group.trained_tasks, seed, report)
             if PartialState().is_main_process:
@@ -396,4 +396,5 @@ class Recipe:
         task = self.development_task(trained[-1], seed)
         if task is None:
             return Report()
-        return learning_check(model, task, report, name=training_name(trained))
+        precision = half_precision(self.target)
+        return learning_check(model, task, report, name=training_name(trained), dtype=precision)

@@ -9,9 +9,11 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from transformers import EarlyStoppingCallback, ProgressCallback, TrainingArguments
 
 from jiantx.evaluation import evaluate
+from jiantx.experiments.cells import TargetGroup
 from jiantx.experiments.rows import joint_sampling
 from jiantx.experiments.selection import CHANCE, DEVELOPMENT
 from jiantx.features import CHANGE_COUNTS
@@ -170,7 +172,29 @@ def subsample_validation(
     return task.replace(source=Rows({"validation": sampled} if sampled else {}))
 
 
-def learning_check(model: MultitaskModel, task: Task, report: Report, *, name: str) -> Report:
+def score_targets(model: MultitaskModel, group: TargetGroup, dtype: torch.dtype | None) -> Report:
+    """Score the targets of a group in their splits and languages.
+
+    Args:
+        model: The trained model.
+        group: What is scored.
+        dtype: As for `evaluate`.
+    """
+    report = Report()
+    for target in group.targets:
+        for split, languages in group.languages[target.name].items():
+            report += evaluate(model, [target], split=split, languages=languages, dtype=dtype)
+    return report
+
+
+def learning_check(
+    model: MultitaskModel,
+    task: Task,
+    report: Report,
+    *,
+    name: str,
+    dtype: torch.dtype | None = None,
+) -> Report:
     """Return the two scores that decide whether a run failed.
 
     `DEVELOPMENT` is the main score on English validation rows. `CHANCE` is the accuracy of always
@@ -181,6 +205,7 @@ def learning_check(model: MultitaskModel, task: Task, report: Report, *, name: s
         task: What was trained, with the validation rows that decide.
         report: Scores of the model. Rows that it covers are not scored again.
         name: What fine-tuned the targets; it becomes the task's name in the two records.
+        dtype: As for `evaluate`.
 
     Returns:
         Two records, or none if the rows have no labels.
@@ -189,7 +214,7 @@ def learning_check(model: MultitaskModel, task: Task, report: Report, *, name: s
     record = _english_main_score(report, task)
     if record is None or record.examples != row_count:
         try:
-            report = evaluate(model, [task], languages=["en"])
+            report = evaluate(model, [task], languages=["en"], dtype=dtype)
         except DataError:  # no labels
             return Report()
         record = _english_main_score(report, task)

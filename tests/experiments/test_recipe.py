@@ -16,7 +16,6 @@ from transformers.utils import logging
 
 import jiantx as jx
 from jiantx.experiments import CHANCE, DEVELOPMENT, Recipe
-from jiantx.experiments import recipe as recipe_module
 from jiantx.experiments import rows as rows_module
 from jiantx.experiments import training as training_module
 from jiantx.report import MAIN
@@ -35,7 +34,6 @@ def scored_models(monkeypatch: pytest.MonkeyPatch) -> list[jx.MultitaskModel]:
         models.append(model)
         return jx.evaluate(model, *arguments, **options)
 
-    monkeypatch.setattr(recipe_module, "evaluate", evaluate)
     monkeypatch.setattr(training_module, "evaluate", evaluate)
     return models
 
