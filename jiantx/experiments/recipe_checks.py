@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from transformers import TrainingArguments
 from transformers.utils import logging
@@ -16,10 +16,9 @@ from jiantx.registry import near_names
 from jiantx.tasks import TASKS, resolve_task
 from jiantx.trainer_arguments import refused_argument
 
-if TYPE_CHECKING:
-    from jiantx.experiments.recipe import Recipe
-
 logger = logging.get_logger("jiantx.experiments")
+
+Recipe = Any  # a `jx.experiments.Recipe`, whose module imports this one
 
 SET_BY_RECIPE = {"seed": "seeds", "output_dir": "output"}  # TrainingArguments -> the recipe's name
 
