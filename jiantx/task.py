@@ -260,10 +260,10 @@ class Task(ABC):
         """
         available = self.source.available(split)
         if not available and split not in SPLITS:
-            have = [name for name in SPLITS if self.source.available(name)]
+            known_splits = [name for name in SPLITS if self.source.available(name)]
             raise DataError(
                 f"Task {self.name} has no split {split!r}.{near_names(split, SPLITS)} "
-                f"It has: {', '.join(have) or 'none'}."
+                f"It has: {', '.join(known_splits) or 'none'}."
             )
         return available
 

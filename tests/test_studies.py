@@ -13,10 +13,9 @@ import batch_options
 import estimators
 import findings
 import linguistic_distance_summary
-import model_size
 import numpy as np
 import pytest
-import single_vs_multi_task
+import size_summary
 import torch
 from batch_size_tables import mean_examples_to
 from estimators import Correlation
@@ -339,7 +338,7 @@ MODEL_SIZE_OPTIONS = SimpleNamespace(
 def test_model_size_calls_nothing_a_gain_that_may_be_none():
     differences = {"small": (1.0, 1.5), "middle": (-0.5, 2.0), "large": (2.0, 2.1)}
     line = {"slope": 0.5, "half_width": 0.6}
-    text = model_size.summarize(differences, line, "", MODEL_SIZE_OPTIONS)
+    text = size_summary.summarize_model_size(differences, line, "", MODEL_SIZE_OPTIONS)
     assert "not significantly different from zero for any of 3 encoders" in text
     assert "all 95 % intervals over 3 seeds include zero" in text
     assert "+0.5 ± 0.6" in text
@@ -352,7 +351,9 @@ def test_model_size_calls_nothing_a_gain_that_may_be_none():
 def test_model_size_names_trends_and_failures():
     differences = {"small": (-1.0, 0.5), "middle": (0.5, 2.0), "large": (2.0, 0.1)}
     line = {"slope": 0.7, "half_width": 0.6}
-    text = model_size.summarize(differences, line, "Trainings failed. ", MODEL_SIZE_OPTIONS)
+    text = size_summary.summarize_model_size(
+        differences, line, "Trainings failed. ", MODEL_SIZE_OPTIONS
+    )
     assert "above zero for 1 of 3 encoders (large +2.0 ± 0.1)" in text
     assert "below zero for 1 (small -1.0 ± 0.5)" in text
     assert ": a trend." in text
@@ -361,7 +362,7 @@ def test_model_size_names_trends_and_failures():
 
 def test_single_vs_multi_says_what_intervals_allow():
     differences = {"small": [1.0, 1.1, 0.9], "large": [-2.0, 0.0, 2.0]}
-    text = single_vs_multi_task.summarize({"joint − best single": differences}, "", 3)
+    text = size_summary.summarize_differences({"joint − best single": differences}, "", 3)
     assert "above zero for 1 of 2 encoders (small +1.0 ± 0.2)" in text
     assert "From small to large it changes by -1.0 ± 5.1: the interval holds zero" in text
 

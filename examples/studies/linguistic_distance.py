@@ -20,7 +20,7 @@ from distances import TABLE, distances
 from estimators import correlations
 from findings import publish
 from fine_tuning import Training
-from linguistic_distance_summary import draw, format_correlation, summarize
+from linguistic_distance_summary import choose_seeds, draw, format_correlation, summarize
 from study import option, run
 
 import jiantx as jx
@@ -58,29 +58,22 @@ def main(options: Options) -> None:
     show(options, scores, languages, kinds, failures)
 
 
-def choose_seeds(report: jx.Report, seeds: int) -> tuple[Sequence[int], list[str]]:
-    """Return the seeds without failed runs, if they leave an interval, and a line per failure."""
-    failed = jx.experiments.failed_runs(report)
-    failed_seeds = {seed for _, seed in failed}
-    all_seeds = range(1, seeds + 1)
-    clean_seeds = [seed for seed in all_seeds if seed not in failed_seeds]
-    leaves_interval = len(clean_seeds) > 1
-    counted = "counted as it is, as most seeds have one"
-    consequence = "left out, with its seed" if leaves_interval else counted
-    lines = []
-    for (row, seed), tasks in failed.items():
-        lines.append(f"- Failed: {row}, seed {seed}: {', '.join(tasks)} at chance; {consequence}.")
-    return clean_seeds if leaves_interval else all_seeds, lines
-
-
 def show(
     options: Options,
-    scores: Mapping[str, np.ndarray],  # row -> (seeds, languages)
+    scores: Mapping[str, np.ndarray],
     languages: Sequence[str],
-    kinds: Mapping[str, np.ndarray],  # kind of distance -> (languages,)
+    kinds: Mapping[str, np.ndarray],
     failures: Sequence[str],
 ) -> None:
-    """Publish tables, a picture and a paragraph."""
+    """Publish tables, a picture and a paragraph.
+
+    Args:
+        options: The study's arguments.
+        scores: Mean scores of each row, `(seeds, languages)`.
+        languages: The languages, in the order of the columns.
+        kinds: Distances from English, `(languages,)`, by kind of distance.
+        failures: A line for each failed run.
+    """
     none = scores["none"]
     gains = {row: values - none for row, values in scores.items() if row != "none"}
     outcomes = {"score, none": none.mean(axis=0)}

@@ -1,4 +1,4 @@
-"""How the study of linguistic distance draws its gains and puts its numbers into sentences."""
+"""How the study of linguistic distance chooses seeds, draws its gains, and words its results."""
 
 from __future__ import annotations
 
@@ -12,6 +12,26 @@ from findings import format_interval, split_by_sign
 import jiantx as jx
 
 Correlations = tuple[Correlation, Correlation]  # Pearson's r, Spearman's rho
+
+
+def choose_seeds(report: jx.Report, seeds: int) -> tuple[Sequence[int], list[str]]:
+    """Return the seeds without failed runs, if they leave an interval, and a line per failure.
+
+    Args:
+        report: The scores of all rows, seeds and targets.
+        seeds: How often everything was run. An interval needs two seeds.
+    """
+    failed = jx.experiments.failed_runs(report)
+    failed_seeds = {seed for _, seed in failed}
+    all_seeds = range(1, seeds + 1)
+    clean_seeds = [seed for seed in all_seeds if seed not in failed_seeds]
+    leaves_interval = len(clean_seeds) > 1
+    counted = "counted as it is, as most seeds have one"
+    consequence = "left out, with its seed" if leaves_interval else counted
+    lines = []
+    for (row, seed), tasks in failed.items():
+        lines.append(f"- Failed: {row}, seed {seed}: {', '.join(tasks)} at chance; {consequence}.")
+    return clean_seeds if leaves_interval else all_seeds, lines
 
 
 def draw(

@@ -18,20 +18,17 @@ resumes there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from estimators import fit_line
 from findings import (
-    Interval,
     failure_sentence,
     format_interval,
     plot_by_size,
     publish,
-    significance_sentence,
 )
 from fine_tuning import EncoderTraining
+from size_summary import summarize_model_size
 from study import option, run
 
 import jiantx as jx
@@ -73,44 +70,9 @@ def main(options: Options) -> None:
         options,
         jx.report.markdown_table(["encoder", "parameters", "difference, 95 % interval"], table),
         picture,
-        summarize(differences, line, failure_sentence(report, sizes), options),
+        summarize_model_size(differences, line, failure_sentence(report, sizes), options),
         "## By target",
         comparison.to_markdown(),
-    )
-
-
-def summarize(
-    differences: Mapping[str, Interval], line: Mapping[str, Any], failures: str, options: Any
-) -> str:
-    """Return the result in sentences; a difference whose interval includes zero is no gain."""
-    subject = (
-        f"With {options.intermediate} before, the change of the mean over "
-        f"{', '.join(options.targets)} ({options.split})"
-    )
-    text = significance_sentence(differences, options.seeds, subject=subject, items="encoders")
-    text += " "
-    if line:
-        is_trend = abs(line["slope"]) > line["half_width"]
-        trend = "a trend" if is_trend else "the interval holds zero, and no trend is shown"
-        text += (
-            "Ten times the parameters change it by "
-            f"{format_interval((line['slope'], line['half_width']), '+')} points (least squares, "
-            f"means of {len(differences)} encoders, 95 % by Student's t with "
-            f"{len(differences) - 2} degrees of freedom): {trend}. "
-        )
-    intermediate_tasks = {task.name for task in jx.experiments.parse_row(options.intermediate)}
-    trained_twice = []
-    for name in options.targets:
-        target_tasks = {task.name for task in jx.tasks.training_tasks(jx.get_task(name))}
-        if target_tasks & intermediate_tasks:
-            trained_twice.append(name)
-    if trained_twice:
-        text += (
-            f"{', '.join(trained_twice)} trains on the same rows again: "
-            "its difference is in part that of longer training. "
-        )
-    return (
-        f"{text}{failures}Each size is one pretrained encoder: seeds repeat the fine-tuning only."
     )
 
 

@@ -27,9 +27,9 @@ from findings import (
     intervals_of,
     plot_by_size,
     publish,
-    trend_sentence,
 )
 from fine_tuning import USUAL_TARGETS, EncoderTraining
+from size_summary import summarize_differences
 from study import has_training_rows, option, run
 
 import jiantx as jx
@@ -90,7 +90,7 @@ def main(options: Options) -> None:
         y=f"difference (points, mean of {len(options.targets)} targets)",
         title=f"95 % intervals over {options.seeds} seeds",
     )
-    summary = summarize(series, failure_sentence(report, sizes), options.seeds)
+    summary = summarize_differences(series, failure_sentence(report, sizes), options.seeds)
     publish(
         "One intermediate task or several at once",
         options,
@@ -102,18 +102,6 @@ def main(options: Options) -> None:
         "## By target",
         report.compare(report.where(intermediate="none"), tasks=options.targets).to_markdown(),
     )
-
-
-def summarize(series: Mapping[str, SeedScores], failures: str, seeds: int) -> str:
-    """Return the result in sentences; an interval that includes zero shows no difference."""
-    text = ""
-    for label, seed_scores in series.items():
-        text += jx.experiments.significance_sentence(
-            intervals_of(seed_scores), seeds, subject=label.capitalize(), items="encoders"
-        )
-        text += f" {trend_sentence(seed_scores)}"
-    text += failures
-    return text + "Each size is one pretrained encoder: seeds repeat the fine-tuning only."
 
 
 if __name__ == "__main__":

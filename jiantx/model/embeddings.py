@@ -73,9 +73,9 @@ class EmbeddingsMixin(PreTrainedModel):
         rows = self.get_input_embeddings().weight.shape[0]
         if len(tokenizer) <= rows:  # the usual case: nothing is read
             return
-        used_ids = [pc.max(pc.list_flatten(ids)).as_py() for ids in table.data["input_ids"].chunks]
+        largest_id = pc.max(pc.list_flatten(table.data["input_ids"])).as_py() or 0
         # masked LM draws among all tokens
-        if task.task_type != "masked_lm" and max(id or 0 for id in used_ids) < rows:
+        if task.task_type != "masked_lm" and largest_id < rows:
             return
         raise ValueError(f"Task {task.name}: {without_embeddings(tokenizer, rows)}")
 
