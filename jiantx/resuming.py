@@ -40,8 +40,7 @@ class ManifestCallback(TrainerCallback):
     Args:
         keep: Checkpoints that stay; all if None.
         check: Runs before a checkpoint, before an evaluation and at the end, so that no model is
-            saved
-            or scored after a loss that was not finite.
+            saved or scored after a loss that was not finite.
 
     Attributes:
         run: What the checkpoints belong to.

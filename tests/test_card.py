@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,7 @@ def test_metadata() -> None:
     scores = [
         Score("xnli", "validation", "sw", MAIN, 61.25, 10),
         Score("xnli", "validation", "sw", "truncated", 3, 10),
+        Score("xnli", "validation", "de", MAIN, math.nan, 10),  # undefined; the Hub takes no NaN
         Score("tatoeba", "test", "de", "accuracy_at_1", 5.0, 10, {"layer": 7}),
     ]
     text = model_card("bert", tasks, HEADS, Report(scores), base_model="bert-base-cased")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -71,7 +72,7 @@ def model_card(
     results = [
         _eval_result(record, tasks.get(record.task, {}), type_of.get(record.task))
         for record in report or ()
-        if record.metric != TRUNCATED
+        if record.metric != TRUNCATED and not math.isnan(record.value)
     ]
     title = f"{', '.join(tasks) or 'Heads'} on a shared encoder ({encoder})"
     fields: dict[str, Any] = {

@@ -59,8 +59,7 @@ class MultipleChoice(Task):
         prompt: The column of the text before the choices.
         choices: The column of the choices, a list of texts.
         label: The column of the right choice: its number from 0 (an integer or digits), or its
-            letter
-            from A.
+            letter from A.
     """
 
     task_type: ClassVar[str] = "multiple_choice"

@@ -87,8 +87,7 @@ class Retrieval(Task):
             of the pairs.
         layer: The hidden state that is read; 0 is the embeddings.
         depth: Without `layer`, the share of the layers: 14/24 is layer 14 of XLM-R large and,
-            rounded,
-            layer 7 of base.
+            rounded, layer 7 of base.
         pooling: "mean" over all tokens, special ones included, the first token ("cls"), the first
             token through a layer of the head ("pooler", to be trained), or the "last" token.
         top: Candidates of a ranking.
