@@ -37,7 +37,8 @@ def trim_vocabulary(
 
     Args:
         model: Changed in place.
-        tasks: Whose data count: tasks or their names, or one alone.
+        tasks: Whose data count: tasks or their names, or one alone. Of the train split those in
+            their training languages do.
         splits: Which of their splits.
 
     Returns:
@@ -120,7 +121,10 @@ def _used_token_ids(
         for split in splits:
             variants = [task.for_training] if split == "train" else [task, task.corpus_task]
             for variant in filter(None, variants):
-                for language in variant.languages(split):
+                languages = variant.languages(split)
+                if split == "train":  # rows in other languages are not read
+                    languages = tuple(set(languages) & set(task.train_languages))
+                for language in sorted(languages):
                     features = load_features(
                         variant, split, language, tokenizer, max_length=max_length, labelled=False
                     )

@@ -1,0 +1,115 @@
+"""Does retrieval rise after an English intermediate task, and in which layers?
+
+    python examples/studies/retrieval_layers.py        # artificial world, offline, in minutes
+    python examples/studies/retrieval_layers.py --data-root hub --encoder xlm-roberta-base --bf16 \\
+        --rows mnli squad_v1 hellaswag
+
+Phang et al. (2020) report large gains on Tatoeba and BUCC. Here the encoder ranks sentences before
+and after intermediate training, by the states of several layers. Retrieval has no training of its
+own, so every difference comes from the intermediate task. A stopped study resumes in --output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from findings import difference_interval, format_interval, publish
+from fine_tuning import Training
+from retrieval_summary import LayerScores, summarize
+from study import option, run
+from transformers import AutoConfig
+
+import jiantx as jx
+
+
+@dataclass(kw_only=True)
+class Options(Training):
+    encoder: str | None = option(
+        "Hub id or folder (default: the artificial world's own, made on first use)"
+    )
+    rows: list[str] = option("tasks of intermediate training; a+b is both jointly", ["mnli"])
+    layers: list[int] = option(
+        "hidden states that are read (default: every third, and the last)", []
+    )
+    languages: list[str] = option("languages of the targets (default: all)", [])
+    pairs: int | None = option("pairs of each language, chosen at random (default: all)")
+    world_steps: ClassVar[list[int]] = [150, 0]
+
+    def default_targets(self) -> Sequence[str]:
+        return ("tatoeba",)
+
+
+def main(options: Options) -> None:
+    options.check(options.rows)
+    encoder = options.encoder or str(jx.default_encoder())
+    depth = AutoConfig.from_pretrained(encoder).num_hidden_layers
+    layers = options.layers or sorted({*range(3, depth, 3), depth})
+    targets: dict[int, list[jx.Task]] = {}
+    for layer in layers:
+        tasks = [with_pairs(jx.get_task(name), options) for name in options.targets]
+        targets[layer] = [task.replace(name=f"{task.name}_{layer}", layer=layer) for task in tasks]
+    recipe = replace(options.recipe(encoder), languages=tuple(options.languages) or None)
+    all_targets = [task for tasks in targets.values() for task in tasks]
+    report = recipe.run(options.rows, all_targets, seeds=options.seeds)
+    report.to_json(options.output / "report.json")
+    scores: dict[str, dict[int, list[float]]] = {}
+    for row in ("none", *options.rows):
+        scores[row] = {}
+        for layer, tasks in targets.items():
+            of_layer = report.where(intermediate=row, task=[task.name for task in tasks])
+            seeds = range(1, options.seeds + 1)
+            scores[row][layer] = [of_layer.where(seed=seed).mean() for seed in seeds]
+    show(options, scores)
+
+
+def with_pairs(task: jx.Task, options: Options) -> jx.Task:
+    """Return the task with as many pairs of each language as the options ask for."""
+    if options.pairs is None:
+        return task
+    languages = options.languages or task.languages(options.split)
+    rows = {}
+    for language in languages:
+        all_rows = task.rows(options.split, language)
+        rows[language] = all_rows.shuffle(seed=1).select(range(min(options.pairs, len(all_rows))))
+    return task.replace(source=jx.Rows({options.split: rows}))
+
+
+def show(options: Options, scores: Mapping[str, LayerScores]) -> None:
+    """Publish a table of layers, a picture and a paragraph.
+
+    Args:
+        options: The study's arguments.
+        scores: Of the baseline `none`, then of each row.
+    """
+    baseline = scores["none"]
+    table = []
+    points = {}
+    for row, by_layer in scores.items():
+        cells = []
+        points[row] = []
+        for layer, values in by_layer.items():
+            mean, half_width = jx.report.interval(values)
+            points[row].append(jx.report.plots.Point(layer, mean, half_width))
+            if by_layer is baseline:
+                cells.append(f"{mean:.1f}")
+            else:
+                change = difference_interval(values, baseline[layer])
+                cells.append(format_interval(change, "+"))
+        table.append([row, *cells])
+    names = ", ".join(options.targets)
+    picture = options.output / "retrieval_layers.png"
+    jx.report.plots.plot_points(points, picture, x="layer", y=f"score of {names}, mean")
+    publish(
+        f"{names} by layer, after intermediate training",
+        options,
+        jx.report.markdown_table(["row", *(f"layer {layer}" for layer in baseline)], table),
+        "`none`: the score. Other rows: the difference to it, and half its 95 % interval.",
+        picture,
+        summarize(scores),
+    )
+
+
+if __name__ == "__main__":
+    run(main, Options)
