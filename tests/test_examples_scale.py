@@ -217,3 +217,21 @@ def test_checkpointed_layers_draw_the_same_dropout(program, tokenizer_of):
         )
     for name, gradient in gradients[0].items():
         torch.testing.assert_close(gradients[1][name], gradient, atol=0, rtol=0)
+
+
+@pytest.mark.slow
+def test_masked_lm_goes_on_and_is_watched(world, monkeypatch, tmp_path, capsys):
+    """The folder that it writes is an encoder; a second call trains no step again."""
+    flags = "--max_steps 2 --watch_steps 1 --batch_size 4 --layers 1 2 --languages de".split()
+    command = ["continue_masked_lm.py", *flags, "--output", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", command)
+    runpy.run_path(str(EXAMPLES / "continue_masked_lm.py"), run_name="__main__")
+    first = capsys.readouterr().out
+    assert "pieces remain" in first
+    assert [line for line in first.splitlines() if line.startswith("step 2: tatoeba, layer 1: ")]
+    weights = tmp_path / "encoder" / "model.safetensors"
+    before = weights.read_bytes()
+    runpy.run_path(str(EXAMPLES / "continue_masked_lm.py"), run_name="__main__")
+    assert weights.read_bytes() == before
+    model = jx.MultitaskModel.from_pretrained(tmp_path / "encoder", ["tatoeba"])
+    assert 0 <= jx.evaluate(model, ["tatoeba"], languages=["de"]).mean() <= 100

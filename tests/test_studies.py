@@ -15,6 +15,7 @@ import findings
 import linguistic_distance_summary
 import numpy as np
 import pytest
+import retrieval_summary
 import size_summary
 import torch
 from batch_size_tables import mean_examples_to
@@ -22,7 +23,15 @@ from estimators import Correlation
 from measure import noise_scale, training_bytes
 
 STUDIES = Path(__file__).parents[1] / "examples" / "studies"
-NAMES = ("model_size", "single_vs_multi_task", "linguistic_distance", "batch_size", "cost")
+NAMES = (
+    "model_size",
+    "single_vs_multi_task",
+    "linguistic_distance",
+    "batch_size",
+    "cost",
+    "retrieval_layers",
+)
+ONE_ENCODER = ("linguistic_distance", "batch_size", "retrieval_layers")
 TWO_SEEDS = ("--targets", "udpos", "tatoeba", "--seeds", 2)
 BRIEFLY = ("--pretraining-steps", 2, "--steps", 2, 2, "--batch-size", 4, *TWO_SEEDS)
 
@@ -142,6 +151,36 @@ def test_cost(world, monkeypatch, capsys, tmp_path):
     assert read_stages(tmp_path) == before
 
 
+@pytest.mark.slow
+def test_retrieval_layers(world, monkeypatch, capsys, tmp_path):
+    layers = ("--layers", 1, 4, "--languages", "de", "zh", "--pairs", 8)
+    arguments = (*layers, "--steps", 2, 2, "--batch-size", 4, "--seeds", 2, "--output", tmp_path)
+    printed = run(monkeypatch, capsys, "retrieval_layers", *arguments)
+    text = read_page(tmp_path, "retrieval_layers.png")
+    assert text in printed
+    assert "| row | layer 1 | layer 4 |" in text
+    assert "After mnli, retrieval" in text
+    assert "Best layers: none" in text
+    records = json.loads((tmp_path / "report.json").read_text())
+    assert {record["task"] for record in records} == {"tatoeba_1", "tatoeba_4"}
+    assert {record["examples"] for record in records} == {8}
+    none = {(r["task"], r["language"], r["value"]) for r in records if r["intermediate"] == "none"}
+    assert len(none) == 2 * 2, "without training, seeds do not differ"
+
+    before = read_stages(tmp_path)
+    run(monkeypatch, capsys, "retrieval_layers", *arguments)
+    assert read_stages(tmp_path) == before
+
+
+def test_retrieval_summary_tells_rises_from_falls():
+    none = {3: [40.0, 40.0, 40.0], 6: [60.0, 60.0, 60.0], 9: [50.0, 50.0, 50.0]}
+    mnli = {3: [45.0, 45.1, 44.9], 6: [58.0, 58.1, 57.9], 9: [49.0, 52.0, 50.0]}
+    assert retrieval_summary.summarize({"none": none, "mnli": mnli}) == (
+        "After mnli, retrieval rises in layer 3 (+5.0 ± 0.2); it falls in layer 6 (-2.0 ± 0.2); it "
+        "is not shown to change in layer 9. Best layers: none 6 (60.0), mnli 6 (58.0)."
+    )
+
+
 # --- their arguments ------------------------------------------------------------------------------
 
 
@@ -170,7 +209,7 @@ def test_studies_explain_themselves(name, monkeypatch, capsys):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_missing_rows_end_a_study_at_once(monkeypatch, capsys, tmp_path, name):
-    flag = "--encoder" if name in ("linguistic_distance", "batch_size") else "--encoders"
+    flag = "--encoder" if name in ONE_ENCODER else "--encoders"
     arguments = ("--data-root", tmp_path, flag, "nowhere", "--output", tmp_path / "out")
     with pytest.raises(SystemExit) as stopped:
         run(monkeypatch, capsys, name, *arguments)
