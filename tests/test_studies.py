@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import batch_options
+import distances
 import estimators
 import findings
 import linguistic_distance_summary
@@ -258,13 +259,38 @@ def test_distances_are_of_fifty_languages():
     source, header, *lines = (STUDIES / "distances.csv").read_text().splitlines()
     assert source.startswith("#")
     assert "URIEL" in source
-    assert header.split(",") == ["language", "syntactic", "phonological", "inventory", "genetic"]
+    assert header.split(",") == [
+        "language",
+        "syntactic",
+        "phonological",
+        "inventory",
+        "genetic",
+        "geographic",
+    ]
     rows = [line.split(",") for line in lines]
     languages = {row[0] for row in rows}
     assert len(rows) == len(languages) == 49
     assert "en" not in languages
     for row in rows:
         assert all(0 < float(value) <= 1 for value in row[1:])
+
+
+def test_tokenizer_distances_tell_a_neighbour_from_a_stranger(world):
+    encoder = str(jx.default_encoder())
+    kinds = distances.tokenizer_distances(encoder, ["de", "zh", "xx"])
+    assert set(kinds) == {"de", "zh"}, "a language without text has no distance"
+    assert 0 < kinds["de"]["lexical"] < kinds["zh"]["lexical"] <= 1
+    assert all(by_kind["pieces a word"] >= 1 for by_kind in kinds.values())
+
+
+def test_places_are_found_from_distances_to_fixed_points():
+    names = ["GC_0_0", "GC_0_90", "GC_90_0", "GC_-45_-120"]
+    london = np.array([0.62, 0.0, 0.785])
+    london /= np.linalg.norm(london)
+    points = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [-0.353553, -0.612372, -0.707107]]
+    shares = [float(np.arccos(np.dot(point, london)) / np.pi) for point in points]
+    found = distances._locations({"CODE": names, "en": shares})
+    np.testing.assert_allclose(found["en"], london, atol=1e-5)
 
 
 def test_correlations_hold_what_is_known():

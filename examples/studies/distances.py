@@ -1,11 +1,16 @@
-"""How far languages are from English: a table, URIEL through lang2vec, or the artificial world."""
+"""How far languages are from English: a table, URIEL through lang2vec, or the artificial world.
+
+And what an encoder's tokenizer says of it: how many pieces a word has, and how many of the pieces
+of running text are those of English.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from measure import piece_shares, tokens_per_word
 
 from jiantx import synthetic
 
@@ -62,9 +67,10 @@ def _from_table(path: str) -> Distances:
 
 
 def _from_lang2vec(languages: Sequence[str]) -> Distances:
-    """Return cosine distances of URIEL's vectors (Littell et al. 2017).
+    """Return distances of URIEL's vectors (Littell et al. 2017).
 
-    A language that has no feature, or no relative, has distance 1.
+    All kinds are cosine distances but the geographic one. A language that has no feature, or no
+    relative, has distance 1.
     """
     from lang2vec.lang2vec import get_features  # type: ignore[import-not-found, unused-ignore]
 
@@ -76,4 +82,62 @@ def _from_lang2vec(languages: Sequence[str]) -> Distances:
             vector = np.array(vectors[language], float)
             norms = np.linalg.norm(english) * np.linalg.norm(vector)
             by_language[language][kind] = float(1 - english @ vector / norms) if norms else 1.0
+    vectors = get_features(["en", *languages], "geo", header=True)
+    locations = _locations(vectors)
+    for language in languages:
+        cosine = np.clip(locations["en"] @ locations[language], -1, 1)
+        by_language[language]["geographic"] = float(np.arccos(cosine) / np.pi)
+    return by_language
+
+
+def _locations(vectors: Mapping[str, Sequence[object]]) -> dict[str, np.ndarray]:
+    """Find where languages are spoken from their distances to fixed points.
+
+    Args:
+        vectors: URIEL's "geo" features by language: great-circle distances as shares of half the
+            equator. Those of "CODE" are the points, such as "GC_-45_-32": latitude and longitude.
+
+    Returns:
+        Unit vectors (3,) from the centre of the earth, by language.
+    """
+    degrees = [str(name).split("_")[1:] for name in vectors["CODE"]]
+    latitudes, longitudes = np.radians(np.array(degrees, float)).T
+    points = np.stack(
+        [
+            np.cos(latitudes) * np.cos(longitudes),
+            np.cos(latitudes) * np.sin(longitudes),
+            np.sin(latitudes),
+        ],
+        axis=1,
+    )  # (points, 3)
+    locations = {}
+    for language, values in vectors.items():
+        if language != "CODE":
+            cosines = np.cos(np.pi * np.array(values, float))
+            location, *_ = np.linalg.lstsq(points, cosines, rcond=None)
+            locations[language] = location / np.linalg.norm(location)
+    return locations
+
+
+def tokenizer_distances(encoder: str, languages: Sequence[str]) -> Distances:
+    """Return what an encoder's tokenizer says of languages beside English.
+
+    "lexical" is 1 - the share of pieces in running text that are the same as English's: over all
+    pieces, the sum of the smaller of the two shares. "pieces a word" is the number of pieces over
+    that of words.
+
+    Args:
+        encoder: Hub id or folder.
+        languages: Codes of the languages; those without tagged text are left out.
+    """
+    rates, _ = tokens_per_word(encoder, languages)
+    shares = piece_shares(encoder, ["en", *languages])
+    by_language: Distances = {}
+    for language in languages:
+        if language in rates and "en" in shares:
+            overlap = np.minimum(shares["en"], shares[language]).sum()
+            by_language[language] = {
+                "lexical": float(1 - overlap),
+                "pieces a word": rates[language],
+            }
     return by_language

@@ -5,7 +5,8 @@
 
 Each row is trained on English intermediate data, then on English targets, and scored in all
 languages. A language's gain is its mean score minus that without intermediate training, by seed.
-Distances: distances.csv (URIEL), lang2vec (pip install lang2vec 'setuptools<70'), or the world's.
+Distances: distances.csv (URIEL), lang2vec (pip install lang2vec 'setuptools<70'), or the world's;
+and of the encoder's tokenizer: pieces shared with English ("lexical"), and pieces a word.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from itertools import product
 from typing import ClassVar
 
 import numpy as np
-from distances import TABLE, distances
+from distances import TABLE, distances, tokenizer_distances
 from estimators import correlations
 from findings import publish
 from fine_tuning import Training
@@ -40,12 +41,16 @@ class Options(Training):
 
 def main(options: Options) -> None:
     options.check(options.rows)
-    recipe = options.recipe(options.encoder or str(jx.default_encoder()))
+    encoder = options.encoder or str(jx.default_encoder())
+    recipe = options.recipe(encoder)
     report = recipe.run(options.rows, options.targets, seeds=options.seeds)
     seeds, failures = choose_seeds(report, options.seeds)
     scored = {record.language for record in report.where(split=options.split)} - {"en"}
     source = options.distances or (TABLE if options.data_root else "world")
     by_language = distances(source, sorted(scored))
+    from_tokenizer = tokenizer_distances(encoder, list(by_language))
+    if len(from_tokenizer) == len(by_language):
+        by_language = {code: {**by_language[code], **from_tokenizer[code]} for code in by_language}
     languages = sorted(by_language, key=lambda language: next(iter(by_language[language].values())))
     kinds = {}
     for kind in by_language[languages[0]]:

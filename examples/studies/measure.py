@@ -9,6 +9,7 @@ from statistics import median
 from tempfile import gettempdir
 from typing import Any
 
+import numpy as np
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 from transformers import AutoTokenizer, TrainingArguments
@@ -161,18 +162,49 @@ def tokens_per_word(encoder: str, languages: Sequence[str]) -> tuple[dict[str, f
     Returns:
         Tokens per word by language, and the largest share of unknown tokens in a language.
     """
-    tokenizer = AutoTokenizer.from_pretrained(encoder)
-    tasks = map(jx.get_task, ("udpos", "panx"))
-    task = next(task for task in tasks if task.languages("validation"))
-    available = task.languages("validation")
     rates = {}
     unknown_share = 0.0
-    for language in languages:
-        if language not in available:
-            continue
-        sentences = [" ".join(example.words) for example in task.examples("validation", language)]
-        encodings = tokenizer(sentences, add_special_tokens=False)
-        ids = list(chain.from_iterable(encodings["input_ids"]))
-        rates[language] = len(ids) / sum(len(sentence.split(" ")) for sentence in sentences)
-        unknown_share = max(unknown_share, ids.count(tokenizer.unk_token_id) / len(ids))
+    unknown = AutoTokenizer.from_pretrained(encoder).unk_token_id
+    for language, (ids, word_count) in _token_ids(encoder, languages).items():
+        rates[language] = len(ids) / word_count
+        unknown_share = max(unknown_share, float(np.mean(ids == unknown)))
     return rates, unknown_share
+
+
+def piece_shares(encoder: str, languages: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return how frequent an encoder's pieces are in the words that `tokens_per_word` counts.
+
+    Args:
+        encoder: Hub id or folder.
+        languages: Codes; those without words are left out.
+
+    Returns:
+        Shares (pieces,), which sum to one, by language.
+    """
+    size = len(AutoTokenizer.from_pretrained(encoder))
+    shares = {}
+    for language, (ids, _) in _token_ids(encoder, languages).items():
+        shares[language] = np.bincount(ids, minlength=size) / len(ids)
+    return shares
+
+
+def _tagged_sentences(language: str) -> list[str]:
+    """The validation sentences of udpos, or of panx if it lacks rows; empty without any."""
+    tasks = map(jx.get_task, ("udpos", "panx"))
+    task = next(task for task in tasks if task.languages("validation"))
+    if language not in task.languages("validation"):
+        return []
+    return [" ".join(example.words) for example in task.examples("validation", language)]
+
+
+def _token_ids(encoder: str, languages: Sequence[str]) -> dict[str, tuple[np.ndarray, int]]:
+    """Return the token ids of tagged sentences and their number of words, by language."""
+    tokenizer = AutoTokenizer.from_pretrained(encoder)
+    counted = {}
+    for language in languages:
+        sentences = _tagged_sentences(language)
+        if sentences:
+            encodings = tokenizer(sentences, add_special_tokens=False)
+            ids = np.array(list(chain.from_iterable(encodings["input_ids"])))
+            counted[language] = (ids, sum(len(sentence.split(" ")) for sentence in sentences))
+    return counted
