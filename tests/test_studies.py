@@ -23,6 +23,8 @@ from batch_size_tables import mean_examples_to
 from estimators import Correlation
 from measure import noise_scale, training_bytes
 
+import jiantx as jx
+
 STUDIES = Path(__file__).parents[1] / "examples" / "studies"
 NAMES = (
     "model_size",
