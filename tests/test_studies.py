@@ -278,6 +278,7 @@ def test_distances_are_of_fifty_languages():
 
 
 def test_tokenizer_distances_tell_a_neighbour_from_a_stranger(world):
+    jx.data_root(jx.default_root())
     encoder = str(jx.default_encoder())
     kinds = distances.tokenizer_distances(encoder, ["de", "zh", "xx"])
     assert set(kinds) == {"de", "zh"}, "a language without text has no distance"
