@@ -277,6 +277,7 @@ def test_distances_are_of_fifty_languages():
         assert all(0 < float(value) <= 1 for value in row[1:])
 
 
+@pytest.mark.slow
 def test_tokenizer_distances_tell_a_neighbour_from_a_stranger(world):
     jx.data_root(jx.default_root())
     encoder = str(jx.default_encoder())
