@@ -74,8 +74,9 @@ class Stages:
 
     def __init__(self, folder: Path, stages: Iterable[Stage]) -> None:
         self.folder = folder
+        self._requested = list(stages)
         by_key: dict[str, Stage] = {}
-        for requested in stages:
+        for requested in self._requested:
             for stage in _dependencies_first(requested):
                 by_key[stage.key] = stage
         self.stages = list(by_key.values())
@@ -91,8 +92,23 @@ class Stages:
         """Return whether a stage's result is complete."""
         return find_problem(self.folder_of(stage)) is None
 
+    def needed(self) -> list[Stage]:
+        """Return the stages that have to run, in order.
+
+        A stage that is not done does not have to run if all stages that depend on it are done. So
+        the encoder of an intermediate training can be deleted once its row of a table is scored.
+        """
+        needed: set[str] = set()
+        waiting = list(self._requested)
+        while waiting:
+            stage = waiting.pop()
+            if stage.key not in needed and not self.done(stage):
+                needed.add(stage.key)
+                waiting += stage.depends_on
+        return [stage for stage in self.stages if stage.key in needed]
+
     def run(self) -> None:
-        """Run the stages that are not done.
+        """Run the stages that are `needed`.
 
         The ranks of one job run each stage together. Of several jobs that share the folder, one
         runs a stage under a lock, and the others wait for it.
@@ -102,10 +118,11 @@ class Stages:
         # without it, the collection after each stage would search all imported libraries (0.3 s)
         gc.freeze()
         try:
+            (needed,) = broadcast_object_list([[stage.key for stage in self.needed()]])
             bar = tqdm(self.stages, "stages", unit="stage", disable=not ranks.is_main_process)
             for stage in bar:
                 bar.set_postfix_str(stage.name)
-                if self._all_see_done(stage):
+                if stage.key not in needed or self._all_see_done(stage):
                     continue
                 folder = self.folder_of(stage)
                 folder.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import sys
 import threading
 import time
@@ -107,6 +108,21 @@ def test_shared_stages_run_once_and_in_order(log: Log, tmp_path: Path) -> None:
     plan.run()
     assert log.ran == ["base", "middle0", "last0", "middle1", "last1"]
     assert (plan.folder_of(last[1]) / "out.txt").read_text() == "base+base+middle1+last1"
+
+
+def test_an_encoder_may_be_deleted_when_its_row_is_scored(log: Log, tmp_path: Path) -> None:
+    first = log.stage("trained")
+    scored = [log.stage(f"scored{i}", None, first) for i in range(2)]
+    plan = Stages(tmp_path, scored)
+    plan.run()
+    shutil.rmtree(plan.folder_of(first))
+    assert plan.needed() == []
+    plan.run()
+    assert log.ran == ["trained", "scored0", "scored1"]
+    shutil.rmtree(plan.folder_of(scored[1]))
+    assert [stage.name for stage in plan.needed()] == ["trained", "scored1"]
+    plan.run()
+    assert log.ran[3:] == ["trained", "scored1"]
 
 
 def test_timings_are_of_finished_stages(log: Log, tmp_path: Path) -> None:
