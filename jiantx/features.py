@@ -145,6 +145,43 @@ def load_features(
     return Features(task, split, language, rows, table, length)
 
 
+def used_token_ids(
+    task: Task, split: str, language: str, tokenizer: PreTrainedTokenizerBase, *, max_length: int
+) -> np.ndarray:
+    """The token ids that occur in the features of a split.
+
+    Only the ids are cached, not the features.
+
+    Args:
+        task: The task.
+        split: The split; its rows need no gold.
+        language: An ISO 639 code.
+        tokenizer: A fast tokenizer.
+        max_length: Tokens of a sequence, at most the tokenizer's `model_max_length`.
+
+    Returns:
+        (ids,) in increasing order, each once.
+
+    Raises:
+        DataError: A row is bad, or there are none; names task, split, language and row.
+    """
+    rows = task.rows(split, language)
+    length = _length(task, tokenizer, max_length)
+
+    def make() -> Iterator[pa.Table]:
+        is_used = np.zeros(len(tokenizer), dtype=bool)
+        for table in _tables(task, task.examples(split, language, rows=rows), tokenizer, length):
+            is_used[table["input_ids"].combine_chunks().flatten().to_numpy()] = True
+        yield pa.table({"token_ids": np.flatnonzero(is_used).astype(np.int32)})
+
+    try:
+        key = _key(task, rows, language, tokenizer, length, False)
+        table = load_or_write(cache_dir() / "token_ids" / f"{key}.arrow", make)
+    except UncacheableError:
+        table = in_memory(pa.concat_tables(make()))
+    return np.asarray(table.with_format("numpy")["token_ids"][:])
+
+
 def encode_examples(
     task: Task,
     examples: Sequence[Any],

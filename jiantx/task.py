@@ -172,6 +172,11 @@ class Task(ABC):
         return self
 
     @property
+    def has_independent_rows(self) -> bool:
+        """Whether a row has the same score without the other rows of its split."""
+        return True
+
+    @property
     def threshold_split(self) -> str:
         """The split whose gold sets a threshold for predictions (mining); empty: none."""
         return ""

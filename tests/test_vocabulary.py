@@ -60,6 +60,39 @@ def test_nothing_changes_on_longer_text(model_of: Any, tiny_tasks: Any) -> None:
     assert pieces() == before, "what lies beyond its max_length is kept too"
 
 
+def test_unknown_characters_cost_what_they_did(tokenizer: Any, encoder_folder: Any) -> None:
+    """Their score is that of the worst piece, which may occur nowhere, less a constant."""
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    pieces = [("ob", -1.0), ("cd", -1.0), ("bŋc", -9.0), ("▁neverthere", -40.0)]
+    mask = state["model"]["vocab"].pop()
+    state["model"]["vocab"] += [*pieces, mask]
+    for token in state["added_tokens"]:
+        if token["content"] == "<mask>":
+            token["id"] = len(state["model"]["vocab"]) - 1
+    changed = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(state)),
+        model_max_length=512,
+        model_input_names=tokenizer.model_input_names,
+        **tokenizer.special_tokens_map,
+    )
+    rows = [{"text": "obŋcd ob cd", "label": "yes"}, {"text": "the", "label": "no"}]
+    task = jx.Classification(name="mood", source=jx.Rows({"train": rows}), labels=("no", "yes"))
+    model = jx.MultitaskModel.from_pretrained(encoder_folder(tokenizer=changed), [task])
+    expected = model.tokenizer.tokenize(rows[0]["text"])  # type: ignore[union-attr]
+    assert "bŋc" in expected
+    jx.trim_vocabulary(model, task)
+    assert model.tokenizer.tokenize(rows[0]["text"]) == expected  # type: ignore[union-attr]
+
+
+def test_splits_are_tokenized_once(
+    model_of: Any, tiny_tasks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = tiny_tasks["pair"].replace(name="read_once", text="pair", text_pair="text")
+    remaining = jx.trim_vocabulary(model_of([task]), [task])
+    monkeypatch.setattr(jx.Classification, "features", None)
+    assert jx.trim_vocabulary(model_of([task]), [task]) == remaining
+
+
 def tokenizer_with_padding_at(tokenizer: Any, index: int) -> PreTrainedTokenizerFast:
     """A copy whose padding token has changed places with an ordinary piece."""
     state = json.loads(tokenizer.backend_tokenizer.to_str())

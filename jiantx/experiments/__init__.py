@@ -3,13 +3,9 @@
 Nothing else of jiantx imports this package.
 """
 
+from jiantx.experiments.available_data import available_rows, available_targets
 from jiantx.experiments.cells import Cell
-from jiantx.experiments.command_line import (
-    available_rows,
-    available_targets,
-    parse_arguments,
-    recipe_from_options,
-)
+from jiantx.experiments.command_line import parse_arguments, recipe_from_options
 from jiantx.experiments.costs import Cost, Costs, estimate_costs
 from jiantx.experiments.html_page import Page
 from jiantx.experiments.presets import PRESETS, ROWS

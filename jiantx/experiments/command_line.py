@@ -1,4 +1,4 @@
-"""The command line of a recipe: its flags, those of `TrainingArguments`, and which data exist."""
+"""The command line of a recipe: its flags, and those of `TrainingArguments`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from typing import Any
 
 from transformers import HfArgumentParser, TrainingArguments
 
+from jiantx.experiments.precision import PRECISIONS, precision_arguments
 from jiantx.experiments.presets import PRESETS, ROWS, TRAINING
 from jiantx.experiments.recipe import Recipe
 from jiantx.experiments.rows import BASELINE, default_learning_rate, parse_row
 from jiantx.experiments.stages import shard
-from jiantx.sources import DataError, data_root
-from jiantx.task import Task
 from jiantx.tasks import get_task, list_tasks
-from jiantx.tasks.benchmarks import XTREME
 from jiantx.trainer_arguments import refused_argument
 
 KINDS = ("intermediate", "target")  # of training
@@ -87,12 +85,31 @@ def _add_table_flags(parser: argparse.ArgumentParser) -> None:
         "validation scores choose the best rows)",
     )
     parser.add_argument(
+        "--eval-rows",
+        type=_count,
+        metavar="N",
+        help="score at most N rows of each language of a target, chosen at random: the same for "
+        "all rows of the table and all seeds (default: all). Tatoeba and BUCC are scored whole",
+    )
+    parser.add_argument(
         "--seeds", type=_count, default=1, metavar="N", help="number of seeds (default: 1)"
     )
 
 
 def _add_training_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that choose training rows and trained weights."""
+    """Add the flags that choose training rows, trained weights and their precision."""
+    parser.add_argument(
+        "--dtype",
+        choices=PRECISIONS,
+        help="precision in which all trainings and scores are computed; weights are float32 "
+        "(default: float32)",
+    )
+    parser.add_argument(
+        "--trim-vocabulary",
+        action="store_true",
+        help="first drop the encoder's pieces that the data of all rows and targets never use. "
+        "Scores stay the same, but for masked LM. With other rows or targets, all stages run again",
+    )
     parser.add_argument(
         "--max-train-examples",
         type=_count,
@@ -179,7 +196,13 @@ def parse_arguments(
             get_task(name)
     except (LookupError, ValueError) as error:
         parser.error(str(error.args[0]))
-    return options, _training_flags(parser, remaining)
+    flags = _training_flags(parser, remaining)
+    try:
+        for kind, values in flags.items():
+            values.update(precision_arguments(options.dtype, values, kind))
+    except ValueError as error:
+        parser.error(str(error))
+    return options, flags
 
 
 def _split_commas(values: Sequence[str] | None) -> list[str]:
@@ -264,111 +287,10 @@ def recipe_from_options(options: argparse.Namespace, flags: TrainingFlags) -> Re
         **{name: preset[name] for name in _RECIPE_FIELDS if name in preset},
         splits=tuple(options.split),
         languages=tuple(options.languages) or None,
+        eval_rows=options.eval_rows,
+        trim_vocabulary=options.trim_vocabulary,
         max_train_examples=options.max_train_examples,
         train_languages=tuple(options.target_train_languages),
         shots=options.shots,
         adapt=options.adapt,
     )
-
-
-def available_targets(recipe: Recipe, names: Sequence[str] | None = None) -> list[Task]:
-    """Select the targets that can be fine-tuned and scored with the data at hand.
-
-    Prints which targets of XTREME are skipped, and which splits are not scored.
-
-    Args:
-        recipe: The recipe, whose splits and languages are scored.
-        names: Requested targets; None selects from XTREME.
-
-    Returns:
-        The targets, in order.
-
-    Raises:
-        DataError: A requested target lacks data, or every target does.
-    """
-    targets: list[Task] = []
-    skipped: list[str] = []
-    for name in names or XTREME:
-        target = get_task(name)
-        missing = _missing_data(target, recipe)
-        if missing:
-            skipped.append(f"{name} ({missing})")
-        else:
-            targets.append(target)
-    root = data_root() or "The Hugging Face Hub"
-    if skipped and (names or not targets):
-        raise DataError(f"{root} lacks what these targets need: {'; '.join(skipped)}.")
-    if skipped:
-        print(f"Skipped targets, because {root} lacks their data: {'; '.join(skipped)}.")
-    unscored = []
-    for target in targets:
-        for split in recipe.splits:
-            if not recipe.labelled_languages(target, split):
-                unscored.append(f"{target.name} ({split})")
-    if unscored:
-        print(
-            "Not scored, because there are no labelled rows in these languages: "
-            f"{', '.join(unscored)}."
-        )
-    return targets
-
-
-def _missing_data(target: Task, recipe: Recipe) -> str:
-    """Return what a target lacks; empty if it can be fine-tuned and scored."""
-    if not any(recipe.labelled_languages(target, split) for split in recipe.splits):
-        return f"labelled {' and '.join(recipe.splits)} rows in these languages"
-    untrained = []
-    for task, _ in recipe.finetuning_stages(target):
-        if set(task.train_languages) - set(task.languages("train")):
-            untrained.append(task.name)
-    return f"training rows of {', '.join(untrained)}" if untrained else ""
-
-
-def available_rows(rows: Sequence[str], *, skip_missing: bool) -> list[str]:
-    """Select the rows of the table that can be trained with the data at hand.
-
-    Prints which rows are skipped, and why.
-
-    Args:
-        rows: Rows as `parse_row` reads them.
-        skip_missing: Skip rows whose data are missing, as for the rows of a preset.
-
-    Returns:
-        The rows, in order.
-
-    Raises:
-        DataError: A row lacks data, and `skip_missing` is false; names the rows that can run.
-    """
-    available: list[str] = []
-    skipped: dict[str, list[str]] = {}  # reason -> rows
-    instead: list[str] = []
-    for row_spec in rows:
-        problems = {task.name: _missing_training_rows(task) for task in parse_row(row_spec)}
-        reason = next(filter(None, problems.values()), "")
-        if not reason:
-            available.append(row_spec)
-            continue
-        skipped.setdefault(reason, []).append(row_spec)
-        complete = [name for name, problem in problems.items() if not problem]
-        if complete:
-            instead.append(f"{'+'.join(complete)} instead of {row_spec}")
-    if skipped and not skip_missing:
-        reasons = [f"{', '.join(names)}: {reason}" for reason, names in skipped.items()]
-        possible = [*(name for name in available if name != BASELINE), *instead]
-        raise DataError(
-            f"Rows lack data. {' '.join(reasons)} "
-            f"Rows that can run: {', '.join(possible) or 'none of these'}."
-        )
-    for reason, skipped_rows in skipped.items():
-        print(f"Skipped rows: {', '.join(skipped_rows)}. {reason}")
-    return available
-
-
-def _missing_training_rows(task: Task) -> str:
-    """Why a task cannot be trained with the data at hand; empty if it can."""
-    try:
-        for language in task.train_languages:
-            task.rows("train", language)
-    except DataError as error:
-        return str(error)
-    return ""

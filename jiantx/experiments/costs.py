@@ -15,7 +15,7 @@ from jiantx.experiments.cells import Cell
 from jiantx.experiments.recipe import Recipe
 from jiantx.experiments.rows import joint_sampling, parse_row
 from jiantx.experiments.speed import measured_seconds, parameter_count
-from jiantx.experiments.stages import Stage
+from jiantx.experiments.stages import Stage, Stages
 from jiantx.features import encode_examples
 from jiantx.sampling import Sampler, Sampling
 from jiantx.task import Task
@@ -123,11 +123,14 @@ def estimate_costs(recipe: Recipe, plan: Mapping[Cell, Stage]) -> Costs:
     for cell, stage in plan.items():
         if cell.names not in target_tokens:
             target_tokens[cell.names] = counter.target(cell)
-        for earlier in stage.depends_on:
-            if cell.row not in row_tokens:
-                tasks = parse_row(cell.row)
-                row_tokens[cell.row] = counter.training(tasks, recipe.intermediate, None)
-            costs[earlier.key] = Cost(earlier.name, stages.done(earlier), *row_tokens[cell.row])
+        for earlier in Stages(stages.folder, stage.depends_on):
+            tokens = (0, 0)  # the encoder does not read what trims its vocabulary
+            if "trained" in earlier.inputs:
+                if cell.row not in row_tokens:
+                    tasks = parse_row(cell.row)
+                    row_tokens[cell.row] = counter.training(tasks, recipe.intermediate, None)
+                tokens = row_tokens[cell.row]
+            costs[earlier.key] = Cost(earlier.name, stages.done(earlier), *tokens)
         costs[stage.key] = Cost(stage.name, stages.done(stage), *target_tokens[cell.names])
     config = AutoConfig.from_pretrained(recipe.encoder)
     bf16 = bool(recipe.target.get("bf16") or recipe.intermediate.get("bf16"))
@@ -268,6 +271,7 @@ class _TokenCounter:
         for task in cell.targets:
             is_scored = (
                 task.name == trained.name
+                and self.recipe.eval_rows is None
                 and "validation" in self.recipe.splits
                 and "en" in self.recipe.labelled_languages(task, "validation")
             )
@@ -289,8 +293,9 @@ class _TokenCounter:
         Returns:
             Features (windows, for question answering) and tokens.
         """
-        # a task and its corpus have the same name
-        key = (task.name, task.corpus_task is None, task.max_length, split, language)
+        # a task, its corpus, and a target of which a sample is scored have the same name
+        source = type(task.source)
+        key = (task.name, task.corpus_task is None, source, task.max_length, split, language)
         if key not in self._samples:
             self._samples[key] = self._sample(task, split, language)
         row_count, features_per_row, tokens_per_row = self._samples[key]

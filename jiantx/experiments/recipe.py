@@ -14,33 +14,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from accelerate import PartialState
-from transformers import set_seed
-
 import jiantx
-from jiantx.experiments.cells import Cell, FinetuningStage, TargetGroup, TrainingKey
+from jiantx.experiments.cells import Cell, FinetuningStage, TrainingKey
 from jiantx.experiments.recipe_checks import check_plan, check_recipe, check_seeds
-from jiantx.experiments.rows import BASELINE, parse_row
-from jiantx.experiments.selection import training_name
+from jiantx.experiments.recipe_stages import intermediate_stage, target_group, target_stage
+from jiantx.experiments.rows import BASELINE
 from jiantx.experiments.stages import Stage, Stages, fingerprint
-from jiantx.experiments.training import (
-    learning_check,
-    limit_training,
-    merge_adapters,
-    score_targets,
-    subsample_validation,
-    task_fingerprints,
-    train,
-)
-from jiantx.inference import half_precision
-from jiantx.model import MultitaskModel
+from jiantx.experiments.training import subsample_validation, task_fingerprints
+from jiantx.experiments.vocabulary_stage import vocabulary_stage
 from jiantx.report import Report
-from jiantx.sources import DataError, data_root
 from jiantx.task import Task
 from jiantx.tasks import resolve_tasks, training_tasks
 
 _LEARNING_CHECK_ROWS = 500  # English validation rows, as many as in the paper's code
-_FORMAT = 3  # of what a stage writes; a new number runs all stages again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +50,13 @@ class Recipe:
             decide at its end whether the run failed (500 if None, as in the paper's code).
         splits: Splits of the targets that are scored.
         languages: Languages of the targets that are scored; None scores all.
+        eval_rows: Score at most this many rows of each language of a split, chosen at random: the
+            same for every row of the table and every seed. Targets whose rows cannot be scored
+            alone (mining, and retrieval among the rows themselves) are scored whole, and a corpus
+            is searched whole. None scores all.
+        trim_vocabulary: Drop the pieces that the data of no row and target use, before any
+            training. Scores stay the same, but for masked LM, whose loss is over the remaining
+            pieces. With other rows or targets the vocabulary is another, and all stages run again.
         max_train_examples: Largest number of training rows per task and language, chosen at
             random; None takes all.
         train_languages: Languages to fine-tune targets in; with `shots=None`, instead of English.
@@ -86,6 +79,8 @@ class Recipe:
     eval_examples: int | None = None
     splits: tuple[str, ...] = ("validation",)
     languages: tuple[str, ...] | None = None
+    eval_rows: int | None = None
+    trim_vocabulary: bool = False
     max_train_examples: int | None = None
     train_languages: tuple[str, ...] = ()
     shots: int | None = None
@@ -123,6 +118,8 @@ class Recipe:
         | mnli | xquad, mlqa | SQuAD, then score both | mnli |
         | mnli | tatoeba | score | mnli |
 
+        With `trim_vocabulary`, one more stage trims the encoder that all of them start from.
+
         Args:
             rows: Rows as `parse_row` reads them. The baseline `none` is always planned first.
             targets: Tasks or their names.
@@ -135,17 +132,20 @@ class Recipe:
             DataError: A target has no labelled rows to score.
         """
         check_seeds(seeds)
-        groups = [self._group(tasks) for tasks in self._targets_by_training(targets)]
+        groups = [target_group(self, tasks) for tasks in self._targets_by_training(targets)]
         check_plan(self, groups)
         row_specs = dict.fromkeys([BASELINE, *([rows] if isinstance(rows, str) else rows)])
+        encoder_stages: tuple[Stage, ...] = ()  # whose encoder all rows start from
+        if self.trim_vocabulary:
+            encoder_stages = (vocabulary_stage(self, row_specs, groups),)
         plan = {}
         for seed, row_spec in itertools.product(range(1, seeds + 1), row_specs):
-            depends_on: tuple[Stage, ...] = ()
+            depends_on = encoder_stages
             if row_spec != BASELINE:
-                depends_on = (self._intermediate_stage(row_spec, seed),)
+                depends_on = (intermediate_stage(self, row_spec, seed, encoder_stages),)
             for group in groups:
                 cell = Cell(row_spec, seed, tuple(group.languages), group.targets)
-                plan[cell] = self._target_stage(row_spec, seed, group, depends_on)
+                plan[cell] = target_stage(self, row_spec, seed, group, depends_on)
         return plan
 
     def _targets_by_training(self, targets: Sequence[str | Task]) -> list[list[Task]]:
@@ -168,17 +168,20 @@ class Recipe:
     def report(self, plan: Mapping[Cell, Stage]) -> Report:
         """Read the scores of the finished cells, and how many training rows were changed.
 
-        Every record has the tags `intermediate` (the row), `seed`, `encoder` and `version`. Those
-        of the intermediate training also have `stage="intermediate"`.
+        Every record has the tags `intermediate` (the row), `seed`, `encoder` and `version`, and
+        `eval_rows` if the recipe has them. Those of the intermediate training also have
+        `stage="intermediate"`. A trimmed encoder has the tag of the whole one.
         """
         stages = self.stages(plan)
         report = Report()
-        # scores of different encoders or versions are never averaged
-        origin = {"encoder": self._fingerprint, "version": jiantx.__version__}
-        for cell, target_stage in plan.items():
-            for stage in filter(stages.done, (*target_stage.depends_on, target_stage)):
+        # scores of different encoders, versions or numbers of rows are never averaged
+        origin: dict[str, Any] = {"encoder": self.fingerprint, "version": jiantx.__version__}
+        if self.eval_rows is not None:
+            origin["eval_rows"] = self.eval_rows
+        for cell, last_stage in plan.items():
+            for stage in filter(stages.done, (*last_stage.depends_on, last_stage)):
                 scores = Report.from_json(stages.folder_of(stage) / "report.json")
-                kind = {} if stage is target_stage else {"stage": "intermediate"}
+                kind = {} if stage is last_stage else {"stage": "intermediate"}
                 report += scores.with_tags(intermediate=cell.row, seed=cell.seed, **origin, **kind)
         return report
 
@@ -204,85 +207,6 @@ class Recipe:
     def finetuning_arguments(self, task: Task) -> dict[str, Any]:
         """Return the `TrainingArguments` that a target's training on this task uses, by name."""
         return {**self.target, **self.by_task.get(task.name, {})}
-
-    # --- the stages -------------------------------------------------------------------------------
-
-    def _intermediate_stage(self, row_spec: str, seed: int) -> Stage:
-        """Train the encoder on one task, or jointly on several; keep the encoder only."""
-        tasks = parse_row(row_spec)
-
-        def run(folder: Path, dependencies: Sequence[Path]) -> None:
-            set_seed(seed)
-            model = MultitaskModel.from_pretrained(self.encoder, tasks)
-            changes = self._train(model, tasks, folder, self.intermediate, seed, None)
-            if PartialState().is_main_process:
-                model.save_encoder(folder / "encoder")
-                changes.to_json(folder / "report.json")
-
-        inputs = {"trained": task_fingerprints(tasks), "arguments": dict(self.intermediate)}
-        return Stage(f"{row_spec}, seed {seed}", self._common_inputs(seed) | inputs, run)
-
-    def _group(self, targets: Sequence[Task]) -> TargetGroup:
-        """Describe targets that are fine-tuned alike; DataError if one cannot be scored."""
-        finetuning_stages = self.finetuning_stages(targets[0])
-        trained = [stage.task for stage in finetuning_stages]
-        arguments = [self.finetuning_arguments(task) for task in trained]
-        languages: dict[str, dict[str, list[str]]] = {}
-        for task in targets:
-            by_split = {split: self.labelled_languages(task, split) for split in self.splits}
-            languages[task.name] = {split: codes for split, codes in by_split.items() if codes}
-        unscored = [name for name, by_split in languages.items() if not by_split]
-        if unscored:
-            where = f" in {', '.join(self.languages)}." if self.languages else "."
-            raise DataError(
-                f"Nothing to score of {', '.join(unscored)}: no labelled rows of "
-                f"{' or '.join(self.splits)} here{where}"
-            )
-        inputs: dict[str, Any] = {
-            "trained": task_fingerprints(trained),
-            "arguments": arguments,
-            "targets": task_fingerprints(targets),
-            "languages": languages,
-        }
-        if half_precision(self.target):
-            inputs["precision"] = str(half_precision(self.target))
-        if trained:
-            inputs["shots"] = self.shots
-            inputs["adapt"] = self.adapt
-        return TargetGroup(tuple(targets), finetuning_stages, arguments, languages, inputs)
-
-    def _target_stage(
-        self, row_spec: str, seed: int, group: TargetGroup, depends_on: tuple[Stage, ...]
-    ) -> Stage:
-        """Fine-tune a fresh copy of the intermediate encoder with new heads, and score the targets.
-
-        A target without training rows, such as sentence retrieval, is scored on the intermediate
-        encoder.
-        """
-
-        def run(folder: Path, dependencies: Sequence[Path]) -> None:
-            set_seed(seed)
-            encoder = dependencies[0] / "encoder" if dependencies else self.encoder
-            tasks = {task.name: task for task in (*group.trained_tasks, *group.targets)}
-            model = MultitaskModel.from_pretrained(encoder, list(tasks.values()), heads="new")
-            report = Report()
-            for index, (task, max_rows) in enumerate(group.finetuning_stages):
-                training_folder = folder / f"{index}-{task.name}"
-                arguments = group.arguments[index]
-                model, changes = self._fine_tune(
-                    model, task, training_folder, arguments, seed, max_rows
-                )
-                if len(group.finetuning_stages) > 1:
-                    changes = changes.with_tags(finetuning_stage=index)
-                report += changes
-            report += score_targets(model, group, half_precision(self.target))
-            if group.trained_tasks:
-                report += self._learning_check(model, group.trained_tasks, seed, report)
-            if PartialState().is_main_process:
-                report.to_json(folder / "report.json")
-
-        name = f"{row_spec} -> {'+'.join(group.languages)}, seed {seed}"
-        return Stage(name, self._common_inputs(seed) | group.inputs, run, depends_on)
 
     # --- which rows are scored --------------------------------------------------------------------
 
@@ -335,66 +259,7 @@ class Recipe:
                 scored.append(task.replace(train_languages=tuple(languages)))
         return scored
 
-    def _common_inputs(self, seed: int) -> dict[str, Any]:
-        """What a stage's result depends on, beside what it trains and the stages before it."""
-        return {
-            "seed": seed,
-            "max_train_examples": self.max_train_examples,
-            "patience": self.patience,
-            "eval_examples": self.eval_examples,
-            "encoder": self._fingerprint,
-            "data_root": str(data_root()),
-            "version": jiantx.__version__,
-            "format": _FORMAT,
-        }
-
     @cached_property
-    def _fingerprint(self) -> str:
+    def fingerprint(self) -> str:
+        """What identifies the encoder, before its vocabulary is trimmed."""
         return fingerprint(self.encoder)  # reads all of a folder, and so once
-
-    def _fine_tune(
-        self,
-        model: MultitaskModel,
-        task: Task,
-        folder: Path,
-        arguments: Mapping[str, Any],
-        seed: int,
-        max_rows: int | None,
-    ) -> tuple[MultitaskModel, Report]:
-        """Train a target's head, and as much of the encoder as `adapt` says."""
-        trainable = limit_training(model, self.adapt)
-        changes = self._train(trainable, [task], folder, arguments, seed, max_rows)
-        return merge_adapters(trainable), changes
-
-    def _train(
-        self,
-        model: MultitaskModel,
-        tasks: Sequence[Task],
-        folder: Path,
-        arguments: Mapping[str, Any],
-        seed: int,
-        max_rows: int | None,
-    ) -> Report:
-        eval_tasks = [
-            subsample_validation(task, self.eval_examples, seed, task.train_languages)
-            for task in self.validation_tasks(tasks)
-        ]
-        return train(
-            model,
-            tasks,
-            folder,
-            arguments,
-            seed=seed,
-            max_rows=max_rows or self.max_train_examples,
-            eval_tasks=eval_tasks,
-            patience=self.patience,
-        )
-
-    def _learning_check(
-        self, model: MultitaskModel, trained: Sequence[Task], seed: int, report: Report
-    ) -> Report:
-        task = self.development_task(trained[-1], seed)
-        if task is None:
-            return Report()
-        precision = half_precision(self.target)
-        return learning_check(model, task, report, name=training_name(trained), dtype=precision)

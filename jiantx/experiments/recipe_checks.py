@@ -26,7 +26,7 @@ SET_BY_RECIPE = {"seed": "seeds", "output_dir": "output"}  # TrainingArguments -
 def check_recipe(recipe: Recipe) -> None:
     """Raise ValueError if a field holds what it cannot, or would have no effect."""
     check_fields(recipe, "Recipe")
-    for name in ("patience", "eval_examples", "max_train_examples", "shots"):
+    for name in ("patience", "eval_examples", "eval_rows", "max_train_examples", "shots"):
         check_count(f"Recipe: {name}", getattr(recipe, name))
     for task_name, length in recipe.max_length.items():
         check_count(f"Recipe: max_length[{task_name!r}]", length)

@@ -68,6 +68,7 @@ def write_results_page(
             f"**{len(unfinished)} stages are not done yet**, such as {unfinished[0]}: the tables "
             "lack their scores."
         )
+    _add_sampled_rows(page, report, targets)
     report.to_json(folder / "report.json")
     timings = json.dumps(stages.timings(), indent=1) + "\n"
     (folder / "timings.json").write_text(timings, encoding="utf-8")
@@ -84,6 +85,22 @@ def write_results_page(
     written = page.write(folder)
     file_names = [path.name for path in (*written, *sorted(folder.glob("*.png")))]
     print(f"\nWritten to {folder}: report.json, timings.json, {', '.join(file_names)}")
+
+
+def _add_sampled_rows(page: Page, report: Report, targets: Sequence[Task]) -> None:
+    """Say that not all rows were scored, where that is so."""
+    numbers = {int(record.tags["eval_rows"]) for record in report if "eval_rows" in record.tags}
+    if not numbers:
+        return
+    unsampled = [target.name for target in targets if not target.has_independent_rows]
+    sentence = (
+        f"**Scores are of at most {max(numbers):,} rows** of each language, chosen at random: the "
+        "same for all rows of the table and all seeds."
+    )
+    if unsampled:
+        sentence += f" Scored whole: {', '.join(unsampled)}."
+    page.add(sentence)
+    print(f"\n{sentence.replace('**', '')}")
 
 
 def _add_split(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,20 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers.utils.logging import tqdm
 
-from jiantx.features import load_features
+from jiantx.features import used_token_ids
 from jiantx.heads import MaskedLMHead
 from jiantx.model.embeddings import unused_positions, without_embeddings
 from jiantx.model.model import MultitaskModel
+from jiantx.sources import DataError
 from jiantx.task import Task
 from jiantx.tasks import Tasks, resolve_tasks
 
 _TOKENIZER_OPTIONS = ("model_max_length", "model_input_names", "padding_side", "truncation_side")
+
+SplitInLanguage = tuple[Task, str, str]
+"""A task, one of its splits, and a language."""
 
 
 def trim_vocabulary(
@@ -48,7 +53,22 @@ def trim_vocabulary(
         ValueError: The model has no tokenizer, or one that is no unigram tokenizer, or a token that
             stays has no embedding.
     """
-    tasks = resolve_tasks(tasks)
+    return trim_to_splits(model, _all_languages(resolve_tasks(tasks), splits))
+
+
+def trim_to_splits(model: MultitaskModel, splits: Iterable[SplitInLanguage]) -> int:
+    """As `trim_vocabulary`, where splits and languages differ by task.
+
+    Args:
+        model: Changed in place.
+        splits: Whose data count. A corpus is a task of its own: `task.corpus_task`.
+
+    Returns:
+        The number of remaining pieces.
+
+    Raises:
+        ValueError: As in `trim_vocabulary`.
+    """
     if hasattr(model, "get_base_model"):  # PEFT's wrapper would keep the tokenizer to itself
         model = model.get_base_model()
     tokenizer = model.tokenizer
@@ -56,15 +76,10 @@ def trim_vocabulary(
         raise ValueError(
             "The model has no tokenizer. Load it with from_pretrained, or set model.tokenizer."
         )
+    check_trimmable(tokenizer)
     state = json.loads(tokenizer.backend_tokenizer.to_str())
-    kind = state["model"]["type"]
-    if kind != "Unigram":
-        raise ValueError(
-            f"{type(tokenizer).__name__} is a {kind} tokenizer; only Unigram's pieces can go one "
-            "by one."
-        )
     model.follow_embeddings()
-    old_ids = _remaining_ids(model, state, tasks, splits, tokenizer)
+    old_ids = _remaining_ids(model, state, splits, tokenizer)
     new_id = {old_id: id for id, old_id in enumerate(old_ids.tolist())}
     model.tokenizer = _trimmed_tokenizer(tokenizer, state, new_id)
     rows = torch.from_numpy(old_ids)
@@ -79,6 +94,20 @@ def trim_vocabulary(
     return len(old_ids)
 
 
+def check_trimmable(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Check that pieces can be dropped from a tokenizer one by one.
+
+    Raises:
+        DataError: It is no unigram tokenizer.
+    """
+    kind = type(tokenizer.backend_tokenizer.model).__name__
+    if kind != "Unigram":
+        raise DataError(
+            f"{type(tokenizer).__name__} is a {kind} tokenizer; only Unigram's pieces can go one "
+            "by one."
+        )
+
+
 def _named_ids(config: PreTrainedConfig) -> dict[str, int]:
     """The token ids that a config names."""
     values = config.to_dict()
@@ -89,8 +118,7 @@ def _named_ids(config: PreTrainedConfig) -> dict[str, int]:
 def _remaining_ids(
     model: MultitaskModel,
     state: Mapping[str, Any],
-    tasks: Sequence[Task],
-    splits: Sequence[str],
+    splits: Iterable[SplitInLanguage],
     tokenizer: PreTrainedTokenizerBase,
 ) -> np.ndarray:
     """The token ids that stay, in increasing order: special ones, single characters, used ones."""
@@ -99,11 +127,18 @@ def _remaining_ids(
     named_ids = _named_ids(model.encoder.config).values()
     keep[[id for id in named_ids if 0 <= id < len(keep)]] = True
     keep[[token["id"] for token in state["added_tokens"]]] = True
-    for id, (piece, _) in enumerate(state["model"]["vocab"]):
+    vocabulary = state["model"]["vocab"]
+    for id, (piece, _) in enumerate(vocabulary):
         if len(piece.removeprefix("▁")) <= 1:
             keep[id] = True
-    for ids in _used_token_ids(tasks, splits, tokenizer):
-        keep[ids] = True
+    # the score of an unknown character is the lowest one of all pieces less a constant
+    keep[min(range(len(vocabulary)), key=lambda id: vocabulary[id][1])] = True
+    # as long as a text may ever be read, not as this task reads it
+    max_length = min(tokenizer.model_max_length, 2**16)
+    bar = tqdm(list(splits), "trimming the vocabulary", unit="split", leave=False, delay=1)
+    for task, split, language in bar:
+        bar.set_postfix_str(f"{task.name} {split} {language}")
+        keep[used_token_ids(task, split, language, tokenizer, max_length=max_length)] = True
     old_ids = np.flatnonzero(keep)
     rows = model.get_input_embeddings().weight.shape[0]
     if old_ids[-1] >= rows:
@@ -111,12 +146,9 @@ def _remaining_ids(
     return old_ids
 
 
-def _used_token_ids(
-    tasks: Sequence[Task], splits: Sequence[str], tokenizer: PreTrainedTokenizerBase
-) -> Iterator[np.ndarray]:
-    """The token ids of every split and language, candidates included, block by block."""
-    # as long as a text may ever be read, not as this task reads it
-    max_length = min(tokenizer.model_max_length, 2**16)
+def _all_languages(tasks: Sequence[Task], splits: Sequence[str]) -> list[SplitInLanguage]:
+    """Every split and language of some tasks, candidates included."""
+    all_languages: list[SplitInLanguage] = []
     for task in tasks:
         for split in splits:
             variants = [task.for_training] if split == "train" else [task, task.corpus_task]
@@ -124,12 +156,8 @@ def _used_token_ids(
                 languages = variant.languages(split)
                 if split == "train":  # rows in other languages are not read
                     languages = tuple(set(languages) & set(task.train_languages))
-                for language in sorted(languages):
-                    features = load_features(
-                        variant, split, language, tokenizer, max_length=max_length, labelled=False
-                    )
-                    for block in features.table.with_format("arrow").iter(batch_size=10_000):
-                        yield np.unique(block["input_ids"].combine_chunks().flatten().to_numpy())
+                all_languages += [(variant, split, language) for language in sorted(languages)]
+    return all_languages
 
 
 def _trimmed_tokenizer(

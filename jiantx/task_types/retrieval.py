@@ -153,6 +153,10 @@ class Retrieval(Task):
         return replace(self, corpus=None)
 
     @property
+    def has_independent_rows(self) -> bool:
+        return self.corpus is not None and not self.mining
+
+    @property
     def threshold_split(self) -> str:
         return "validation" if self.mining else ""
 

@@ -1,4 +1,4 @@
-"""Flags, presets, and the rows and targets whose data are at hand."""
+"""Flags and presets."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_training_flags_that_jiantx_refuses_are_named(capsys: pytest.CaptureFixt
     jx.experiments.parse_arguments(["--auto_find_batch_size", "false"])
 
 
-@pytest.mark.parametrize("flag", ["--seeds", "--shots", "--max-train-examples"])
+@pytest.mark.parametrize("flag", ["--seeds", "--shots", "--max-train-examples", "--eval-rows"])
 @pytest.mark.parametrize("value", ["0", "-3", "2.5"])
 def test_flags_that_count_are_checked(
     flag: str, value: str, capsys: pytest.CaptureFixture[str]
@@ -56,47 +56,6 @@ def test_training_flags_hold_for_both_kinds_of_training_or_for_one() -> None:
     )
     assert flags["intermediate"] == {"max_steps": 3, "dataloader_pin_memory": False}
     assert flags["target"] == {"max_steps": 3, "learning_rate": 0.5}
-
-
-@pytest.mark.slow
-def test_preset_rows_without_data_are_skipped_and_listed(
-    world: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    jx.data_root(jx.default_root())
-    options, _ = jx.experiments.parse_arguments(["--preset", "paper"])
-    assert not options.rows_given
-    rows = jx.experiments.available_rows(options.intermediate, skip_missing=True)
-    assert set(options.intermediate) - set(rows) == {"mnli[de,ru,sw]", "mnli[en,de,ru,sw]"}
-    printed = capsys.readouterr().out
-    assert "Skipped rows: mnli[de,ru,sw], mnli[en,de,ru,sw]. Task mnli" in printed
-
-
-@pytest.mark.parametrize("arguments", [["--intermediate", "mnli"], []])
-def test_requested_rows_without_data_are_an_error(arguments: list[str], tmp_path: Path) -> None:
-    jx.data_root(tmp_path)
-    options, _ = jx.experiments.parse_arguments(arguments)
-    assert options.rows_given
-    with pytest.raises(jx.DataError, match="Task mnli"):
-        jx.experiments.available_rows(options.intermediate, skip_missing=False)
-
-
-def test_rows_that_can_run_are_named_beside_those_that_cannot(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Of `all`, CCGbank is not free."""
-
-    def rows(task: jx.Task, split: str, language: str) -> None:
-        if task.name == "ccg":
-            raise jx.DataError("Task ccg: no file.")
-
-    monkeypatch.setattr(jx.Task, "rows", rows)
-    with pytest.raises(jx.DataError) as caught:
-        jx.experiments.available_rows(["none", "mnli", "all", "ccg"], skip_missing=False)
-    without_ccg = "+".join(name for name in jx.XSTILTS_INTERMEDIATE if name != "ccg")
-    assert str(caught.value) == (
-        "Rows lack data. all, ccg: Task ccg: no file. "
-        f"Rows that can run: mnli, {without_ccg} instead of all."
-    )
 
 
 # --- presets --------------------------------------------------------------------------------------
