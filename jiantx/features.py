@@ -292,3 +292,15 @@ def _tokenizer_hash(
     special_tokens = sorted(tokenizer.special_tokens_map.items(), key=str)
     text = f"{backend.to_str()}{special_tokens}{tokenizer.model_input_names}"
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def mark_token_ids(table: datasets.Dataset, is_used: np.ndarray) -> None:
+    """Mark the token ids that some features hold.
+
+    Args:
+        table: The features.
+        is_used: (vocabulary,) booleans, set to True in place.
+    """
+    ids = table.select_columns(["input_ids"]).with_format("arrow")
+    for block in ids.iter(batch_size=10_000):
+        is_used[block["input_ids"].combine_chunks().flatten().to_numpy()] = True

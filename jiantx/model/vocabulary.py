@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import nn
-from transformers import PreTrainedConfig, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from jiantx.features import load_features
+from jiantx.features import load_features, mark_token_ids
 from jiantx.heads import MaskedLMHead
-from jiantx.model.embeddings import unused_positions, without_embeddings
+from jiantx.model.embeddings import named_token_ids, unused_positions, without_embeddings
 from jiantx.model.model import MultitaskModel
 from jiantx.task import Task
 from jiantx.tasks import Tasks, resolve_tasks
+
+if TYPE_CHECKING:
+    import datasets
 
 _TOKENIZER_OPTIONS = ("model_max_length", "model_input_names", "padding_side", "truncation_side")
 
@@ -69,20 +72,13 @@ def trim_vocabulary(
     rows = torch.from_numpy(old_ids)
     _trim_embeddings(model, rows, new_id)
     for config in (model.encoder.config, model.config):
-        for name, id in _named_ids(config).items():
+        for name, id in named_token_ids(config).items():
             setattr(config, name, new_id.get(id, id))  # no token has the id -1
     for head in model.heads.modules():  # PEFT keeps a head twice
         if isinstance(head, MaskedLMHead):
             head.keep_tokens(rows)
     model.follow_embeddings()
     return len(old_ids)
-
-
-def _named_ids(config: PreTrainedConfig) -> dict[str, int]:
-    """The token ids that a config names."""
-    values = config.to_dict()
-    names = [name for name in values if name.endswith("_token_id")]
-    return {name: values[name] for name in names if isinstance(values[name], int)}
 
 
 def _remaining_ids(
@@ -95,14 +91,14 @@ def _remaining_ids(
     """The token ids that stay, in increasing order: special ones, single characters, used ones."""
     keep = np.zeros(len(tokenizer), dtype=bool)
     keep[: unused_positions(model.encoder)] = True  # or the padding id, and all positions, move
-    named_ids = _named_ids(model.encoder.config).values()
+    named_ids = named_token_ids(model.encoder.config).values()
     keep[[id for id in named_ids if 0 <= id < len(keep)]] = True
     keep[[token["id"] for token in state["added_tokens"]]] = True
     for id, (piece, _) in enumerate(state["model"]["vocab"]):
         if len(piece.removeprefix("▁")) <= 1:
             keep[id] = True
-    for ids in _used_token_ids(tasks, splits, tokenizer):
-        keep[ids] = True
+    for table in _tables(tasks, splits, tokenizer):
+        mark_token_ids(table, keep)
     old_ids = np.flatnonzero(keep)
     rows = model.get_input_embeddings().weight.shape[0]
     if old_ids[-1] >= rows:
@@ -110,10 +106,10 @@ def _remaining_ids(
     return old_ids
 
 
-def _used_token_ids(
+def _tables(
     tasks: Sequence[Task], splits: Sequence[str], tokenizer: PreTrainedTokenizerBase
-) -> Iterator[np.ndarray]:
-    """The token ids of every split and language, candidates included, block by block."""
+) -> Iterator[datasets.Dataset]:
+    """The features of every split and language, candidates included."""
     # as long as a text may ever be read, not as this task reads it
     max_length = min(tokenizer.model_max_length, 2**16)
     for task in tasks:
@@ -124,8 +120,7 @@ def _used_token_ids(
                     features = load_features(
                         variant, split, language, tokenizer, max_length=max_length, labelled=False
                     )
-                    for block in features.table.with_format("arrow").iter(batch_size=10_000):
-                        yield np.unique(block["input_ids"].combine_chunks().flatten().to_numpy())
+                    yield features.table
 
 
 def _trimmed_tokenizer(
