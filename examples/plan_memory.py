@@ -65,8 +65,8 @@ MEMORY = (
     "the smallest GPU that holds it with a tenth to spare"
 )
 EMBEDDINGS = (
-    "GiB of the embeddings' gradients and AdamW's moments on one GPU; a task uses {used:,} of them, "
-    "and they are stored twice in training"
+    "GiB of the embeddings' gradient and moments on one GPU, if the training data use {used:,} "
+    "embeddings"
 )
 TIME = "Hours for {train_tokens:,.0f} tokens at an assumed {tflops:g} TFLOP/s a GPU"
 GPUS = (24, 40, 80)  # GiB
@@ -85,10 +85,10 @@ class Options:
     length: int = field(default=128, metadata={"help": "tokens of a sequence (default: 128)"})
     gpus: int = field(default=8, metadata={"help": "under FSDP (default: 8)"})
     used: int = field(
-        default=50_000,
+        default=20_000,
         metadata={
-            "help": "embeddings that the training data use (default: 50,000; the trainer logs the "
-            "number of a run)"
+            "help": "embeddings that the training data use (default: 20,000, about as many as "
+            "30,743 rows of MNLI)"
         },
     )
     train_tokens: float = field(
