@@ -48,7 +48,7 @@ def page() -> str:
     sections = [
         INTRODUCTION,
         "## Parameters of `Trainer`, `train` and `evaluate`\n",
-        "`tasks`, `sampling`, `max_length`, `eval_tasks` and `sparse_embeddings` are jiantx's own.\n",
+        "`tasks`, `sampling`, `max_length`, `eval_tasks` and `sparse_embeddings` are ours.\n",
         section(table.PARAMETERS, table.REFUSED_PARAMETERS),
         "## Methods of `Trainer`\n",
         section(table.METHODS, table.REFUSED_METHODS),

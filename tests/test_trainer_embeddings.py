@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 __all__ = ["said"]
 
 State = dict[str, Tensor]
-DECAY = {"weight_decay": 0.1}
+DECAY: dict[str, Any] = {"weight_decay": 0.1}
 
 
 def state_of(model: jx.MultitaskModel) -> State:
@@ -56,8 +56,8 @@ def tasks(tiny_tasks: dict[str, jx.Task]) -> list[jx.Task]:
     return [tiny_tasks["classification"], tiny_tasks["tagging"]]
 
 
-class Fixture:
-    """Makes trainers of both kinds, from the same weights."""
+class Runs:
+    """Makes trainers of both kinds, which start from the same weights."""
 
     def __init__(self, model_of: ModelOf, tasks: list[jx.Task], folder: Path) -> None:
         self.model_of = model_of
@@ -70,7 +70,6 @@ class Fixture:
         *callbacks: TrainerCallback,
         model: jx.MultitaskModel | None = None,
         folder: str = "run",
-        max_length: int | None = None,
         options: Mapping[str, Any] | None = None,
         **changes: Any,
     ) -> jx.Trainer:
@@ -84,14 +83,13 @@ class Fixture:
             tasks=self.tasks,
             sparse_embeddings=sparse,
             callbacks=list(callbacks),
-            max_length=max_length,
             **(options or {}),
         )
 
 
 @pytest.fixture
-def runs(model_of: ModelOf, tasks: list[jx.Task], tmp_path: Path) -> Fixture:
-    return Fixture(model_of, tasks, tmp_path)
+def runs(model_of: ModelOf, tasks: list[jx.Task], tmp_path: Path) -> Runs:
+    return Runs(model_of, tasks, tmp_path)
 
 
 # --- the same result ------------------------------------------------------------------------------
@@ -114,7 +112,7 @@ def runs(model_of: ModelOf, tasks: list[jx.Task], tmp_path: Path) -> Fixture:
     ],
     ids=["plain", "schedule, clipping, accumulation", "noise", "bf16, not fused"],
 )
-def test_a_hundred_steps(changes: dict[str, Any], runs: Fixture) -> None:
+def test_a_hundred_steps(changes: dict[str, Any], runs: Runs) -> None:
     dense = runs.trainer(False, max_steps=100, **changes)
     before = state_of(dense.model)
     dense.train()
@@ -136,7 +134,7 @@ def test_families(
     family: str, padding_free: Any, model_of: ModelOf, tiny_tasks: Any, tmp_path: Path
 ) -> None:
     """Factorised embeddings, position ids made of token ids, padding that is looked up."""
-    runs = Fixture(model_of, [tiny_tasks["pair"]], tmp_path)
+    runs = Runs(model_of, [tiny_tasks["pair"]], tmp_path)
     results = []
     for sparse in (False, True):
         model = model_of(runs.tasks, family, padding_free=padding_free).double()
@@ -150,7 +148,7 @@ def test_families(
 def test_t5_s_embeddings_belong_to_two_modules(
     model_of: ModelOf, tiny_tasks: Any, tmp_path: Path
 ) -> None:
-    runs = Fixture(model_of, [tiny_tasks["pair"]], tmp_path)
+    runs = Runs(model_of, [tiny_tasks["pair"]], tmp_path)
     model = model_of(runs.tasks, "t5")
     with pytest.raises(ValueError, match=r"encoder.encoder.embed_tokens has the same parameter"):
         runs.trainer(True, model=model, max_steps=1).train()
@@ -159,7 +157,7 @@ def test_t5_s_embeddings_belong_to_two_modules(
 
 @pytest.mark.parametrize("kind", ["multi_label", "regression", "qa", "choice", "retrieval"])
 def test_every_type_of_task(kind: str, model_of: ModelOf, tiny_tasks: Any, tmp_path: Path) -> None:
-    runs = Fixture(model_of, [tiny_tasks[kind]], tmp_path)
+    runs = Runs(model_of, [tiny_tasks[kind]], tmp_path)
     results = []
     for sparse in (False, True):
         trainer = runs.trainer(sparse, **DECAY)
@@ -168,7 +166,7 @@ def test_every_type_of_task(kind: str, model_of: ModelOf, tiny_tasks: Any, tmp_p
     assert_close(results[1], results[0])
 
 
-def test_two_trainings_one_after_the_other(runs: Fixture) -> None:
+def test_two_trainings_one_after_the_other(runs: Runs) -> None:
     """transformers goes on with the optimizer of the first."""
     results = []
     for sparse in (False, True):
@@ -200,7 +198,7 @@ class Looks(TrainerCallback):
     on_pre_optimizer_step = on_step_end
 
 
-def test_callbacks_see_the_whole_matrix(runs: Fixture) -> None:
+def test_callbacks_see_the_whole_matrix(runs: Runs) -> None:
     seen = []
     for sparse in (False, True):
         looks = Looks(runs.tasks[0])
@@ -212,9 +210,9 @@ def test_callbacks_see_the_whole_matrix(runs: Fixture) -> None:
         torch.testing.assert_close(actual, expected, atol=1e-6, rtol=0)
 
 
-def test_scores_and_checkpoints_are_the_same(runs: Fixture) -> None:
+def test_scores_and_checkpoints_are_the_same(runs: Runs) -> None:
     """Evaluations in languages whose pieces no training row has, and the best model."""
-    changes = {
+    changes: dict[str, Any] = {
         **DECAY,
         "eval_strategy": "steps",
         "eval_steps": 3,
@@ -245,7 +243,7 @@ def test_scores_and_checkpoints_are_the_same(runs: Fixture) -> None:
         assert_close(saved[1], saved[0])
 
 
-def test_the_model_is_plain_afterwards(runs: Fixture) -> None:
+def test_the_model_is_plain_afterwards(runs: Runs) -> None:
     """Also after an error."""
     trainer = runs.trainer(True, Stop(3), **DECAY)
     module = trainer.model.get_input_embeddings()
@@ -262,10 +260,10 @@ def test_the_model_is_plain_afterwards(runs: Fixture) -> None:
 # --- resuming -------------------------------------------------------------------------------------
 
 
-SAVES = {**DECAY, "save_strategy": "steps", "save_steps": 2}
+SAVES: dict[str, Any] = {**DECAY, "save_strategy": "steps", "save_steps": 2}
 
 
-def test_a_resumed_run_is_the_straight_run(runs: Fixture) -> None:
+def test_a_resumed_run_is_the_straight_run(runs: Runs) -> None:
     """Bit for bit, the decayed rows too."""
     straight = runs.trainer(True, folder="straight", **SAVES)
     straight.train()
@@ -279,7 +277,7 @@ def test_a_resumed_run_is_the_straight_run(runs: Fixture) -> None:
 
 
 @pytest.mark.parametrize("sparse", [False, True])
-def test_a_run_of_the_other_kind_is_resumed(sparse: bool, runs: Fixture) -> None:
+def test_a_run_of_the_other_kind_is_resumed(sparse: bool, runs: Runs) -> None:
     """The moments in a checkpoint are cut or filled with zeros."""
     straight = runs.trainer(False, folder="straight", **SAVES)
     straight.train()
@@ -293,7 +291,7 @@ def test_a_run_of_the_other_kind_is_resumed(sparse: bool, runs: Fixture) -> None
     assert (trained_rows(resumed) < len(resumed.model.get_input_embeddings().weight)) == sparse
 
 
-def test_moments_of_other_rows_are_refused(runs: Fixture) -> None:
+def test_moments_of_other_rows_are_refused(runs: Runs) -> None:
     with pytest.raises(KeyboardInterrupt):
         runs.trainer(True, Stop(6), **SAVES).train()
     path = runs.folder / "run-True" / "checkpoint-6" / "optimizer.pt"
@@ -368,7 +366,7 @@ def test_reasons(
     change: Callable[[Any], None] | None,
     changes: dict[str, Any],
     reason: str,
-    runs: Fixture,
+    runs: Runs,
     model_of: ModelOf,
 ) -> None:
     for sparse in (True, "auto"):
@@ -385,7 +383,7 @@ def test_reasons(
 
 
 def test_masked_lm_trains_all(model_of: ModelOf, tiny_tasks: Any, tmp_path: Path) -> None:
-    runs = Fixture(model_of, [tiny_tasks["classification"], tiny_tasks["mlm"]], tmp_path)
+    runs = Runs(model_of, [tiny_tasks["classification"], tiny_tasks["mlm"]], tmp_path)
     with pytest.raises(ValueError, match="task lines chooses token ids as it makes batches"):
         runs.trainer(True).train()
     trainer = runs.trainer("auto", max_steps=2)
@@ -396,21 +394,22 @@ def test_masked_lm_trains_all(model_of: ModelOf, tiny_tasks: Any, tmp_path: Path
 def test_an_untrained_masked_lm_head_changes_nothing(
     model_of: ModelOf, tiny_tasks: Any, tmp_path: Path
 ) -> None:
-    runs = Fixture(model_of, [tiny_tasks["classification"]], tmp_path)
-    results = []
+    runs = Runs(model_of, [tiny_tasks["classification"]], tmp_path)
+    states = []
+    scores = []
     for sparse in (False, True):
         model = model_of([tiny_tasks["classification"], tiny_tasks["mlm"]])
-        options = {"eval_tasks": [tiny_tasks["mlm"]]}
-        changes = {**DECAY, "eval_strategy": "steps", "eval_steps": 6}
+        options: dict[str, Any] = {"eval_tasks": [tiny_tasks["mlm"]]}
+        changes: dict[str, Any] = {**DECAY, "eval_strategy": "steps", "eval_steps": 6}
         trainer = runs.trainer(sparse, model=model, options=options, **changes)
         trainer.train()
-        results.append(state_of(model))
-        results.append([log["eval_score"] for log in history(trainer) if "eval_score" in log])
-    assert_close(results[2], results[0])
-    assert results[3] == pytest.approx(results[1])
+        states.append(state_of(model))
+        scores.append([log["eval_score"] for log in history(trainer) if "eval_score" in log])
+    assert_close(states[1], states[0])
+    assert scores[1] == pytest.approx(scores[0])
 
 
-def test_an_optimizer_of_the_user_s(runs: Fixture, model_of: ModelOf) -> None:
+def test_an_optimizer_of_the_user_s(runs: Runs, model_of: ModelOf) -> None:
     model = model_of(runs.tasks)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     trainer = runs.trainer("auto", model=model, options={"optimizers": (optimizer, None)})
@@ -418,22 +417,19 @@ def test_an_optimizer_of_the_user_s(runs: Fixture, model_of: ModelOf) -> None:
     assert trained_rows(trainer) == len(model.get_input_embeddings().weight)
 
 
-def test_vocabularies_that_are_used_in_full(runs: Fixture, model_of: ModelOf) -> None:
+def test_embeddings_that_are_all_used(runs: Runs, model_of: ModelOf) -> None:
+    """Each piece of the tokenizer stands in a training row."""
     model = model_of(runs.tasks)
-    jx.trim_vocabulary(model, runs.tasks, splits=("train",))
-    pieces = model.tokenizer.convert_ids_to_tokens(range(len(model.tokenizer)))
-    text = " ".join(piece.removeprefix("▁") for piece in pieces if not piece.startswith("<"))
-    rows = [{"text": f"{text} {''.join(pieces)}", "label": "no"}] * 8
-    task = runs.tasks[0].replace(source=jx.Rows({"train": rows}), max_length=2048)
-    runs.tasks = [task]
-    trainer = runs.trainer("auto", model=model, max_steps=1)
-    with pytest.raises(ValueError, match="cannot be exact"):
-        runs.trainer(True, model=model, max_steps=1).train()
-    trainer.train()
-    assert trained_rows(trainer) == len(model.get_input_embeddings().weight)
+    tokenizer: Any = model.tokenizer
+    pieces = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    rows = [{"text": piece, "label": "no"} for piece in pieces]
+    runs.tasks = [runs.tasks[0].replace(source=jx.Rows({"train": rows}))]
+    trainer = runs.trainer(True, model=model, max_steps=1)
+    with pytest.raises(ValueError, match="cannot be exact: the training data use all of them"):
+        trainer.train()
 
 
-def test_adapters_leave_embeddings_alone(runs: Fixture, model_of: ModelOf) -> None:
+def test_adapters_leave_embeddings_alone(runs: Runs, model_of: ModelOf) -> None:
     peft = pytest.importorskip("peft")
     model = model_of(runs.tasks)
     adapted = peft.get_peft_model(model, model.lora_config())
@@ -442,7 +438,7 @@ def test_adapters_leave_embeddings_alone(runs: Fixture, model_of: ModelOf) -> No
     assert torch.equal(model.get_input_embeddings().weight, before)
 
 
-def test_the_reason_is_logged(runs: Fixture, said: Callable[[], str]) -> None:
+def test_the_reason_is_logged(runs: Runs, said: Callable[[], str]) -> None:
     logger = jx.trainer.logger
     level = logger.level
     logger.setLevel("INFO")
@@ -455,12 +451,12 @@ def test_the_reason_is_logged(runs: Fixture, said: Callable[[], str]) -> None:
     assert "Embeddings are not sparse: SGD may change" in said()
 
 
-def test_misspelt_values_are_refused(runs: Fixture) -> None:
+def test_misspelt_values_are_refused(runs: Runs) -> None:
     with pytest.raises(ValueError, match="sparse_embeddings"):
         runs.trainer("never")
 
 
-def test_an_optimizer_made_before_the_training(runs: Fixture) -> None:
+def test_an_optimizer_made_before_the_training(runs: Runs) -> None:
     """`create_optimizer` alone changes no model."""
     trainer = runs.trainer("auto", max_steps=1)
     trainer.create_optimizer()
