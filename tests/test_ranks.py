@@ -266,7 +266,7 @@ def compact_embeddings(folder: Path, name: str, *, sparse: bool) -> None:
     trainer = jx.Trainer(model, args, tasks=tasks, sparse_embeddings=sparse)
     trainer.train()
     trainer.save_model(str(folder / name / "model"))
-    sums = gather_object([float(model.get_input_embeddings().weight.sum())])
+    sums = gather_object([float(model.get_input_embeddings().weight.detach().sum())])
     assert sums == sums[:1] * len(sums), "all ranks have the same"
 
 

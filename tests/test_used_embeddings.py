@@ -107,6 +107,15 @@ def test_a_step_without_gradient_does_not_decay() -> None:
     assert torch.equal(module.weight, before)
 
 
+def test_a_gradient_of_all_rows_is_refused() -> None:
+    module = use_rows(table(), USED)
+    optimizer = AdamW(module.parameters())
+    module.follow(optimizer)
+    module.eval()(BATCHES[0]).sum().backward()
+    with pytest.raises(RuntimeError, match=r"has 12 embeddings, and 5 are trained: .*False"):
+        optimizer.step()
+
+
 def test_unused_ids_are_refused_in_training() -> None:
     module = use_rows(table(), USED)
     with pytest.raises(IndexError):

@@ -107,10 +107,20 @@ class UsedEmbeddings(nn.Embedding):
 
         Returns:
             Handles that remove the hooks.
+
+        Raises:
+            RuntimeError: In a step, whose gradient is one of all embeddings.
         """
 
         def before_step(*_: Any) -> None:
             self.compact()
+            gradient = self.parameter.grad
+            if gradient is not None and gradient.shape != self.parameter.shape:
+                raise RuntimeError(
+                    f"The gradient has {len(gradient):,} embeddings, and {len(self._ids):,} are "
+                    "trained: the loss was computed in evaluation mode. Use "
+                    "Trainer(sparse_embeddings=False)."
+                )
 
         def after_step(*_: Any) -> None:
             if self.parameter.grad is not None:  # otherwise AdamW skips the parameter
