@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 DEMO := --intermediate none mnli squad_v1 --targets xnli pawsx udpos panx xquad tatoeba \
 	--intermediate.max_steps 400 --target.max_steps 100
-BENCHMARKS := train mlm features decoding layers evaluate attention breakdown
+BENCHMARKS := train sparse_embeddings mlm features decoding layers evaluate attention breakdown
 
 .PHONY: help demo test test-fast coverage check format docs oldest newest soak bench parity published clean
 

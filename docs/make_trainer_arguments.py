@@ -29,6 +29,7 @@ tasks, data or arguments does not resume from it: the error lists what differs.
 | the number of ranks | Logged, if a step then has other examples. |
 | `per_device_train_batch_size`, `gradient_accumulation_steps` | Their product may not. |
 | arguments of logging, saving, evaluation and loading | Except the two below. |
+| `Trainer(sparse_embeddings=…)` | The optimizer's moments are converted. |
 
 `metric_for_best_model`, and with it the `eval_tasks`, may not differ: later scores are compared
 with the best one so far.
@@ -47,7 +48,7 @@ def page() -> str:
     sections = [
         INTRODUCTION,
         "## Parameters of `Trainer`, `train` and `evaluate`\n",
-        "`tasks`, `sampling`, `max_length` and `eval_tasks` are jiantx's own.\n",
+        "`tasks`, `sampling`, `max_length`, `eval_tasks` and `sparse_embeddings` are ours.\n",
         section(table.PARAMETERS, table.REFUSED_PARAMETERS),
         "## Methods of `Trainer`\n",
         section(table.METHODS, table.REFUSED_METHODS),

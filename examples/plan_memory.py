@@ -64,6 +64,10 @@ MEMORY = (
     "GiB on a GPU that trains on {tokens:,} tokens at once; "
     "the smallest GPU that holds it with a tenth to spare"
 )
+EMBEDDINGS = (
+    "GiB of the embeddings' gradient and moments on one GPU, if the training data use {used:,} "
+    "embeddings"
+)
 TIME = "Hours for {train_tokens:,.0f} tokens at an assumed {tflops:g} TFLOP/s a GPU"
 GPUS = (24, 40, 80)  # GiB
 USABLE = 0.9  # share of a GPU; the rest is for short-lived tensors, kernels and fragmentation
@@ -80,6 +84,13 @@ class Options:
     tokens: int = field(default=4096, metadata={"help": "on a GPU at once (default: 4096)"})
     length: int = field(default=128, metadata={"help": "tokens of a sequence (default: 128)"})
     gpus: int = field(default=8, metadata={"help": "under FSDP (default: 8)"})
+    used: int = field(
+        default=20_000,
+        metadata={
+            "help": "embeddings that the training data use (default: 20,000, about as many as "
+            "30,743 rows of MNLI)"
+        },
+    )
     train_tokens: float = field(
         default=1e8, metadata={"help": "tokens of the whole training (default: 100 million)"}
     )
@@ -219,6 +230,24 @@ def need(model: jx.MultitaskModel, way: str, length: int) -> Need:
     return Need(weights, gradients, 2 * gradients, copies, token, adapters)
 
 
+def embedding_cells(model: jx.MultitaskModel, used: int) -> list[str]:
+    """Return the cells that say what training only the used embeddings saves.
+
+    Args:
+        model: Made by `make`.
+        used: Embeddings that the training data use.
+    """
+    weight = model.get_input_embeddings().weight
+    rows = len(weight)
+    used = min(used, rows)
+    row_bytes = weight[0].nbytes
+    all_trained = 3 * rows * row_bytes  # the gradient and AdamW's two moments
+    used_trained = 3 * used * row_bytes
+    copy = used * row_bytes  # beside the whole matrix
+    sizes = (all_trained, used_trained, copy, all_trained - used_trained - copy)
+    return [f"{rows:,}", *(f"{size / 2**30:,.2f}" for size in sizes)]
+
+
 def smallest(size: float) -> str:
     """Return the smallest GPU that holds so many bytes."""
     for gpu in GPUS:
@@ -253,6 +282,7 @@ def plan(name: str, options: Options) -> Iterator[tuple[str, list[str]]]:
     counts = [f"{n / 1e6:,.1f}" for n in (total, inner, needs[WAYS[-1]].adapters)]
     tokens = [*(way_needs.activations for way_needs in needs.values()), mlm - labels]
     yield SIZES, [name, *counts, *(f"{size / 2**20:,.2f}" for size in tokens)]
+    yield EMBEDDINGS, [name, *embedding_cells(model, options.used)]
     for way, way_needs in needs.items():
         stored = [way_needs.weights, way_needs.gradients, way_needs.optimizer]
         saved = way_needs.activations * options.tokens
@@ -282,7 +312,7 @@ def main() -> None:
     logging.set_verbosity_error()  # checkpointing rules out a cache that no encoder has
     # PEFT asks transformers by a name that it renames
     warnings.simplefilter("ignore", FutureWarning)
-    tables: dict[str, list[list[str]]] = {SIZES: [], MEMORY: [], TIME: []}
+    tables: dict[str, list[list[str]]] = {SIZES: [], MEMORY: [], EMBEDDINGS: [], TIME: []}
     for name in options.encoders:
         for table, cells in plan(name, options):
             tables[table].append(cells)
@@ -293,6 +323,7 @@ def main() -> None:
     headers = {
         SIZES: ["encoder", "parameters", "without embeddings", "LoRA", *WAYS, "masked LM adds"],
         MEMORY: ["encoder, way", *stored, one, "fits", many, "fits"],
+        EMBEDDINGS: ["encoder", "embeddings", "all trained", "used trained", "copy", "saved"],
         TIME: [
             "encoder",
             one,

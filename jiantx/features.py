@@ -182,6 +182,18 @@ def used_token_ids(
     return np.asarray(table.with_format("numpy")["token_ids"][:])
 
 
+def mark_token_ids(table: datasets.Dataset, is_used: np.ndarray) -> None:
+    """Mark the token ids that some features hold.
+
+    Args:
+        table: The features.
+        is_used: (vocabulary,) booleans, set to True in place.
+    """
+    ids = table.select_columns(["input_ids"]).with_format("arrow")
+    for block in ids.iter(batch_size=10_000):
+        is_used[block["input_ids"].combine_chunks().flatten().to_numpy()] = True
+
+
 def encode_examples(
     task: Task,
     examples: Sequence[Any],

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from accelerate.utils import send_to_device
@@ -22,16 +21,19 @@ from jiantx.checkpoints import (
 )
 from jiantx.evaluation import check_task_names, evaluate, with_undefined_as_lowest
 from jiantx.features import Features
+from jiantx.fields import check_choice
 from jiantx.inference import half_precision
 from jiantx.model import MultitaskModel
 from jiantx.model.config import trained_entry
 from jiantx.model.embedding_noise import noisy_embeddings
 from jiantx.report import Report
 from jiantx.resuming import ManifestCallback, ResumingMixin, checkpoint_to_resume
-from jiantx.sampling import Draw, Sampler, Sampling
+from jiantx.sampling import Sampler, Sampling
 from jiantx.tasks import Tasks, resolve_tasks
 from jiantx.trainer_arguments import RefusedMethods, check_parameters
 from jiantx.trainer_card import CardCallback, without_adapters, write_card
+from jiantx.trainer_embeddings import SparseEmbeddingsMixin
+from jiantx.trainer_losses import LossesMixin
 from jiantx.trainer_setup import (
     CANNOT_LOAD_SHARDED,
     FSDP_IGNORED,
@@ -40,7 +42,6 @@ from jiantx.trainer_setup import (
     check_label_smoothing,
     compile_instead_of_accelerate,
     decay_parameter_names,
-    describe_rows,
     evaluated_languages,
     load_training_features,
     prepare_arguments,
@@ -51,7 +52,7 @@ from jiantx.trainer_setup import (
 logger = logging.get_logger("jiantx.trainer")
 
 
-class Trainer(RefusedMethods, ResumingMixin):
+class Trainer(RefusedMethods, ResumingMixin, SparseEmbeddingsMixin, LossesMixin):
     """Train a model on one or several tasks, with what `transformers.Trainer` offers.
 
     docs/trainer_arguments.md lists which arguments and methods work, and which are refused.
@@ -64,6 +65,9 @@ class Trainer(RefusedMethods, ResumingMixin):
         max_length: Tokens of a sequence; each task's own if None.
         eval_tasks: Scored by `evaluate` on their validation splits in their training languages; the
             tasks if None.
+        sparse_embeddings: Train only the embeddings that the training data use; the others decay as
+            they would otherwise. "auto" does so where no result changes, True is an error where one
+            would. docs/performance.md has the conditions.
         kwargs: As `transformers.Trainer`'s (callbacks, optimizers, …).
 
     Raises:
@@ -83,9 +87,12 @@ class Trainer(RefusedMethods, ResumingMixin):
         sampling: Sampling | None = None,
         max_length: int | None = None,
         eval_tasks: Tasks | None = None,
+        sparse_embeddings: bool | Literal["auto"] = "auto",
         **kwargs: Any,
     ) -> None:
         check_parameters(kwargs)
+        check_choice("sparse_embeddings", sparse_embeddings, (True, False, "auto"))
+        self._sparse_embeddings = sparse_embeddings
         args, kept_checkpoints = prepare_arguments(args, model)
         tasks = resolve_tasks(tasks)
         if not tasks:
@@ -106,9 +113,7 @@ class Trainer(RefusedMethods, ResumingMixin):
             raise ValueError("No task can be named 'score': `eval_score` is the mean over tasks.")
         self._features: Mapping[tuple[str, str], Features] = {}
         self._sampler: Sampler | None = None
-        # task -> (loss, items) since the last log, on the device
-        self._loss_sums: dict[str, Tensor] = {}
-        self._first_nonfinite_step = torch.tensor(-1)
+        self._forget_losses()
         # not None, or `eval_strategy` is refused; `evaluate` reads its own tasks
         kwargs["eval_dataset"] = {}
         tokenizer = tokenizer_for_training(model, kwargs.pop("processing_class", None))
@@ -292,7 +297,7 @@ class Trainer(RefusedMethods, ResumingMixin):
         check_parameters({"trial": trial, "ignore_keys_for_eval": ignore_keys_for_eval})
         if type(self).evaluate is Trainer.evaluate:  # a subclass may score something else
             check_evaluation(self.args, self._eval_tasks, self._own_model)
-        self._first_nonfinite_step = torch.tensor(-1)
+        self._forget_losses()
         folder = Path(self.args.output_dir)
         for task in self.tasks.values():  # for the model card
             self._own_model.config.tasks[task.name] = trained_entry(task)
@@ -309,7 +314,7 @@ class Trainer(RefusedMethods, ResumingMixin):
             finished_output = self._finished_output(path) if path else None
             if finished_output:
                 return finished_output
-            with self._advice_on_errors(path):
+            with self._advice_on_errors(path), self._whole_embeddings_afterwards():
                 return super().train(resume_from_checkpoint=path)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
@@ -327,24 +332,6 @@ class Trainer(RefusedMethods, ResumingMixin):
         """Write jiantx's model card where transformers would write its draft; see `write_card`."""
         if self.is_world_process_zero():
             write_card(self._own_model, self.args.output_dir, *args, **kwargs)
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add each task's mean loss per item; stop if a loss was not finite.
-
-        Args:
-            logs: Changed in place.
-            start_time: For transformers.
-        """
-        if "loss" in logs:
-            self._raise_if_nonfinite()
-            if len(self.tasks) > 1 and self._loss_sums:
-                names = sorted(self._loss_sums)  # the same on all ranks
-                stacked = torch.stack([self._loss_sums[name] for name in names])
-                sums = self.accelerator.reduce(stacked)
-                for name, (loss, items) in zip(names, sums.tolist(), strict=True):
-                    logs[f"loss_{name}"] = loss / max(items, 1)
-            self._loss_sums.clear()
-        super().log(logs, start_time)
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """As transformers', whatever the heads are named."""
@@ -368,33 +355,3 @@ class Trainer(RefusedMethods, ResumingMixin):
     def features(self) -> Mapping[tuple[str, str], Features]:
         """The training features, by task and language; empty before training."""
         return self._features
-
-    def _record_loss(self, task: str, loss: Tensor, items: Tensor) -> None:
-        """Add to the task's sums, and remember the first step whose loss is not finite.
-
-        Nothing waits for the device.
-        """
-        loss_and_items = torch.stack([loss.float(), items.float()])
-        if task in self._loss_sums:
-            loss_and_items = self._loss_sums[task] + loss_and_items
-        self._loss_sums[task] = loss_and_items
-        step = self._first_nonfinite_step.to(loss.device)
-        is_first = (step < 0) & ~loss.isfinite()
-        self._first_nonfinite_step = torch.where(is_first, self.state.global_step, step)
-
-    def _raise_if_nonfinite(self) -> None:
-        # on all ranks at the same time: one that stopped alone would leave the others waiting
-        own_step = self._first_nonfinite_step.to(self.args.device).reshape(1)
-        steps = self.accelerator.gather(own_step)
-        step = int(min(steps[steps >= 0], default=-1))
-        if step < 0 or self._sampler is None:
-            return
-        micro_batches = range(self.args.gradient_accumulation_steps)
-        draws: list[Draw] = []
-        for micro, rank in itertools.product(micro_batches, range(self.args.world_size)):
-            draws += self._sampler.draws(step, micro, rank)
-        raise FloatingPointError(
-            f"The loss of step {step} is not finite: {describe_rows(self._features, draws)}. "
-            f"Last whole checkpoint: {self._last_checkpoint() or 'none'}. "
-            "Look at these rows, or start afresh with a lower learning rate."
-        )

@@ -33,7 +33,8 @@ def _no_collection(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def programs() -> Iterator[Any]:
-    names = "attention breakdown evaluate layers measuring mlm train training_data training_runs"
+    names = "attention breakdown evaluate layers measuring mlm sparse_embeddings train"
+    names += " training_data training_runs"
     with benchmark_programs(*names.split()) as modules:
         yield modules
 
@@ -204,6 +205,18 @@ def test_attention_forms_agree(programs: Any) -> None:
         assert tuple(record["seconds"]) == attention.NAMES
         assert record["sequences"] == 4
         assert attention.table_line(record).count("|") == 2 + 2 + len(attention.NAMES) - 1
+
+
+def test_sparse_embeddings_are_compared_with_all(tiny: Any) -> None:
+    program = tiny.sparse_embeddings
+    options = program.parse(TINY)
+    features = tiny.training_data.training_features(options, "pair")
+    model = program.load_model(options, features)
+    assert program.largest_difference(options, model, features) < 1e-6
+    dense, sparse = program.measure(options, model, features)
+    assert sparse["rows"] < dense["rows"] == len(model.get_input_embeddings().weight)
+    assert sparse["bytes"] < dense["bytes"]
+    assert len(program.line(sparse)) == len(program.HEADER)
 
 
 # --- Evaluation -----------------------------------------------------------------------------------

@@ -140,6 +140,7 @@ def distributed_data_parallel(folder: Path) -> None:
         ):
             jx.Trainer(model, arguments(folder, fsdp=True), tasks=trained_of())
         results["lasting"] = lasting(folder)
+        compact_embeddings(folder, "sparse2", sparse=True)
     tell(folder / f"distributed_data_parallel{ranks}.json", results)
 
 
@@ -246,6 +247,27 @@ def poisoned(folder: Path) -> str:
     with pytest.raises(FloatingPointError) as error:
         trainer.train()
     return str(error.value)
+
+
+def compact_embeddings(folder: Path, name: str, *, sparse: bool) -> None:
+    """Train with weight decay; a second rank begins with other embeddings, which DDP replaces."""
+    tasks = [tasks_of()[kind] for kind in ("classification", "tagging")]
+    model = jx.MultitaskModel.from_pretrained(folder / "model", tasks, dtype=torch.float64)
+    if not PartialState().is_main_process:
+        model.get_input_embeddings().weight.data.fill_(0.5)
+    size = BATCH // PartialState().num_processes
+    args = arguments(
+        folder / name,
+        max_steps=STEPS,
+        per_device_train_batch_size=size,
+        weight_decay=0.5,
+        adam_epsilon=1e-4,
+    )
+    trainer = jx.Trainer(model, args, tasks=tasks, sparse_embeddings=sparse)
+    trainer.train()
+    trainer.save_model(str(folder / name / "model"))
+    sums = gather_object([float(model.get_input_embeddings().weight.detach().sum())])
+    assert sums == sums[:1] * len(sums), "all ranks have the same"
 
 
 def tell(path: Path, found: Any) -> None:
@@ -385,6 +407,11 @@ def test_ranks_give_the_scores_of_one(
             for where in (name, "scores1")
         )
         assert ids == expected
+
+
+def test_embeddings_that_are_used_are_those_of_all_ranks(two, folder: Path) -> None:
+    compact_embeddings(folder, "dense1", sparse=False)
+    assert_same_weights(folder / "dense1", folder / "sparse2")
 
 
 def test_an_empty_language_is_an_error_on_all_ranks(two, three) -> None:

@@ -46,11 +46,14 @@ class Head(nn.Module):
         settings: Entries of the config that its parameters do not depend on, so that a task may
             have other ones than the model's head.
         smooths_labels: The loss is a cross-entropy that reads the batch's `label_smoothing`.
+        reads_embedding: The head reads the batch's `embedding`, all rows of it. If False, the batch
+            has none, and the trainer may hold only the embeddings that its data use.
     """
 
     layer: int | None = None
     settings: ClassVar[tuple[str, ...]] = ()
     smooths_labels: bool = False
+    reads_embedding: ClassVar[bool] = True
 
     def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any]) -> None:
         super().__init__()
@@ -78,9 +81,9 @@ class Head(nn.Module):
                 sequence and the index of its first; `longest`: the largest length; `sequences`
                 (features,): sequences of each feature; `most_sequences`: their maximum; `labels`:
                 one entry for each item, -100 if it has none; `embedding` (vocabulary, size): the
-                input embeddings; `label_smoothing`: a number, from the trainer; and every list
-                column that the task's `features` makes, flat. Columns that end in `_positions` are
-                indices into `states`.
+                input embeddings, if `reads_embedding`; `label_smoothing`: a number, from the
+                trainer; and every list column that the task's `features` makes, flat. Columns that
+                end in `_positions` are indices into `states`.
         """
 
     def resize_vocabulary(self, size: int) -> None:

@@ -30,6 +30,8 @@ class PooledHead(Head):
     are pooled by their mean (`cls_pooling` in the config).
     """
 
+    reads_embedding = False
+
     def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any]) -> None:
         super().__init__(encoder, config)
         self.dropout = encoder_dropout(encoder)

@@ -27,6 +27,7 @@ class RetrievalHead(Head):
 
     settings = ("layer", "depth", "pooling", "top", "mining")
     smooths_labels = True
+    reads_embedding = False
 
     def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any]) -> None:
         super().__init__(encoder, config)

@@ -31,6 +31,7 @@ class TokenClassificationHead(Head):
     """
 
     smooths_labels = True
+    reads_embedding = False
 
     def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any]) -> None:
         super().__init__(encoder, config)
@@ -55,6 +56,7 @@ class QuestionAnsweringHead(Head):
     """
 
     smooths_labels = True
+    reads_embedding = False
 
     def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any]) -> None:
         super().__init__(encoder, config)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from jiantx.heads import Head
 from jiantx.task import Task
@@ -108,6 +108,17 @@ def unused_positions(encoder: PreTrainedModel) -> int:
         if is_table and len(getattr(module, "weight", ())) == max_positions:
             return int(config.pad_token_id) + 1
     return 0
+
+
+def named_token_ids(config: PreTrainedConfig) -> dict[str, int]:
+    """The token ids that a config names: of padding, of the first token, …
+
+    Args:
+        config: Of an encoder, or ours.
+    """
+    values = config.to_dict()
+    names = [name for name in values if name.endswith("_token_id")]
+    return {name: values[name] for name in names if isinstance(values[name], int)}
 
 
 def without_embeddings(tokenizer: PreTrainedTokenizerBase, rows: int) -> str:

@@ -354,8 +354,10 @@ class MultitaskModel(SavingMixin):
     def _run_head(self, module: nn.Module, states: Tensor, batch: Mapping[str, Any]) -> HeadOutput:
         lengths = batch["lengths"]
         starts = lengths.cumsum(0) - lengths
-        embedding = self.get_input_embeddings().weight
-        return module(states, {**batch, "starts": starts, "embedding": embedding})
+        inputs = {**batch, "starts": starts}
+        if module.reads_embedding:
+            inputs["embedding"] = self.get_input_embeddings().weight
+        return module(states, inputs)
 
     def states(
         self,

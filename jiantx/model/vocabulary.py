@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import nn
-from transformers import PreTrainedConfig, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.utils.logging import tqdm
 
 from jiantx.features import used_token_ids
 from jiantx.heads import MaskedLMHead
-from jiantx.model.embeddings import unused_positions, without_embeddings
+from jiantx.model.embeddings import named_token_ids, unused_positions, without_embeddings
 from jiantx.model.model import MultitaskModel
 from jiantx.sources import DataError
 from jiantx.task import Task
@@ -85,7 +85,7 @@ def trim_to_splits(model: MultitaskModel, splits: Iterable[SplitInLanguage]) -> 
     rows = torch.from_numpy(old_ids)
     _trim_embeddings(model, rows, new_id)
     for config in (model.encoder.config, model.config):
-        for name, id in _named_ids(config).items():
+        for name, id in named_token_ids(config).items():
             setattr(config, name, new_id.get(id, id))  # no token has the id -1
     for head in model.heads.modules():  # PEFT keeps a head twice
         if isinstance(head, MaskedLMHead):
@@ -108,13 +108,6 @@ def check_trimmable(tokenizer: PreTrainedTokenizerBase) -> None:
         )
 
 
-def _named_ids(config: PreTrainedConfig) -> dict[str, int]:
-    """The token ids that a config names."""
-    values = config.to_dict()
-    names = [name for name in values if name.endswith("_token_id")]
-    return {name: values[name] for name in names if isinstance(values[name], int)}
-
-
 def _remaining_ids(
     model: MultitaskModel,
     state: Mapping[str, Any],
@@ -124,7 +117,7 @@ def _remaining_ids(
     """The token ids that stay, in increasing order: special ones, single characters, used ones."""
     keep = np.zeros(len(tokenizer), dtype=bool)
     keep[: unused_positions(model.encoder)] = True  # or the padding id, and all positions, move
-    named_ids = _named_ids(model.encoder.config).values()
+    named_ids = named_token_ids(model.encoder.config).values()
     keep[[id for id in named_ids if 0 <= id < len(keep)]] = True
     keep[[token["id"] for token in state["added_tokens"]]] = True
     vocabulary = state["model"]["vocab"]
