@@ -57,7 +57,7 @@ def block_layout(lengths: Sequence[int], device: torch.device) -> BlockLayout:
     rows = torch.empty(int(sizes.sum()), dtype=torch.int64)
     blocks = []
     row_count = 0
-    for members in order.split(_block_sizes(sizes[order].tolist())):
+    for members in torch.split(order, _block_sizes(sizes[order].tolist())):
         offsets = torch.arange(int(sizes[members[-1]]))
         is_token = offsets < sizes[members, None]
         # the offset 0 of padding: any token of its own sequence will do

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
 from conftest import ModelOf, batch_of
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 
 import jiantx as jx
 from jiantx import attention, attention_blocks
@@ -22,11 +24,10 @@ from jiantx.attention_blocks import LENGTH_RATIO, block_layout
 def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[torch.Size]]:
     """Run attention in blocks, and list the shape of the query of each call."""
     shapes: list[torch.Size] = []
-    original = attention_blocks.scaled_dot_product_attention
 
-    def counted(query: Tensor, *args: Tensor, **options: object) -> Tensor:
+    def counted(query: Tensor, *args: Any, **options: Any) -> Tensor:
         shapes.append(query.shape)
-        return original(query, *args, **options)
+        return scaled_dot_product_attention(query, *args, **options)
 
     monkeypatch.setattr(attention_blocks, "scaled_dot_product_attention", counted)
     monkeypatch.setattr(attention, "_runs_in_blocks", lambda query: True)
@@ -38,8 +39,17 @@ def attend(
 ) -> Tensor:
     """(1, tokens, heads, size)"""
     layout = SequenceLayout(torch.tensor(lengths), max(lengths))
-    options = {"scaling": scaling, "sliding_window": window, "sequences": layout}
-    return flat_attention(torch.nn.Module(), *states, **options)[0]
+    query, key, value = states
+    attended, _ = flat_attention(
+        torch.nn.Module(),
+        query,
+        key,
+        value,
+        scaling=scaling,
+        sliding_window=window,
+        sequences=layout,
+    )
+    return attended
 
 
 def with_gradients(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def _heard() -> None:
+def _heard() -> Iterator[None]:
     theirs.get_logger("jiantx.half_precision").warning_once.cache_clear()
     theirs.enable_propagation()
     yield

@@ -59,7 +59,7 @@ def test_states_are_cast_once_and_the_values_stay() -> None:
     block = Block()
     states = torch.randn(5, 8, requires_grad=True)
     outputs = []
-    gradients = []
+    gradients: list[Any] = []
     for context, casts in ((without(), 4), (shared(block), 2)):
         states.grad = None
         with context, CountCasts() as counts:

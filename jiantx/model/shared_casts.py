@@ -72,7 +72,7 @@ class _LastCast:
     def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
         if not args or not _is_castable(args[0]):
             return None
-        states = args[0]
+        states: Tensor = args[0]
         if states is not self.source or states._version != self.version:
             self.source = states
             self.version = states._version
