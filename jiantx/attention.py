@@ -24,6 +24,8 @@ from transformers import (
 from transformers.masking_utils import AttentionMaskInterface
 from transformers.modeling_utils import AttentionInterface
 
+from jiantx.attention_blocks import BlockLayout, attend_in_blocks, block_layout
+
 NAME = "jiantx_flat"
 
 
@@ -50,8 +52,16 @@ class SequenceLayout:
 
     @cached_property
     def sizes(self) -> list[int]:
-        """The lengths as integers; on a GPU this waits for the device, so only the CPU reads it."""
+        """The lengths as integers.
+
+        On a GPU this waits for the device, so half precision, which has a kernel, does not read it.
+        """
         return self.lengths.tolist()
+
+    @cached_property
+    def blocks(self) -> BlockLayout:
+        """Blocks of like length, made once for all layers."""
+        return block_layout(self.sizes, self.lengths.device)
 
 
 @dataclass
@@ -141,7 +151,21 @@ def flat_attention(
             window_size=(reach, reach),
         )
         return states[None], None
-    return _attend_per_sequence(query, key, value, sequences, scaling, sliding_window), None
+    attend = _attend_in_blocks if _runs_in_blocks(query) else _attend_per_sequence
+    return attend(query, key, value, sequences, scaling, sliding_window), None
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # as below
+def _attend_in_blocks(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    sequences: SequenceLayout,
+    scaling: float | None,
+    window: int | None,
+) -> Tensor:
+    """(1, tokens, heads, size), sequences of like length together."""
+    return attend_in_blocks(query, key, value, sequences.blocks, scaling, window)
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]  # a graph would hold for these lengths alone
@@ -154,31 +178,29 @@ def _attend_per_sequence(
     window: int | None,
 ) -> Tensor:
     """(1, tokens, heads, size), one sequence after the other."""
+    by_products = query.dtype == torch.bfloat16 and not query.is_cuda
+    if by_products:  # scaled together: as many small products as sequences would take longer
+        query = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+        scaling = 1.0
     queries, keys, values = (torch.split(x, sequences.sizes, dim=2) for x in (query, key, value))
     attended = []
     for q, k, v in zip(queries, keys, values, strict=True):
         mask = _sliding_window_mask(q.shape[2], window, q.device)
-        attended.append(_attend(q, k, v, mask, scaling))
+        if by_products and mask is None:
+            attended.append((q @ k.transpose(-1, -2)).softmax(dim=-1) @ v)
+        else:
+            attended.append(scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scaling))
     return torch.cat(attended, dim=2).transpose(1, 2)
-
-
-def _attend(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None
-) -> Tensor:
-    """Attention of one sequence.
-
-    On a CPU in bfloat16 by plain products, as the backward pass of torch's fused form is slow
-    there."""
-    if mask is None and query.dtype == torch.bfloat16 and not query.is_cuda:
-        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-        scores = (query * scale) @ key.transpose(-1, -2)
-        return scores.softmax(dim=-1) @ value
-    return scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling)
 
 
 def _has_kernel(query: Tensor) -> bool:
     """Whether `varlen_attn` can compute it."""
     return query.is_cuda and query.dtype in (torch.float16, torch.bfloat16)
+
+
+def _runs_in_blocks(query: Tensor) -> bool:
+    """Whether a kernel for each sequence would take longer than padding: not so on a CPU."""
+    return query.device.type != "cpu"
 
 
 def _sliding_window_mask(length: int, window: int | None, device: torch.device) -> Tensor | None:

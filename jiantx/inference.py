@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import datasets
@@ -19,7 +19,7 @@ from transformers.utils.logging import tqdm
 from jiantx.batching import Batch, evaluation_batches, list_lengths, sorted_batches
 from jiantx.columns import row_id
 from jiantx.features import Features, load_features
-from jiantx.fields import check_choice
+from jiantx.half_precision import autocast
 from jiantx.heads import Head
 from jiantx.model import MultitaskModel
 from jiantx.sources import DataError
@@ -47,20 +47,6 @@ def _head_in_place(model: MultitaskModel, name: str, head: Head) -> Iterator[Non
         yield
     finally:
         model.heads[name] = own_head
-
-
-def half_precision(arguments: Mapping[str, Any]) -> torch.dtype | None:
-    """The half precision that `TrainingArguments` ask for in evaluations; None if they do not."""
-    for name, dtype in (("bf16", torch.bfloat16), ("fp16", torch.float16)):
-        if arguments.get(name) or arguments.get(f"{name}_full_eval"):
-            return dtype
-    return None
-
-
-def _autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
-    """Compute in half precision inside the block; without a dtype, as the caller does."""
-    check_choice("dtype", dtype, (None, torch.bfloat16, torch.float16))
-    return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
 
 
 @contextmanager
@@ -222,7 +208,7 @@ def _run_model(
         batches, title, len(row_batches), leave=False, delay=1, disable=not state.is_main_process
     )
     buffer = _OutputBuffer(max_outputs)
-    with _without_training_precision(model), _autocast(model.device, dtype):
+    with _without_training_precision(model), autocast(model.device, dtype):
         _forward(model, row_batches, bar, layers, buffer)
     if state.num_processes > 1:
         rank_rows = np.concatenate(row_batches) if row_batches else np.zeros(0, dtype=np.int64)

@@ -22,7 +22,7 @@ from jiantx.checkpoints import (
 from jiantx.evaluation import check_task_names, evaluate, with_undefined_as_lowest
 from jiantx.features import Features
 from jiantx.fields import check_choice
-from jiantx.inference import half_precision
+from jiantx.half_precision import half_precision
 from jiantx.model import MultitaskModel
 from jiantx.model.config import trained_entry
 from jiantx.model.embedding_noise import noisy_embeddings

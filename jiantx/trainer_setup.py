@@ -13,6 +13,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy, Scheduler
 from transformers.utils import logging
 
 from jiantx.features import Features, load_features
+from jiantx.half_precision import half_precision, warn_if_slow
 from jiantx.heads import Head
 from jiantx.model import MultitaskModel
 from jiantx.sampling import Draw, Sampling
@@ -58,6 +59,7 @@ def prepare_arguments(
             f"{args.n_gpu} GPUs in one process would split flat batches (DataParallel). Start one "
             f"process a GPU: torchrun --nproc-per-node {args.n_gpu} your_script.py"
         )
+    warn_if_slow(args.device, half_precision(vars(args)))
     # a checkpoint counts only once its manifest is written, so old ones are deleted after that,
     # by us
     kept_checkpoints = args.save_total_limit

@@ -19,7 +19,7 @@ DOOR: Any = jiantx  # with names that `__init__.pyi` does not show
 # From the ground up. `test_no_cycles` sees to the order within a storey and within a package.
 STOREYS = [
     "registry fields metrics sampling cache fingerprints nearest_neighbors attention "
-    "encoder_traits".split(),
+    "attention_blocks encoder_traits half_precision".split(),
     "sources report checkpoints".split(),
     ["columns"],
     ["task"],
@@ -41,7 +41,9 @@ TORCH_FROM = STOREY["batching"]
 TORCH_BELOW = {
     "nearest_neighbors",
     "attention",
+    "attention_blocks",
     "encoder_traits",
+    "half_precision",
 }  # tensors in, tensors out: they import nothing of ours
 FILES = sorted(PACKAGE.rglob("*.py"))
 

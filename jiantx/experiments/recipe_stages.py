@@ -24,7 +24,7 @@ from jiantx.experiments.training import (
     task_fingerprints,
     train,
 )
-from jiantx.inference import half_precision
+from jiantx.half_precision import half_precision
 from jiantx.model import MultitaskModel
 from jiantx.report import Report
 from jiantx.sources import DataError, data_root

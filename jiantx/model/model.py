@@ -24,6 +24,7 @@ from jiantx.encoder_traits import PADDING_WARNING, EncoderTraits, check_serves, 
 from jiantx.fields import check_choice
 from jiantx.heads import Head, HeadOutput, sequence_index
 from jiantx.model.config import MultitaskConfig, task_entry
+from jiantx.model.dropout import draw_masks_quickly
 from jiantx.model.embeddings import longest_input
 from jiantx.model.head_configs import build_head, cls_pooling, fitted_head, head_configs, head_for
 from jiantx.model.hidden_states import flat_inputs, hidden_states, pad_inputs
@@ -77,6 +78,7 @@ class MultitaskModel(SavingMixin):
         if encoder is None:
             encoder_type = encoder_class(config.encoder)
             encoder = encoder_type._from_config(config.encoder, **without_pooler(encoder_type))
+        draw_masks_quickly(encoder)
         self.encoder = encoder
         heads = {name: build_head(encoder.config, name, h) for name, h in config.heads.items()}
         # Any: of a ModuleDict mypy knows no more than Module
