@@ -10,7 +10,6 @@ import json
 import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from jiantx.synthetic.events import (
@@ -313,7 +312,7 @@ def draw_passage(rng: random.Random, language: Language) -> str:
     if kind < 0.70:
         return _question_and_answer(rng, event, first, language)
     if kind < 0.85:  # what did not happen
-        denied = replace(contradict(rng, event), negated=not event.negated)
+        denied = contradict(rng, event)._replace(negated=not event.negated)
         return f"{first.text} {render_text(denied, language)}"
     following = next_event(rng, event)
     return f"{first.text} {render_text(following, language, front='time')}"
@@ -325,7 +324,7 @@ def _draw_detailed_event(rng: random.Random) -> Event:
         event = draw_event(rng)
         if filled_slots(event, [detail]):
             break
-    return replace(event, negated=rng.random() < 0.1)
+    return event._replace(negated=rng.random() < 0.1)
 
 
 def _question_and_answer(
@@ -338,5 +337,5 @@ def _question_and_answer(
     unrelated = render_text(draw_event(rng), language)
     contexts = (f"{sentence.text} {unrelated}", f"{unrelated} {sentence.text}", sentence.text)
     context = rng.choice(contexts)
-    question = question_about(rng, replace(event, negated=False), ask)
+    question = question_about(rng, event._replace(negated=False), ask)
     return f"{context} {render_text(question, language, ask=ask)} {answer}."

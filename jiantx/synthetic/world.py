@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 def _parse_groups(text: str) -> tuple[tuple[tuple[str, ...], ...], ...]:
@@ -141,8 +142,7 @@ def _list_lemmas() -> tuple[str, ...]:
 LEMMAS = _list_lemmas()
 
 
-@dataclass(frozen=True)
-class Phrase:
+class Phrase(NamedTuple):
     """A noun with its modifiers, such as `3 red apples`, `Mira Vance` or `the Dorvale bank`.
 
     Args:
@@ -161,8 +161,7 @@ class Phrase:
     article: str = "the"
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """The meaning of a sentence: who did what, to whom, where and when.
 
     Args:
