@@ -30,7 +30,7 @@ STOREYS = [
     ["model"],
     ["inference"],
     "evaluation run_record trainer_arguments".split(),
-    "resuming trainer_setup trainer_card".split(),
+    "resuming trainer_setup trainer_card training_bar".split(),
     ["trainer", "xtreme"],
     ["synthetic"],
     ["experiments"],

@@ -9,7 +9,7 @@ import itertools
 import json
 import random
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from jiantx.synthetic.events import (
@@ -279,9 +279,24 @@ def write_plain_text(root: Path, language: Language, seed: int, lines: int) -> N
         lines: Lines of the training split. The validation split has a twentieth, at least 10.
     """
     for split, count in (("train", lines), ("validation", max(lines // 20, 10))):
-        rng = random.Random(f"{seed} text {language.code} {split}")
-        passages = (draw_passage(rng, language) for _ in range(count))
+        passages = itertools.islice(plain_text(language, seed, split), count)
         write_lines(root / "mlm" / f"{language.code}.{split}.txt", passages)
+
+
+def plain_text(language: Language, seed: int, split: str) -> Iterator[str]:
+    """Yield lines of a language's text without end.
+
+    Args:
+        language: The language.
+        seed: The seed of the whole root.
+        split: "train" or "validation".
+
+    Yields:
+        A line, without its newline.
+    """
+    rng = random.Random(f"{seed} text {language.code} {split}")
+    while True:
+        yield draw_passage(rng, language)
 
 
 def draw_passage(rng: random.Random, language: Language) -> str:

@@ -160,8 +160,8 @@ def _clause_words(event: Event, language: Language, ask: str, front: str) -> lis
         verb.reverse()
 
     words_of: dict[str, Sequence[Word]] = {}
-    for role in ROLES:
-        value = ROLES[role].question_word if role == ask else getattr(event, role)
+    for role, description in ROLES.items():
+        value = description.question_word if role == ask else getattr(event, role)
         if value:
             words_of[role] = _role_words(value, language.code, role)
     words_of["verb"] = verb
