@@ -281,7 +281,7 @@ def main() -> None:
     parser.add_argument(
         "--max-steps",
         type=int,
-        help=f"steps (default: {PRETRAINING['max_steps']}, 15 minutes on one core)",
+        help=f"steps (default: {PRETRAINING['max_steps']}, 10 minutes on one idle core)",
     )
     options = parser.parse_args()
     settings = _settings(max_steps=options.max_steps)
