@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from transformers import AutoModel, AutoTokenizer
 
 import jiantx as jx
 from jiantx.checkpoints import find_problem
-from jiantx.synthetic import LANGUAGES, pretraining, shipped_encoder
+from jiantx.synthetic import LANGUAGES, lexicon, pretraining, shipped_encoder
 from jiantx.synthetic.published_files import plain_text
 from jiantx.synthetic.shipped_encoder import SHIPPED_ENCODER, store_in_half, world_hash
 
@@ -26,7 +27,7 @@ REPOSITORY = Path(__file__).parents[1]
 WEIGHTS_SHA256 = "be16e6039ff39609c68b8417944291af785d699dd82d5728b46921fc7d8e3839"
 
 
-def record_of(folder: Path) -> dict:
+def record_of(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "pretraining.json").read_text(encoding="utf-8"))
 
 
@@ -158,7 +159,7 @@ def test_the_command_makes_an_encoder(world, tmp_path, monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_another_encoder_is_made_once_and_in_one_process(world, monkeypatch):
-    options = {"hidden": 16, "layers": 2, "languages": ["en"], "max_steps": 1}
+    options: dict[str, Any] = {"hidden": 16, "layers": 2, "languages": ["en"], "max_steps": 1}
     with monkeypatch.context() as patch:
         patch.setenv("WORLD_SIZE", "2")
         with pytest.raises(RuntimeError, match="is made in one process"):
@@ -183,8 +184,7 @@ def test_weights_that_do_not_fit_float16_are_refused(tmp_path):
 def test_the_hash_of_the_world_sees_its_words(monkeypatch):
     before = world_hash()
     assert before == world_hash()
-    changed = dict(shipped_encoder.lexicon("de"), cook="kokk")
-    lexicon = shipped_encoder.lexicon
+    changed = dict(lexicon("de"), cook="kokk")
     monkeypatch.setattr(
         shipped_encoder, "lexicon", lambda code: changed if code == "de" else lexicon(code)
     )

@@ -22,7 +22,7 @@ from jiantx.synthetic.published_files import plain_text
 SHIPPED_ENCODER = Path(__file__).parent / "synthetic-encoder"
 RECORD = "pretraining.json"  # what an encoder was made of
 _WEIGHTS = "model.safetensors"
-_HASHED_LINES = 300  # of each language
+_HASHED_LINES = 100  # of each language
 _CARD = """\
 ---
 license: apache-2.0

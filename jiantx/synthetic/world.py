@@ -156,7 +156,7 @@ class Phrase(NamedTuple):
 
     noun: str
     adjective: str | None = None
-    count: int = 1
+    count: int = 1  # type: ignore[assignment]  # instead of tuple's method
     name: str | None = None
     article: str = "the"
 
