@@ -4,17 +4,20 @@ SEEDS ?= 1
 OUTPUT ?= runs/demo
 BIN := .venv/bin
 READY := .venv/.ready
-DEMO := --intermediate none mnli squad_v1 --targets xnli pawsx udpos panx xquad tatoeba \
-	--intermediate.max_steps 400 --target.max_steps 100
+DEMO := --preset demo --intermediate none mnli squad_v1 --targets xnli udpos xquad tatoeba
 BENCHMARKS := train sparse_embeddings mlm features decoding layers evaluate attention breakdown
 
-.PHONY: help demo test test-fast coverage check format docs oldest newest soak bench parity published clean
+.PHONY: help demo encoder test test-fast coverage check format docs oldest newest soak bench parity published clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY)  ## run the recipe on the artificial world (SEEDS=1, OUTPUT=runs/demo)
+	@echo "The demo takes about two minutes per seed on two idle cores."
 	$(BIN)/python examples/intermediate_then_target.py $(DEMO) --seeds $(SEEDS) --output $(OUTPUT)
+
+encoder: $(READY)  ## make the encoder that the package ships (10 minutes on one idle core)
+	OMP_NUM_THREADS=1 $(BIN)/python -m jiantx.synthetic.pretraining jiantx/synthetic/synthetic-encoder
 
 test: $(READY)  ## run all tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile

@@ -30,7 +30,6 @@ import sys
 import torch
 from accelerate import PartialState
 from filelock import FileLock
-from transformers.utils import logging
 
 import jiantx as jx
 
@@ -38,7 +37,6 @@ import jiantx as jx
 def main() -> None:
     options, training_flags = jx.experiments.parse_arguments(sys.argv[1:], description=__doc__)
     ranks = PartialState(cpu=not torch.cuda.is_available())  # one, unless torchrun starts more
-    logging.disable_progress_bar()  # of loading weights; training and scoring keep theirs
 
     # 1. Data and encoder. By default both are the artificial world's.
     root = options.data_root or jx.default_root()

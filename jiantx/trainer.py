@@ -15,10 +15,7 @@ from transformers import TrainingArguments
 from transformers.utils import logging
 
 from jiantx.batching import TrainingFeatures, TrainingLoader
-from jiantx.checkpoints import (
-    MANIFEST,
-    exclusive_writer,
-)
+from jiantx.checkpoints import MANIFEST, exclusive_writer
 from jiantx.evaluation import check_task_names, evaluate, with_undefined_as_lowest
 from jiantx.features import Features
 from jiantx.fields import check_choice
@@ -48,6 +45,7 @@ from jiantx.trainer_setup import (
     progress_bars,
     tokenizer_for_training,
 )
+from jiantx.training_bar import label_training_bar, training_label
 
 logger = logging.get_logger("jiantx.trainer")
 
@@ -121,6 +119,7 @@ class Trainer(RefusedMethods, ResumingMixin, SparseEmbeddingsMixin, LossesMixin)
         cards = CardCallback(self.create_model_card)
         callbacks = [self._manifests, cards, *(kwargs.pop("callbacks", None) or [])]
         super().__init__(model, args, callbacks=callbacks, processing_class=tokenizer, **kwargs)
+        label_training_bar(self, training_label(self.tasks))
         self.neftune_noise_alpha = None  # `compute_loss` adds the noise, not transformers
         if self.args.fsdp and not (self.is_fsdp_enabled or self.is_fsdp_xla_enabled):
             raise ValueError(FSDP_IGNORED.format(ranks=self.args.world_size))

@@ -94,13 +94,12 @@ def _own_data_root() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The default root and encoder, made small: both are made once a file."""
+    """The default root, made small, once a file."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JIANTX_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(
             pretraining, "SIZES", {"train_examples": 24, "eval_examples": 12, "text_lines": 3000}
         )
-        patch.setattr(pretraining, "PRETRAINING", {**pretraining.PRETRAINING, "max_steps": 2})
         yield
 
 

@@ -30,7 +30,7 @@ STOREYS = [
     ["model"],
     ["inference"],
     "evaluation run_record trainer_arguments".split(),
-    "resuming trainer_setup trainer_card trainer_embeddings trainer_losses".split(),
+    "resuming trainer_setup trainer_card trainer_embeddings trainer_losses training_bar".split(),
     ["trainer", "xtreme"],
     ["synthetic"],
     ["experiments"],

@@ -24,9 +24,7 @@ class Setting(NamedTuple):
 
 @dataclass(kw_only=True)
 class BatchOptions(Options):
-    encoder: str = option(
-        "Hub id or folder (default: the artificial world's own, made on first use)", ""
-    )
+    encoder: str = option("Hub id or folder (default: the artificial world's own)", "")
     task: str = option(
         "intermediate task, trained and scored in English (default: mnli; in the world ccg)", ""
     )

@@ -29,9 +29,7 @@ import jiantx as jx
 
 @dataclass(kw_only=True)
 class Options(Training):
-    encoder: str | None = option(
-        "Hub id or folder (default: the artificial world's own, made on first use)"
-    )
+    encoder: str | None = option("Hub id or folder (default: the artificial world's own)")
     rows: list[str] = option("tasks before the target; a+b is both jointly", ["mnli"])
     distances: str | None = option(
         "a table as distances.csv here, or world, or lang2vec (default: what fits the data)"

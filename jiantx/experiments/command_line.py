@@ -56,7 +56,7 @@ def _add_table_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--encoder",
-        help="Hub id or folder (default: the encoder of the artificial world, made on first use)",
+        help="Hub id or folder (default: the encoder of the artificial world)",
     )
     parser.add_argument(
         "--data-root",

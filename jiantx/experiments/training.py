@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from transformers import EarlyStoppingCallback, ProgressCallback, TrainingArguments
+from transformers import EarlyStoppingCallback, TrainingArguments
 
 from jiantx.evaluation import evaluate
 from jiantx.experiments.cells import TargetGroup
@@ -25,6 +25,7 @@ from jiantx.sampling import subset
 from jiantx.sources import DataError, Rows
 from jiantx.task import Task
 from jiantx.trainer import Trainer
+from jiantx.training_bar import label_training_bar, training_label
 
 QUIET = {"report_to": "none", "save_strategy": "no", "logging_strategy": "no"}
 
@@ -74,9 +75,8 @@ def train(
         eval_tasks=list(eval_tasks),
         callbacks=[EarlyStoppingCallback(patience)] if stops_early else None,
     )
-    if not args.disable_tqdm:
-        trainer.remove_callback(ProgressCallback)
-        trainer.add_callback(_BarOnly)
+    label = training_label(task.name for task in tasks)
+    label_training_bar(trainer, label, shows_logs=False)
     trainer.train(resume_from_checkpoint=args.save_strategy != "no")
     changes = []
     for (name, language), features in trainer.features.items():
@@ -86,13 +86,6 @@ def train(
                 score = Score(name, "train", language, change, float(count), len(features.rows))
                 changes.append(score)
     return Report(changes)
-
-
-class _BarOnly(ProgressCallback):
-    """Shows the progress bar without a line for every log."""
-
-    def on_log(self, *args: Any, **kwargs: Any) -> None:
-        pass
 
 
 def limit_training(

@@ -179,13 +179,20 @@ def weight_errors(path: str | os.PathLike[str]) -> Iterator[None]:
 
 @contextmanager
 def errors_only() -> Iterator[None]:
-    """Silence transformers' table of keys: `check_weights` says the same in a sentence."""
+    """Silence transformers' table of keys and its bar of weights, which takes a second.
+
+    `check_weights` says in a sentence what the table says.
+    """
     level = logging.get_verbosity()
+    shows_bars = logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
+    logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(level)
+        if shows_bars:
+            logging.enable_progress_bar()
 
 
 def check_weights(

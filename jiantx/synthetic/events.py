@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
@@ -74,8 +73,8 @@ def with_slot(event: Event, slot: str, value: Any) -> Event:
     """
     role, _, attribute = slot.partition(".")
     if attribute:
-        value = replace(getattr(event, role), **{attribute: value})
-    return replace(event, **{role: value})
+        value = getattr(event, role)._replace(**{attribute: value})
+    return event._replace(**{role: value})
 
 
 def domain_of(event: Event) -> Domain:
@@ -136,7 +135,7 @@ def draw_event(
     event = Event(agent, verb, Phrase(noun, count=count))
     if giving:
         receivers = [person for person in PEOPLE if person != agent.noun]
-        event = replace(event, recipient=Phrase(rng.choice(receivers)))
+        event = event._replace(recipient=Phrase(rng.choice(receivers)))
     if details is None:
         details = rng.randint(1, 3)
     return add_details(rng, event, details)
@@ -268,8 +267,7 @@ def next_event(rng: random.Random, event: Event, step: int = 1) -> Event:
             verb_index = index
             break
     following = VERBS[(verb_index + step) % len(VERBS)]
-    return replace(
-        event,
+    return event._replace(
         agent=Phrase(event.agent.noun),
         verb=rng.choice(following[0]),
         recipient=None,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from jiantx.synthetic.events import (
@@ -52,7 +51,7 @@ def nli(rng: random.Random, undecided: float = 0.0) -> Item:
     label = rng.randrange(3)
     plain_event = draw_event(rng, details=0)
     hypothesis = add_details(rng, plain_event, rng.randint(1, 2))
-    hypothesis = replace(hypothesis, negated=rng.random() < 0.25)
+    hypothesis = hypothesis._replace(negated=rng.random() < 0.25)
     premise, dropped_slot = _draw_premise(rng, hypothesis, label)
     missing = 2 - len(filled_slots(premise, DETAILS))
     premise = add_details(rng, premise, missing, without=dropped_slot)
@@ -164,13 +163,13 @@ def _draw_agents_pair(rng: random.Random, label: int) -> tuple[list[Event], list
     events = []
     for person in people:
         event = draw_event(rng, details=0, giving=False)
-        events.append(replace(event, agent=Phrase(person)))
+        events.append(event._replace(agent=Phrase(person)))
     first_event, second_event = events
     if label:
         return [second_event, first_event], events
     swapped = [
-        replace(first_event, agent=second_event.agent),
-        replace(second_event, agent=first_event.agent),
+        first_event._replace(agent=second_event.agent),
+        second_event._replace(agent=first_event.agent),
     ]
     return swapped, events
 
@@ -181,8 +180,8 @@ def similarity(rng: random.Random) -> Item:
     Returns:
         An item with `first`, `second` and `score`.
     """
-    second = replace(draw_event(rng, details=3), recipient=None)
-    first = replace(draw_event(rng, details=3), recipient=None)
+    second = draw_event(rng, details=3)._replace(recipient=None)
+    first = draw_event(rng, details=3)._replace(recipient=None)
     slots = ("agent", "verb", "object", "location", "time")
     for slot in rng.sample(slots, rng.randint(0, len(slots))):
         first = with_slot(first, slot, getattr(second, slot))

@@ -9,8 +9,7 @@ import itertools
 import json
 import random
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from jiantx.synthetic.events import (
@@ -280,9 +279,24 @@ def write_plain_text(root: Path, language: Language, seed: int, lines: int) -> N
         lines: Lines of the training split. The validation split has a twentieth, at least 10.
     """
     for split, count in (("train", lines), ("validation", max(lines // 20, 10))):
-        rng = random.Random(f"{seed} text {language.code} {split}")
-        passages = (draw_passage(rng, language) for _ in range(count))
+        passages = itertools.islice(plain_text(language, seed, split), count)
         write_lines(root / "mlm" / f"{language.code}.{split}.txt", passages)
+
+
+def plain_text(language: Language, seed: int, split: str) -> Iterator[str]:
+    """Yield lines of a language's text without end.
+
+    Args:
+        language: The language.
+        seed: The seed of the whole root.
+        split: "train" or "validation".
+
+    Yields:
+        A line, without its newline.
+    """
+    rng = random.Random(f"{seed} text {language.code} {split}")
+    while True:
+        yield draw_passage(rng, language)
 
 
 def draw_passage(rng: random.Random, language: Language) -> str:
@@ -313,7 +327,7 @@ def draw_passage(rng: random.Random, language: Language) -> str:
     if kind < 0.70:
         return _question_and_answer(rng, event, first, language)
     if kind < 0.85:  # what did not happen
-        denied = replace(contradict(rng, event), negated=not event.negated)
+        denied = contradict(rng, event)._replace(negated=not event.negated)
         return f"{first.text} {render_text(denied, language)}"
     following = next_event(rng, event)
     return f"{first.text} {render_text(following, language, front='time')}"
@@ -325,7 +339,7 @@ def _draw_detailed_event(rng: random.Random) -> Event:
         event = draw_event(rng)
         if filled_slots(event, [detail]):
             break
-    return replace(event, negated=rng.random() < 0.1)
+    return event._replace(negated=rng.random() < 0.1)
 
 
 def _question_and_answer(
@@ -338,5 +352,5 @@ def _question_and_answer(
     unrelated = render_text(draw_event(rng), language)
     contexts = (f"{sentence.text} {unrelated}", f"{unrelated} {sentence.text}", sentence.text)
     context = rng.choice(contexts)
-    question = question_about(rng, replace(event, negated=False), ask)
+    question = question_about(rng, event._replace(negated=False), ask)
     return f"{context} {render_text(question, language, ask=ask)} {answer}."

@@ -7,7 +7,6 @@ language and returns the example's fields in it.
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 from jiantx.synthetic.events import (
     domain_of,
@@ -118,9 +117,9 @@ def ending(rng: random.Random) -> Item:
     while len(endings) < 3:
         other = draw_event(rng, details=1, giving=False)
         if len(endings) == 1:  # the right thing with a wrong verb
-            wrong = replace(right, verb=other.verb)
+            wrong = right._replace(verb=other.verb)
         else:  # the right verb with a wrong thing
-            wrong = replace(right, object=other.object)
+            wrong = right._replace(object=other.object)
         if wrong not in (right, *endings):
             endings.append(wrong)
     label = rng.randrange(4)
@@ -163,10 +162,10 @@ def consequence(rng: random.Random, choices: int = 2) -> Item:
     event = draw_event(rng, details=1, giving=False)
     earlier_event = draw_event(rng)
     step = rng.choice((-1, 1))
-    right = replace(next_event(rng, event, step), time=None)
-    wrong = [replace(next_event(rng, event, -step), time=None)]
+    right = next_event(rng, event, step)._replace(time=None)
+    wrong = [next_event(rng, event, -step)._replace(time=None)]
     while len(wrong) < choices:
-        candidate = replace(right, object=draw_event(rng).object)
+        candidate = right._replace(object=draw_event(rng).object)
         if candidate not in (right, *wrong):
             wrong.append(candidate)
     label = rng.randrange(choices)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from jiantx.synthetic.languages import Language, inflect, lexicon
+from jiantx.synthetic.languages import LANGUAGES, Language, inflect, lexicon
 from jiantx.synthetic.world import ENTITY_TYPES, UPOS, Event, Phrase
 
 
@@ -118,19 +119,17 @@ def _phrase_words(phrase: Phrase, language: Language, role: str) -> list[Word]:
     return phrase_words
 
 
-def _role_words(event: Event, language: Language, role: str, ask: str) -> list[Word]:
-    """Return the words of one role of an event: a question word, an adverb, a phrase or none."""
-    value = ROLES[role].question_word if role == ask else getattr(event, role)
+@functools.lru_cache(maxsize=1 << 16)  # the same few phrases come up again and again
+def _role_words(value: str | Phrase, language_code: str, role: str) -> Sequence[Word]:
+    """Return the words of one role: those of a question word, an adverb, a phrase or a day."""
+    language = LANGUAGES[language_code]
+    if isinstance(value, Phrase):
+        return tuple(_phrase_words(value, language, role))
     if value in UPOS:  # a question word, or an adverb of time
         upos = UPOS[value]
         relation = "advmod" if upos == "ADV" else ROLES[role].relation
-        stem = lexicon(language.code)[value]
-        return [Word(stem, value, upos, f"{role}.noun", relation)]
-    if isinstance(value, Phrase):
-        return _phrase_words(value, language, role)
-    if value:
-        return _phrase_words(Phrase(value, article=""), language, role)  # a day
-    return []
+        return (Word(lexicon(language_code)[value], value, upos, f"{role}.noun", relation),)
+    return tuple(_phrase_words(Phrase(value, article=""), language, role))  # a day
 
 
 def _verb_words(event: Event, language: Language, has_support: bool) -> list[Word]:
@@ -160,11 +159,11 @@ def _clause_words(event: Event, language: Language, ask: str, front: str) -> lis
     if language.order.endswith("v"):
         verb.reverse()
 
-    words_of: dict[str, list[Word]] = {}
-    for role in ROLES:
-        role_words = _role_words(event, language, role, ask)
-        if role_words:
-            words_of[role] = role_words
+    words_of: dict[str, Sequence[Word]] = {}
+    for role, description in ROLES.items():
+        value = description.question_word if role == ask else getattr(event, role)
+        if value:
+            words_of[role] = _role_words(value, language.code, role)
     words_of["verb"] = verb
 
     fronted = [front] if front in words_of else []

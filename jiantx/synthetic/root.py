@@ -75,7 +75,8 @@ def write_root(
         draft = Path(folder) / path.name
         draft.mkdir()
         writers = _writers(draft, seed, sizes, text_lines)
-        for write in tqdm(writers, desc=f"synthetic data in {path}", unit="part"):
+        label = f"writing the artificial world to {path}, once"
+        for write in tqdm(writers, desc=label, unit="part"):
             write()
         (draft / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         try:

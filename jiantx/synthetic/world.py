@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 def _parse_groups(text: str) -> tuple[tuple[tuple[str, ...], ...], ...]:
@@ -141,8 +142,7 @@ def _list_lemmas() -> tuple[str, ...]:
 LEMMAS = _list_lemmas()
 
 
-@dataclass(frozen=True)
-class Phrase:
+class Phrase(NamedTuple):
     """A noun with its modifiers, such as `3 red apples`, `Mira Vance` or `the Dorvale bank`.
 
     Args:
@@ -156,13 +156,12 @@ class Phrase:
 
     noun: str
     adjective: str | None = None
-    count: int = 1
+    count: int = 1  # type: ignore[assignment]  # instead of tuple's method
     name: str | None = None
     article: str = "the"
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """The meaning of a sentence: who did what, to whom, where and when.
 
     Args:
