@@ -291,8 +291,8 @@ def test_places_are_found_from_distances_to_fixed_points():
     names = ["GC_0_0", "GC_0_90", "GC_90_0", "GC_-45_-120"]
     london = np.array([0.62, 0.0, 0.785])
     london /= np.linalg.norm(london)
-    points = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [-0.353553, -0.612372, -0.707107]]
-    shares = [float(np.arccos(np.dot(point, london)) / np.pi) for point in points]
+    points = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [-0.353553, -0.612372, -0.707107]])
+    shares = (np.arccos(points @ london) / np.pi).tolist()
     found = distances._locations({"CODE": names, "en": shares})
     np.testing.assert_allclose(found["en"], london, atol=1e-5)
 

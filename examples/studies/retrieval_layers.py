@@ -85,7 +85,7 @@ def show(options: Options, scores: Mapping[str, LayerScores]) -> None:
     """
     baseline = scores["none"]
     table = []
-    points = {}
+    points: dict[str, list[jx.report.plots.Point]] = {}
     for row, by_layer in scores.items():
         cells = []
         points[row] = []
