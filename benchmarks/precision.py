@@ -111,7 +111,7 @@ def compare(options: argparse.Namespace, task: jx.Task) -> list[dict[str, Any]]:
             is_slow = not multiplies_fast(model.device, dtype)
             with RoundedProducts() if is_slow else nullcontext():
                 reports.append(jx.evaluate(model, task, dtype=dtype, predictions=path))
-            predictions.append(read_predictions(path))
+            predictions.append(read_predictions(path, task))
     scores = [
         {score.language: score for score in report if score.metric == MAIN} for report in reports
     ]
@@ -165,20 +165,16 @@ def with_fewer_rows(task: jx.Task, languages: Sequence[str], count: int) -> jx.T
     return task.replace(source=jx.Rows({"validation": rows}))
 
 
-def read_predictions(folder: Path) -> dict[str, list[Any]]:
-    """Read the predictions that `evaluate` wrote: language -> one for each row."""
+def read_predictions(folder: Path, task: jx.Task) -> dict[str, list[Any]]:
+    """Read what `evaluate` wrote: language -> each row's prediction, or its best candidate."""
     predictions: dict[str, list[Any]] = {}
     for path in sorted(folder.glob("*.jsonl")):
         for line in path.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
-            predictions.setdefault(row["language"], []).append(first_of(row["prediction"]))
+            value = row["prediction"]
+            best = value[0] if task.task_type == "retrieval" else value
+            predictions.setdefault(row["language"], []).append(best)
     return predictions
-
-
-def first_of(prediction: Any) -> Any:
-    """Return the best candidate of a ranking, which is a long list; anything else as it is."""
-    is_ranking = isinstance(prediction, dict) and "ranking" in prediction
-    return prediction["ranking"][0] if is_ranking else prediction
 
 
 def record_lines(records: Sequence[dict[str, Any]]) -> str:

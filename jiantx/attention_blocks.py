@@ -72,12 +72,12 @@ def block_layout(lengths: Sequence[int], device: torch.device) -> BlockLayout:
 
 def _block_sizes(lengths: Sequence[int]) -> list[int]:
     """How many sequences each block holds; `lengths` increase."""
-    firsts: list[int] = []
+    block_starts: list[int] = []
     for index, length in enumerate(lengths):
-        if not firsts or length > LENGTH_RATIO * lengths[firsts[-1]]:
-            firsts.append(index)
-    ends = [*firsts[1:], len(lengths)]
-    return [end - first for first, end in zip(firsts, ends, strict=True)]
+        if not block_starts or length > LENGTH_RATIO * lengths[block_starts[-1]]:
+            block_starts.append(index)
+    ends = [*block_starts[1:], len(lengths)]
+    return [end - first for first, end in zip(block_starts, ends, strict=True)]
 
 
 def attend_in_blocks(
