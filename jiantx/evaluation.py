@@ -16,7 +16,7 @@ from jiantx.columns import row_id
 from jiantx.features import encode_examples, load_features
 from jiantx.fields import check_count
 from jiantx.inference import run_tables, tokenizer_of
-from jiantx.layer_sweeps import group_by_pass
+from jiantx.layer_sweeps import group_by_pass, layers_of_group
 from jiantx.metrics import mean_of_metrics
 from jiantx.model import MultitaskModel
 from jiantx.report import MAIN, Report, Score
@@ -79,7 +79,7 @@ def evaluate(
     for group in group_by_pass(model, tasks) if layers is None else [[task] for task in tasks]:
         swept_layers = layers
         if len(group) > 1:
-            swept_layers = sorted({model.head_of(task).layer for task in group})
+            swept_layers = layers_of_group(model, group)
         for result in predict_splits(
             model,
             group[0],

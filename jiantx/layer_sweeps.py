@@ -37,6 +37,17 @@ def group_by_pass(model: MultitaskModel, tasks: Sequence[Task]) -> list[list[Tas
     return groups
 
 
+def layers_of_group(model: MultitaskModel, group: Sequence[Task]) -> list[int]:
+    """The layers that the tasks of a group read, in increasing order.
+
+    Args:
+        model: With a head for each task.
+        group: Of `group_by_pass`, with several tasks.
+    """
+    layers = {model.head_of(task).layer for task in group}
+    return sorted(layer for layer in layers if layer is not None)
+
+
 def _read_the_same(one: Task, other: Task) -> bool:
     """Whether two tasks of a type that chooses its layer have all but that in common."""
     if type(one) is not type(other) or not one.layer_fields:

@@ -206,6 +206,45 @@ def test_attention_forms_agree(programs: Any) -> None:
         assert attention.table_line(record).count("|") == 2 + 2 + len(attention.NAMES) - 1
 
 
+# --- A real encoder -------------------------------------------------------------------------------
+
+
+PROGRAMS = ("train", "breakdown", "evaluate", "layers", "mlm")
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_an_encoder_stands_for_its_tokenizer_and_size(
+    name: str, programs: Any, encoder_folder: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = getattr(programs, name)
+    folder = str(encoder_folder("bert"))
+    options = program.parse(["--encoder", folder])
+    expected = {"tokenizer": folder, "layers": 2, "depth": 2, "hidden": 32}
+    for option, value in expected.items():
+        assert getattr(options, option, value) == value
+    with pytest.raises(SystemExit):
+        program.parse(["--encoder", folder, "--hidden", "64"])
+    assert "--hidden contradicts --encoder" in capsys.readouterr().err
+    assert program.parse([]).encoder is None
+
+
+def test_models_have_the_weights_of_the_encoder(
+    programs: Any, encoder_folder: Any, tokenizer: Any, tiny_tasks: Any
+) -> None:
+    folder = str(encoder_folder("bert"))
+    options = programs.train.parse(["--encoder", folder, "--attention-dropout", "0.2"])
+    config = programs.training_runs.encoder_config(options)
+    for task in (tiny_tasks["pair"], tiny_tasks["tagging"]):
+        model = programs.training_runs.our_model(config, [task], tokenizer)
+        plain = programs.training_runs.their_model(config, task)
+        weight = model.get_input_embeddings().weight
+        assert torch.equal(weight, plain.get_input_embeddings().weight)
+        assert plain.config.num_labels == len(task.label_names)
+        assert plain.config.attention_probs_dropout_prob == 0.2
+    small = programs.training_runs.encoder_config(options, hidden=64, layers=1)
+    assert (small.hidden_size, small.name_or_path) == (64, "")
+
+
 # --- Evaluation -----------------------------------------------------------------------------------
 
 
