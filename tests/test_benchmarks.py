@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import time
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +34,7 @@ def _no_collection(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def programs() -> Iterator[Any]:
-    names = "attention breakdown evaluate layers measuring mlm train training_data training_runs"
+    names = "attention breakdown evaluate layers measuring mlm startup train training_data training_runs"
     with benchmark_programs(*names.split()) as modules:
         yield modules
 
@@ -209,7 +210,7 @@ def test_attention_forms_agree(programs: Any) -> None:
 # --- A real encoder -------------------------------------------------------------------------------
 
 
-PROGRAMS = ("train", "breakdown", "evaluate", "layers", "mlm")
+PROGRAMS = ("train", "breakdown", "evaluate", "layers", "mlm", "startup")
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -243,6 +244,29 @@ def test_models_have_the_weights_of_the_encoder(
         assert plain.config.attention_probs_dropout_prob == 0.2
     small = programs.training_runs.encoder_config(options, hidden=64, layers=1)
     assert (small.hidden_size, small.name_or_path) == (64, "")
+
+
+# --- Start-up -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("worker", ["ours", "theirs"])
+def test_all_phases_of_a_start_are_measured(
+    worker: str,
+    programs: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    encoder_folder: Any,
+    tmp_path: Path,
+) -> None:
+    startup = programs.startup
+    monkeypatch.setenv("BENCHMARK_STARTED", str(time.time()))
+    rows = [{"text": "the cat", "text_pair": "a dog", "label": label} for label in startup.LABELS]
+    lines = [json.dumps(row) for row in 2 * rows]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    (tmp_path / "encoder").symlink_to(encoder_folder())
+    options = startup.parse(["--folder", str(tmp_path), "--batch", "4", "--threads", "1"])
+    phases = startup.WORKERS[worker](options)
+    assert tuple(phases) == startup.PHASES
+    assert min(phases.values()) > 0
 
 
 # --- Evaluation -----------------------------------------------------------------------------------
