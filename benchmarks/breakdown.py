@@ -102,13 +102,14 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = measuring.argument_parser(__doc__, repeat=None)
     measuring.add_data_arguments(parser)
-    measuring.add_encoder_arguments(parser)
+    measuring.add_size_arguments(parser)
     parser.add_argument("--task", default="nli", choices=list(training_data.SINGLE))
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--picture", type=Path, help="file to draw the table into")
     parser.set_defaults(attention_dropout=0.0)
-    return parser.parse_args(arguments)
+    measuring.add_encoder_argument(parser)
+    return measuring.parse_options(parser, arguments)
 
 
 # --- What is profiled: a step, and how many there are -------------------------------------------

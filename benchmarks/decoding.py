@@ -24,10 +24,12 @@ import numpy as np
 from decoding_peers import Answers, looped_spans, looped_threshold
 from measuring import (
     add_data_arguments,
+    add_encoder_argument,
     argument_parser,
     clocked,
     format_ratio,
     machine,
+    parse_options,
     ratio,
     set_data_root,
     table,
@@ -71,7 +73,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=2500, help="SQuAD's training rows")
     parser.add_argument("--sentences", type=int, default=20_000)
     parser.add_argument("--pairs", type=int, default=50_000)
-    return parser.parse_args(arguments)
+    add_encoder_argument(parser)
+    return parse_options(parser, arguments)
 
 
 def compare(

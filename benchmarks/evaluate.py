@@ -78,13 +78,14 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = measuring.argument_parser(__doc__)
     measuring.add_data_arguments(parser)
-    measuring.add_encoder_arguments(parser)
+    measuring.add_size_arguments(parser)
     names = list(LANGUAGE_COUNTS)
     parser.add_argument("--tasks", nargs="+", choices=names, default=names)
     parser.add_argument("--rows", type=int, default=100, help="of each language")
     parser.add_argument("--batch", type=int, default=32)
     parser.set_defaults(bf16=False, attention_dropout=0.0)
-    return parser.parse_args(arguments)
+    measuring.add_encoder_argument(parser)
+    return measuring.parse_options(parser, arguments)
 
 
 def task_in_memory(options: argparse.Namespace, name: str, count: int) -> jx.Task:

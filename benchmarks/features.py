@@ -28,9 +28,11 @@ from typing import Any
 from features_peers import PEERS
 from measuring import (
     add_data_arguments,
+    add_encoder_argument,
     argument_parser,
     format_ratio,
     machine,
+    parse_options,
     ratio,
     set_data_root,
     table,
@@ -74,7 +76,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argument_parser(__doc__, repeat=5)
     add_data_arguments(parser)
     parser.add_argument("--rows", type=int, default=2500, help="of each task")
-    return parser.parse_args(arguments)
+    add_encoder_argument(parser)
+    return parse_options(parser, arguments)
 
 
 def record_lines(record: Mapping[str, Any]) -> Iterator[list[str]]:

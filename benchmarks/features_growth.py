@@ -22,9 +22,11 @@ from typing import Any
 
 from measuring import (
     add_data_arguments,
+    add_encoder_argument,
     argument_parser,
     machine,
     measure_apart,
+    parse_options,
     set_data_root,
     table,
     write_results,
@@ -70,7 +72,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add_data_arguments(parser)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="rows")
     parser.add_argument("--worker", metavar="FOLDER", help=argparse.SUPPRESS)
-    return parser.parse_args(arguments)
+    add_encoder_argument(parser)
+    return parse_options(parser, arguments)
 
 
 def measure_size(options: argparse.Namespace, size: int) -> Iterator[dict[str, Any]]:

@@ -23,10 +23,12 @@ import numpy as np
 import torch
 from measuring import (
     add_data_arguments,
+    add_encoder_argument,
     argument_parser,
     clocked,
     format_ratio,
     machine,
+    parse_options,
     ratio,
     set_data_root,
     table,
@@ -54,7 +56,7 @@ def main() -> int:
         medians = [f"{np.median(values):.2f}" for values in (seconds, other_seconds)]
         speed_up = format_ratio(ratio(other_seconds, seconds))
         lines.append([*record["seconds"], *medians, speed_up])
-    size = f"{2 * options.rows:,} sentences, {DEPTH} layers of {options.hidden}"
+    size = f"{2 * options.rows:,} sentences, {options.depth} layers of {options.hidden}"
     print(f"{machine()}. {size}; vectors and scores are equal.\n")
     print(table(HEADER, lines))
     print(f"\nWritten: {write_results('layers', options, records)}")
@@ -67,44 +69,49 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add_data_arguments(parser)
     parser.add_argument("--rows", type=int, default=400, help="pairs of sentences")
     parser.add_argument("--hidden", type=int, default=128)
-    return parser.parse_args(arguments)
+    parser.set_defaults(depth=DEPTH)
+    add_encoder_argument(parser)
+    return parse_options(parser, arguments)
 
 
 def measure(options: argparse.Namespace, folder: str) -> list[dict[str, Any]]:
     """Compare layer with layer, with transformers, and a sweep with a pass for each layer."""
     import jiantx as jx
 
+    depth = options.depth
+    middle_layer = round(LAYER / DEPTH * depth)
     rows = sentence_pairs(options, folder)
     source = jx.Rows({"validation": rows})
     tasks = {}
-    for layer in (LAYER, DEPTH):
+    for layer in (middle_layer, depth):
         tasks[layer] = jx.Retrieval(name=f"layer{layer}", source=source, layer=layer)
-    encoder = write_encoder(options, folder)
+    encoder = options.encoder or write_encoder(options, folder)
     model = jx.MultitaskModel.from_pretrained(encoder, list(tasks.values()))
     texts: list[str] = []
     for row in rows:
         texts += (row["query"], row["candidate"])
     plain = PlainEncoder(encoder, texts)
-    check_vectors(model, tasks[LAYER], plain)
+    check_vectors(model, tasks[middle_layer], plain)
 
     def evaluate(layer: int, layers: tuple[int, ...] | None = None) -> Any:
         return jx.evaluate(model, [tasks[layer]], batch_size=BATCH, layers=layers)
 
-    sweep = tuple(range(0, DEPTH + 1, 4))
-    one_pass = partial(evaluate, DEPTH, sweep)
+    sweep = tuple(range(0, depth + 1, 4))
+    one_pass = partial(evaluate, depth, sweep)
 
     def pass_per_layer() -> list[float]:
         scores: list[float] = []
         for layer in sweep:
-            scores += [score.value for score in evaluate(DEPTH, (layer,))]
+            scores += [score.value for score in evaluate(depth, (layer,))]
         return scores
 
     if [score.value for score in one_pass()] != pass_per_layer():
         raise SystemExit("A sweep in one pass and one pass a layer give different scores.")
-    middle = partial(evaluate, LAYER)
+    middle = partial(evaluate, middle_layer)
+    plain_middle = partial(plain.vectors, middle_layer)
     comparisons: list[dict[str, Callable[[], Any]]] = [
-        {f"layer {LAYER}": middle, f"layer {DEPTH}": partial(evaluate, DEPTH)},
-        {f"layer {LAYER}": middle, "transformers, all layers": partial(plain.vectors, LAYER)},
+        {f"layer {middle_layer}": middle, f"layer {depth}": partial(evaluate, depth)},
+        {f"layer {middle_layer}": middle, "transformers, all layers": plain_middle},
         {f"{len(sweep)} layers in one pass": one_pass, "one pass a layer": pass_per_layer},
     ]
     records = []

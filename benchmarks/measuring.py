@@ -53,10 +53,52 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokenizer", default=str(SHARED / "models" / "tiny-xlm"))
 
 
-def add_encoder_arguments(parser: argparse.ArgumentParser) -> None:
+def add_size_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --layers and --hidden of an encoder with random weights."""
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--hidden", type=int, default=384)
+
+
+def add_encoder_argument(parser: argparse.ArgumentParser) -> None:
+    """Add --encoder, which `parse_options` reads."""
+    parser.add_argument(
+        "--encoder",
+        help="Hub id or folder of a real encoder, for --tokenizer, --layers and --hidden",
+    )
+
+
+def parse_options(
+    parser: argparse.ArgumentParser, arguments: Sequence[str] | None
+) -> argparse.Namespace:
+    """Read the command line; exit with a message if --encoder is contradicted.
+
+    Args:
+        parser: With the arguments of a benchmark.
+        arguments: The command line; that of this process if None.
+
+    Returns:
+        The options. With --encoder, `tokenizer`, `layers`, `depth`, `hidden` and `vocabulary`,
+        where the benchmark has them, are those of the encoder.
+    """
+    options = parser.parse_args(arguments)
+    if options.encoder is None:
+        return options
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(options.encoder)
+    values = {
+        "tokenizer": options.encoder,
+        "layers": config.num_hidden_layers,
+        "depth": config.num_hidden_layers,
+        "hidden": config.hidden_size,
+        "vocabulary": config.vocab_size,
+    }
+    for name, value in values.items():
+        if hasattr(options, name):
+            if getattr(options, name) != parser.get_default(name):
+                parser.error(f"--{name} contradicts --encoder, which has its own. Leave out one.")
+            setattr(options, name, value)
+    return options
 
 
 def set_data_root(data_root: Path, folder: str, train_examples: int = 2500) -> str:

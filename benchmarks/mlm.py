@@ -27,12 +27,14 @@ from typing import Any
 import torch
 import transformers
 from measuring import (
-    add_encoder_arguments,
+    add_encoder_argument,
+    add_size_arguments,
     argument_parser,
     format_ratio,
     in_turns,
     machine,
     measure_apart,
+    parse_options,
     peak_memory,
     ratio,
     table,
@@ -84,14 +86,15 @@ def main() -> int:
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argument_parser(__doc__)
-    add_encoder_arguments(parser)
+    add_size_arguments(parser)
     parser.set_defaults(layers=2)
     parser.add_argument("--vocabulary", type=int, default=250_002)
     parser.add_argument("--tokens", type=int, default=4096)
     parser.add_argument("--length", type=int, default=128, help="tokens of each sequence")
     parser.add_argument("--steps", type=int, default=3, help="of each process, after a warm-up")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
-    return parser.parse_args(arguments)
+    add_encoder_argument(parser)
+    return parse_options(parser, arguments)
 
 
 # --- One measurement --------------------------------------------------------------------------

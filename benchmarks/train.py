@@ -92,14 +92,15 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = measuring.argument_parser(__doc__)
     measuring.add_data_arguments(parser)
-    measuring.add_encoder_arguments(parser)
+    measuring.add_size_arguments(parser)
     names = [*training_data.SINGLE, "mixture", "overhead"]
     parser.add_argument("--tasks", nargs="+", choices=names, default=names)
     parser.add_argument("--batch", nargs="+", type=int, default=[8, 32])
     parser.add_argument("--steps", type=int, default=8, help="of each turn")
     parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--attention-dropout", type=float, default=0.0)
-    return parser.parse_args(arguments)
+    measuring.add_encoder_argument(parser)
+    return measuring.parse_options(parser, arguments)
 
 
 def comparisons(options: argparse.Namespace) -> Iterator[tuple[str, int]]:

@@ -16,10 +16,12 @@ import transformers
 from torch import nn
 from training_data import Row
 from transformers import (
+    AutoConfig,
     AutoModelForMultipleChoice,
     AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
+    PreTrainedConfig,
     PrinterCallback,
     TrainerCallback,
     TrainingArguments,
@@ -44,14 +46,18 @@ Batches = Callable[[int], Iterator[tuple[nn.Module, Any]]]
 
 def encoder_config(
     options: argparse.Namespace, hidden: int | None = None, layers: int | None = None
-) -> XLMRobertaConfig:
-    """Return the configuration of an XLM-R.
+) -> PreTrainedConfig:
+    """Return the configuration of --encoder, or of an XLM-R.
 
     Args:
-        options: --tokenizer, --attention-dropout, and --hidden and --layers by default.
-        hidden: Width of the encoder.
+        options: --encoder, --tokenizer, --attention-dropout, and --hidden and --layers by default.
+        hidden: Width of an XLM-R, also with --encoder.
         layers: Its layers.
     """
+    if options.encoder and hidden is None and layers is None:
+        config: PreTrainedConfig = AutoConfig.from_pretrained(options.encoder)
+        config.attention_probs_dropout_prob = options.attention_dropout
+        return config
     hidden = hidden or options.hidden
     return XLMRobertaConfig(
         vocab_size=len(training_data.tokenizer_of(options)),
@@ -67,15 +73,18 @@ def encoder_config(
 
 
 def our_model(
-    config: XLMRobertaConfig, tasks: Sequence[jx.Task], tokenizer: Any
+    config: PreTrainedConfig, tasks: Sequence[jx.Task], tokenizer: Any
 ) -> jx.MultitaskModel:
-    """Return jiantx's model with random weights, and a head for each task.
+    """Return jiantx's model with a head for each task.
 
     Args:
-        config: Configuration of the encoder.
+        config: Configuration of the encoder. Weights are those of the folder that it came from, or
+            random if it came from none.
         tasks: The tasks.
         tokenizer: The tokenizer.
     """
+    if config.name_or_path:
+        return jx.MultitaskModel.from_pretrained(config.name_or_path, tasks)
     heads = {task.head_name: task.head_config() for task in tasks}
     model = jx.MultitaskModel(jx.MultitaskConfig(encoder=config, heads=heads))
     model._set_tokenizer(tokenizer)
@@ -83,13 +92,18 @@ def our_model(
     return model
 
 
-def their_model(config: XLMRobertaConfig, task: jx.Task) -> Any:
-    """Return transformers' own model for a task, with random weights."""
+def their_model(config: PreTrainedConfig, task: jx.Task) -> Any:
+    """Return transformers' own model for a task, with weights as in `our_model`."""
     changes = {}
     if "classification" in task.task_type:
         changes["num_labels"] = len(task.label_names)
+    # not a copy, which would take jiantx's attention with it
     their_config = type(config)(**{**config.to_dict(), **changes})
-    return THEIR_MODELS[task.task_type].from_config(their_config)
+    auto_class = THEIR_MODELS[task.task_type]
+    if config.name_or_path:
+        name = config.name_or_path
+        return auto_class.from_pretrained(name, config=their_config, dtype=torch.float32)
+    return auto_class.from_config(their_config)
 
 
 # --- Clocks -----------------------------------------------------------------------------------

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,14 @@ from accelerate import PartialState
 from transformers.utils import logging
 
 from jiantx.columns import row_id
-from jiantx.features import Features, encode_examples, load_features
+from jiantx.features import encode_examples, load_features
 from jiantx.fields import check_count
 from jiantx.inference import run_tables, tokenizer_of
-from jiantx.metrics import mean_of_metrics, metric_name
+from jiantx.layer_sweeps import group_by_pass, layers_of_group
+from jiantx.metrics import mean_of_metrics
 from jiantx.model import MultitaskModel
 from jiantx.report import MAIN, Report, Score
-from jiantx.report.scores import TRUNCATED
+from jiantx.scoring import SplitPredictions, scores_of, write_predictions
 from jiantx.sources import DataError, Row, as_held, as_row, function_name, iter_items
 from jiantx.task import Task
 from jiantx.tasks import TaskOrName, Tasks, resolve_task, resolve_tasks
@@ -44,7 +44,8 @@ def evaluate(
 
     Args:
         model: With a head for each task.
-        tasks: What is scored: tasks, names, or one alone.
+        tasks: What is scored: tasks, names, or one alone. Retrieval tasks that differ in their
+            layer alone are scored in one pass of the encoder.
         split: "train", "validation" or "test".
         languages: Of these, those that a task has; all languages of a task if None.
         batch_size: Features of a batch.
@@ -74,24 +75,38 @@ def evaluate(
     languages_of = {task.name: _languages(task, split, languages) for task in tasks}
     _check_languages(tasks, split, languages, languages_of)
     _check_layers(tasks, layers)
-    records: list[Score] = []
-    for task in tasks:
+    records: dict[str, list[Score]] = {task.name: [] for task in tasks}
+    for group in group_by_pass(model, tasks) if layers is None else [[task] for task in tasks]:
+        swept_layers = layers
+        if len(group) > 1:
+            swept_layers = layers_of_group(model, group)
         for result in predict_splits(
             model,
-            task,
+            group[0],
             split,
-            languages_of[task.name],
+            languages_of[group[0].name],
             batch_size=batch_size,
             max_length=max_length,
-            layers=layers,
+            layers=swept_layers,
             dtype=dtype,
         ):
-            records += _scores(result)
-            if predictions is not None and PartialState().is_main_process:
-                _write_predictions(Path(predictions), result)
-            for note in result.features.notes():
-                logger.warning_once(note)
-    return Report(records)
+            for task_result in [result] if len(group) == 1 else _by_task(model, group, result):
+                records[task_result.features.task.name] += scores_of(task_result)
+                if predictions is not None and PartialState().is_main_process:
+                    write_predictions(Path(predictions), task_result)
+                for note in task_result.features.notes():
+                    logger.warning_once(note)
+    return Report(score for scores in records.values() for score in scores)
+
+
+def _by_task(
+    model: MultitaskModel, group: Sequence[Task], result: SplitPredictions
+) -> Iterator[SplitPredictions]:
+    """The predictions of one layer, for each of the tasks that read this layer."""
+    for task in group:
+        if model.head_of(task).layer == result.layer:
+            features = replace(result.features, task=task)
+            yield replace(result, features=features, layer=None)
 
 
 def check_task_names(tasks: Iterable[Task]) -> None:
@@ -218,23 +233,6 @@ def _input_row(task: Task, item: Any, index: int) -> Row:
     return dict(zip(columns, item))
 
 
-@dataclass(frozen=True)
-class SplitPredictions:
-    """The predictions for a split in one language, and the references, in the order of the rows.
-
-    Args:
-        features: Of the split.
-        predictions: One for each example.
-        references: One for each example.
-        layer: Of a sweep over layers.
-    """
-
-    features: Features
-    predictions: Sequence[Any]
-    references: Sequence[Any]
-    layer: int | None = None
-
-
 def predict_splits(
     model: MultitaskModel,
     task: Task,
@@ -315,42 +313,6 @@ def _languages(task: Task, split: str, requested: Collection[str] | None) -> lis
     )
 
 
-def _scores(result: SplitPredictions) -> list[Score]:
-    """Every metric. What is undefined is NaN, and never 0; the log says so."""
-    features = result.features
-    task = features.task
-    predictions = [prediction.value for prediction in result.predictions]
-    values = {}
-    for metric in task.metrics:
-        try:
-            # copies: a metric may sort what it gets
-            value = task.compute(metric, list(predictions), list(result.references))
-        except Exception as error:
-            error.add_note(
-                f"This is the metric {metric_name(metric)!r} of task {task.name}, split "
-                f"{features.split!r}, language {features.language!r}."
-            )
-            raise
-        values[metric_name(metric)] = value if math.isfinite(value) else math.nan
-    undefined = [name for name, value in values.items() if math.isnan(value)]
-    if undefined:
-        logger.warning_once(
-            f"Task {task.name}, split {features.split!r}, language {features.language!r}: "
-            f"undefined on these predictions and labels: {', '.join(undefined)}. The report holds "
-            "NaN, and means that include it are NaN."
-        )
-    values[MAIN] = task.main_score(values)
-    truncated = features.count("truncated")
-    if truncated:
-        values[TRUNCATED] = float(truncated)
-    tags = {} if result.layer is None else {"layer": result.layer}
-    count = len(predictions)
-    return [
-        Score(task.name, features.split, features.language, name, value, count, tags)
-        for name, value in values.items()
-    ]
-
-
 def with_undefined_as_lowest(report: Report, tasks: Iterable[Task]) -> Report:
     """Replace main scores that are undefined, so that models can be compared by their mean.
 
@@ -381,20 +343,3 @@ def with_undefined_as_lowest(report: Report, tasks: Iterable[Task]) -> Report:
 
 def _same_rows(one: Score, other: Score) -> bool:
     return (one.task, one.split, one.language) == (other.task, other.split, other.language)
-
-
-def _write_predictions(folder: Path, result: SplitPredictions) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    features = result.features
-    suffix = "" if result.layer is None else f"-layer{result.layer}"
-    name = f"{features.task.name}-{features.split}-{features.language}{suffix}.jsonl"
-    with open(folder / name, "w", encoding="utf-8") as file:
-        for prediction, gold in zip(result.predictions, result.references, strict=True):
-            row = {
-                "id": prediction.id,
-                "language": prediction.language,
-                "prediction": prediction.value,
-                "gold": gold,
-                "score": prediction.confidence,
-            }
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import time
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +34,7 @@ def _no_collection(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def programs() -> Iterator[Any]:
-    names = "attention breakdown evaluate layers measuring mlm sparse_embeddings train"
+    names = "attention breakdown evaluate layers measuring mlm sparse_embeddings startup train"
     names += " training_data training_runs"
     with benchmark_programs(*names.split()) as modules:
         yield modules
@@ -217,6 +218,68 @@ def test_sparse_embeddings_are_compared_with_all(tiny: Any) -> None:
     assert sparse["rows"] < dense["rows"] == len(model.get_input_embeddings().weight)
     assert sparse["bytes"] < dense["bytes"]
     assert len(program.line(sparse)) == len(program.HEADER)
+
+
+# --- A real encoder -------------------------------------------------------------------------------
+
+
+PROGRAMS = ("train", "breakdown", "evaluate", "layers", "mlm", "startup")
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_an_encoder_stands_for_its_tokenizer_and_size(
+    name: str, programs: Any, encoder_folder: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = getattr(programs, name)
+    folder = str(encoder_folder("bert"))
+    options = program.parse(["--encoder", folder])
+    expected = {"tokenizer": folder, "layers": 2, "depth": 2, "hidden": 32}
+    for option, value in expected.items():
+        assert getattr(options, option, value) == value
+    with pytest.raises(SystemExit):
+        program.parse(["--encoder", folder, "--hidden", "64"])
+    assert "--hidden contradicts --encoder" in capsys.readouterr().err
+    assert program.parse([]).encoder is None
+
+
+def test_models_have_the_weights_of_the_encoder(
+    programs: Any, encoder_folder: Any, tokenizer: Any, tiny_tasks: Any
+) -> None:
+    folder = str(encoder_folder("bert"))
+    options = programs.train.parse(["--encoder", folder, "--attention-dropout", "0.2"])
+    config = programs.training_runs.encoder_config(options)
+    for task in (tiny_tasks["pair"], tiny_tasks["tagging"]):
+        model = programs.training_runs.our_model(config, [task], tokenizer)
+        plain = programs.training_runs.their_model(config, task)
+        weight = model.get_input_embeddings().weight
+        assert torch.equal(weight, plain.get_input_embeddings().weight)
+        assert plain.config.num_labels == len(task.label_names)
+        assert plain.config.attention_probs_dropout_prob == 0.2
+    small = programs.training_runs.encoder_config(options, hidden=64, layers=1)
+    assert (small.hidden_size, small.name_or_path) == (64, "")
+
+
+# --- Start-up -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("worker", ["ours", "theirs"])
+def test_all_phases_of_a_start_are_measured(
+    worker: str,
+    programs: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    encoder_folder: Any,
+    tmp_path: Path,
+) -> None:
+    startup = programs.startup
+    monkeypatch.setenv("BENCHMARK_STARTED", str(time.time()))
+    rows = [{"text": "the cat", "text_pair": "a dog", "label": label} for label in startup.LABELS]
+    lines = [json.dumps(row) for row in 2 * rows]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    (tmp_path / "encoder").symlink_to(encoder_folder())
+    options = startup.parse(["--folder", str(tmp_path), "--batch", "4", "--threads", "1"])
+    phases = startup.WORKERS[worker](options)
+    assert tuple(phases) == startup.PHASES
+    assert min(phases.values()) > 0
 
 
 # --- Evaluation -----------------------------------------------------------------------------------

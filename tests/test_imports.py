@@ -28,7 +28,7 @@ STOREYS = [
     ["tasks", "features"],
     "batching heads".split(),
     ["model"],
-    ["inference"],
+    "inference scoring layer_sweeps".split(),
     "evaluation run_record trainer_arguments".split(),
     "resuming trainer_setup trainer_card trainer_embeddings trainer_losses training_bar".split(),
     ["trainer", "xtreme"],

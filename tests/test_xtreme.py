@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import jiantx as jx
-from jiantx.evaluation import SplitPredictions
 from jiantx.features import Features
 from jiantx.metrics import Answer
+from jiantx.scoring import SplitPredictions
 from jiantx.xtreme import write
 from jiantx.xtreme.files import file_format, file_path, read_items
 

@@ -99,6 +99,7 @@ class Retrieval(Task):
     lowest: ClassVar[Mapping[str, int]] = {"layer": 0, "depth": 0, "top": 1, "max_query_length": 1}
     output_column: ClassVar[str] = "lengths"
     gold: ClassVar[str] = "relevant"
+    layer_fields: ClassVar[tuple[str, ...]] = ("layer", "depth")
     query: Column | None = "query"
     candidate: Column = "candidate"
     corpus: Source | None = None

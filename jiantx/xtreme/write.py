@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from jiantx.cache import write_text
-from jiantx.evaluation import SplitPredictions, predict_splits
+from jiantx.evaluation import predict_splits
 from jiantx.model import MultitaskModel
+from jiantx.scoring import SplitPredictions
 from jiantx.sources import DataError
 from jiantx.task import Task
 from jiantx.tasks import Tasks, resolve_tasks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from transformers.utils import logging
 import jiantx as jx
 from jiantx.evaluation import predict_splits
 from jiantx.features import encode_examples
+from jiantx.layer_sweeps import group_by_pass
 from jiantx.metrics import (
     accuracy_at_1,
     mean_average_precision,
@@ -441,6 +443,63 @@ def test_a_sweep_over_layers_gives_what_each_layer_gives(model_of: Any, tiny_tas
         ValueError, match="A sweep over layers is for retrieval; mood is something else"
     ):
         jx.evaluate(model, [tiny_tasks["classification"]], layers=[1])
+
+
+@pytest.mark.parametrize("shares_head", [True, False])
+def test_tasks_that_differ_in_their_layer_share_one_pass(
+    shares_head: bool,
+    model_of: Any,
+    tiny_tasks: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    pairing = tiny_tasks["retrieval"]
+    variants = []
+    for layer in (2, 0, 1):
+        name = f"pairing_{layer}"
+        variants.append(
+            pairing.replace(name=name, layer=layer, head="pairing" if shares_head else None)
+        )
+    model = model_of([pairing, tiny_tasks["classification"], *([] if shares_head else variants)])
+    separate = [jx.evaluate(model, [task], predictions=tmp_path / "separate") for task in variants]
+    encoded: list[int] = []
+    encode = type(model).states
+
+    def states(self: Any, input_ids: Any, *arguments: Any, **options: Any) -> Any:
+        encoded.append(len(input_ids))
+        return encode(self, input_ids, *arguments, **options)
+
+    monkeypatch.setattr(type(model), "states", states)
+    jx.evaluate(model, [pairing])
+    tokens_of_one = sum(encoded)
+    encoded.clear()
+    together = jx.evaluate(model, variants, predictions=tmp_path / "together")
+    assert sum(encoded) == tokens_of_one, "each sentence once"
+    expected = [record for report in separate for record in report]
+    assert together.records == expected, "to the last digit, in the order of the tasks"
+    predictions = set()
+    for path in (tmp_path / "separate").iterdir():
+        predictions.add(path.read_text())
+        assert (tmp_path / "together" / path.name).read_text() == path.read_text()
+    assert len(predictions) == 3, "each layer has other scores"
+    encoded.clear()
+    others = [tiny_tasks["classification"], variants[0].replace(name="shorter", max_length=5)]
+    if shares_head:
+        jx.evaluate(model, [*variants, *others])
+        assert sum(encoded) > tokens_of_one, "what else differs is read by itself"
+
+
+def test_tasks_whose_heads_have_learned_something_else_are_run_by_themselves(
+    model_of: Any, tiny_tasks: Any
+) -> None:
+    variants = [
+        tiny_tasks["retrieval"].replace(name=f"pairing_{layer}", layer=layer, pooling="pooler")
+        for layer in (1, 2)
+    ]
+    model = model_of(variants)
+    assert group_by_pass(model, variants) == [[variants[0]], [variants[1]]]
+    model.heads["pairing_2"].load_state_dict(model.heads["pairing_1"].state_dict())
+    assert group_by_pass(model, variants) == [variants]
 
 
 def test_layers_are_in_the_head_s_config() -> None:
