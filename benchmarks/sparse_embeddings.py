@@ -88,19 +88,13 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = measuring.argument_parser(__doc__, repeat=5)
     measuring.add_data_arguments(parser)
-    measuring.add_encoder_arguments(parser)
-    parser.add_argument(
-        "--encoder",
-        help="Hub id or folder, with its tokenizer; without it, random weights by --layers and "
-        "--hidden",
-    )
+    measuring.add_size_arguments(parser)
+    measuring.add_encoder_argument(parser)
     parser.add_argument("--task", default="mnli")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--steps", type=int, default=8, help="of a turn; at least two")
     parser.set_defaults(attention_dropout=0.0, bf16=False)
-    options = parser.parse_args(arguments)
-    options.tokenizer = options.encoder or options.tokenizer
-    return options
+    return measuring.parse_options(parser, arguments)
 
 
 def all_features(options: argparse.Namespace) -> Features:

@@ -67,11 +67,10 @@ class Watched(jx.Trainer):
     def evaluate(
         self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any
     ) -> dict[str, float]:
+        report = jx.evaluate(self.model, ["tatoeba"], languages=self.languages, layers=self.layers)
         metrics = {}
         for layer in self.layers:
-            task = jx.get_task("tatoeba").replace(layer=layer)
-            report = jx.evaluate(self.model, [task], languages=self.languages)
-            metrics[f"{metric_key_prefix}_layer_{layer}"] = report.mean()
+            metrics[f"{metric_key_prefix}_layer_{layer}"] = report.where(layer=layer).mean()
         self.log(dict(metrics))
         return metrics
 

@@ -46,9 +46,9 @@ def main(options: Options) -> None:
     encoder = options.encoder or str(jx.default_encoder())
     depth = AutoConfig.from_pretrained(encoder).num_hidden_layers
     layers = options.layers or sorted({*range(3, depth, 3), depth})
+    tasks = [with_pairs(jx.get_task(name), options) for name in options.targets]
     targets: dict[int, list[jx.Task]] = {}
     for layer in layers:
-        tasks = [with_pairs(jx.get_task(name), options) for name in options.targets]
         targets[layer] = [task.replace(name=f"{task.name}_{layer}", layer=layer) for task in tasks]
     recipe = replace(options.recipe(encoder), languages=tuple(options.languages) or None)
     all_targets = [task for tasks in targets.values() for task in tasks]

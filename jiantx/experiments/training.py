@@ -173,10 +173,13 @@ def score_targets(model: MultitaskModel, group: TargetGroup, dtype: torch.dtype 
         group: What is scored.
         dtype: As for `evaluate`.
     """
-    report = Report()
+    together: dict[tuple[str, tuple[str, ...]], list[Task]] = {}  # targets may share a pass
     for target in group.targets:
         for split, languages in group.languages[target.name].items():
-            report += evaluate(model, [target], split=split, languages=languages, dtype=dtype)
+            together.setdefault((split, tuple(languages)), []).append(target)
+    report = Report()
+    for (split, languages), targets in together.items():
+        report += evaluate(model, targets, split=split, languages=languages, dtype=dtype)
     return report
 
 

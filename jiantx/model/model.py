@@ -81,8 +81,7 @@ class MultitaskModel(SavingMixin):
         draw_masks_quickly(encoder)
         self.encoder = encoder
         heads = {name: build_head(encoder.config, name, h) for name, h in config.heads.items()}
-        # Any: of a ModuleDict mypy knows no more than Module
-        self.heads: Any = nn.ModuleDict(heads)
+        self.heads: Any = nn.ModuleDict(heads)  # Any: mypy takes its members for plain modules
         self.tokenizer: PreTrainedTokenizerBase | None = None
         self._traits = EncoderTraits()
         self._first_position: int | None = None  # of a flat sequence; None: run padded
@@ -355,8 +354,7 @@ class MultitaskModel(SavingMixin):
 
     def _run_head(self, module: nn.Module, states: Tensor, batch: Mapping[str, Any]) -> HeadOutput:
         lengths = batch["lengths"]
-        starts = lengths.cumsum(0) - lengths
-        inputs = {**batch, "starts": starts}
+        inputs = {**batch, "starts": lengths.cumsum(0) - lengths}
         if module.reads_embedding:
             inputs["embedding"] = self.get_input_embeddings().weight
         return module(states, inputs)
@@ -394,8 +392,8 @@ class MultitaskModel(SavingMixin):
             inputs = flat_inputs(tokens, position_ids + self._first_position, layout)
         else:
             inputs = pad_inputs(tokens, lengths, longest, padding_id(self.encoder.config))
-        reads_off = self._traits.inner_layers == "inputs"
-        rows = hidden_states(self.encoder, layers, from_layer_inputs=reads_off, **inputs)
+        from_inputs = self._traits.inner_layers == "inputs"
+        rows = hidden_states(self.encoder, layers, from_layer_inputs=from_inputs, **inputs)
         if self._first_position is not None:
             return [states[0] for states in rows]
         sequence = sequence_index(lengths, len(input_ids))
