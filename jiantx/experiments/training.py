@@ -178,8 +178,8 @@ def score_targets(model: MultitaskModel, group: TargetGroup, dtype: torch.dtype 
         for split, languages in group.languages[target.name].items():
             together.setdefault((split, tuple(languages)), []).append(target)
     report = Report()
-    for (split, languages), targets in together.items():
-        report += evaluate(model, targets, split=split, languages=languages, dtype=dtype)
+    for (split, codes), targets in together.items():
+        report += evaluate(model, targets, split=split, languages=codes, dtype=dtype)
     return report
 
 
