@@ -29,10 +29,10 @@ def _seeded() -> Iterator[None]:
 def test_probability_and_scale(probability: float, dtype: torch.dtype) -> None:
     dropped = FastDropout(probability)(torch.ones(COUNT, dtype=dtype))
     assert dropped.dtype == dtype and dropped.shape == (COUNT,)
-    zero, kept = dropped.unique().tolist()
+    zero, factor = dropped.unique().tolist()
     assert zero == 0
     # in half precision torch rounds the factor as well
-    assert kept == pytest.approx(1 / (1 - probability), rel=1e-4 if dtype.itemsize > 2 else 5e-3)
+    assert factor == pytest.approx(1 / (1 - probability), rel=1e-4 if dtype.itemsize > 2 else 5e-3)
     share = float((dropped == 0).double().mean())
     error = math.sqrt(probability * (1 - probability) / COUNT)
     assert abs(share - probability) < 4 * error
