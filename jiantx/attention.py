@@ -178,19 +178,26 @@ def _attend_per_sequence(
     window: int | None,
 ) -> Tensor:
     """(1, tokens, heads, size), one sequence after the other."""
-    by_products = query.dtype == torch.bfloat16 and not query.is_cuda
-    if by_products:  # scaled together: as many small products as sequences would take longer
-        query = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
-        scaling = 1.0
     queries, keys, values = (torch.split(x, sequences.sizes, dim=2) for x in (query, key, value))
     attended = []
     for q, k, v in zip(queries, keys, values, strict=True):
         mask = _sliding_window_mask(q.shape[2], window, q.device)
-        if by_products and mask is None:
-            attended.append((q @ k.transpose(-1, -2)).softmax(dim=-1) @ v)
-        else:
-            attended.append(scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scaling))
+        attended.append(_attend(q, k, v, mask, scaling))
     return torch.cat(attended, dim=2).transpose(1, 2)
+
+
+def _attend(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None
+) -> Tensor:
+    """Attention of one sequence.
+
+    On a CPU in bfloat16 by plain products, as the backward pass of torch's fused form is slow
+    there."""
+    if mask is None and query.dtype == torch.bfloat16 and not query.is_cuda:
+        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+        scores = (query * scale) @ key.transpose(-1, -2)
+        return scores.softmax(dim=-1) @ value
+    return scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling)
 
 
 def _has_kernel(query: Tensor) -> bool:

@@ -13,7 +13,6 @@ from transformers import PreTrainedModel
 
 from jiantx.attention import SequenceLayout, layers_of, text_encoder
 from jiantx.heads import pad_sequences
-from jiantx.model.shared_casts import shared_casts
 
 
 def hidden_states(
@@ -52,14 +51,8 @@ def hidden_states(
     captured: dict[int, Tensor] = {}
     inner_modules = {layer: modules[layer] for layer in inner_layers} if modules else {}
     with _capture_layer_inputs(inner_modules, captured, stop=depth not in requested):
-        captured[depth] = _run_encoder(encoder, **inputs).last_hidden_state
+        captured[depth] = text_encoder(encoder)(**inputs).last_hidden_state
     return [captured[layer] for layer in requested]
-
-
-def _run_encoder(encoder: PreTrainedModel, **inputs: Any) -> Any:
-    """The output of the module that reads the text."""
-    with shared_casts(encoder):
-        return text_encoder(encoder)(**inputs)
 
 
 def _collected_states(
@@ -67,7 +60,7 @@ def _collected_states(
 ) -> list[Tensor]:
     """The states that transformers collects while all layers run."""
     depth = encoder.config.num_hidden_layers
-    output = _run_encoder(encoder, **inputs, output_hidden_states=True)
+    output = text_encoder(encoder)(**inputs, output_hidden_states=True)
     states = [*(getattr(output, "hidden_states", None) or ())]
     expected_shape = output.last_hidden_state.shape
     if len(states) != depth + 1 or any(layer.shape != expected_shape for layer in states):
