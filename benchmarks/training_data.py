@@ -54,9 +54,9 @@ def training_features(options: argparse.Namespace, name: str) -> Features:
 @cache
 def _load_training_features(name: str, data_root: Path, tokenizer: str) -> Features:
     task = jx.get_task(name).for_training
-    for root in (data_root, jx.default_root()):
-        jx.data_root(root)
-        try:
+    for is_artificial in (False, True):
+        try:  # the artificial world is made only where it is needed
+            jx.data_root(jx.default_root() if is_artificial else data_root)
             language = task.train_languages[0]
             features = load_features(task, "train", language, _load_tokenizer(tokenizer))
         except jx.DataError:

@@ -483,9 +483,12 @@ def test_tasks_that_differ_in_their_layer_share_one_pass(
         assert (tmp_path / "together" / path.name).read_text() == path.read_text()
     assert len(predictions) == 3, "each layer has other scores"
     encoded.clear()
-    others = [tiny_tasks["classification"], variants[0].replace(name="shorter", max_length=5)]
+    separate_tasks = [
+        tiny_tasks["classification"],
+        variants[0].replace(name="shorter", max_length=5),
+    ]
     if shares_head:
-        jx.evaluate(model, [*variants, *others])
+        jx.evaluate(model, [*variants, *separate_tasks])
         assert sum(encoded) > tokens_of_one, "what else differs is read by itself"
 
 
