@@ -192,12 +192,12 @@ def measure(
 
 def trained_sizes(trainer: jx.Trainer) -> dict[str, float]:
     """Return the rows of the trained embeddings, and the bytes of gradients and moments."""
+    states = trainer.optimizer.state
     moments = 0
-    largest = 0
-    for state in trainer.optimizer.state_dict()["state"].values():
+    for state in states.values():
         moments += sum(values.nbytes for values in state.values() if values.dim() > 0)
-        largest = max(largest, len(state["exp_avg"]))
-    return {"rows": largest, "bytes": 1.5 * moments}  # gradients are half as large as two moments
+    rows = len(states[trainer.model.get_input_embeddings().weight]["exp_avg"])
+    return {"rows": rows, "bytes": 1.5 * moments}  # gradients are half as large as two moments
 
 
 def line(record: dict[str, Any]) -> tuple[str, ...]:

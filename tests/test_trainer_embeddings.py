@@ -417,18 +417,6 @@ def test_an_optimizer_of_the_user_s(runs: Runs, model_of: ModelOf) -> None:
     assert trained_rows(trainer) == len(model.get_input_embeddings().weight)
 
 
-def test_embeddings_that_are_all_used(runs: Runs, model_of: ModelOf) -> None:
-    """Each piece of the tokenizer stands in a training row."""
-    model = model_of(runs.tasks)
-    tokenizer: Any = model.tokenizer
-    pieces = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
-    rows = [{"text": piece, "label": "no"} for piece in pieces]
-    runs.tasks = [runs.tasks[0].replace(source=jx.Rows({"train": rows}))]
-    trainer = runs.trainer(True, model=model, max_steps=1)
-    with pytest.raises(ValueError, match="cannot be exact: the training data use all of them"):
-        trainer.train()
-
-
 def test_adapters_leave_embeddings_alone(runs: Runs, model_of: ModelOf) -> None:
     peft = pytest.importorskip("peft")
     model = model_of(runs.tasks)

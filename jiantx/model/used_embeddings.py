@@ -80,6 +80,10 @@ class UsedEmbeddings(nn.Embedding):
         self.compact()
         return embedding(self._row_of[input], self.parameter, self._padding_row)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy gets: not the node of this parameter's graph."""
+        return {name: value for name, value in vars(self).items() if name != "_accumulator"}
+
     def _save_to_state_dict(self, *args: Any) -> None:
         self.restore()
         super()._save_to_state_dict(*args)
@@ -107,20 +111,10 @@ class UsedEmbeddings(nn.Embedding):
 
         Returns:
             Handles that remove the hooks.
-
-        Raises:
-            RuntimeError: In a step, whose gradient is one of all embeddings.
         """
 
         def before_step(*_: Any) -> None:
             self.compact()
-            gradient = self.parameter.grad
-            if gradient is not None and gradient.shape != self.parameter.shape:
-                raise RuntimeError(
-                    f"The gradient has {len(gradient):,} embeddings, and {len(self._ids):,} are "
-                    "trained: the loss was computed in evaluation mode. Use "
-                    "Trainer(sparse_embeddings=False)."
-                )
 
         def after_step(*_: Any) -> None:
             if self.parameter.grad is not None:  # otherwise AdamW skips the parameter
@@ -153,14 +147,18 @@ def use_rows(module: nn.Embedding, ids: Tensor) -> UsedEmbeddings:
     module.__class__ = UsedEmbeddings
     compact_module = cast(UsedEmbeddings, module)
     compact_module.compact()
+    # autograd takes a gradient's shape from this node: held, it stays that of the compact form,
+    # also while somebody keeps a graph of the whole matrix
+    node = compact_module.parameter.view_as(compact_module.parameter).grad_fn
+    state["_accumulator"] = node and node.next_functions[0][0]
     return compact_module
 
 
 def use_all_rows(module: UsedEmbeddings) -> None:
     """Make a plain `nn.Embedding` of it again, with the whole matrix."""
     module.restore()
-    for name in ("_ids", "_row_of", "_padding_row", "_whole", "_decay"):
-        del vars(module)[name]
+    for name in ("_ids", "_row_of", "_padding_row", "_whole", "_decay", "_accumulator"):
+        vars(module).pop(name, None)
     module.__class__ = nn.Embedding  # type: ignore[assignment]
 
 
