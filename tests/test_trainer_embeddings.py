@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import TrainerCallback
 
 import jiantx as jx
+from jiantx import trainer_embeddings
 from jiantx.checkpoints import run_of, write_manifest
 from jiantx.heads.pooled import ClassificationHead
 from jiantx.model.used_embeddings import UsedEmbeddings
@@ -380,6 +381,15 @@ def test_reasons(
         else:
             trainer.train()
         assert type(model.get_input_embeddings()) is nn.Embedding
+
+
+def test_embeddings_that_are_all_used(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def all_ids(model: jx.MultitaskModel, features: Any) -> torch.Tensor:
+        return torch.arange(model.get_input_embeddings().num_embeddings)
+
+    monkeypatch.setattr(trainer_embeddings, "used_ids", all_ids)
+    with pytest.raises(ValueError, match="cannot be exact: the training data use all of them"):
+        runs.trainer(True).train()
 
 
 def test_masked_lm_trains_all(model_of: ModelOf, tiny_tasks: Any, tmp_path: Path) -> None:
