@@ -90,8 +90,8 @@ def main() -> None:
     model = jx.MultitaskModel.from_pretrained(
         options.encoder or jx.default_encoder(), [mlm, "tatoeba"]
     )
-    kept = [mlm, "tatoeba", *options.keep]
-    count = jx.trim_vocabulary(model, kept, splits=["train", "validation"])
+    tasks = [mlm, "tatoeba", *options.keep]
+    count = jx.trim_vocabulary(model, tasks, splits=["train", "validation"])
     print(f"{count:,} pieces remain.")
 
     # 2. Masked LM in all languages that have text.

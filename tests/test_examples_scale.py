@@ -158,9 +158,8 @@ def test_the_program_plans_a_folder(monkeypatch, capsys, encoder_folder):
     monkeypatch.setattr(sys, "argv", ["plan_memory.py", *arguments])
     runpy.run_path(str(EXAMPLES / "plan_memory.py"), run_name="__main__")
     printed = capsys.readouterr().out
-    assert (
-        len([line for line in printed.splitlines() if line.startswith(f"| {folder}")]) == 1 + 4 + 1
-    )
+    lines = [line for line in printed.splitlines() if line.startswith(f"| {folder}")]
+    assert len(lines) == 1 + 4 + 1 + 1
     assert "24 GB" in printed and "at an assumed 1e-06 TFLOP/s" in printed
     hours = 6 * jx.experiments.parameter_count(folder) * 1e4 / 1e6 / 3600
     assert f"| {folder} | {hours:,.2f} | {hours * 8 / 6:,.2f} | {hours / 8:,.2f} |" in printed

@@ -293,8 +293,8 @@ def test_places_are_found_from_distances_to_fixed_points():
     london /= np.linalg.norm(london)
     points = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [-0.353553, -0.612372, -0.707107]])
     shares = (np.arccos(points @ london) / np.pi).tolist()
-    found = distances._locations({"CODE": names, "en": shares})
-    np.testing.assert_allclose(found["en"], london, atol=1e-5)
+    locations = distances._locations({"CODE": names, "en": shares})
+    np.testing.assert_allclose(locations["en"], london, atol=1e-5)
 
 
 def test_correlations_hold_what_is_known():

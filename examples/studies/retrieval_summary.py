@@ -38,11 +38,11 @@ def _change_sentence(row: str, by_layer: LayerScores, baseline: LayerScores) -> 
     for layer, values in by_layer.items():
         differences[f"layer {layer}"] = difference_interval(values, baseline[layer])
     rising, falling, undecided = split_by_sign(differences)
-    parts = []
+    changes = []
     if rising:
-        parts.append(f"rises in {', '.join(rising)}")
+        changes.append(f"rises in {', '.join(rising)}")
     if falling:
-        parts.append(f"falls in {', '.join(falling)}")
+        changes.append(f"falls in {', '.join(falling)}")
     if undecided:
-        parts.append(f"is not shown to change in {', '.join(undecided)}")
-    return f"After {row}, retrieval {'; it '.join(parts)}."
+        changes.append(f"is not shown to change in {', '.join(undecided)}")
+    return f"After {row}, retrieval {'; it '.join(changes)}."
