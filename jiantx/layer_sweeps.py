@@ -7,7 +7,6 @@ from dataclasses import fields
 
 import torch
 
-from jiantx.heads import Head
 from jiantx.model import MultitaskModel
 from jiantx.sources import Source
 from jiantx.task import Task
@@ -68,8 +67,11 @@ def _read_the_same(one: Task, other: Task) -> bool:
 
 def _have_equal_heads(model: MultitaskModel, one: Task, other: Task) -> bool:
     """Whether the heads of two tasks compute the same from the same states."""
-    heads: list[Head] = [model.head_of(one), model.head_of(other)]
-    first, second = (dict(head.named_parameters()) for head in heads)
-    return first.keys() == second.keys() and all(
-        first[name] is second[name] or torch.equal(first[name], second[name]) for name in first
-    )
+    first = dict(model.head_of(one).named_parameters())
+    second = dict(model.head_of(other).named_parameters())
+    if first.keys() != second.keys():
+        return False
+    for name, parameter in first.items():
+        if parameter is not second[name] and not torch.equal(parameter, second[name]):
+            return False
+    return True

@@ -65,7 +65,12 @@ def main(options: Options) -> None:
 
 
 def with_pairs(task: jx.Task, options: Options) -> jx.Task:
-    """Return the task with as many pairs of each language as the options ask for."""
+    """Return a task with fewer pairs of each language, chosen at random.
+
+    Args:
+        task: Whose rows are pairs, and each other's candidates.
+        options: `pairs` is the largest number; None keeps all.
+    """
     if options.pairs is None:
         return task
     languages = options.languages or task.languages(options.split)
