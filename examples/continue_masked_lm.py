@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import HfArgumentParser, TrainingArguments, set_seed
 
 import jiantx as jx
@@ -107,6 +108,7 @@ def main() -> None:
         warmup_steps=0.1,
         weight_decay=0.01,
         bf16=options.bf16,
+        use_cpu=not torch.cuda.is_available(),
         eval_strategy="steps",
         eval_steps=options.watch_steps,
         save_steps=options.watch_steps,

@@ -16,7 +16,8 @@ jointly, `all` on the paper's nine, `mnli+mlm` adds multilingual masked LM, and 
 in these languages.
 
 All flags that --help does not list belong to `transformers.TrainingArguments`. They hold for every
-training; `--intermediate.learning_rate 1e-5` and `--target.num_train_epochs 5` hold for one kind.
+training; `--intermediate.learning_rate 1e-5` and `--target.num_train_epochs 5` hold for one kind,
+`--squad_v1.num_train_epochs 5` for the targets that are fine-tuned on SQuAD.
 
 Several processes can share an --output. Each runs its rows with --shard and writes the table of all
 rows that are done; the last one writes the whole table. `torchrun --nproc-per-node 8` trains each

@@ -14,16 +14,17 @@ from jiantx.experiments.presets import PRESETS, ROWS, TRAINING
 from jiantx.experiments.recipe import Recipe
 from jiantx.experiments.rows import BASELINE, default_learning_rate, parse_row
 from jiantx.experiments.stages import shard
+from jiantx.registry import near_names
 from jiantx.tasks import get_task, list_tasks
 from jiantx.trainer_arguments import refused_argument
 
-KINDS = ("intermediate", "target")  # of training
+KINDS = ("intermediate", "target")  # of training, for flags
 _SET_BY_RECIPE = {"seed": "--seeds", "output_dir": "--output"}  # TrainingArguments -> our flag
 _RECIPE_FIELDS = ("patience", "eval_examples", "max_length")
 _OUTPUT = Path("runs/intermediate_then_target")
 
 TrainingFlags = dict[str, dict[str, Any]]
-"""Kind of training -> the `TrainingArguments` that were typed for it, by name."""
+"""Kind of training, or fine-tuned task -> the `TrainingArguments` typed for it, by name."""
 
 
 def _count(text: str) -> int:
@@ -161,15 +162,17 @@ def parse_arguments(
 ) -> tuple[argparse.Namespace, TrainingFlags]:
     """Parse the recipe's flags, and those of `TrainingArguments`; exit with a message on errors.
 
-    `--learning_rate 1e-5` holds for every training, `--target.learning_rate 1e-5` for one kind.
+    `--learning_rate 1e-5` holds for every training, `--target.learning_rate 1e-5` for one kind, and
+    `--squad_v1.learning_rate 1e-5` for the targets that are fine-tuned on this task.
 
     Args:
         arguments: The command line without the program's name.
         description: Text at the top of `--help`.
 
     Returns:
-        The recipe's options, and the `TrainingArguments` of each kind of training. Of the options,
-        `intermediate` begins with the baseline, and `shard` is a pair of numbers.
+        The recipe's options, and the `TrainingArguments` of each kind of training and of each
+        fine-tuned task that a flag names. Of the options, `intermediate` begins with the baseline,
+        and `shard` is a pair of numbers.
     """
     parser = _parser(description)
     options, remaining = parser.parse_known_args(list(arguments))
@@ -214,7 +217,7 @@ def _split_commas(values: Sequence[str] | None) -> list[str]:
 
 
 def _training_flags(parser: argparse.ArgumentParser, typed: Sequence[str]) -> TrainingFlags:
-    """Read the flags of `TrainingArguments`, for one kind of training or for both.
+    """Read the flags of `TrainingArguments`, for both kinds of training, for one, or for one task.
 
     They are checked here, before anything runs.
     """
@@ -224,7 +227,7 @@ def _training_flags(parser: argparse.ArgumentParser, typed: Sequence[str]) -> Tr
         if argument.startswith("--"):
             kinds, argument = _kinds_of(parser, argument)
         for kind in kinds:
-            typed_by_kind[kind].append(argument)
+            typed_by_kind.setdefault(kind, []).append(argument)
     flags: TrainingFlags = {}
     for kind, kind_arguments in typed_by_kind.items():
         training_parser = HfArgumentParser(TrainingArguments, allow_abbrev=False)
@@ -245,13 +248,19 @@ def _training_flags(parser: argparse.ArgumentParser, typed: Sequence[str]) -> Tr
 
 
 def _kinds_of(parser: argparse.ArgumentParser, flag: str) -> tuple[list[str], str]:
-    """Return the kinds of training that a flag is for, and the flag without its kind."""
-    kind, dot, name = flag[2:].partition(".")
-    if dot and kind in KINDS:
-        kinds = [kind]
-    else:
+    """Return the kinds of training, or the task, that a flag is for, and the flag without them."""
+    kind, dot, name = flag[2:].partition("=")[0].partition(".")
+    if not dot:
         kinds = list(KINDS)
         name = flag[2:]
+    elif kind in KINDS or kind in list_tasks():
+        kinds = [kind]
+        name = flag[2:].partition(".")[2]
+    else:
+        parser.error(
+            f"{flag}: {kind!r} is no kind of training ({', '.join(KINDS)}) and no task."
+            f"{near_names(kind, [*KINDS, *list_tasks()])}"
+        )
     replacement = _SET_BY_RECIPE.get(_field_name(f"--{name}"))
     if replacement:
         parser.error(f"{flag} is set by the recipe. Use {replacement}.")
@@ -268,17 +277,20 @@ def recipe_from_options(options: argparse.Namespace, flags: TrainingFlags) -> Re
 
     Args:
         options: The recipe's options, by `parse_arguments`, with an encoder.
-        flags: `TrainingArguments` of each kind of training, by `parse_arguments`.
+        flags: `TrainingArguments` of each kind of training and of tasks, by `parse_arguments`.
     """
     preset = PRESETS.get(options.preset, {})
     learning_rate = default_learning_rate(options.encoder)
     defaults = {**TRAINING, "learning_rate": learning_rate, "num_train_epochs": 3}
     training: dict[str, Any] = {}
-    for kind, explicit in flags.items():
-        training[kind] = {**defaults, **preset.get(kind, {}), **explicit}
+    for kind in KINDS:
+        training[kind] = {**defaults, **preset.get(kind, {}), **flags[kind]}
     by_task = {}
     for name, values in preset.get("by_task", {}).items():
         by_task[name] = {**values, **flags["target"]}
+    for name in flags:
+        if name not in KINDS:
+            by_task[name] = {**by_task.get(name, {}), **flags[name]}
     return Recipe(
         encoder=options.encoder,
         output=options.output,

@@ -58,6 +58,24 @@ def test_training_flags_hold_for_both_kinds_of_training_or_for_one() -> None:
     assert flags["target"] == {"max_steps": 3, "learning_rate": 0.5}
 
 
+def test_training_flags_of_a_task_override_those_of_the_targets() -> None:
+    recipe = recipe_of("--preset", "paper", "--target.max_steps", "9", "--udpos.max_steps=3")
+    assert recipe.target["max_steps"] == 9
+    assert recipe.by_task["udpos"] == {"num_train_epochs": 10, "max_steps": 3}
+    assert recipe.by_task["panx"]["max_steps"] == 9
+    assert "max_steps" not in recipe.intermediate
+    assert recipe.finetuning_arguments(jx.get_task("udpos"))["max_steps"] == 3
+
+
+@pytest.mark.parametrize("flag", ["--udpso.max_steps", "--targets.max_steps"])
+def test_training_flags_of_no_task_are_named(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        jx.experiments.parse_arguments([flag, "3"])
+    error = capsys.readouterr().err
+    assert "is no kind of training (intermediate, target) and no task." in error
+    assert "Did you mean" in error
+
+
 # --- presets --------------------------------------------------------------------------------------
 
 
