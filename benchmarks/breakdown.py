@@ -31,7 +31,9 @@ from torch.profiler import ProfilerActivity, profile, record_function
 import jiantx as jx
 from jiantx.batching import TrainingFeatures, evaluation_batches, sorted_batches
 from jiantx.features import Features
+from jiantx.model.used_embeddings import use_rows
 from jiantx.sampling import Sampler
+from jiantx.trainer_embeddings import used_ids
 
 READ = "read and collate"
 OTHER = "other operations"
@@ -128,14 +130,17 @@ def profiled_model(options: argparse.Namespace, task: jx.Task) -> jx.MultitaskMo
 
 
 def training(options: argparse.Namespace, *, bf16: bool) -> tuple[Step, int]:
-    """Return a step as the Trainer takes it, without the Trainer."""
+    """Return a step as the Trainer takes it, with the embeddings that all rows use."""
     features = profiled_features(options)
     task = features.task
     model = profiled_model(options, task).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5, fused=True)
+    pair = (task.name, features.language)
+    all_features = training_data.training_features(options, training_data.SINGLE[options.task])
+    embeddings = use_rows(model.get_input_embeddings(), used_ids(model, {pair: all_features}))
+    embeddings.follow(optimizer)
     sizes = {task.name: {features.language: len(features.table)}}
     draws = list(Sampler(jx.Sampling(), sizes, batch_size=options.batch, seed=0).epoch(0))
-    pair = (task.name, features.language)
     read = TrainingFeatures({pair: features}, training_data.tokenizer_of(options), seed=0)
 
     def step(index: int) -> None:

@@ -5,10 +5,11 @@
 
 `jx.evaluate` runs from cached features to scores. Beside it: `transformers.Trainer.predict`,
 language by language, over the same features in plain lists, then argmax and accuracy by NumPy; and
-`jx.evaluate` once a language. The models hold the same weights, and their predictions must be the
-same. Rows are those of --data-root, or of the artificial world; where it has fewer languages than
-the task, they are taken again under other names. The second table shows what languages cost:
-`jx.evaluate` of XNLI in 1, 5 and 15 of them.
+`jx.evaluate` once a language; on a processor that multiplies bfloat16 quickly, also
+`jx.evaluate(…, dtype=torch.bfloat16)`. The models hold the same weights, and their predictions in
+float32 must be the same. Rows are those of --data-root, or of the artificial world; where it has
+fewer languages than the task, they are taken again under other names. The second table shows what
+languages cost: `jx.evaluate` of XNLI in 1, 5 and 15 of them.
 """
 
 from __future__ import annotations
@@ -35,10 +36,12 @@ from training_data import Row
 import jiantx as jx
 from jiantx.evaluation import predict_splits
 from jiantx.features import load_features
+from jiantx.half_precision import multiplies_fast
 
 LANGUAGE_COUNTS = {"xnli": 15, "udpos": 33}
 GROWTH = (1, 5, 15)
 OURS = "jiantx, one pass"
+OURS_BF16 = "jiantx, one pass, dtype=bfloat16"
 PER_LANGUAGE = "jiantx, a language at a time"
 THEIRS = "HF Trainer.predict, a language at a time"
 HEADER = (
@@ -128,8 +131,10 @@ def compare(options: argparse.Namespace, name: str, folder: str) -> dict[str, An
         for language_rows in rows.values():
             their_labels(options, plain, task, language_rows)
 
-    runs = {
-        OURS: clocked(evaluate),
+    runs = {OURS: clocked(evaluate)}
+    if multiplies_fast(torch.device("cpu"), torch.bfloat16):
+        runs[OURS_BF16] = clocked(partial(evaluate, dtype=torch.bfloat16))
+    runs |= {
         PER_LANGUAGE: clocked(evaluate_per_language),
         THEIRS: clocked(predict_per_language),
     }

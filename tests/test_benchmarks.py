@@ -297,7 +297,7 @@ def test_evaluations_agree(
     record = evaluate.compare(options, "xnli", str(tmp_path))  # raises where predictions differ
     assert record["languages"] == 3
     assert record["rows"] == 36
-    assert evaluate.record_lines(record).count("\n") == 2
+    assert evaluate.record_lines(record).count("\n") == len(record["seconds"]) - 1
 
 
 def test_vectors_of_layers_agree(
