@@ -93,6 +93,13 @@ def _add_table_flags(parser: argparse.ArgumentParser) -> None:
         "all rows of the table and all seeds (default: all). Tatoeba and BUCC are scored whole",
     )
     parser.add_argument(
+        "--eval-examples",
+        type=_count,
+        metavar="N",
+        help="validation rows of a language that are scored during a training, and that decide "
+        "whether it failed (default: all, and 500; with the preset paper 500)",
+    )
+    parser.add_argument(
         "--seeds", type=_count, default=1, metavar="N", help="number of seeds (default: 1)"
     )
 
@@ -291,12 +298,15 @@ def recipe_from_options(options: argparse.Namespace, flags: TrainingFlags) -> Re
     for name in flags:
         if name not in KINDS:
             by_task[name] = {**by_task.get(name, {}), **flags[name]}
+    preset_fields = {name: preset[name] for name in _RECIPE_FIELDS if name in preset}
+    if options.eval_examples is not None:
+        preset_fields["eval_examples"] = options.eval_examples
     return Recipe(
         encoder=options.encoder,
         output=options.output,
         **training,
         by_task=by_task,
-        **{name: preset[name] for name in _RECIPE_FIELDS if name in preset},
+        **preset_fields,
         splits=tuple(options.split),
         languages=tuple(options.languages) or None,
         eval_rows=options.eval_rows,

@@ -168,19 +168,43 @@ def subsample_validation(
 def score_targets(model: MultitaskModel, group: TargetGroup, dtype: torch.dtype | None) -> Report:
     """Score the targets of a group in their splits and languages.
 
+    Some targets have one labelled set, which is both of their splits. It is scored once.
+
     Args:
         model: The trained model.
         group: What is scored.
         dtype: As for `evaluate`.
     """
     together: dict[tuple[str, tuple[str, ...]], list[Task]] = {}  # targets may share a pass
+    copies: list[tuple[Task, str, str]] = []  # target, its split that is scored, the equal one
     for target in group.targets:
+        scored: list[str] = []
         for split, languages in group.languages[target.name].items():
-            together.setdefault((split, tuple(languages)), []).append(target)
+            equal = [other for other in scored if _same_rows(target, split, other, languages)]
+            if equal:
+                copies.append((target, equal[0], split))
+            else:
+                scored.append(split)
+                together.setdefault((split, tuple(languages)), []).append(target)
     report = Report()
     for (split, codes), targets in together.items():
         report += evaluate(model, targets, split=split, languages=codes, dtype=dtype)
+    for target, split, equal_split in copies:
+        languages = group.languages[target.name][equal_split]
+        records = report.where(task=target.name, split=split, language=languages)
+        report += Report(replace(record, split=equal_split) for record in records)
     return report
+
+
+def _same_rows(task: Task, split: str, other: str, languages: Sequence[str]) -> bool:
+    """Whether two splits are the same rows in these languages, as far as `datasets` knows."""
+    for language in languages:
+        if language not in task.languages(other):
+            return False
+        rows = task.rows(split, language)
+        if rows._fingerprint != task.rows(other, language)._fingerprint:
+            return False
+    return True
 
 
 def learning_check(

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from recipe_fixtures import recipe, tiny  # noqa: F401, the fixtures
 
 import jiantx as jx
-from jiantx.experiments import DEVELOPMENT, Recipe
+from jiantx.experiments import DEVELOPMENT, Recipe, training
 from jiantx.experiments.scored_rows import scored_task
 from jiantx.report import MAIN
 
@@ -90,3 +91,38 @@ def test_sampled_rows_cost_less(recipe: Recipe, tiny: Tasks) -> None:
 
     # English is scored once more, to decide whether the run failed
     assert scored_tokens(replace(recipe, eval_rows=1)) < scored_tokens(recipe)
+
+
+def test_a_set_that_is_both_splits_is_scored_once(
+    recipe: Recipe, tiny: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairing = tiny["pairing"]
+    rows = {"en": pairing.rows("validation")}
+    mood_rows = {"en": tiny["mood"].rows("validation")}
+    one_set = pairing.replace(source=jx.Rows({"validation": rows, "test": rows}))
+    two_sets = tiny["mood"].replace(
+        source=jx.Rows(
+            {
+                "train": {"en": tiny["mood"].rows("train")},
+                "validation": mood_rows,
+                "test": {"en": mood_rows["en"].select(range(5))},
+            }
+        )
+    )
+    evaluated = []
+
+    def counting_evaluate(model: object, tasks: list[jx.Task], **options: Any) -> jx.Report:
+        evaluated.extend((task.name, options["split"]) for task in tasks)
+        return jx.evaluate(model, tasks, **options)
+
+    monkeypatch.setattr(training, "evaluate", counting_evaluate)
+    both = replace(recipe, splits=("validation", "test"), languages=("en",))
+    report = both.run(["none"], [one_set, two_sets])
+    assert evaluated.count(("pairing", "validation")) == 1
+    assert ("pairing", "test") not in evaluated
+    assert ("mood", "test") in evaluated
+    scores = list(report.where(task="pairing", metric=MAIN))
+    assert {score.split for score in scores} == {"validation", "test"}
+    assert len({score.value for score in scores}) == 1
+    (test_score,) = report.where(task="mood", split="test", metric=MAIN)
+    assert test_score.examples == 5
