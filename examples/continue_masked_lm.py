@@ -157,12 +157,14 @@ def start_from_frequencies(model: jx.MultitaskModel, mlm: jx.Task) -> None:
         model: With the head.
         mlm: The task, in the languages that it is trained in.
     """
-    bias = model.head_of(mlm).bias
+    head: Any = model.head_of(mlm)
+    bias = head.bias
+    tokenizer: Any = model.tokenizer
     if bias.any():
         return
     counts = torch.ones_like(bias)
     for language in mlm.train_languages:
-        for ids in model.tokenizer(mlm.rows("train", language)["text"][:])["input_ids"]:
+        for ids in tokenizer(mlm.rows("train", language)["text"][:])["input_ids"]:
             counts.index_add_(0, torch.tensor(ids), torch.ones(len(ids)))
     bias.copy_(counts.log() - counts.sum().log())
 
