@@ -14,6 +14,7 @@ from jiantx.batching import list_lengths
 from jiantx.experiments.cells import Cell
 from jiantx.experiments.recipe import Recipe
 from jiantx.experiments.rows import joint_sampling, parse_row
+from jiantx.experiments.scored_rows import splits_to_score
 from jiantx.experiments.speed import measured_seconds, parameter_count
 from jiantx.experiments.stages import Stage, Stages
 from jiantx.features import encode_examples
@@ -198,9 +199,9 @@ class _TokenCounter:
             evaluated_tokens += evaluated
         target_tokens = 0.0
         for task in cell.targets:
-            for split in recipe.splits:
-                languages = recipe.labelled_languages(task, split)
-                target_tokens += self._split_tokens(task, split, languages)
+            languages = recipe.scored_languages(task)
+            for split in set(splits_to_score(task, languages).values()):
+                target_tokens += self._split_tokens(task, split, languages[split])
         if finetuning_stages:
             target_tokens += self._learning_check_tokens(cell, finetuning_stages[-1].task)
         return trained_tokens, evaluated_tokens + int(target_tokens)

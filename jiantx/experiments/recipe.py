@@ -225,6 +225,11 @@ class Recipe:
             languages = [language for language in languages if language in self.languages]
         return languages if task.is_labelled(split, languages) else []
 
+    def scored_languages(self, task: Task) -> dict[str, list[str]]:
+        """Map each split of a target that is scored to its languages."""
+        languages = {split: self.labelled_languages(task, split) for split in self.splits}
+        return {split: codes for split, codes in languages.items() if codes}
+
     def development_task(self, task: Task, seed: int) -> Task | None:
         """Choose the English validation rows that decide whether a training failed.
 

@@ -119,10 +119,7 @@ def target_group(recipe: Recipe, targets: Sequence[Task]) -> TargetGroup:
     trained = [stage.task for stage in finetuning_stages]
     arguments = [recipe.finetuning_arguments(task) for task in trained]
     targets = [scored_task(task, recipe.splits, recipe.eval_rows) for task in targets]
-    languages: dict[str, dict[str, list[str]]] = {}
-    for task in targets:
-        by_split = {split: recipe.labelled_languages(task, split) for split in recipe.splits}
-        languages[task.name] = {split: codes for split, codes in by_split.items() if codes}
+    languages = {task.name: recipe.scored_languages(task) for task in targets}
     unscored = [name for name, by_split in languages.items() if not by_split]
     if unscored:
         where = f" in {', '.join(recipe.languages)}." if recipe.languages else "."

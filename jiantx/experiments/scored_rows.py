@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -67,3 +68,30 @@ def scored_task(task: Task, splits: tuple[str, ...], max_rows: int | None) -> Ta
     if max_rows is None or not task.has_independent_rows:
         return task
     return task.replace(source=SampledRows(task.source, splits, max_rows, task.name))
+
+
+def splits_to_score(task: Task, languages: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Find the splits that are one set: some targets have one labelled set for all their splits.
+
+    Args:
+        task: A target.
+        languages: Split -> its languages that are scored.
+
+    Returns:
+        Split -> the first split that has the same rows; the split itself if none before it has.
+    """
+    scored: dict[str, str] = {}
+    for split in languages:
+        equal = [first for first in scored.values() if _same_rows(task, split, first, languages)]
+        scored[split] = equal[0] if equal else split
+    return scored
+
+
+def _same_rows(task: Task, split: str, other: str, languages: Mapping[str, Sequence[str]]) -> bool:
+    """Whether two splits are the same rows, as far as `datasets` knows."""
+    if list(languages[split]) != list(languages[other]):
+        return False
+    return all(
+        task.rows(split, language)._fingerprint == task.rows(other, language)._fingerprint
+        for language in languages[split]
+    )

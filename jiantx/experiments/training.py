@@ -15,6 +15,7 @@ from transformers import EarlyStoppingCallback, TrainingArguments
 from jiantx.evaluation import evaluate
 from jiantx.experiments.cells import TargetGroup
 from jiantx.experiments.rows import joint_sampling
+from jiantx.experiments.scored_rows import splits_to_score
 from jiantx.experiments.selection import CHANCE, DEVELOPMENT
 from jiantx.features import CHANGE_COUNTS
 from jiantx.fingerprints import UncacheableError, fingerprint_text
@@ -176,35 +177,21 @@ def score_targets(model: MultitaskModel, group: TargetGroup, dtype: torch.dtype 
         dtype: As for `evaluate`.
     """
     together: dict[tuple[str, tuple[str, ...]], list[Task]] = {}  # targets may share a pass
-    copies: list[tuple[Task, str, str]] = []  # target, its split that is scored, the equal one
+    copies: list[tuple[str, str, str]] = []  # target, its split that is scored, the equal one
     for target in group.targets:
-        scored: list[str] = []
-        for split, languages in group.languages[target.name].items():
-            equal = [other for other in scored if _same_rows(target, split, other, languages)]
-            if equal:
-                copies.append((target, equal[0], split))
+        languages = group.languages[target.name]
+        for split, scored_split in splits_to_score(target, languages).items():
+            if split == scored_split:
+                together.setdefault((split, tuple(languages[split])), []).append(target)
             else:
-                scored.append(split)
-                together.setdefault((split, tuple(languages)), []).append(target)
+                copies.append((target.name, scored_split, split))
     report = Report()
     for (split, codes), targets in together.items():
         report += evaluate(model, targets, split=split, languages=codes, dtype=dtype)
-    for target, split, equal_split in copies:
-        languages = group.languages[target.name][equal_split]
-        records = report.where(task=target.name, split=split, language=languages)
-        report += Report(replace(record, split=equal_split) for record in records)
+    for name, scored_split, split in copies:
+        records = report.where(task=name, split=scored_split)
+        report += Report(replace(record, split=split) for record in records)
     return report
-
-
-def _same_rows(task: Task, split: str, other: str, languages: Sequence[str]) -> bool:
-    """Whether two splits are the same rows in these languages, as far as `datasets` knows."""
-    for language in languages:
-        if language not in task.languages(other):
-            return False
-        rows = task.rows(split, language)
-        if rows._fingerprint != task.rows(other, language)._fingerprint:
-            return False
-    return True
 
 
 def learning_check(
