@@ -5,6 +5,7 @@ import math
 import re
 import runpy
 import sys
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -116,6 +117,42 @@ def test_linguistic_distance(world, monkeypatch, capsys, tmp_path):
     assert len(before) == 2 * (1 + 2 * 2)  # seeds x (intermediate, rows x targets)
     assert text in run(monkeypatch, capsys, "linguistic_distance", *arguments)
     assert read_stages(tmp_path) == before
+
+
+def table_report(path, rows, **more):
+    """Write a table's report.json: udpos and tatoeba in six languages, two seeds."""
+    scores = []
+    for index, row in enumerate(rows):
+        for seed, task, language in product(
+            (1, 2), ("udpos", "tatoeba"), ("en", "de", "es", "ru", "ar", "zh")
+        ):
+            value = 50.0 + 3 * index + seed + noise(row, language)
+            tags = {"intermediate": row, "seed": seed, "encoder": "e", "version": "1"}
+            scores.append(jx.Score(task, "validation", language, "main_score", value, 9, tags))
+    jx.Report(scores).to_json(path)
+    return path
+
+
+def noise(row, language):
+    """A number from 0 to 1 that tells rows and languages apart."""
+    return sum(map(ord, row + language)) % 97 / 97
+
+
+@pytest.mark.slow
+def test_studies_of_a_table_train_nothing(world, monkeypatch, capsys, tmp_path):
+    path = table_report(tmp_path / "table.json", ["none", "mnli", "ccg", "mnli+ccg"])
+    common = ("--report", path, "--seeds", 2)
+    output = tmp_path / "distance"
+    printed = run(monkeypatch, capsys, "linguistic_distance", *common, "--output", output)
+    assert "`mnli` changes the mean score by" in printed
+    assert not list(output.glob("stages/*"))
+    output = tmp_path / "tasks"
+    single = ("--single", "mnli", "ccg", "--encoders", jx.default_encoder())
+    printed = run(monkeypatch, capsys, "single_vs_multi_task", *common, *single, "--output", output)
+    assert "| none | mnli | ccg | joint |" in printed
+    assert not list(output.glob("stages/*"))
+    with pytest.raises(SystemExit, match="has no scores of qqp"):
+        run(monkeypatch, capsys, "linguistic_distance", *common, "--rows", "qqp")
 
 
 @pytest.mark.slow

@@ -42,7 +42,8 @@ def distances(source: str, languages: Sequence[str]) -> Distances:
     else:
         by_language = _from_table(source)
     missing = [language for language in languages if language not in by_language]
-    print(f"No distance in {source}, and left out: {', '.join(missing) or 'none'}")
+    if missing:
+        print(f"No distance in {source}, and left out: {', '.join(missing)}")
     return {language: by_language[language] for language in languages if language in by_language}
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import torch
 from study import Options, check_rows, has_training_rows, option
 
 import jiantx as jx
@@ -29,7 +31,13 @@ class Training(Options):
     )
     batch_size: int = option("examples per step", 32)
     learning_rate: float | None = option("default: 1e-5 (1024 / hidden size)^2, at most 1e-3")
-    bf16: bool = option("train in mixed precision, on a GPU", False)
+    bf16: bool = option("train and score in mixed precision", False)
+    eval_rows: int | None = option("score so many rows of each language (default: all)")
+    trim_vocabulary: bool = option("first drop the pieces that no data use", False)
+    report: Path | None = option(
+        "report.json of examples/intermediate_then_target.py: its scores are read, nothing is "
+        "trained"
+    )
     world_steps: ClassVar[list[int]] = [150, 40]  # default of `steps` in the artificial world
 
     def __post_init__(self) -> None:
@@ -56,13 +64,33 @@ class Training(Options):
             "weight_decay": 0.01,
             "num_train_epochs": 3,
         }
+        if self.bf16 and not torch.cuda.is_available():
+            arguments["use_cpu"] = True  # transformers asks for it
         return jx.experiments.Recipe(
             encoder=encoder,
             output=self.output,
             splits=(self.split,),
+            eval_rows=self.eval_rows,
+            trim_vocabulary=self.trim_vocabulary,
             intermediate={**arguments, "max_steps": intermediate_steps},
             target={**arguments, "max_steps": target_steps},
         )
+
+    def scores(self, encoder: str, rows: Sequence[str]) -> jx.Report:
+        """Return the scores of the targets, without intermediate training and after each row.
+
+        They are those of `report` if there is one; else the recipe is run.
+        """
+        if self.report is None:
+            return self.recipe(encoder).run(rows, self.targets, seeds=self.seeds)
+        self.output.mkdir(parents=True, exist_ok=True)
+        table = jx.Report.from_json(self.report)
+        scores = table.where(intermediate=["none", *rows], task=self.targets, split=self.split)
+        found = {score.tags["intermediate"] for score in scores}
+        missing = [row for row in ("none", *rows) if row not in found]
+        if missing:
+            sys.exit(f"error: {self.report} has no scores of {', '.join(missing)}.")
+        return scores
 
     def default_targets(self) -> Sequence[str]:
         """Return the targets to take where none are given."""
@@ -76,6 +104,11 @@ class Training(Options):
         Args:
             rows: Intermediate training: tasks joined by "+", or "none".
         """
+        if self.report is not None:
+            scores = jx.Report.from_json(self.report).where(split=self.split)
+            names = dict.fromkeys(score.task for score in scores if "stage" not in score.tags)
+            self.targets = self.targets or [name for name in names if name in jx.XTREME]
+            return
         available = []
         missing = []
         tasks = [jx.get_task(name) for name in self.targets or self.default_targets()]
@@ -127,7 +160,7 @@ class EncoderTraining(Training):
             name = Path(encoder).name
             path = self.resolve_encoder(encoder)
             sizes[name] = jx.experiments.parameter_count(path)
-            report = self.recipe(path).run(rows, self.targets, seeds=self.seeds)
+            report = self.scores(path, rows)
             records += report.with_tags(encoder=name)
         report = jx.Report(records)
         report.to_json(self.output / "report.json")

@@ -40,8 +40,7 @@ class Options(Training):
 def main(options: Options) -> None:
     options.check(options.rows)
     encoder = options.encoder or str(jx.default_encoder())
-    recipe = options.recipe(encoder)
-    report = recipe.run(options.rows, options.targets, seeds=options.seeds)
+    report = options.scores(encoder, options.rows)
     seeds, failures = choose_seeds(report, options.seeds)
     scored = {record.language for record in report.where(split=options.split)} - {"en"}
     source = options.distances or (TABLE if options.data_root else "world")
