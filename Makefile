@@ -5,7 +5,7 @@ OUTPUT ?= runs/demo
 BIN := .venv/bin
 READY := .venv/.ready
 DEMO := --preset demo --intermediate none mnli squad_v1 --targets xnli udpos xquad tatoeba
-BENCHMARKS := train sparse_embeddings mlm features decoding layers evaluate attention breakdown
+BENCHMARKS := train sparse_embeddings mlm features decoding layers evaluate attention dropout breakdown
 
 .PHONY: help demo encoder test test-fast coverage check format docs oldest newest soak bench parity published clean
 

@@ -34,7 +34,8 @@ def _no_collection(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def programs() -> Iterator[Any]:
-    names = "attention breakdown evaluate layers measuring mlm sparse_embeddings startup train"
+    names = "attention breakdown dropout evaluate layers measuring mlm precision"
+    names += " sparse_embeddings startup train"
     names += " training_data training_runs"
     with benchmark_programs(*names.split()) as modules:
         yield modules
@@ -218,6 +219,40 @@ def test_sparse_embeddings_are_compared_with_all(tiny: Any) -> None:
     assert sparse["rows"] < dense["rows"] == len(model.get_input_embeddings().weight)
     assert sparse["bytes"] < dense["bytes"]
     assert len(program.line(sparse)) == len(program.HEADER)
+
+
+# --- Precision and dropout ------------------------------------------------------------------------
+
+
+def test_scores_in_both_precisions_are_of_the_same_rows(
+    programs: Any, encoder_folder: Any, tiny_tasks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = str(encoder_folder("bert"))
+    monkeypatch.setattr(programs.precision.jx, "get_task", lambda name: tiny_tasks["tagging"])
+    arguments = ["--encoder", folder, "--steps", "1", "--rows", "5", "--languages", "en"]
+    options = programs.precision.parse(arguments)
+    (record,) = programs.precision.compare(options, tiny_tasks["tagging"])
+    assert (record["language"], record["rows"]) == ("en", 5)
+    assert 0 <= record["changed"] <= 5
+    assert (
+        programs.precision.record_lines([record]).count("|") == len(programs.precision.HEADER) + 1
+    )
+
+
+def test_products_are_rounded_as_units_for_bfloat16_do(programs: Any) -> None:
+    left, right = torch.randn(2, 8, 8).to(torch.bfloat16)
+    with programs.precision.RoundedProducts():
+        product = left @ right
+    exact = left.double() @ right.double()
+    assert product.dtype == torch.bfloat16
+    assert torch.equal(product, exact.to(torch.float32).to(torch.bfloat16))
+
+
+def test_both_dropouts_are_timed(programs: Any) -> None:
+    options = programs.dropout.parse("--tokens 8 --hidden 4 --steps 1 --repeat 1".split())
+    record = programs.dropout.compare(options, torch.bfloat16)
+    assert record["dtype"] == "bfloat16"
+    assert set(record) == {"dtype", programs.dropout.OURS, programs.dropout.THEIRS}
 
 
 # --- A real encoder -------------------------------------------------------------------------------
