@@ -61,8 +61,8 @@ def named_group_indices(
     """
     indices: dict[str, list[int]] = {}
     for index, value in enumerate(_values(task, task.named_groups, rows, split, language)):
-        names = [value] if isinstance(value, str) else list(value or ())
-        if not all(isinstance(name, str) for name in names):
+        names = value if isinstance(value, list | tuple | set | frozenset) else [value]
+        if not all(isinstance(name, str | None) for name in names):
             raise DataError(
                 f"{_location(task, split, language, index)}: the named groups are {value!r}; "
                 "expected a text, or several."
