@@ -18,6 +18,7 @@ from jiantx.metrics import metric_name
 from jiantx.report import MAIN
 from jiantx.scoring import score_values
 from jiantx.tasks import training_tasks
+from jiantx.trainer_setup import load_training_features
 
 HUB = Path(jx.__file__).parents[2] / "shared" / "hub"
 real = pytest.mark.skipif(not HUB.is_dir(), reason=f"no real slices at {HUB}")
@@ -194,6 +195,9 @@ def test_a_task_with_mapped_labels_cannot_be_trained_on(tokenizer: Any) -> None:
     task = get_task("hans").replace(source=jx.Rows({"train": rows, "validation": rows}))
     assert "Train on mnli instead" in task.training_problem
     assert not get_task("mnli").training_problem
+    arguments: dict[str, Any] = {"max_length": None, "sampling": jx.Sampling(), "seed": 0}
+    with pytest.raises(ValueError, match=r"Task hans cannot be trained on: .* Train on mnli inst"):
+        load_training_features({"hans": task}, None, tokenizer, **arguments)  # type: ignore[arg-type]
     features = load_features(task, "train", "en", tokenizer)
     assert features.table["labels"][0] == [-100], "none of the head's labels is known to be right"
 
