@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from jiantx.columns import Column, column_value
+from jiantx.report.groups import ALL_ROWS
 from jiantx.sources import DataError, iter_rows
 from jiantx.task import Task
 
@@ -62,10 +63,10 @@ def named_group_indices(
     indices: dict[str, list[int]] = {}
     for index, value in enumerate(_values(task, task.named_groups, rows, split, language)):
         names = value if isinstance(value, list | tuple | set | frozenset) else [value]
-        if not all(isinstance(name, str | None) for name in names):
+        if ALL_ROWS in names or not all(isinstance(name, str | None) for name in names):
             raise DataError(
                 f"{_location(task, split, language, index)}: the named groups are {value!r}; "
-                "expected a text, or several."
+                f"expected a text, or several, and not {ALL_ROWS!r}, which is the line of all rows."
             )
         for name in dict.fromkeys(filter(None, names)):
             indices.setdefault(name, []).append(index)

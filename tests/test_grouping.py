@@ -119,6 +119,10 @@ def test_the_report_shows_groups_as_a_table() -> None:
         ({"group": lambda row: [row["question"]]}, r"row 0: the group is \[1\]; expected a text"),
         ({"named_groups": "question"}, r"row 0: .*1"),
         ({"named_groups": lambda row: [7]}, r"row 0: the named groups are \[7\]"),
+        (
+            {"named_groups": lambda row: "all"},
+            r"row 0: .* not 'all', which is the line of all rows",
+        ),
     ],
 )
 def test_bad_groups_are_errors_that_name_the_row(fields: Any, message: str) -> None:

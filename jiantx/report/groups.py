@@ -8,7 +8,7 @@ from jiantx.report.averages import grouped, mean_of_all
 from jiantx.report.scores import Score, describe_tags, run_tags, split_group_metric
 from jiantx.report.tables import format_score, markdown_table
 
-ALL = "all"  # the line of all examples
+ALL_ROWS = "all"  # the line of all examples
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def score_groups(scores: Iterable[Score]) -> GroupTables:
     for title, table_scores in with_groups.items():
         counts = {}
         for score in table_scores:
-            counts[split_group_metric(score.metric)[1] or ALL] = score.examples
+            counts[split_group_metric(score.metric)[1] or ALL_ROWS] = score.examples
         examples[title] = counts
     return GroupTables(values, examples)
 
@@ -70,10 +70,10 @@ def _title(score: Score) -> str:
 
 def _values(scores: Sequence[Score]) -> dict[str, dict[str, float]]:
     """Group -> metric -> mean over seeds; all examples first."""
-    means: dict[str, dict[str, float]] = {ALL: {}}
+    means: dict[str, dict[str, float]] = {ALL_ROWS: {}}
     by_metric = grouped((score.metric, score.value) for score in scores)
     for name, values in by_metric.items():
         metric, group = split_group_metric(name)
         if metric not in RESERVED_NAMES:
-            means.setdefault(group or ALL, {})[metric] = mean_of_all(values)
+            means.setdefault(group or ALL_ROWS, {})[metric] = mean_of_all(values)
     return means
