@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import ModelOf
 
 import jiantx as jx
 from jiantx import get_task
@@ -267,3 +268,53 @@ def test_equal_files_give_equal_zips(tmp_path: Path) -> None:
         contents.append((tmp_path / "submission.zip").read_bytes())
     assert contents[0] == contents[1]
     assert not list(tmp_path.glob(".submission*"))
+
+
+# --- a model, from rows to scores -------------------------------------------------------------------
+
+
+def pairs(count: int, labels: Sequence[Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "premise": f"the cat {index}",
+            "hypothesis": "a dog",
+            "label": labels[index % len(labels)],
+            "heuristic": ("subsequence", "constituent")[index % 2],
+            "idx": index,
+        }
+        for index in range(count)
+    ]
+
+
+def test_a_model_is_scored_by_group_and_with_mapped_labels(model_of: ModelOf) -> None:
+    """HANS with the head of MNLI: a head of three labels, and a report of two."""
+    rows = pairs(12, ["entailment", "non-entailment"])
+    hans = get_task("hans").replace(source=jx.Rows({"validation": rows}))
+    axg = get_task("axg").replace(
+        source=jx.Rows({"validation": pairs(12, ["entailment", "not_entailment"])})
+    )
+    model = model_of([hans, axg])
+    report = jx.evaluate(model, [hans, axg])
+    values = {(score.task, score.metric): score for score in report}
+    assert values["hans", "accuracy[subsequence]"].examples == 6
+    assert values["hans", "accuracy[constituent, non-entailment]"].examples == 6
+    assert {"accuracy", "gender_parity", MAIN} == {
+        metric for name, metric in values if name == "axg"
+    }
+    assert values["axg", MAIN].value == values["axg", "accuracy"].value
+    assert report.by_group().scores["hans, validation, en"]["subsequence"]
+    predicted = jx.predict(model, hans, rows)
+    assert {prediction.value for prediction in predicted} <= {"entailment", "non-entailment"}
+    assert set(predicted[0].probabilities) == {"entailment", "neutral", "contradiction"}
+
+
+def test_a_test_split_without_labels_is_written(model_of: ModelOf, tmp_path: Path) -> None:
+    task = get_task("cb").replace(source=jx.Rows({"test": pairs(5, [None])}))
+    model = model_of([task])
+    with pytest.raises(jx.DataError, match="has 5 rows, the official one 250"):
+        jx.write_superglue_predictions(model, task, tmp_path)
+    path, _ = jx.write_superglue_predictions(model, task, tmp_path, check_counts=False)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert path.name == "CB.jsonl" and [line["idx"] for line in lines] == [0, 1, 2, 3, 4]
+    predictions = jx.predict(model, task, pairs(5, [None]))
+    assert [line["label"] for line in lines] == [prediction.label for prediction in predictions]
