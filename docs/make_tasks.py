@@ -10,6 +10,7 @@ import jiantx as jx
 from jiantx.metrics import metric_name
 from jiantx.sources import Concat, Files, Hub, Source
 from jiantx.task import Task
+from jiantx.tasks import BENCHMARKS
 
 HERE = Path(__file__).parent
 INTRODUCTION = """# The task library
@@ -34,7 +35,6 @@ def card(task: Task, record: dict[str, str]) -> str:
     """One task's section; `record` is its table in tasks.toml."""
     languages = declared_languages(task)
     main = [metric_name(metric) for metric in task.main_metrics or task.metrics]
-    all_benchmarks = (jx.XTREME, jx.XTREME_R, jx.XSTILTS_INTERMEDIATE)
     facts = {
         "paper": record["citation"],
         "licence": record["licence"],
@@ -46,7 +46,7 @@ def card(task: Task, record: dict[str, str]) -> str:
         "main score": " and ".join(main) + (", their mean" if len(main) > 1 else ""),
         "trained on": ", then ".join(f"`{name}`" for name in task.train_on),
         "head": f"`{task.head_name}`" if task.head else "",
-        "benchmarks": ", ".join(b.name for b in all_benchmarks if task.name in b),
+        "benchmarks": ", ".join(b.name for b in BENCHMARKS.values() if task.name in b),
         "to know": record.get("notes", ""),
         "tried on": record["tried"],
     }

@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "evaluation": "evaluate predict",
+    "glue": "score_glue score_superglue write_glue_predictions write_superglue_predictions",
     "heads": "Head HeadOutput register_head",
     "model": "MultitaskConfig MultitaskModel",
     "model.vocabulary": "trim_vocabulary",
@@ -25,7 +26,7 @@ _MODULES = {
     "task": "Example Prediction Task",
     "task_types": """Classification MaskedLM MultipleChoice QuestionAnswering Regression Retrieval
         TokenClassification""",
-    "tasks": "XSTILTS_INTERMEDIATE XTREME XTREME_R get_task list_tasks register",
+    "tasks": "GLUE SUPERGLUE XSTILTS_INTERMEDIATE XTREME XTREME_R get_task list_tasks register",
     "trainer": "Trainer",
     "xtreme": "score_xtreme write_xtreme_predictions",
 }

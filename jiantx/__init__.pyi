@@ -2,6 +2,7 @@
 
 from jiantx import evaluation as evaluation
 from jiantx import experiments as experiments
+from jiantx import glue as glue
 from jiantx import heads as heads
 from jiantx import metrics as metrics
 from jiantx import model as model
@@ -16,6 +17,10 @@ from jiantx import trainer as trainer
 from jiantx import xtreme as xtreme
 from jiantx.evaluation import evaluate as evaluate
 from jiantx.evaluation import predict as predict
+from jiantx.glue import score_glue as score_glue
+from jiantx.glue import score_superglue as score_superglue
+from jiantx.glue import write_glue_predictions as write_glue_predictions
+from jiantx.glue import write_superglue_predictions as write_superglue_predictions
 from jiantx.heads import Head as Head
 from jiantx.heads import HeadOutput as HeadOutput
 from jiantx.heads import register_head as register_head
@@ -53,6 +58,8 @@ from jiantx.task_types import QuestionAnswering as QuestionAnswering
 from jiantx.task_types import Regression as Regression
 from jiantx.task_types import Retrieval as Retrieval
 from jiantx.task_types import TokenClassification as TokenClassification
+from jiantx.tasks import GLUE as GLUE
+from jiantx.tasks import SUPERGLUE as SUPERGLUE
 from jiantx.tasks import XSTILTS_INTERMEDIATE as XSTILTS_INTERMEDIATE
 from jiantx.tasks import XTREME as XTREME
 from jiantx.tasks import XTREME_R as XTREME_R

@@ -40,8 +40,8 @@ CHANGE_COUNTS = (
 _BATCH = 1000  # examples encoded together
 # What a task has that its features do not depend on.
 _NOT_IN_KEY = set(
-    """name source metrics main_metrics head max_length train_on train_languages
-    language_exponent""".split()
+    """name source metrics main_metrics group named_groups head max_length train_on
+    train_languages language_exponent""".split()
 )
 _NOT_IN_KEY |= set("pool mining layer depth pooling top".split())  # of retrieval
 

@@ -31,7 +31,10 @@ _ARGUMENTS = """learning_rate lr_scheduler_type lr_scheduler_kwargs warmup_steps
 # Arguments that a run may go on without: more steps, another precision.
 _CHANGEABLE_ARGUMENTS = "max_steps num_train_epochs bf16 fp16".split()
 # Fields of tasks that change no training step, or only through the features.
-_NOT_COMPARED = set("name source metrics main_metrics head max_length train_on pool top".split())
+_NOT_COMPARED = set(
+    """name source metrics main_metrics group named_groups head max_length train_on pool
+    top""".split()
+)
 
 
 def describe_run(

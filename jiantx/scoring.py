@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transformers.utils import logging
 
 from jiantx.features import Features
-from jiantx.metrics import metric_name
+from jiantx.grouping import named_group_indices, row_groups
+from jiantx.metrics import Metric, metric_name, takes_groups
 from jiantx.report import MAIN, Score
-from jiantx.report.scores import TRUNCATED
+from jiantx.report.scores import TRUNCATED, group_metric
+from jiantx.task import Task
+
+if TYPE_CHECKING:
+    import datasets
 
 logger = logging.get_logger("jiantx.evaluation")
 
@@ -36,40 +41,123 @@ class SplitPredictions:
     layer: int | None = None
 
 
-def scores_of(result: SplitPredictions) -> list[Score]:
-    """Compute every metric. What is undefined is NaN, and never 0; the log says so."""
-    features = result.features
-    task = features.task
-    predictions = [prediction.value for prediction in result.predictions]
-    values = {}
-    for metric in task.metrics:
+@dataclass(frozen=True)
+class ScoredExamples:
+    """What metrics compare: predictions, references and groups of the same examples, in one order.
+
+    Args:
+        task: Whose metrics are computed.
+        split: The split, for messages.
+        language: The language, for messages.
+        predictions: Values of predictions.
+        references: What is right.
+        groups: The group of each example; empty if no metric takes groups.
+    """
+
+    task: Task
+    split: str
+    language: str
+    predictions: Sequence[Any]
+    references: Sequence[Any]
+    groups: Sequence[Any] = ()
+
+    def only(self, indices: Sequence[int]) -> ScoredExamples:
+        """Some of the examples."""
+        return replace(
+            self,
+            predictions=[self.predictions[index] for index in indices],
+            references=[self.references[index] for index in indices],
+            groups=[self.groups[index] for index in indices] if self.groups else (),
+        )
+
+    def values(self) -> dict[str, float]:
+        """Metric -> score. What is undefined is NaN, and never 0."""
+        values = {}
+        for metric in self.task.metrics:
+            value = self._compute(metric)
+            values[metric_name(metric)] = value if math.isfinite(value) else math.nan
+        return values
+
+    def _compute(self, metric: Metric) -> float:
+        columns = [self.predictions, self.references]
+        if takes_groups(metric):
+            columns.append(self.groups)
         try:
             # copies: a metric may sort what it gets
-            value = task.compute(metric, list(predictions), list(result.references))
+            return self.task.compute(metric, *map(list, columns))
         except Exception as error:
             error.add_note(
-                f"This is the metric {metric_name(metric)!r} of task {task.name}, split "
-                f"{features.split!r}, language {features.language!r}."
+                f"This is the metric {metric_name(metric)!r} of task {self.task.name}, split "
+                f"{self.split!r}, language {self.language!r}."
             )
             raise
-        values[metric_name(metric)] = value if math.isfinite(value) else math.nan
+
+
+def scores_of(result: SplitPredictions) -> list[Score]:
+    """Compute every metric, of all examples and of each named group.
+
+    What is undefined is NaN, and never 0; the log says so.
+    """
+    features = result.features
+    values = [prediction.value for prediction in result.predictions]
+    truncated = features.count("truncated")
+    tags = {} if result.layer is None else {"layer": result.layer}
+    scores = score_values(
+        features.task, features.split, features.language, features.rows, values, result.references
+    )
+    if truncated:
+        count = float(truncated)
+        scores.append(replace(scores[0], metric=TRUNCATED, value=count))
+    return [replace(score, tags=tags) for score in scores]
+
+
+def score_values(
+    task: Task,
+    split: str,
+    language: str,
+    rows: datasets.Dataset,
+    values: Sequence[Any],
+    references: Sequence[Any],
+) -> list[Score]:
+    """Compute the metrics of a task, and its main score, from values alone.
+
+    Args:
+        task: The task.
+        split: The split.
+        language: The language.
+        rows: The rows as stored: they say which groups they belong to.
+        values: (rows,) what was predicted.
+        references: (rows,) what is right.
+
+    Returns:
+        A score of each metric and the main score; then a score of each metric in each named group.
+    """
+    groups: Sequence[Any] = ()
+    if any(map(takes_groups, task.metrics)):
+        groups = row_groups(task, rows, split, language)
+    examples = ScoredExamples(task, split, language, values, references, groups)
+    by_metric = examples.values()
+    _warn_if_undefined(examples, by_metric)
+    by_metric[MAIN] = task.main_score(by_metric)
+    scores = [
+        Score(task.name, split, language, name, value, len(values))
+        for name, value in by_metric.items()
+    ]
+    for group, indices in named_group_indices(task, rows, split, language).items():
+        for name, value in examples.only(indices).values().items():
+            metric = group_metric(name, group)
+            scores.append(Score(task.name, split, language, metric, value, len(indices)))
+    return scores
+
+
+def _warn_if_undefined(examples: ScoredExamples, values: Mapping[str, float]) -> None:
     undefined = [name for name, value in values.items() if math.isnan(value)]
     if undefined:
         logger.warning_once(
-            f"Task {task.name}, split {features.split!r}, language {features.language!r}: "
-            f"undefined on these predictions and labels: {', '.join(undefined)}. The report holds "
-            "NaN, and means that include it are NaN."
+            f"Task {examples.task.name}, split {examples.split!r}, language "
+            f"{examples.language!r}: undefined on these predictions and labels: "
+            f"{', '.join(undefined)}. The report holds NaN, and means that include it are NaN."
         )
-    values[MAIN] = task.main_score(values)
-    truncated = features.count("truncated")
-    if truncated:
-        values[TRUNCATED] = float(truncated)
-    tags = {} if result.layer is None else {"layer": result.layer}
-    count = len(predictions)
-    return [
-        Score(task.name, features.split, features.language, name, value, count, tags)
-        for name, value in values.items()
-    ]
 
 
 def write_predictions(folder: Path, result: SplitPredictions) -> None:

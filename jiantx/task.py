@@ -10,7 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from jiantx.columns import column_value, row_id
+from jiantx.columns import Column, column_value, row_id
+from jiantx.example import Example, Prediction
 from jiantx.fields import check_fields, check_labels, check_name
 from jiantx.metrics import Metric, check_metrics, mean_of_metrics
 from jiantx.registry import near_names
@@ -28,38 +29,11 @@ if TYPE_CHECKING:
     import numpy as np
     from transformers import PreTrainedTokenizerBase
 
+__all__ = ["SPLITS", "Example", "Labels", "Prediction", "Task"]
+
 SPLITS = ("train", "validation", "test")
 Labels = tuple[str, ...] | Callable[[], tuple[str, ...]]
 T = TypeVar("T", bound="Task")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Example:
-    """A row in its task type's form: text and gold. Gold is None where the row has none."""
-
-    id: str
-    language: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prediction(ABC):
-    """One prediction.
-
-    Subclasses define `value`, which metrics compare with the reference, and may define
-    `confidence`: a probability or a score, None if the head gives none."""
-
-    id: str
-    language: str
-
-    @property
-    @abstractmethod
-    def value(self) -> Any:
-        """What metrics compare with the reference."""
-
-    @property
-    def confidence(self) -> Any:
-        """A probability or a score; None if the head gives none."""
-        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +46,11 @@ class Task(ABC):
         metrics: Functions of (predictions, references), each with a name of its own.
         main_metrics: The main score is the mean of these (default: of all), on 0-100, higher is
             better.
+        group: The group of a row, for metrics that are marked `grouped`: the question that it
+            answers, the pair that it is one of. A row whose group is None is in none.
+        named_groups: The names of the groups in which a row is reported: one text, several, or
+            none. Reports hold each metric of each group beside the metrics of all rows, as
+            `accuracy[negation]`; no mean and no main score includes them.
         head: Tasks that name the same head share its parameters (default: the task's own name).
         max_length: Tokens a sequence.
         train_on: Tasks whose training split fine-tunes this one, in order (empty: its own).
@@ -83,6 +62,8 @@ class Task(ABC):
     source: Source
     metrics: tuple[Metric, ...]
     main_metrics: tuple[Metric, ...] = ()
+    group: Column | None = None
+    named_groups: Column | None = None
     head: str | None = None
     max_length: int = 256
     train_on: tuple[str, ...] = ()
@@ -102,7 +83,13 @@ class Task(ABC):
         for name in (self.name,) if self.head is None else (self.name, self.head):
             check_name(name)
         check_fields(self, f"Task {self.name}", {**Task.lowest, **self.lowest})
-        check_metrics(self.name, self.metrics, self.main_metrics, self.scored_by)
+        check_metrics(
+            self.name,
+            self.metrics,
+            self.main_metrics,
+            self.scored_by,
+            has_groups=self.group is not None,
+        )
         labels = getattr(self, "labels", None)
         if labels is not None and not callable(labels):
             check_labels(self.name, labels)
@@ -173,9 +160,14 @@ class Task(ABC):
         return self
 
     @property
+    def training_problem(self) -> str:
+        """Why the task cannot be trained on its rows; empty if it can."""
+        return ""
+
+    @property
     def has_independent_rows(self) -> bool:
         """Whether a row has the same score without the other rows of its split."""
-        return True
+        return self.group is None
 
     @property
     def threshold_split(self) -> str:
@@ -245,6 +237,11 @@ class Task(ABC):
         """The column of the gold, where it is a column of its own."""
         column = getattr(self, self.gold) if self.gold else None
         return column if isinstance(column, str) else None
+
+    @property
+    def gold_names(self) -> tuple[str, ...]:
+        """The names that a row's gold and a prediction may have: the labels."""
+        return self.label_names
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -330,7 +327,11 @@ class Task(ABC):
             yield example
 
     def compute(
-        self, metric: Metric, predictions: Sequence[Any], references: Sequence[Any]
+        self,
+        metric: Metric,
+        predictions: Sequence[Any],
+        references: Sequence[Any],
+        *groups: Sequence[Any],
     ) -> float:
         """Compute a metric, with what it must know of the task.
 
@@ -338,8 +339,9 @@ class Task(ABC):
             metric: One of `metrics`.
             predictions: Values of predictions.
             references: What is right, in the same order.
+            *groups: The groups, in the same order, for a metric that is marked `grouped`.
         """
-        return float(metric(predictions, references))
+        return float(metric(predictions, references, *groups))
 
     def main_score(self, values: Mapping[str, float]) -> float:
         """The score that is averaged, compared and selected on; NaN where a metric is missing."""
@@ -382,10 +384,10 @@ class Task(ABC):
         """A data set's class names, where it lists them, are the task's labels, in any order."""
         column = self.gold_column
         names = class_names(rows, column) if column else None
-        if names is not None and set(names) != set(self.label_names):
+        if names is not None and set(names) != set(self.gold_names):
             raise DataError(
                 f"Task {self.name}, split {split!r}, language {language!r}: the data set's labels "
-                f"are {list(names)}, the task's are {list(self.label_names)}. Declare the task "
+                f"are {list(names)}, the task's are {list(self.gold_names)}. Declare the task "
                 f"with the data set's names, or give a `{self.gold}` function of the row that maps "
                 "them."
             )

@@ -308,10 +308,12 @@ def load_training_features(
 
     Raises:
         DataError: A task has no rows in a training language.
-        ValueError: A token has no embedding.
+        ValueError: A token has no embedding, or a task cannot be trained on.
     """
     all_features = {}
     for name, task in tasks.items():
+        if task.training_problem:
+            raise ValueError(f"Task {name} cannot be trained on: {task.training_problem}")
         available = task.languages("train")
         for language in task.train_languages:
             if available and language not in available:

@@ -49,6 +49,31 @@ def test_f1_of_different_labels_have_different_names():
     assert names == ["f1_favor", "f1_against", "f1_1"]
 
 
+def test_matthews_of_a_constant_side():
+    """scikit-learn gives 0 for both; without two gold labels there is nothing to tell apart."""
+    assert metrics.matthews(["a", "a", "a"], ["a", "b", "a"]) == 0.0
+    assert math.isnan(metrics.matthews(["a", "b"], ["a", "a"]))
+    assert math.isnan(metrics.matthews([], []))
+    assert metrics.matthews(["b", "a"], ["a", "b"]) == -100.0
+    assert metrics.matthews(["a", "b", "c"], ["a", "b", "c"]) == 100.0
+
+
+def test_macro_f1_counts_labels_that_are_only_predicted():
+    assert metrics.macro_f1(["a", "c"], ["a", "b"]) == pytest.approx(100 / 3)
+    assert math.isnan(metrics.macro_f1([], []))
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_matthews_and_macro_f1_equal_scikit_learn(count):
+    rng = random.Random(count)
+    references = [rng.choice("abcde"[:count]) for _ in range(200)]
+    predictions = [label if rng.random() < 0.6 else rng.choice("abcdef") for label in references]
+    matthews = 100 * sklearn_metrics.matthews_corrcoef(references, predictions)
+    macro_f1 = 100 * sklearn_metrics.f1_score(references, predictions, average="macro")
+    assert metrics.matthews(predictions, references) == pytest.approx(matthews, abs=1e-9)
+    assert metrics.macro_f1(predictions, references) == pytest.approx(macro_f1, abs=1e-9)
+
+
 def test_a_renamed_metric_leaves_the_original_its_name():
     """Tried: naming jiantx's own accuracy renamed it in every task."""
     renamed = metrics.named("mine")(metrics.accuracy)

@@ -17,13 +17,27 @@ from jiantx.metrics.answers import (
     squad_v2_f1,
 )
 from jiantx.metrics.base import (
+    GroupedMetric,
     Metric,
     check_metrics,
+    grouped,
     mean_of_metrics,
     metric_name,
     named,
+    takes_groups,
 )
-from jiantx.metrics.labels import accuracy, f1_of, micro_f1, pearson, spearman
+from jiantx.metrics.labels import (
+    accuracy,
+    f1_of,
+    gender_parity,
+    group_exact_match,
+    group_f1_of,
+    macro_f1,
+    matthews,
+    micro_f1,
+    pearson,
+    spearman,
+)
 from jiantx.metrics.rankings import (
     Rankings,
     accuracy_at_1,
@@ -50,6 +64,7 @@ __all__ = [
     "Answer",
     "Answers",
     "ChunkScores",
+    "GroupedMetric",
     "Metric",
     "Rankings",
     "Scheme",
@@ -65,6 +80,12 @@ __all__ = [
     "chunk_scores",
     "exact_match",
     "f1_of",
+    "gender_parity",
+    "group_exact_match",
+    "group_f1_of",
+    "grouped",
+    "macro_f1",
+    "matthews",
     "mean_average_precision",
     "mean_of_metrics",
     "mean_reciprocal_rank",
@@ -81,5 +102,6 @@ __all__ = [
     "squad_f1",
     "squad_v2_exact",
     "squad_v2_f1",
+    "takes_groups",
     "token_accuracy",
 ]

@@ -8,13 +8,18 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, TypeVar, cast
 
-Metric = Callable[[Sequence[Any], Sequence[Any]], float]
+GroupedMetric = Callable[[Sequence[Any], Sequence[Any], Sequence[Any]], float]
+"""(predictions, references, groups) -> a score: the group says which examples belong together."""
+
+Metric = Callable[[Sequence[Any], Sequence[Any]], float] | GroupedMetric
 """(predictions, references), equally long and in the same order -> a score.
 
-Scores are on 0–100; correlations are on -100–100.
+Scores are on 0–100; correlations are on -100–100. A metric that is marked `grouped` is called with
+the group of each example too.
 """
 
 AnyMetric = TypeVar("AnyMetric", bound=Metric)
+AnyGroupedMetric = TypeVar("AnyGroupedMetric", bound=GroupedMetric)
 
 # What reports hold beside the metrics of a task: no metric can have these names.
 RESERVED_NAMES = ("main_score", "truncated", "development", "chance")
@@ -28,8 +33,31 @@ class _Named:
     metric_name: str
     lowest: float
 
-    def __call__(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
-        return self.metric(predictions, references)
+    def __call__(self, *columns: Sequence[Any]) -> float:
+        return self.metric(*columns)
+
+
+def grouped(metric: AnyGroupedMetric) -> AnyGroupedMetric:
+    """Mark a metric of (predictions, references, groups): it scores groups, and not examples.
+
+    `Task.group` says which group a row belongs to.
+
+    >>> @grouped
+    ... def groups_without_error(predictions, references, groups): ...
+    >>> takes_groups(groups_without_error), takes_groups(lambda predictions, references: 0.0)
+    (True, False)
+    """
+    metric.takes_groups = True  # type: ignore[attr-defined]
+    return metric
+
+
+def takes_groups(metric: Metric) -> bool:
+    """Whether a metric is marked as `grouped`, under whatever name and with whatever arguments."""
+    if isinstance(metric, functools.partial):
+        return takes_groups(metric.func)
+    if isinstance(metric, _Named):
+        return takes_groups(metric.metric)
+    return bool(getattr(metric, "takes_groups", False))
 
 
 def named(name: str, *, lowest: float | None = None) -> Callable[[AnyMetric], AnyMetric]:
@@ -108,7 +136,12 @@ def mean_of_metrics(
 
 
 def check_metrics(
-    task: str, metrics: Sequence[Metric], main_metrics: Sequence[Metric], scored_by: str = ""
+    task: str,
+    metrics: Sequence[Metric],
+    main_metrics: Sequence[Metric],
+    scored_by: str = "",
+    *,
+    has_groups: bool = True,
 ) -> None:
     """Check the metrics that a task declares: no two have one name, the main ones are among them.
 
@@ -117,11 +150,13 @@ def check_metrics(
         metrics: What is reported.
         main_metrics: The main score is the mean of these; of all if there are none.
         scored_by: The module of `jiantx.metrics` for the task's predictions; empty if any may do.
+        has_groups: Whether the task says which group a row belongs to.
 
     Raises:
         ValueError: There are no metrics, one is no function, two have one name, one has a name that
-            reports use for something else, or a main metric is not among the metrics. Or one is for
-            other predictions: it would compare what cannot be compared.
+            reports use for something else, or a main metric is not among the metrics. Or one scores
+            groups, and there are none, or is for other predictions: it would compare what cannot be
+            compared.
     """
     for declared in (metrics, main_metrics):
         if not isinstance(declared, Sequence) or not all(map(callable, declared)):
@@ -131,6 +166,11 @@ def check_metrics(
             )
         names = [metric_name(metric) for metric in declared]
         for name in names:
+            if "[" in name:
+                raise ValueError(
+                    f"Task {task}: a metric cannot be named {name!r}, since brackets enclose the "
+                    f"name of a group in reports: accuracy[negation]. {_RENAME}"
+                )
             if names.count(name) > 1:
                 raise ValueError(
                     f"Task {task}: several metrics are named {name!r}, and one score would hide "
@@ -147,6 +187,12 @@ def check_metrics(
         )
     for metric in metrics:
         _check_takes(task, metric, scored_by)
+        if takes_groups(metric) and not has_groups:
+            raise ValueError(
+                f"Task {task}: the metric {metric_name(metric)!r} scores groups of rows, and the "
+                "task does not say which group a row belongs to. Give `group`: a column, or a "
+                "function of the row."
+            )
     outside = [metric_name(metric) for metric in main_metrics if metric not in metrics]
     if outside:
         raise ValueError(

@@ -1,14 +1,15 @@
 """Scores of labels and numbers: accuracy, F1, correlations."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from jiantx.metrics.base import Metric, check_lengths, named
+from jiantx.metrics.base import Metric, check_lengths, grouped, mean_percent, named
 
 
 def accuracy(predictions: Sequence[Any], references: Sequence[Any]) -> float:
@@ -89,6 +90,166 @@ def _label_set(labels: Any) -> set[Any]:
     """The labels of an example; a text is one label, and no set of letters."""
     is_one = isinstance(labels, str) or not isinstance(labels, Iterable)
     return {labels} if is_one else set(labels)
+
+
+@named("macro_f1")
+def macro_f1(predictions: Sequence[Any], references: Sequence[Any]) -> float:
+    """Unweighted mean of the F1 of each label (scikit-learn's `f1_score(average="macro")`).
+
+    Args:
+        predictions: (examples,) labels. A label that is only predicted counts too, with an F1 of 0.
+        references: (examples,) labels.
+
+    Returns:
+        0–100, or NaN if there are no examples.
+    """
+    check_lengths(predictions, references)
+    predicted = Counter(predictions)
+    actual = Counter(references)
+    right = Counter(p for p, r in zip(predictions, references, strict=True) if p == r)
+    labels = predicted.keys() | actual.keys()
+    scores = [2 * right[label] / (predicted[label] + actual[label]) for label in labels]
+    return 100.0 * math.fsum(scores) / len(scores) if scores else math.nan
+
+
+@named("matthews", lowest=-100.0)
+def matthews(predictions: Sequence[Any], references: Sequence[Any]) -> float:
+    """Matthews' correlation of two lists of labels, times 100 (scikit-learn's `matthews_corrcoef`).
+
+    With more than two labels it is Gorodkin's R_k, as for GLUE's diagnostic set.
+
+    Args:
+        predictions: (examples,) labels. If all are the same, the score is 0.
+        references: (examples,) labels.
+
+    Returns:
+        -100–100, or NaN if the references are all the same, or there are none.
+    """
+    check_lengths(predictions, references)
+    predicted = Counter(predictions)
+    actual = Counter(references)
+    if len(actual) < 2:
+        return math.nan
+    if len(predicted) < 2:
+        return 0.0
+    count = len(references)
+    right = sum(p == r for p, r in zip(predictions, references, strict=True))
+    # whole numbers: no rounding before the last step
+    covariance = right * count - sum(predicted[label] * actual[label] for label in actual)
+    predicted_variance = count**2 - sum(number**2 for number in predicted.values())
+    actual_variance = count**2 - sum(number**2 for number in actual.values())
+    return 100.0 * covariance / math.sqrt(predicted_variance * actual_variance)
+
+
+# --- Scores of groups -----------------------------------------------------------------------------
+
+
+def group_indices(groups: Sequence[Hashable]) -> list[list[int]]:
+    """The indices of the examples of each group, in order of first appearance.
+
+    An example whose group is None is in no group.
+    """
+    indices: dict[Hashable, list[int]] = {}
+    for index, group in enumerate(groups):
+        if group is not None:
+            indices.setdefault(group, []).append(index)
+    return list(indices.values())
+
+
+@grouped
+@named("exact_match")
+def group_exact_match(
+    predictions: Sequence[Any], references: Sequence[Any], groups: Sequence[Hashable]
+) -> float:
+    """Share of groups whose examples are all right: the EM of MultiRC and MC-TACO.
+
+    Args:
+        predictions: (examples,) labels.
+        references: (examples,) labels.
+        groups: (examples,) the question that each example answers.
+
+    Returns:
+        0–100, or NaN if there are no groups.
+    """
+    _check_group_lengths(predictions, references, groups)
+    scores = []
+    for indices in group_indices(groups):
+        scores.append(float(all(predictions[index] == references[index] for index in indices)))
+    return mean_percent(scores)
+
+
+@dataclass(frozen=True)
+class _GroupF1Of:
+    positive_label: Any
+    metric_name: str
+    takes_groups: bool = True
+
+    def __call__(
+        self, predictions: Sequence[Any], references: Sequence[Any], groups: Sequence[Hashable]
+    ) -> float:
+        _check_group_lengths(predictions, references, groups)
+        scores = []
+        for indices in group_indices(groups):
+            predicted = {index for index in indices if predictions[index] == self.positive_label}
+            actual = {index for index in indices if references[index] == self.positive_label}
+            right = len(predicted & actual)
+            precision = right / len(predicted) if predicted else 1.0
+            recall = right / len(actual) if actual else 1.0
+            total = precision + recall
+            scores.append(2 * precision * recall / total if total else 0.0)
+        return mean_percent(scores)
+
+
+def group_f1_of(positive_label: Any, *, name: str | None = None) -> Metric:
+    """Mean over groups of the F1 of one label, as MC-TACO's evaluator computes it.
+
+    A group without any prediction of the label has precision 1, one without any reference recall 1.
+
+    >>> group_f1_of("yes")(["yes", "no", "no"], ["yes", "yes", "no"], ["a", "a", "b"])
+    83.33333333333333
+
+    Args:
+        positive_label: The label.
+        name: Reported name; "group_f1_" and the label if None.
+    """
+    return _GroupF1Of(positive_label, name or f"group_f1_{positive_label}")
+
+
+@grouped
+@named("gender_parity")
+def gender_parity(
+    predictions: Sequence[Any], references: Sequence[Any], groups: Sequence[Hashable]
+) -> float:
+    """Share of groups whose predictions are all the same: of AX-g's pairs.
+
+    A model that always predicts one label has 100, so report it beside the accuracy.
+
+    Args:
+        predictions: (examples,) labels.
+        references: (examples,) labels, which are not read.
+        groups: (examples,) the pair that each example belongs to. A group of one example does not
+            count.
+
+    Returns:
+        0–100, or NaN if there are no groups of several examples.
+    """
+    _check_group_lengths(predictions, references, groups)
+    scores = []
+    for indices in group_indices(groups):
+        if len(indices) > 1:
+            scores.append(float(len({predictions[index] for index in indices}) == 1))
+    return mean_percent(scores)
+
+
+def _check_group_lengths(
+    predictions: Sequence[Any], references: Sequence[Any], groups: Sequence[Hashable]
+) -> None:
+    check_lengths(predictions, references)
+    if len(groups) != len(references):
+        raise ValueError(f"There are {len(groups)} groups for {len(references)} references.")
+
+
+# --- Correlations of numbers ----------------------------------------------------------------------
 
 
 @named("pearson", lowest=-100.0)

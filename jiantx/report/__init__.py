@@ -2,6 +2,7 @@
 
 from jiantx.report.benchmark import Benchmark, Leaderboard
 from jiantx.report.comparison import Cell, Comparison, Row, interval
+from jiantx.report.groups import GroupTables
 from jiantx.report.report import Report
 from jiantx.report.scores import MAIN, Score, Tag, TagSet
 from jiantx.report.tables import markdown_table, text_table
@@ -11,6 +12,7 @@ __all__ = [
     "Benchmark",
     "Cell",
     "Comparison",
+    "GroupTables",
     "Leaderboard",
     "Report",
     "Row",

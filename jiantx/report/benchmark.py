@@ -16,9 +16,12 @@ class Benchmark(tuple[str, ...]):
     Args:
         name: Name of the benchmark, such as "XTREME".
         groups: Group -> task -> the languages of the task that count.
+        count_once: Sets of tasks that count as one in averages, with their mean: the two halves of
+            MNLI in GLUE.
 
     Raises:
-        ValueError: If a task or a group has the name of another one, or is named "all".
+        ValueError: If a task or a group has the name of another one, or is named "all"; if
+            `count_once` names a task twice, or one that no group has.
 
     Example:
         >>> mine = Benchmark("mine", {"nli": {"xnli": ("de", "sw")}, "qa": {"xquad": ("de",)}})
@@ -31,8 +34,14 @@ class Benchmark(tuple[str, ...]):
     name: str
     groups: dict[str, tuple[str, ...]]
     languages: dict[str, tuple[str, ...]]
+    count_once: tuple[tuple[str, ...], ...]
 
-    def __new__(cls, name: str, groups: Mapping[str, Mapping[str, Sequence[str]]]) -> "Benchmark":
+    def __new__(
+        cls,
+        name: str,
+        groups: Mapping[str, Mapping[str, Sequence[str]]],
+        count_once: Sequence[Sequence[str]] = (),
+    ) -> "Benchmark":
         languages: dict[str, Sequence[str]] = {}
         task_names: list[str] = []
         for tasks in groups.values():
@@ -45,17 +54,25 @@ class Benchmark(tuple[str, ...]):
                 f"Benchmark {name!r}: {', '.join(repeated)} names several of its columns. Tasks, "
                 "groups and the average over `all` need different names."
             )
+        joined = [task for tasks in count_once for task in tasks]
+        wrong = sorted({task for task in joined if task not in languages or joined.count(task) > 1})
+        if wrong:
+            raise ValueError(
+                f"Benchmark {name!r}: count_once has {', '.join(wrong)}; expected tasks of the "
+                "benchmark, each once."
+            )
         self = super().__new__(cls, task_names)
         self.name = name
         self.groups = {group: tuple(tasks) for group, tasks in groups.items()}
         self.languages = {task: tuple(counted) for task, counted in languages.items()}
+        self.count_once = tuple(map(tuple, count_once))
         return self
 
     def __getnewargs__(self) -> Any:  # pickles the arguments of __new__
         groups: dict[str, dict[str, Sequence[str]]] = {}
         for group, tasks in self.groups.items():
             groups[group] = {task: self.languages[task] for task in tasks}
-        return self.name, groups
+        return self.name, groups, self.count_once
 
     def average(self, scores: Mapping[str, float]) -> dict[str, float]:
         """Average the scores of tasks over the whole benchmark, and over each group.
@@ -73,9 +90,17 @@ class Benchmark(tuple[str, ...]):
         """
         averages = {}
         for group, tasks in {"all": tuple(self), **self.groups}.items():
-            total = math.fsum(scores.get(task, math.nan) for task in tasks)
-            averages[group] = total / len(tasks)
+            means = [self._mean(counted, scores) for counted in self._counted(tasks)]
+            averages[group] = math.fsum(means) / len(means)
         return averages
+
+    def _counted(self, tasks: Sequence[str]) -> list[tuple[str, ...]]:
+        """What counts once in an average over tasks: a task, or several together."""
+        together = {task: joined for joined in self.count_once for task in joined}
+        return list(dict.fromkeys(together.get(task, (task,)) for task in tasks))
+
+    def _mean(self, tasks: Sequence[str], scores: Mapping[str, float]) -> float:
+        return math.fsum(scores.get(task, math.nan) for task in tasks) / len(tasks)
 
 
 @dataclass(frozen=True)

@@ -14,19 +14,19 @@ from jiantx.report.averages import (
     cell_means,
     distinct,
     grouped,
-    mean_of_all,
     mean_of_tasks,
     transfer_gaps,
     warn_if_uneven,
 )
 from jiantx.report.benchmark import Benchmark, Leaderboard, score_benchmark
 from jiantx.report.comparison import Comparison, compare_scores
+from jiantx.report.groups import GroupTables, score_groups
+from jiantx.report.run_tables import run_table
 from jiantx.report.scores import (
     FIELDS,
     MAIN,
     Score,
     Tag,
-    TagSet,
     comparable_value,
     describe_tags,
     flat_record,
@@ -35,7 +35,6 @@ from jiantx.report.scores import (
     score_key,
     to_json_line,
 )
-from jiantx.report.tables import describe_fewer, format_score, markdown_table
 
 
 class Report:
@@ -235,6 +234,30 @@ class Report:
         """
         return score_benchmark(self._main_scores(), benchmark)
 
+    def by_group(self) -> GroupTables:
+        """Make the tables of named groups: a line for each group, a column for each metric.
+
+        Each task, split, language and set of tags other than "seed" has a table. Scores are
+        averaged over seeds.
+
+        Raises:
+            ValueError: If no score is of a named group (`Task.named_groups`).
+
+        Example:
+            >>> report = Report([
+            ...     Score("hans", "validation", "en", "accuracy", 60.0, 30),
+            ...     Score("hans", "validation", "en", "accuracy[subsequence]", 50.0, 10),
+            ... ])
+            >>> print(report.by_group(), end="")
+            **hans, validation, en**
+            <BLANKLINE>
+            | group | examples | accuracy |
+            | --- | ---: | ---: |
+            | all | 30 | 60.0 |
+            | subsequence | 10 | 50.0 |
+        """
+        return score_groups(self)
+
     # --- Tables, files, pictures ------------------------------------------------------------------
 
     def to_markdown(self) -> str:
@@ -244,7 +267,7 @@ class Report:
         include one, are dashes. A mean over fewer tasks than other languages have is marked.
         """
         runs = grouped((run_tags(score), score) for score in self._main_scores())
-        tables = [_run_table(tags, scores) for tags, scores in runs.items()]
+        tables = [run_table(tags, scores) for tags, scores in runs.items()]
         return "\n".join(tables) or "No scores.\n"
 
     _repr_markdown_ = to_markdown
@@ -331,60 +354,6 @@ def _matches(record: Score, wanted: dict[str, Collection[Any]]) -> bool:
     return all(coordinates.get(name) in values for name, values in wanted.items())
 
 
-def _scores_by_task(cells: dict[tuple[str, str], float]) -> dict[str, dict[str, float]]:
-    """(task, language) -> score as task -> language -> score."""
-    by_task: dict[str, dict[str, float]] = {}
-    for (task, language), score in cells.items():
-        by_task.setdefault(task, {})[language] = score
-    return by_task
-
-
 def _json_order(record: Score) -> tuple[Any, ...]:
     tags = json.dumps(record.tags, sort_keys=True)
     return record.task, record.split, record.language, record.metric, tags
-
-
-def _run_table(tags: TagSet, scores: list[Score]) -> str:
-    """Write the table of one run: tasks down, languages across."""
-    splits = distinct(score.split for score in scores)
-    languages = distinct(score.language for score in scores)
-    rows: dict[str, dict[str, float]] = {}  # label -> language -> score
-    for split in splits:
-        cells = cell_means([score for score in scores if score.split == split])
-        for task, by_language in _scores_by_task(cells).items():
-            rows[task if len(splits) == 1 else f"{task} ({split})"] = by_language
-    header = ["task", *languages]
-    if len(languages) > 1:
-        header.append("mean")  # of one language, the mean is the score
-    texts = []
-    for label, by_language in rows.items():
-        values = [by_language.get(language, math.nan) for language in languages]
-        values.append(mean_of_all(by_language.values()))
-        texts.append([label, *map(format_score, values[: len(header) - 1])])
-
-    task_count = len({score.task for score in scores})
-    legend = ""
-    if task_count == len(rows) > 1:  # with two splits, a task would count twice
-        lacking = {}
-        means = ["**mean**"]
-        for language in languages:
-            column = {
-                label: scored[language] for label, scored in rows.items() if language in scored
-            }
-            lacking[language] = [label for label in rows if label not in column]
-            means.append(format_score(mean_of_all(column.values()), fewer=bool(lacking[language])))
-        means.append(format_score(mean_of_all(mean_of_all(row.values()) for row in rows.values())))
-        texts.append(means[: len(header)])
-        legend = describe_fewer(lacking)
-    undefined = [f"{score.task} ({score.language})" for score in scores if math.isnan(score.value)]
-    if undefined:
-        legend += f"\nUndefined, and so without a mean: {', '.join(distinct(undefined))}.\n"
-    return _run_title(tags, scores) + markdown_table(header, texts) + legend
-
-
-def _run_title(tags: TagSet, scores: list[Score]) -> str:
-    phrases = [describe_tags(tags)] if tags else []
-    seed_count = len({score.tags.get("seed") for score in scores})
-    if seed_count > 1:
-        phrases.append(f"mean of {seed_count} seeds")
-    return f"**{', '.join(phrases)}**\n\n" if phrases else ""

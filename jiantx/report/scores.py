@@ -86,6 +86,29 @@ def flat_record(score: Score) -> dict[str, Any]:
     return {**record, **score.tags}
 
 
+# --- Groups ---------------------------------------------------------------------------------------
+
+
+def group_metric(metric: str, group: str) -> str:
+    """Name a metric of one group of examples: "accuracy[negation]".
+
+    Args:
+        metric: The metric's name.
+        group: The group's name.
+    """
+    return f"{metric}[{group}]"
+
+
+def split_group_metric(metric: str) -> tuple[str, str]:
+    """Split a metric's name into the metric of all examples, and the group or "".
+
+    >>> split_group_metric("accuracy[negation]"), split_group_metric("accuracy")
+    (('accuracy', 'negation'), ('accuracy', ''))
+    """
+    name, bracket, group = metric.partition("[")
+    return (name, group[:-1]) if bracket and group.endswith("]") else (metric, "")
+
+
 # --- Tags -----------------------------------------------------------------------------------------
 
 

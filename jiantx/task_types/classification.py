@@ -32,8 +32,10 @@ class TextExample(Example):
 
 @dataclass(frozen=True, kw_only=True)
 class LabelPrediction(Prediction):
-    """The most probable label; with `multi_label`, `label` is the tuple of all labels above one
-    half.
+    """The most probable label, and the probabilities of the head's labels.
+
+    With `multi_label`, `label` is the tuple of all labels above one half. With `label_map`, `label`
+    is what the map makes of the most probable one.
     """
 
     label: str | tuple[str, ...]
@@ -97,6 +99,10 @@ class Classification(Task):
         text_pair: The column of the second text, if there is one.
         label: The column of the label, or of the list of labels.
         multi_label: An example has any number of labels.
+        label_map: Label -> the name that is reported for it, where the head of another task has
+            finer labels than the rows: {"neutral": "non-entailment", …}. The head's most probable
+            label is mapped; the rows' labels are the mapped names. Such a task is scored with the
+            other one's head, and cannot be trained on.
 
     >>> from jiantx.sources import Rows
     >>> rows = [{"text": "What a day!", "label": "glad"}]
@@ -111,20 +117,49 @@ class Classification(Task):
     text_pair: Column | None = None
     label: Column = "label"
     multi_label: bool = False
+    label_map: Mapping[str, str] | None = None
     metrics: tuple[Metric, ...] = (accuracy,)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if callable(self.labels):
             return
+        if self.label_map is not None:
+            self._check_label_map()
         for metric in self.metrics:
-            positive_label = getattr(metric, "positive_label", self.labels[0])
-            if positive_label not in self.labels:
+            positive_label = getattr(metric, "positive_label", self.gold_names[0])
+            if positive_label not in self.gold_names:
                 raise ValueError(
                     f"Task {self.name}: {metric_name(metric)!r} is the F1 of {positive_label!r}, "
-                    f"which is none of the labels {list(self.labels)}."
-                    f"{near_names(positive_label, self.labels)}"
+                    f"which is none of the labels {list(self.gold_names)}."
+                    f"{near_names(positive_label, self.gold_names)}"
                 )
+
+    def _check_label_map(self) -> None:
+        if self.multi_label:
+            raise ValueError(f"Task {self.name}: label_map is for tasks with one label a row.")
+        if set(self.label_map or ()) != set(self.label_names):
+            raise ValueError(
+                f"Task {self.name}: label_map has the labels {list(self.label_map or ())}; "
+                f"expected all of the head's, {list(self.label_names)}."
+            )
+
+    @property
+    def gold_names(self) -> tuple[str, ...]:
+        """The names that a row's gold and a prediction may have, in the order of the labels."""
+        if self.label_map is None:
+            return self.label_names
+        return tuple(dict.fromkeys(self.label_map[label] for label in self.label_names))
+
+    @property
+    def training_problem(self) -> str:
+        if self.label_map is None:
+            return ""
+        other = f" Train on {' and '.join(self.train_on)} instead." if self.train_on else ""
+        return (
+            "its label_map joins labels of the head, so that its rows do not say which of them is "
+            f"right.{other}"
+        )
 
     def example(self, row: Row, *, id: str, language: str) -> TextExample:
         gold = column_gold(row, self.label)
@@ -135,7 +170,7 @@ class Classification(Task):
                 labels = {check_label(label, self.label_names) for label in gold}
                 gold = tuple(label for label in self.label_names if label in labels)
             else:
-                gold = check_label(gold, self.label_names)
+                gold = check_label(gold, self.gold_names)
         return _example(self, row, id, language, gold)
 
     def features(
@@ -149,8 +184,10 @@ class Classification(Task):
                 [float(label in (e.label or ())) for label in self.label_names] for e in examples
             ]
         else:
+            is_learnt = self.label_map is None
             columns["labels"] = [
-                [label_to_id[e.label] if e.label is not None else -100] for e in examples
+                [label_to_id[e.label] if is_learnt and e.label is not None else -100]
+                for e in examples
             ]
         return columns
 
@@ -165,9 +202,11 @@ class Classification(Task):
         best = probabilities.argmax(axis=1)
         predictions = []
         for example, row, top in zip(examples, probabilities, best.tolist(), strict=True):
-            label = (
-                tuple(n for n, p in zip(names, row) if p > 0.5) if self.multi_label else names[top]
-            )
+            label: str | tuple[str, ...] = names[top]
+            if self.multi_label:
+                label = tuple(name for name, probability in zip(names, row) if probability > 0.5)
+            elif self.label_map is not None:
+                label = self.label_map[names[top]]
             predictions.append(
                 LabelPrediction(
                     id=example.id,

@@ -257,11 +257,15 @@ class QuestionAnswering(Task):
         return predictions
 
     def compute(
-        self, metric: Metric, predictions: Sequence[Answer], references: Sequence[Answers]
+        self,
+        metric: Metric,
+        predictions: Sequence[Answer],
+        references: Sequence[Answers],
+        *groups: Sequence[Any],
     ) -> float:
         if not self.unanswerable:  # no prediction is empty, whatever the first token scores
             predictions = [Answer(prediction.text) for prediction in predictions]
-        return super().compute(metric, predictions, references)
+        return super().compute(metric, predictions, references, *groups)
 
     def reference(self, example: QuestionExample) -> Answers | None:
         return None if example.answers is None else Answers(example.answers, example.language)

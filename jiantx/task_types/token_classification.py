@@ -89,10 +89,12 @@ class TokenClassification(Task):
         self._check_scheme()  # before training, also where a function returns the labels
         return super().head_config()
 
-    def compute(self, metric: Metric, predictions: Tags, references: Tags) -> float:
+    def compute(
+        self, metric: Metric, predictions: Tags, references: Tags, *groups: Sequence[Any]
+    ) -> float:
         if metric in CHUNK_METRICS:
             metric = partial(metric, scheme=self.scheme, labels=self.label_names)
-        return super().compute(metric, predictions, references)
+        return super().compute(metric, predictions, references, *groups)
 
     def example(self, row: Row, *, id: str, language: str) -> TaggedExample:
         tokens = column_value(row, self.words)

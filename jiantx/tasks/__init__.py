@@ -2,15 +2,25 @@
 
 from jiantx.tasks import (
     commonsense,
+    glue,
     language_modeling,
     nli,
     paraphrase,
     qa,
     retrieval,
     similarity,
+    superglue,
     tagging,
+    temporal,
 )
-from jiantx.tasks.benchmarks import BENCHMARKS, XSTILTS_INTERMEDIATE, XTREME, XTREME_R
+from jiantx.tasks.benchmarks import (
+    BENCHMARKS,
+    GLUE,
+    SUPERGLUE,
+    XSTILTS_INTERMEDIATE,
+    XTREME,
+    XTREME_R,
+)
 from jiantx.tasks.registry import (
     TASKS,
     TaskOrName,
@@ -25,6 +35,8 @@ from jiantx.tasks.registry import (
 
 __all__ = [
     "BENCHMARKS",
+    "GLUE",
+    "SUPERGLUE",
     "TASKS",
     "XSTILTS_INTERMEDIATE",
     "XTREME",
@@ -33,6 +45,7 @@ __all__ = [
     "Tasks",
     "commonsense",
     "get_task",
+    "glue",
     "language_modeling",
     "list_tasks",
     "nli",
@@ -43,6 +56,8 @@ __all__ = [
     "resolve_tasks",
     "retrieval",
     "similarity",
+    "superglue",
     "tagging",
+    "temporal",
     "training_tasks",
 ]

@@ -39,4 +39,26 @@ XSTILTS_INTERMEDIATE = Benchmark(
         "tagging": {"ccg": ("en",)},
     },
 )
-BENCHMARKS = {benchmark.name: benchmark for benchmark in (XTREME, XTREME_R, XSTILTS_INTERMEDIATE)}
+# Wang et al. 2019 (1804.07461), in the groups of its table 1. MNLI is one task with two halves;
+# WNLI counts, the diagnostic set does not.
+GLUE = Benchmark(
+    "glue",
+    {
+        "single_sentence": dict.fromkeys(("cola", "sst2"), ("en",)),
+        "similarity": dict.fromkeys(("mrpc", "glue_stsb", "qqp"), ("en",)),
+        "inference": dict.fromkeys(("mnli", "mnli_mismatched", "qnli", "rte", "wnli"), ("en",)),
+    },
+    count_once=(("mnli", "mnli_mismatched"),),
+)
+# Wang et al. 2019 (1905.00537), in the kinds of its table 1. AX-b and AX-g do not count.
+SUPERGLUE = Benchmark(
+    "superglue",
+    {
+        "qa": dict.fromkeys(("boolq", "copa", "multirc"), ("en",)),
+        "inference": dict.fromkeys(("cb", "superglue_rte"), ("en",)),
+    },
+)
+BENCHMARKS = {
+    benchmark.name: benchmark
+    for benchmark in (XTREME, XTREME_R, XSTILTS_INTERMEDIATE, GLUE, SUPERGLUE)
+}

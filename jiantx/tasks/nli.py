@@ -7,6 +7,12 @@ from jiantx.tasks.registry import register
 
 NLI_LABELS = ("entailment", "neutral", "contradiction")
 _ROUNDS = (1, 2, 3)
+# HANS has two labels, and is scored with MNLI's head.
+HANS_LABELS = {
+    "entailment": "entailment",
+    "neutral": "non-entailment",
+    "contradiction": "non-entailment",
+}
 
 
 def has_label(row: Row, language: str) -> bool:
@@ -19,11 +25,33 @@ def has_label(row: Row, language: str) -> bool:
     return row["label"] is not None
 
 
+def anli_round(number: int) -> Hub:
+    """One round of ANLI."""
+    splits = {"train": "train", "validation": "dev", "test": "test"}
+    return Hub(
+        "facebook/anli",
+        splits={split: f"{word}_r{number}" for split, word in splits.items()},
+        revision=ANLI_REVISION,
+    )
+
+
+def hans_groups(row: Row) -> tuple[str, str]:
+    """The heuristic of a row, and the heuristic with its label: a half each."""
+    return row["heuristic"], f"{row['heuristic']}, {row['label']}"
+
+
+ANLI_REVISION = "8e4813d81f46d313dac7892e1c28076917cfcdf9"
 XNLI_REVISION = "b8dd5d7af51114dbda02c0e3f6133f332186418e"
 MNLI = Hub(
     "nyu-mll/glue",
     "mnli",
     splits={"train": "train", "validation": "validation_matched"},
+    revision="bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c",
+)
+MNLI_TEST = Hub(  # without labels: for GLUE's leaderboard
+    "nyu-mll/glue",
+    "mnli",
+    splits={"test": "test_matched"},
     revision="bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c",
 )
 MNLI_TRANSLATED = Hub(  # by machine, for XNLI: to train on
@@ -45,14 +73,14 @@ ANLI = Hub(
         split: [f"{word}_r{round_number}" for round_number in _ROUNDS]
         for split, word in {"train": "train", "validation": "dev", "test": "test"}.items()
     },
-    revision="8e4813d81f46d313dac7892e1c28076917cfcdf9",
+    revision=ANLI_REVISION,
 )
 
 # Williams et al. 2018 (1704.05426). Development scores are on the matched half.
 mnli = register(
     Classification(
         name="mnli",
-        source=Concat(MNLI, MNLI_TRANSLATED),
+        source=Concat(MNLI, MNLI_TRANSLATED, MNLI_TEST),
         text="premise",
         text_pair="hypothesis",
         labels=NLI_LABELS,
@@ -66,6 +94,11 @@ snli = register(mnli.replace(name="snli", source=SNLI))
 # Nie et al. 2020 (1910.14599), rounds 1 to 3.
 anli = register(mnli.replace(name="anli", source=ANLI))
 
+# Each round alone, as papers report them.
+anli_r1 = register(anli.replace(name="anli_r1", source=anli_round(1)))
+anli_r2 = register(anli.replace(name="anli_r2", source=anli_round(2)))
+anli_r3 = register(anli.replace(name="anli_r3", source=anli_round(3)))
+
 # The paper's ANLI+: the three data sets as one task, drawn in proportion to their rows.
 anli_plus = register(mnli.replace(name="anli_plus", source=Concat(ANLI, MNLI, SNLI)))
 
@@ -77,6 +110,32 @@ xnli = register(
         text="premise",
         text_pair="hypothesis",
         labels=NLI_LABELS,
+        train_on=("mnli",),
+        head="nli",
+    )
+)
+
+# Khot et al. 2018: science questions as pairs.
+scitail = register(
+    Classification(
+        name="scitail",
+        source=Hub("allenai/scitail", "tsv_format"),
+        text="premise",
+        text_pair="hypothesis",
+        labels=("entails", "neutral"),
+    )
+)
+
+# McCoy et al. 2019 (1902.01007): the label is "non-entailment", mapped after MNLI's argmax.
+hans = register(
+    Classification(
+        name="hans",
+        source=Hub("jhu-clsp/hans", "plain_text"),
+        text="premise",
+        text_pair="hypothesis",
+        labels=NLI_LABELS,
+        label_map=HANS_LABELS,
+        named_groups=hans_groups,
         train_on=("mnli",),
         head="nli",
     )

@@ -1,7 +1,7 @@
 """Paraphrase identification."""
 
 from jiantx.metrics import accuracy, f1_of
-from jiantx.sources import Hub, Row
+from jiantx.sources import Concat, Hub, Row
 from jiantx.task_types import Classification
 from jiantx.tasks import languages
 from jiantx.tasks.registry import register
@@ -34,6 +34,12 @@ QQP = Hub(
     where=both_questions,
     revision="bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c",
 )
+QQP_TEST = Hub(  # whole and without labels: for GLUE's leaderboard
+    "nyu-mll/glue",
+    "qqp",
+    splits={"test": "test"},
+    revision="bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c",
+)
 # From its own repository: XTREME's copy on the Hub lost rows to csv quoting.
 PAWSX = Hub(
     "google-research-datasets/paws-x",
@@ -47,7 +53,7 @@ PAWSX = Hub(
 qqp = register(
     Classification(
         name="qqp",
-        source=QQP,
+        source=Concat(QQP, QQP_TEST),
         text="question1",
         text_pair="question2",
         labels=("not_duplicate", "duplicate"),

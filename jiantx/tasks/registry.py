@@ -98,7 +98,7 @@ def list_tasks(
         LookupError: No task has this type, language or benchmark.
 
     >>> list_tasks(type="regression")
-    ('stsb',)
+    ('glue_stsb', 'stsb')
     """
     if isinstance(benchmark, str):
         name = benchmark.replace("-", "_")

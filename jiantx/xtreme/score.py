@@ -156,7 +156,7 @@ def _score_file(
     if format == "question_answering":
         predictions = [Answer(text) for text in predictions]
     task_metrics = _METRICS.get(format, task.metrics)
-    return {metric_name(metric): metric(predictions, labels) for metric in task_metrics}
+    return {metric_name(m): task.compute(m, predictions, labels) for m in task_metrics}
 
 
 def _check_sentences(

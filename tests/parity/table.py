@@ -11,7 +11,7 @@ from typing import Any
 
 import jiantx as jx
 
-from . import answers, labels, mining, rankings, tagging
+from . import answers, glue, labels, mining, rankings, tagging
 from .comparison import TOLERANCE, Comparison, differing
 from .gold import MOCK_SUBMISSION
 from .seqeval_versions import NEW, OLD
@@ -31,6 +31,7 @@ def all_comparisons(seqeval_folders: Mapping[str, Path | None]) -> Iterator[Comp
     yield from rankings.comparisons(rng)
     yield from mining.comparisons(rng)
     yield labels.masked_accuracy_comparison(rng)
+    yield from glue.comparisons(random.Random(0))
 
 
 def tables(seqeval_folders: Mapping[str, Path | None]) -> tuple[str, int]:
