@@ -23,7 +23,7 @@ from jiantx.metrics.base import (
     metric_name,
     named,
 )
-from jiantx.metrics.labels import accuracy, f1_of, micro_f1, pearson, spearman
+from jiantx.metrics.labels import accuracy, f1_of, micro_f1, micro_f1_of, pearson, spearman
 from jiantx.metrics.rankings import (
     Rankings,
     accuracy_at_1,
@@ -70,6 +70,7 @@ __all__ = [
     "mean_reciprocal_rank",
     "metric_name",
     "micro_f1",
+    "micro_f1_of",
     "mined_f1",
     "mined_precision",
     "mined_recall",

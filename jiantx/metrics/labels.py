@@ -39,13 +39,14 @@ def _unordered(label: Any) -> Any:
 class _F1Of:
     """A value and not a closure, so that tasks which hold it can be compared and pickled."""
 
-    positive_label: Any
+    labels: tuple[Any, ...]
     metric_name: str
 
     def __call__(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
+        scored = set(self.labels)
         return micro_f1(
-            [_label_set(label) & {self.positive_label} for label in predictions],
-            [_label_set(label) & {self.positive_label} for label in references],
+            [_label_set(labels) & scored for labels in predictions],
+            [_label_set(labels) & scored for labels in references],
         )
 
 
@@ -61,7 +62,20 @@ def f1_of(positive_label: Any, *, name: str | None = None) -> Metric:
         positive_label: The label.
         name: Reported name; "f1_" and the label if None.
     """
-    return _F1Of(positive_label, name or f"f1_{positive_label}")
+    return _F1Of((positive_label,), name or f"f1_{positive_label}")
+
+
+def micro_f1_of(labels: Iterable[Any], *, name: str) -> Metric:
+    """`micro_f1` over some of the labels; what else is predicted or right does not count.
+
+    >>> micro_f1_of(["A", "B"], name="f1_of_core")([("A", "R"), ("B",)], [("A",), ("A", "B")])
+    80.0
+
+    Args:
+        labels: Those that count.
+        name: Reported name.
+    """
+    return _F1Of(tuple(labels), name)
 
 
 def micro_f1(predictions: Sequence[Any], references: Sequence[Any]) -> float:

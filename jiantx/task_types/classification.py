@@ -60,6 +60,26 @@ class NumberPrediction(Prediction):
         return self.number
 
 
+def check_metric_labels(task: str, metrics: Sequence[Metric], labels: Sequence[str]) -> None:
+    """Check that the labels which metrics score are a task's.
+
+    Args:
+        task: Its name, for messages.
+        metrics: Its metrics.
+        labels: Its labels.
+
+    Raises:
+        ValueError: A metric is the F1 of a label that the task does not have.
+    """
+    for metric in metrics:
+        for label in getattr(metric, "labels", ()):
+            if label not in labels:
+                raise ValueError(
+                    f"Task {task}: {metric_name(metric)!r} is the F1 of {label!r}, "
+                    f"which is none of the labels {list(labels)}.{near_names(label, labels)}"
+                )
+
+
 def _example(
     task: Classification | Regression, row: Row, id: str, language: str, label: Any
 ) -> TextExample:
@@ -115,16 +135,8 @@ class Classification(Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if callable(self.labels):
-            return
-        for metric in self.metrics:
-            positive_label = getattr(metric, "positive_label", self.labels[0])
-            if positive_label not in self.labels:
-                raise ValueError(
-                    f"Task {self.name}: {metric_name(metric)!r} is the F1 of {positive_label!r}, "
-                    f"which is none of the labels {list(self.labels)}."
-                    f"{near_names(positive_label, self.labels)}"
-                )
+        if not callable(self.labels):
+            check_metric_labels(self.name, self.metrics, self.labels)
 
     def example(self, row: Row, *, id: str, language: str) -> TextExample:
         gold = column_gold(row, self.label)
