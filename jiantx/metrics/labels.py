@@ -39,14 +39,13 @@ def _unordered(label: Any) -> Any:
 class _F1Of:
     """A value and not a closure, so that tasks which hold it can be compared and pickled."""
 
-    labels: tuple[Any, ...]
+    positive_label: Any
     metric_name: str
 
     def __call__(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
-        scored = set(self.labels)
         return micro_f1(
-            [_label_set(labels) & scored for labels in predictions],
-            [_label_set(labels) & scored for labels in references],
+            [_label_set(label) & {self.positive_label} for label in predictions],
+            [_label_set(label) & {self.positive_label} for label in references],
         )
 
 
@@ -62,20 +61,7 @@ def f1_of(positive_label: Any, *, name: str | None = None) -> Metric:
         positive_label: The label.
         name: Reported name; "f1_" and the label if None.
     """
-    return _F1Of((positive_label,), name or f"f1_{positive_label}")
-
-
-def micro_f1_of(labels: Iterable[Any], *, name: str) -> Metric:
-    """`micro_f1` over some of the labels; what else is predicted or right does not count.
-
-    >>> micro_f1_of(["A", "B"], name="f1_of_core")([("A", "R"), ("B",)], [("A",), ("A", "B")])
-    80.0
-
-    Args:
-        labels: Those that count.
-        name: Reported name.
-    """
-    return _F1Of(tuple(labels), name)
+    return _F1Of(positive_label, name or f"f1_{positive_label}")
 
 
 def micro_f1(predictions: Sequence[Any], references: Sequence[Any]) -> float:
@@ -97,6 +83,34 @@ def micro_f1(predictions: Sequence[Any], references: Sequence[Any]) -> float:
         predicted += len(prediction)
         actual += len(reference)
     return 100.0 * (2 * right / (predicted + actual)) if predicted + actual else math.nan
+
+
+@dataclass(frozen=True)
+class _MicroF1Of:
+    """A value, as `_F1Of` is."""
+
+    labels: tuple[Any, ...]
+    metric_name: str
+
+    def __call__(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
+        scored = set(self.labels)
+        return micro_f1(
+            [_label_set(labels) & scored for labels in predictions],
+            [_label_set(labels) & scored for labels in references],
+        )
+
+
+def micro_f1_of(labels: Iterable[Any], *, name: str) -> Metric:
+    """`micro_f1` over some of the labels; others do not count, whether predicted or right.
+
+    >>> micro_f1_of(["A", "B"], name="core_f1")([("A", "R"), ("B",)], [("A",), ("A", "B")])
+    80.0
+
+    Args:
+        labels: Those that count.
+        name: Reported name.
+    """
+    return _MicroF1Of(tuple(labels), name)
 
 
 def _label_set(labels: Any) -> set[Any]:

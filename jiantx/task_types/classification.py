@@ -72,7 +72,9 @@ def check_metric_labels(task: str, metrics: Sequence[Metric], labels: Sequence[s
         ValueError: A metric is the F1 of a label that the task does not have.
     """
     for metric in metrics:
-        for label in getattr(metric, "labels", ()):
+        positive_label = getattr(metric, "positive_label", None)
+        scored = getattr(metric, "labels", () if positive_label is None else (positive_label,))
+        for label in scored:
             if label not in labels:
                 raise ValueError(
                     f"Task {task}: {metric_name(metric)!r} is the F1 of {label!r}, "

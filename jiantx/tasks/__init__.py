@@ -2,12 +2,14 @@
 
 from jiantx.tasks import (
     commonsense,
+    edge_probing,
     language_modeling,
     nli,
     paraphrase,
     qa,
     retrieval,
     similarity,
+    spans,
     tagging,
 )
 from jiantx.tasks.benchmarks import BENCHMARKS, XSTILTS_INTERMEDIATE, XTREME, XTREME_R
@@ -32,6 +34,7 @@ __all__ = [
     "TaskOrName",
     "Tasks",
     "commonsense",
+    "edge_probing",
     "get_task",
     "language_modeling",
     "list_tasks",
@@ -43,6 +46,7 @@ __all__ = [
     "resolve_tasks",
     "retrieval",
     "similarity",
+    "spans",
     "tagging",
     "training_tasks",
 ]
