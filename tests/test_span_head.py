@@ -67,9 +67,7 @@ def test_an_empty_span_is_finite_and_costs_others_nothing(kind: str) -> None:
     pooling = SpanPooling(8, {"pooling": kind, "projection_size": 4})
     states = torch.randn(6, 8)
     positions, sizes, tokens = flat([(1, 3), (4, 6)])
-    with_empty = pooling(
-        states, torch.tensor([1, 0, 4]), torch.tensor([2, 0, 2]), tokens
-    )
+    with_empty = pooling(states, torch.tensor([1, 0, 4]), torch.tensor([2, 0, 2]), tokens)
     assert with_empty.isfinite().all()
     torch.testing.assert_close(with_empty[[0, 2]], pooling(states, positions, sizes, tokens))
 
