@@ -4,10 +4,13 @@ The published score is the F1 of all decisions whether a target has a label. Dro
 pooling are the paper's. To probe, freeze the encoder.
 """
 
+from dataclasses import replace
+
 from jiantx.metrics import f1_of, micro_f1, micro_f1_of
-from jiantx.sources import Files, read_edges
+from jiantx.sources import Concat, Files, Row, read_dependencies, read_edges, read_word_tags
 from jiantx.task_types import SpanClassification
 from jiantx.tasks.registry import register
+from jiantx.tasks.tagging import UD, UD_R, UNIVERSAL_TAGS
 
 PENN_TAGS = tuple(
     """$ '' , -LRB- -RRB- . : ADD AFX CC CD DT EX FW HYPH IN JJ JJR JJS LS MD NFP NN NNP NNPS NNS
@@ -94,6 +97,12 @@ def ontonotes(folder: str) -> Files:
         "gives licences",
         validation="development",
     )
+
+
+def universal_relation(row: Row) -> str:
+    """A relation without its subtype, which differs by treebank."""
+    relation: str = row["label"]
+    return relation.partition(":")[0]
 
 
 # Weischedel et al. 2013: OntoNotes 5.0. Parts of speech.
@@ -194,5 +203,23 @@ semeval = register(
             train="train.0.85",
         ),
         labels=SEMEVAL_RELATIONS,
+    )
+)
+
+# Universal Dependencies in all languages of `udpos`: arcs between syntactic words, and the tags of
+# surface words.
+ud_dep = register(
+    dep.replace(
+        name="ud_dep",
+        source=Concat(replace(UD, read=read_dependencies), replace(UD_R, read=read_dependencies)),
+        labels=UNIVERSAL_RELATIONS,
+        label=universal_relation,
+    )
+)
+edge_udpos = register(
+    edge_pos.replace(
+        name="edge_udpos",
+        source=Concat(replace(UD, read=read_word_tags), replace(UD_R, read=read_word_tags)),
+        labels=UNIVERSAL_TAGS,
     )
 )

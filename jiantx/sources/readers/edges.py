@@ -8,7 +8,7 @@ from typing import Any
 
 from jiantx.sources.base import DataError, Row
 from jiantx.sources.readers.tables import read_jsonl
-from jiantx.sources.readers.tagging import conllu_trees
+from jiantx.sources.readers.tagging import conllu_trees, read_conllu
 
 
 def read_edges(path: Path) -> Iterator[Row]:
@@ -83,3 +83,20 @@ def read_dependencies(path: Path) -> Iterator[Row]:
                 "span2": [head_word - 1, head_word],
                 "label": tree.relations[word],
             }
+
+
+def read_word_tags(path: Path) -> Iterator[Row]:
+    """Read CoNLL-U as `read_conllu` does, one row a word: `{"text", "span1", "label"}`.
+
+    `text` is the list of the sentence's words, `label` the word's universal tag.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DataError: A line is not CoNLL-U.
+    """
+    for sentence in read_conllu(path):
+        for word, tag in enumerate(sentence["tags"]):
+            if sentence["tokens"][word].strip():
+                yield {"text": sentence["tokens"], "span1": [word, word + 1], "label": tag}
