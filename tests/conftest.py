@@ -508,7 +508,7 @@ def _tiny_tasks() -> dict[str, jx.Task]:
     related, edges = [], []  # spans of one target a text, and targets of one text
     for i in range(16):
         words = rng.choices(WORDS["en"], k=4 + 5 * (i % 4))
-        head, other = rng.sample(range(len(words)), 2)
+        head, other = rng.sample(range(2, len(words)), 2)
         words[head] = ("cat", "river")[i % 2]
         label = ("still", "moving")[i % 2]
         spans = {"span1": [head, head + 1], "span2": [min(other, 1), other + 1]}
