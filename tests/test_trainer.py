@@ -169,7 +169,7 @@ MIXED = ("classification", "tagging", "mlm")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("stopped", "kinds", "rows", "mix", "bf16"),
-    # epochs of 6 steps, and of 3: inside one, at its end, beyond; two draws a step; nine tasks;
+    # epochs of 6 steps, and of 3: inside one, at its end, beyond; two draws a step; all;
     # one; bf16
     [
         (4, MIXED, 16, 1, False),
