@@ -144,6 +144,13 @@ def test_roles_are_scored_without_continued_and_referring_ones() -> None:
     assert metric_name(metric) == "clean_micro_f1"
 
 
+def test_wic_and_wsc_may_share_a_head() -> None:
+    """They share none by default."""
+    wic, wsc = get_task("wic"), get_task("wsc")
+    assert wic.head_config() == wsc.head_config() and wic.head_name != wsc.head_name
+    assert wic.label_names == ("False", "True")
+
+
 # --- real rows ------------------------------------------------------------------------------------
 
 
