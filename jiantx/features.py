@@ -73,7 +73,7 @@ class Features:
 
     def notes(self) -> list[str]:
         """What was changed to make the features, one sentence each; none where nothing was."""
-        cut, moved, outside, lost = map(self.count, CHANGE_COUNTS)
+        cut, moved, outside, lost_count = map(self.count, CHANGE_COUNTS)
         notes = []
         if cut:
             notes.append(
@@ -90,12 +90,12 @@ class Features:
             one = "answer is longer than a window, and trains"
             many = "answers are longer than a window, and train"
             notes.append(f"{outside:,} {one if outside == 1 else many} as if there were none.")
-        if lost:
+        if lost_count:
             one = "target has a span without a piece, or spans that do not fit, and is"
             many = "targets have a span without a piece, or spans that do not fit, and are"
             notes.append(
-                f"{lost:,} {one if lost == 1 else many} scored wrong and not trained on "
-                f"(max_length {self.max_length})."
+                f"{lost_count:,} {one if lost_count == 1 else many} scored wrong and not "
+                f"trained on (max_length {self.max_length})."
             )
         return [f"{self.task.name} {self.split} {self.language}: {note}" for note in notes]
 

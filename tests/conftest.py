@@ -507,16 +507,16 @@ def _tiny_tasks() -> dict[str, jx.Task]:
     ]
     related, edges = [], []  # spans of one target a text, and targets of one text
     for i in range(16):
-        words = rng.choices(WORDS["en"], k=4 + 5 * (i % 4))
-        head, other = rng.sample(range(2, len(words)), 2)
-        words[head] = ("cat", "river")[i % 2]
+        forms = rng.choices(WORDS["en"], k=4 + 5 * (i % 4))
+        head, other = rng.sample(range(2, len(forms)), 2)
+        forms[head] = ("cat", "river")[i % 2]
         label = ("still", "moving")[i % 2]
         spans = {"span1": [head, head + 1], "span2": [min(other, 1), other + 1]}
-        related.append({"text": " ".join(words), **spans, "label": label})
+        related.append({"text": " ".join(forms), **spans, "label": label})
         for count in range(3):
             span = [head - min(count, head), head + 1]
             labels = [name for name, bit in (("odd", i % 2), ("long", count)) if bit]
-            edges.append({"text": words, "span1": span, "label": labels})
+            edges.append({"text": forms, "span1": span, "label": labels})
     matched = [
         {"id": f"r{i}", "query": sentence(rng, 2 + i % 5), "candidate": sentence(rng, 3 + i % 4)}
         for i in range(16)

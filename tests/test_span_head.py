@@ -50,15 +50,15 @@ def test_pooling_equals_a_loop(kind: str, projection_size: int | None) -> None:
     pooling = SpanPooling(8, {"pooling": kind, "projection_size": projection_size})
     states = 3 * torch.randn(20, 8)
     spans = [(0, 1), (3, 9), (3, 9), (19, 20), (5, 20), (8, 10)]  # they overlap, and repeat
-    own = states.clone().requires_grad_()
+    states_of_ours = states.clone().requires_grad_()
     other = states.clone().requires_grad_()
-    actual = pooling(own, *flat(spans))
+    actual = pooling(states_of_ours, *flat(spans))
     expected = pooled_by_loop(pooling, other, spans)
     torch.testing.assert_close(actual, expected, atol=1e-6, rtol=1e-5)
     factors = torch.randn_like(expected)
     (actual * factors).sum().backward()
     (expected * factors).sum().backward()
-    torch.testing.assert_close(own.grad, other.grad, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(states_of_ours.grad, other.grad, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("kind", POOLINGS)

@@ -135,13 +135,13 @@ class SpanClassification(Task):
     # --- examples ---------------------------------------------------------------------------------
 
     def example(self, row: Row, *, id: str, language: str) -> SpanExample:
-        text, words = self._text(row, self.text)
-        spans = [self._span(row, self.span1, text, words)]
+        text, word_spans = self._text(row, self.text)
+        spans = [self._span(row, self.span1, text, word_spans)]
         text_pair = None
         if self.text_pair is not None:
-            text_pair, words = self._text(row, self.text_pair)
+            text_pair, word_spans = self._text(row, self.text_pair)
         if self.span2 is not None:
-            spans.append(self._span(row, self.span2, text_pair or text, words))
+            spans.append(self._span(row, self.span2, text_pair or text, word_spans))
         return SpanExample(
             id=id,
             language=language,
@@ -159,17 +159,17 @@ class SpanClassification(Task):
             return text, split_words(text) if self.units == "words" else ()
         if not value or not all(isinstance(word, str) for word in value):
             raise DataError(f"Expected a text or a list of words, found {value!r}.")
-        text, words = join_words(value)
-        return check_utf8(text), words
+        text, word_spans = join_words(value)
+        return check_utf8(text), word_spans
 
-    def _span(self, row: Row, column: Column, text: str, words: Sequence[Span]) -> Span:
+    def _span(self, row: Row, column: Column, text: str, word_spans: Sequence[Span]) -> Span:
         """The characters of a span."""
         value = column_value(row, column)
         if self.units == "characters":
             span = check_span(value, len(text), "characters")
         else:
-            first, stop = check_span(value, len(words), "words")
-            span = (words[first][0], words[stop - 1][1])
+            first, stop = check_span(value, len(word_spans), "words")
+            span = (word_spans[first][0], word_spans[stop - 1][1])
         return without_blanks(text, span)
 
     def _label(self, row: Row) -> Any:
@@ -191,8 +191,8 @@ class SpanClassification(Task):
         self, examples: Sequence[SpanExample], tokenizer: PreTrainedTokenizerBase, max_length: int
     ) -> dict[str, Sequence[Any]]:
         special = special_tokens(tokenizer, pair=self.text_pair is not None)
-        room = max_length - special.size
-        if room < self._span_count:
+        max_pieces = max_length - special.size
+        if max_pieces < self._span_count:
             raise DataError(
                 f"max_length {max_length} leaves no room for {self._span_count} spans beside "
                 f"{special.size} special tokens."
@@ -205,7 +205,7 @@ class SpanClassification(Task):
         inputs: list[SpanInput] = []
         for group, *encodings in zip(groups, *sides, strict=True):
             spans = np.array([example.spans for example in examples[group]])
-            inputs += span_inputs(group, encodings, spans, special, room)
+            inputs += span_inputs(group, encodings, spans, special, max_pieces)
         columns = input_columns(inputs)
         if has_segments(tokenizer):
             columns["token_type_ids"] = [one.type_ids for one in inputs]
@@ -237,7 +237,16 @@ class SpanClassification(Task):
         tokenizer: PreTrainedTokenizerBase,
         keys: Sequence[tuple[int, ...]],
     ) -> dict[str, np.ndarray]:
-        """Add the indices of all tokens of all spans, one span after the other."""
+        """Add the indices of all tokens of all spans, one span after the other.
+
+        Args:
+            batch: With the positions and the sizes of the spans.
+            tokenizer: Not needed.
+            keys: Not needed.
+
+        Returns:
+            The batch with `span1_tokens`, and `span2_tokens` where there is a second span.
+        """
         added = {}
         for name in ("span1", "span2")[: self._span_count]:
             sizes = batch[f"{name}_sizes"]
@@ -259,8 +268,8 @@ class SpanClassification(Task):
         best = probabilities.argmax(axis=1)
         predictions = []
         rows = zip(examples, probabilities, best.tolist(), is_lost.tolist(), strict=True)
-        for example, row, top, lost in rows:
-            label: Any = "" if lost else names[top]
+        for example, row, top, is_without_span in rows:
+            label: Any = "" if is_without_span else names[top]
             if self.multi_label:
                 label = tuple(name for name, p in zip(names, row) if p >= 0.5)
             predictions.append(

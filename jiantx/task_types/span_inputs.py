@@ -59,13 +59,13 @@ def span_inputs(
     pieces = np.stack([piece_spans(e, spans[:, i]) for i, e in enumerate(of_span)], axis=1)
     sides = np.minimum(np.arange(spans.shape[1]), last_side)
     if sum(map(len, ids)) <= room:
-        kept = [np.arange(len(side)) for side in ids]
-        yield _input(group, ids, kept, pieces, sides, special)
+        kept_pieces = [np.arange(len(side)) for side in ids]
+        yield _input(group, ids, kept_pieces, pieces, sides, special)
         return
     for index, target_pieces in enumerate(pieces):
-        kept, fits = _kept_pieces(list(map(len, ids)), target_pieces, sides, room)
+        kept_pieces, fits = _kept_pieces(list(map(len, ids)), target_pieces, sides, room)
         target = slice(group.start + index, group.start + index + 1)
-        yield _input(target, ids, kept, target_pieces[None] * fits, sides, special)
+        yield _input(target, ids, kept_pieces, target_pieces[None] * fits, sides, special)
 
 
 def _kept_pieces(
@@ -86,14 +86,14 @@ def _kept_pieces(
         of_side = [np.zeros((1, 2), dtype=int) for _ in of_side]
         needed = [0 for _ in of_side]
     shares = [room] if len(counts) == 1 else divide_room(counts, needed, room)
-    kept = [nearest_pieces(*side) for side in zip(counts, of_side, shares, strict=True)]
-    return kept, fits
+    kept_pieces = [nearest_pieces(*side) for side in zip(counts, of_side, shares, strict=True)]
+    return kept_pieces, fits
 
 
 def _input(
     targets: slice,
     ids: Sequence[np.ndarray],
-    kept: Sequence[np.ndarray],
+    kept_pieces: Sequence[np.ndarray],
     pieces: np.ndarray,
     sides: np.ndarray,
     special: SpecialTokens,
@@ -103,18 +103,18 @@ def _input(
     Args:
         targets: Of the examples.
         ids: Of all pieces of each text.
-        kept: The pieces that are kept of each text, in order.
+        kept_pieces: The pieces that are kept of each text, in order.
         pieces: (targets, spans, 2) pieces; all are kept.
         sides: (spans,) the text of each span.
         special: The special tokens.
     """
-    kept_ids = [side[indices] for side, indices in zip(ids, kept, strict=True)]
-    counts = list(map(len, kept))
+    kept_ids = [side[indices] for side, indices in zip(ids, kept_pieces, strict=True)]
+    counts = list(map(len, kept_pieces))
     first_token = [len(special.before), len(special.before) + counts[0] + len(special.between)]
     sizes = np.diff(pieces, axis=2)[..., 0]
     is_lost = (sizes == 0).any(axis=1)
     sizes = np.where(is_lost[:, None], 0, sizes)
-    starts = [np.searchsorted(kept[side], pieces[:, i, 0]) for i, side in enumerate(sides)]
+    starts = [np.searchsorted(kept_pieces[side], pieces[:, i, 0]) for i, side in enumerate(sides)]
     positions = np.stack(starts, axis=1) + np.array(first_token)[sides]
     return SpanInput(
         targets=targets,

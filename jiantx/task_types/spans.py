@@ -99,20 +99,20 @@ def find_near(text: str, wanted: str, index: int) -> Span:
     >>> find_near("It was Ann's cat. The cat slept.", "the cat", 3)
     (18, 25)
     """
-    words = split_words(text)
-    if not 0 <= index < len(words):
-        raise DataError(f"The words {wanted!r} are at {index}, and the text has {len(words)}.")
-    letters = [_letters(text[start:stop]) for start, stop in words]
+    word_spans = split_words(text)
+    if not 0 <= index < len(word_spans):
+        raise DataError(f"The words {wanted!r} are at {index}, and the text has {len(word_spans)}.")
+    letters = [_letters(text[start:stop]) for start, stop in word_spans]
     wanted_letters = [_letters(word) for word in wanted.split()]
     count = max(len(wanted_letters), 1)
     first_words = sorted(
-        range(max(0, index - _NEAR), min(index + _NEAR, len(words) - 1) + 1),
+        range(max(0, index - _NEAR), min(index + _NEAR, len(word_spans) - 1) + 1),
         key=lambda word: abs(word - index),
     )
     matches = (word for word in first_words if letters[word : word + count] == wanted_letters)
     first_word = next(matches, index)
-    last_word = min(first_word + count, len(words)) - 1
-    start, stop = words[first_word][0], words[last_word][1]
+    last_word = min(first_word + count, len(word_spans)) - 1
+    start, stop = word_spans[first_word][0], word_spans[last_word][1]
     exact = re.search(re.escape(wanted.strip()), text[start:stop], re.IGNORECASE)
     return (start + exact.start(), start + exact.end()) if exact else (start, stop)
 

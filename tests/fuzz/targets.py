@@ -634,8 +634,8 @@ def example_tagging(data: bytes) -> None:
 def example_spans(data: bytes) -> None:
     for kind in ("spans", "edges"):
         if example := example_of(kind, data):
-            words = [example.text[start:stop] for start, stop in split_words(example.text)]
-            assert words == example.text.split()
+            forms = [example.text[start:stop] for start, stop in split_words(example.text)]
+            assert forms == example.text.split()
             for start, stop in example.spans:
                 inner = example.text[start:stop]
                 assert inner and inner == inner.strip()
@@ -733,13 +733,13 @@ def features_spans(data: bytes) -> None:
     kind = ("spans", "edges")[data[1] % 2] if len(data) > 1 else "spans"
     for example, _, _, features in features_of(kind, data[:1] + data[2:]):
         assert len(features["labels"]) == 1
-        ((lost,), (ids,)) = features["lost"], features["input_ids"]
+        ((is_lost,), (ids,)) = features["lost"], features["input_ids"]
         for number in range(1, len(example.spans) + 1):
             (start,) = features[f"span{number}_positions"][0]
             (size,) = features[f"span{number}_sizes"][0]
-            assert (size == 0) == bool(lost) and start >= 0 and start + size <= len(ids)
-            assert lost or (start > 0 and start + size < len(ids))
-        if lost or example.label is None:
+            assert (size == 0) == bool(is_lost) and start >= 0 and start + size <= len(ids)
+            assert is_lost or (start > 0 and start + size < len(ids))
+        if is_lost or example.label is None:
             assert list(features["labels"][0]) == [-100]
 
 

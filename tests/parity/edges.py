@@ -24,7 +24,7 @@ def comparisons(rng: random.Random, tokenizer: object) -> Iterator[Comparison]:
         assert isinstance(task, jx.SpanClassification)
         labels = task.label_names
         gold = [made_up_labels(rng, labels, several=name == "spr2") for _ in range(TARGETS)]
-        logits = [[noisy_logit(rng, label in own) for label in labels] for own in gold]
+        logits = [[noisy_logit(rng, label in of_target) for label in labels] for of_target in gold]
         (metric,) = task.metrics
         sample = Sample(predicted_labels(task, logits, tokenizer), gold)
         independent = cell_f1(labels, logits, gold, counts_in(name))

@@ -40,8 +40,8 @@ def task(**fields: Any) -> jx.SpanClassification:
     )
 
 
-def examples_of(own: jx.SpanClassification, rows: list[dict[str, Any]]) -> list[Any]:
-    return [own.example(row, id=str(i), language="en") for i, row in enumerate(rows)]
+def examples_of(span_task: jx.SpanClassification, rows: list[dict[str, Any]]) -> list[Any]:
+    return [span_task.example(row, id=str(i), language="en") for i, row in enumerate(rows)]
 
 
 def targets(sentences: list[str], rng: random.Random, count: int = 3) -> list[dict[str, Any]]:
@@ -68,10 +68,12 @@ def decoded_spans(table: Any, tokenizer: Any) -> list[list[str] | None]:
     texts: list[list[str] | None] = []
     for row in table:
         columns = [row[f"span{i}_{name}"] for i in (1, 2) for name in ("positions", "sizes")]
-        for first, first_size, second, second_size, lost in zip(*columns, row["lost"], strict=True):
+        for first, first_size, second, second_size, is_lost in zip(
+            *columns, row["lost"], strict=True
+        ):
             ids = row["input_ids"]
             pieces = (ids[first : first + first_size], ids[second : second + second_size])
-            texts.append(None if lost else [letters_of(span, tokenizer) for span in pieces])
+            texts.append(None if is_lost else [letters_of(span, tokenizer) for span in pieces])
     return texts
 
 
@@ -90,9 +92,9 @@ def expected_spans(examples: list[Any], tokenizer: Any) -> list[list[str]]:
 @pytest.mark.parametrize("max_length", [256, 14, 9])
 def test_words_in_are_pieces_out(max_length: int, any_tokenizer: Any) -> None:
     rng = random.Random(max_length)
-    own = task(span2="span2")
-    examples = examples_of(own, targets(SENTENCES, rng))
-    table = encode_examples(own, examples, any_tokenizer, max_length)
+    span_task = task(span2="span2")
+    examples = examples_of(span_task, targets(SENTENCES, rng))
+    table = encode_examples(span_task, examples, any_tokenizer, max_length)
     actual = decoded_spans(table, any_tokenizer)
     assert len(actual) == len(examples)
     if max_length == 256:
@@ -105,11 +107,11 @@ def test_words_in_are_pieces_out(max_length: int, any_tokenizer: Any) -> None:
 
 def test_a_list_of_words_is_a_text(any_tokenizer: Any) -> None:
     """The words are those of the list, also where one holds a blank."""
-    words = ["New York", "is", "big"]
-    own = task()
-    (example,) = examples_of(own, [{"text": words, "span1": [0, 1], "label": "yes"}])
+    forms = ["New York", "is", "big"]
+    span_task = task()
+    (example,) = examples_of(span_task, [{"text": forms, "span1": [0, 1], "label": "yes"}])
     assert example.text == "New York is big" and example.spans == ((0, 8),)
-    assert join_words(words)[1] == ((0, 8), (9, 11), (12, 15))
+    assert join_words(forms)[1] == ((0, 8), (9, 11), (12, 15))
     assert split_words(" New York\u3000is ") == ((1, 4), (5, 9 - 0), (10, 12))
 
 
@@ -127,10 +129,10 @@ def test_characters_and_words_are_one_span(any_tokenizer: Any) -> None:
 
 
 def test_the_second_span_is_of_the_second_text(any_tokenizer: Any) -> None:
-    own = task(text_pair="other", span2="span2", units="characters")
+    span_task = task(text_pair="other", span2="span2", units="characters")
     row = {"text": "the cat sits", "other": "a river", "span1": [4, 7], "span2": [2, 7]}
-    examples = examples_of(own, [{**row, "label": "yes"}])
-    table = encode_examples(own, examples, any_tokenizer)
+    examples = examples_of(span_task, [{**row, "label": "yes"}])
+    table = encode_examples(span_task, examples, any_tokenizer)
     assert decoded_spans(table, any_tokenizer) == [["cat", "river"]]
     full = any_tokenizer(row["text"], row["other"])
     assert table[0]["input_ids"] == full["input_ids"]
@@ -139,11 +141,11 @@ def test_the_second_span_is_of_the_second_text(any_tokenizer: Any) -> None:
 
 
 def test_rows_of_one_text_share_an_input(tokenizer: Any) -> None:
-    own = task(span2="span2", multi_label=True)
+    span_task = task(span2="span2", multi_label=True)
     rows = targets(SENTENCES[:2], random.Random(0))
     rows += [{**rows[0], "label": []}]  # the first text again, but not beside its other targets
-    examples = examples_of(own, rows)
-    table = encode_examples(own, examples, tokenizer)
+    examples = examples_of(span_task, rows)
+    table = encode_examples(span_task, examples, tokenizer)
     assert [len(labels) for labels in table["labels"]] == [3, 3, 1]
     assert table["example"][:] == [0, 3, 6]
     assert table["gold_counts"][:] == [[1, 1, 1], [1, 1, 1], [0]]
@@ -156,13 +158,13 @@ def test_rows_of_one_text_share_an_input(tokenizer: Any) -> None:
 def test_a_long_text_is_cut_around_the_spans(any_tokenizer: Any) -> None:
     """Also in the middle, where the two spans are far apart."""
     text = " ".join(["the", "cat", *["sits"] * 60, "by", "the", "river"])
-    own = task(span2="span2")
+    span_task = task(span2="span2")
     rows = [
         {"text": text, "span1": [1, 2], "span2": [64, 65], "label": "yes"},
         {"text": text, "span1": [62, 63], "span2": [64, 65], "label": "no"},
     ]
-    examples = examples_of(own, rows)
-    table = encode_examples(own, examples, any_tokenizer, 16)
+    examples = examples_of(span_task, rows)
+    table = encode_examples(span_task, examples, any_tokenizer, 16)
     assert decoded_spans(table, any_tokenizer) == [["cat", "river"], ["by", "river"]]
     assert table["truncated"][:] == [1, 1] and table["lost_targets"][:] == [0, 0]
     assert [row["lengths"] for row in table] == [[16], [16]]
@@ -170,35 +172,35 @@ def test_a_long_text_is_cut_around_the_spans(any_tokenizer: Any) -> None:
 
 def test_spans_that_do_not_fit_are_counted_and_wrong(tokenizer: Any) -> None:
     long = " ".join(["sits"] * 40)
-    own = task()
+    span_task = task()
     rows = [
         {"text": long, "span1": [0, 40], "label": "yes"},
         {"text": long, "span1": [20, 21], "label": "yes"},
     ]
-    examples = examples_of(own, rows)
-    table = encode_examples(own, examples, tokenizer, 12)
+    examples = examples_of(span_task, rows)
+    table = encode_examples(span_task, examples, tokenizer, 12)
     assert table["lost_targets"][:] == [1, 0] and table["labels"][:] == [[-100], [1]]
     outputs = {"probabilities": np.array([[0.1, 0.9], [0.2, 0.8]])}
-    lost, fine = own.decode(outputs, table, examples)
-    assert (lost.label, lost.probability) == ("", 0.0) and fine.label == "yes"
-    assert accuracy([lost.value, fine.value], ["yes", "yes"]) == 50.0
-    several = own.replace(multi_label=True, metrics=(micro_f1,))
+    missing, fine = span_task.decode(outputs, table, examples)
+    assert (missing.label, missing.probability) == ("", 0.0) and fine.label == "yes"
+    assert accuracy([missing.value, fine.value], ["yes", "yes"]) == 50.0
+    several = span_task.replace(multi_label=True, metrics=(micro_f1,))
     assert several.decode(outputs, table, examples)[0].label == ()
 
 
 def test_a_span_without_a_piece_is_lost(bert_tokenizer: Any) -> None:
     """A normalizer may drop all of a word."""
-    own = task()
+    span_task = task()
     rows = [{"text": "a \u200b cat", "span1": [i, i + 1], "label": "yes"} for i in range(3)]
-    table = encode_examples(own, examples_of(own, rows), bert_tokenizer)
-    lost = bert_tokenizer.tokenize("\u200b") == []
-    assert table["lost"][:] == [[0, int(lost), 0]]
+    table = encode_examples(span_task, examples_of(span_task, rows), bert_tokenizer)
+    is_dropped = bert_tokenizer.tokenize("\u200b") == []
+    assert table["lost"][:] == [[0, int(is_dropped), 0]]
 
 
 def test_lost_targets_are_said(tokenizer: Any) -> None:
     rows = [{"text": "sits " * 40, "span1": [0, 40], "label": "yes"}]
-    own = task(source=jx.Rows({"train": rows}), max_length=12)
-    features = jx.features.load_features(own, "train", "en", tokenizer)
+    span_task = task(source=jx.Rows({"train": rows}), max_length=12)
+    features = jx.features.load_features(span_task, "train", "en", tokenizer)
     assert features.notes()[-1].endswith(
         "1 target has a span without a piece, or spans that do not fit, and is scored wrong and "
         "not trained on (max_length 12)."
@@ -211,11 +213,11 @@ def test_the_nearest_pieces_hold_the_spans(seed: int) -> None:
     count = int(rng.integers(6, 40))
     starts = rng.integers(0, count - 3, 2)
     spans = np.stack([starts, starts + rng.integers(1, 4, 2)], axis=1)
-    room = int(rng.integers(6, count + 1))
-    kept = nearest_pieces(count, spans, room)
-    assert len(kept) == room and (np.diff(kept) > 0).all()
+    size = int(rng.integers(6, count + 1))
+    pieces = nearest_pieces(count, spans, size)
+    assert len(pieces) == size and (np.diff(pieces) > 0).all()
     inside = {i for start, stop in spans.tolist() for i in range(start, stop)}
-    assert inside <= set(kept.tolist())
+    assert inside <= set(pieces.tolist())
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -223,17 +225,17 @@ def test_two_texts_share_the_room(seed: int) -> None:
     rng = np.random.default_rng(seed)
     sizes = rng.integers(1, 40, 2).tolist()
     needed = [int(rng.integers(1, size + 1)) for size in sizes]
-    room = int(rng.integers(sum(needed), sum(sizes) + 1))
-    first, second = divide_room(sizes, needed, room)
-    assert first + second == room
+    size = int(rng.integers(sum(needed), sum(sizes) + 1))
+    first, second = divide_room(sizes, needed, size)
+    assert first + second == size
     assert needed[0] <= first <= sizes[0] and needed[1] <= second <= sizes[1]
 
 
 def test_no_room(tokenizer: Any) -> None:
-    own = task(span2="span2")
-    examples = examples_of(own, targets(SENTENCES[:1], random.Random(0)))
+    span_task = task(span2="span2")
+    examples = examples_of(span_task, targets(SENTENCES[:1], random.Random(0)))
     with pytest.raises(DataError, match="max_length 3 leaves no room for 2 spans beside 2 special"):
-        encode_examples(own, examples, tokenizer, 3)
+        encode_examples(span_task, examples, tokenizer, 3)
 
 
 # --- words that a data set names ------------------------------------------------------------------
@@ -286,21 +288,21 @@ def test_rows_that_cannot_be(row: dict[str, Any], said: str) -> None:
 
 
 def test_labels_may_be_none_one_or_several() -> None:
-    own = task(multi_label=True, metrics=(micro_f1,))
+    span_task = task(multi_label=True, metrics=(micro_f1,))
     row = {"text": "a b", "span1": [0, 1]}
     for label, gold in (([], ()), ("yes", ("yes",)), (["yes", "no"], ("no", "yes")), (None, None)):
-        (example,) = examples_of(own, [{**row, "label": label}])
-        assert own.reference(example) == gold
-    assert examples_of(own, [row])[0].label is None
+        (example,) = examples_of(span_task, [{**row, "label": label}])
+        assert span_task.reference(example) == gold
+    assert examples_of(span_task, [row])[0].label is None
 
 
 def test_a_label_is_predicted_from_one_half_on(tokenizer: Any) -> None:
-    own = task(multi_label=True, metrics=(micro_f1,))
+    span_task = task(multi_label=True, metrics=(micro_f1,))
     rows = [{"text": "the cat", "span1": [i, i + 1]} for i in range(2)]
-    examples = examples_of(own, rows)
-    table = encode_examples(own, examples, tokenizer)
+    examples = examples_of(span_task, rows)
+    table = encode_examples(span_task, examples, tokenizer)
     outputs = {"probabilities": np.array([[0.5, 0.49], [0.6, 0.9]])}
-    assert [p.label for p in own.decode(outputs, table, examples)] == [("no",), ("no", "yes")]
+    assert [p.label for p in span_task.decode(outputs, table, examples)] == [("no",), ("no", "yes")]
 
 
 def test_declarations_that_cannot_be() -> None:

@@ -217,14 +217,14 @@ def test_wsc_finds_the_words_that_it_names() -> None:
     """Traps 9 and 10: case and punctuation differ, and one index is off by a word."""
     jx.data_root(HUB)
     task: Any = get_task("wsc")
-    for split, others in (("train", 0), ("validation", 0), ("test", 0)):
+    for split in ("train", "validation", "test"):
         rows = task.rows(split)
         examples = list(task.examples(split, rows=rows))
         differing = 0
         for row, example in zip(rows, examples, strict=True):
             for number, (start, stop) in enumerate(example.spans, 1):
                 differing += example.text[start:stop].lower() != row[f"span{number}_text"].lower()
-        assert differing == others, split
+        assert not differing, split
     by_index = {row["idx"]: index for index, row in enumerate(task.rows("validation"))}
     example = list(task.examples("validation"))[by_index[42]]
     start, stop = example.spans[1]

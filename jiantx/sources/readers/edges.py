@@ -67,18 +67,18 @@ def read_dependencies(path: Path) -> Iterator[Row]:
         DataError: A line is not CoNLL-U, or a head is no word of its sentence.
     """
     for tree in conllu_trees(path):
-        words = list(tree.forms.values())
-        if any(word in ("", "_") for word in words):
+        forms = list(tree.forms.values())
+        if any(form in ("", "_") for form in forms):
             continue
         for word, head in tree.heads.items():
-            if not 0 <= head <= len(words):
+            if not 0 <= head <= len(forms):
                 raise DataError(
-                    f"{path}, the sentence {' '.join(words[:8])!r}: word {word} has the head "
-                    f"{head}, and there are {len(words)} words."
+                    f"{path}, the sentence {' '.join(forms[:8])!r}: word {word} has the head "
+                    f"{head}, and there are {len(forms)} words."
                 )
             head_word = head or word
             yield {
-                "text": words,
+                "text": forms,
                 "span1": [word - 1, word],
                 "span2": [head_word - 1, head_word],
                 "label": tree.relations[word],
