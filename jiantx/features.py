@@ -36,6 +36,7 @@ CHANGE_COUNTS = (
     "truncated",
     "realigned",
     "answer_outside_windows",
+    "lost_targets",
 )  # columns that count what was changed to make features
 _BATCH = 1000  # examples encoded together
 # What a task has that its features do not depend on.
@@ -44,6 +45,7 @@ _NOT_IN_KEY = set(
     train_languages language_exponent""".split()
 )
 _NOT_IN_KEY |= set("pool mining layer depth pooling top".split())  # of retrieval
+_NOT_IN_KEY |= set("share_pooling projection_size classifier classifier_size dropout".split())
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Features:
 
     def count(self, column: str) -> int:
         """The sum of a column: of "truncated" features, of "realigned" answers, of
-        "answer_outside_windows" ones; 0 without it.
+        "answer_outside_windows" ones, of "lost_targets"; 0 without it.
         """
         if column not in self.table.column_names:
             return 0
@@ -71,7 +73,7 @@ class Features:
 
     def notes(self) -> list[str]:
         """What was changed to make the features, one sentence each; none where nothing was."""
-        cut, moved, outside = map(self.count, CHANGE_COUNTS)
+        cut, moved, outside, lost_count = map(self.count, CHANGE_COUNTS)
         notes = []
         if cut:
             notes.append(
@@ -88,6 +90,13 @@ class Features:
             one = "answer is longer than a window, and trains"
             many = "answers are longer than a window, and train"
             notes.append(f"{outside:,} {one if outside == 1 else many} as if there were none.")
+        if lost_count:
+            one = "target has a span without a piece, or spans that do not fit, and is"
+            many = "targets have a span without a piece, or spans that do not fit, and are"
+            notes.append(
+                f"{lost_count:,} {one if lost_count == 1 else many} scored wrong and not "
+                f"trained on (max_length {self.max_length})."
+            )
         return [f"{self.task.name} {self.split} {self.language}: {note}" for note in notes]
 
 

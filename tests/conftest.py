@@ -505,6 +505,18 @@ def _tiny_tasks() -> dict[str, jx.Task]:
         }
         for i in range(16)
     ]
+    related, edges = [], []  # spans of one target a text, and targets of one text
+    for i in range(16):
+        forms = rng.choices(WORDS["en"], k=4 + 5 * (i % 4))
+        head, other = rng.sample(range(2, len(forms)), 2)
+        forms[head] = ("cat", "river")[i % 2]
+        label = ("still", "moving")[i % 2]
+        spans = {"span1": [head, head + 1], "span2": [min(other, 1), other + 1]}
+        related.append({"text": " ".join(forms), **spans, "label": label})
+        for count in range(3):
+            span = [head - min(count, head), head + 1]
+            labels = [name for name, bit in (("odd", i % 2), ("long", count)) if bit]
+            edges.append({"text": forms, "span1": span, "label": labels})
     matched = [
         {"id": f"r{i}", "query": sentence(rng, 2 + i % 5), "candidate": sentence(rng, 3 + i % 4)}
         for i in range(16)
@@ -549,6 +561,17 @@ def _tiny_tasks() -> dict[str, jx.Task]:
         ),
         "choice": jx.MultipleChoice(name="choices", source=split(chosen)),
         "retrieval": jx.Retrieval(name="pairing", source=split(matched), top=3),
+        "spans": jx.SpanClassification(
+            name="related", source=split(related), labels=("still", "moving"), span2="span2"
+        ),
+        "edges": jx.SpanClassification(
+            name="edges",
+            source=split(edges),
+            labels=("odd", "long", "never"),
+            multi_label=True,
+            dropout=0.0,
+            metrics=(micro_f1,),
+        ),
         "mlm": jx.MaskedLM(
             name="lines", source=jx.Rows({"train": lines, "validation": lines}), mask_share=0.3
         ),
@@ -558,6 +581,6 @@ def _tiny_tasks() -> dict[str, jx.Task]:
 @pytest.fixture(scope="session")
 def tiny_tasks() -> dict[str, jx.Task]:
     """Small tasks: classification, pair, multi_label, regression, tagging, qa, choice, retrieval,
-    mlm.
+    spans, edges, mlm.
     """
     return _tiny_tasks()

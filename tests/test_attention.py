@@ -30,6 +30,8 @@ TYPES = (
     "choice",
     "retrieval",
     "mlm",
+    "spans",
+    "edges",
 )
 
 

@@ -28,6 +28,8 @@ TYPES = (
     "choice",
     "retrieval",
     "mlm",
+    "spans",
+    "edges",
 )
 
 

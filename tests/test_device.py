@@ -37,6 +37,8 @@ TYPES = (
     "choice",
     "retrieval",
     "mlm",
+    "spans",
+    "edges",
 )
 META = torch.device("meta")
 # dynamo looks at `.grad` of what a compiled layer reads; torch's own warning, and harmless

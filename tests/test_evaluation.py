@@ -33,6 +33,8 @@ TYPES = (
     "choice",
     "retrieval",
     "mlm",
+    "spans",
+    "edges",
 )
 
 

@@ -25,6 +25,7 @@ DECLARED: dict[Any, dict[str, Any]] = {  # class -> the fields that must be give
     jx.TokenClassification: {"name": "mine", "source": ROWS, "labels": ("B-X", "O")},
     jx.QuestionAnswering: {"name": "mine", "source": ROWS},
     jx.MultipleChoice: {"name": "mine", "source": ROWS},
+    jx.SpanClassification: {"name": "mine", "source": ROWS, "labels": ("no", "yes")},
     jx.Retrieval: {"name": "mine", "source": ROWS},
     jx.MaskedLM: {"name": "mine", "source": ROWS},
     jx.Files: {"pattern": "a.csv", "read": jx.read_csv},

@@ -22,7 +22,17 @@ from jiantx.heads import Head, HeadOutput
 from jiantx.task import Example, Prediction, Task
 from jiantx.tokenization import encode, sequence_features
 
-TYPES = ("classification", "multi_label", "regression", "tagging", "qa", "choice", "mlm")
+TYPES = (
+    "classification",
+    "multi_label",
+    "regression",
+    "tagging",
+    "qa",
+    "choice",
+    "mlm",
+    "spans",
+    "edges",
+)
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -44,9 +54,9 @@ def test_loss_of_a_batch_is_the_sum_over_its_parts(
 def padded_logits(kind: str, head: Any, batch: Mapping[str, Any], states: Tensor) -> list[Any]:
     """(logits, labels) of each cross-entropy, as a padded model of transformers has them."""
     labels = batch["labels"]
-    if kind in ("classification", "choice"):
+    if kind in ("classification", "choice", "spans"):
         scores = head.scores(states, batch)
-        if kind == "classification":
+        if kind != "choice":
             return [(scores, labels)]
         choices = scores[:, 0].split(batch["sequences"].tolist())
         return [(one[None], label[None]) for one, label in zip(choices, labels, strict=True)]
@@ -68,7 +78,9 @@ def padded_logits(kind: str, head: Any, batch: Mapping[str, Any], states: Tensor
     return pairs
 
 
-@pytest.mark.parametrize("kind", ["classification", "tagging", "qa", "choice", "mlm", "retrieval"])
+@pytest.mark.parametrize(
+    "kind", ["classification", "tagging", "qa", "choice", "mlm", "retrieval", "spans"]
+)
 def test_label_smoothing_is_that_of_transformers(
     kind: str, model_of: ModelOf, tiny_tasks, tokenizer
 ) -> None:
@@ -97,7 +109,7 @@ def test_label_smoothing_is_that_of_transformers(
     assert torch.equal(model(**batch, label_smoothing=0.0).loss, model(**batch).loss)
 
 
-@pytest.mark.parametrize("kind", ["multi_label", "regression"])
+@pytest.mark.parametrize("kind", ["multi_label", "regression", "edges"])
 def test_other_losses_are_not_smoothed(kind: str, model_of: ModelOf, tiny_tasks, tokenizer) -> None:
     task = tiny_tasks[kind]
     model = model_of([task])
@@ -123,7 +135,9 @@ def test_an_output_is_a_dictionary(model_of: ModelOf, tiny_tasks, tokenizer) -> 
     ]
 
 
-@pytest.mark.parametrize("kind", ["classification", "multi_label", "regression", "tagging", "qa"])
+@pytest.mark.parametrize(
+    "kind", ["classification", "multi_label", "regression", "tagging", "qa", "spans", "edges"]
+)
 def test_rows_without_gold_cost_nothing(
     kind: str, model_of: ModelOf, tiny_tasks, tokenizer
 ) -> None:

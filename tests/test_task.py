@@ -348,6 +348,7 @@ def test_metrics_of_one_name_are_refused(metrics: Any) -> None:
 
 FIELDS: dict[Any, dict[str, Any]] = {
     jx.Classification: {"labels": LABELS},
+    jx.SpanClassification: {"labels": LABELS},
     jx.TokenClassification: {"labels": ("O", "B-X"), "main_metrics": ()},
 }
 
@@ -362,6 +363,7 @@ FIELDS: dict[Any, dict[str, Any]] = {
         (jx.Classification, token_accuracy, "labels"),  # letter by letter
         (jx.Classification, accuracy_at_1, "labels"),
         (jx.MultipleChoice, squad_f1, "labels"),
+        (jx.SpanClassification, chunk_f1, "labels"),
         (jx.Regression, chunk_f1, "labels"),
     ],
 )

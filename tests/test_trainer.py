@@ -31,6 +31,8 @@ TYPES = (
     "choice",
     "retrieval",
     "mlm",
+    "spans",
+    "edges",
 )
 
 
@@ -76,7 +78,18 @@ class Gradients(TrainerCallback):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "kind", ["classification", "multi_label", "regression", "tagging", "qa", "choice", "mlm"]
+    "kind",
+    [
+        "classification",
+        "multi_label",
+        "regression",
+        "tagging",
+        "qa",
+        "choice",
+        "mlm",
+        "spans",
+        "edges",
+    ],
 )
 def test_accumulation_is_one_batch(
     kind: str, model_of: ModelOf, tiny_tasks, tmp_path: Path
@@ -156,7 +169,7 @@ MIXED = ("classification", "tagging", "mlm")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("stopped", "kinds", "rows", "mix", "bf16"),
-    # epochs of 6 steps, and of 3: inside one, at its end, beyond; two draws a step; nine tasks;
+    # epochs of 6 steps, and of 3: inside one, at its end, beyond; two draws a step; all;
     # one; bf16
     [
         (4, MIXED, 16, 1, False),

@@ -23,6 +23,7 @@ _CHANGES = {  # counts of training rows that were changed
     "answer_outside_windows": (
         "answers longer than a window in {} rows, which train as if they had no answer"
     ),
+    "lost_targets": "spans without a piece or too long in {} targets, which are not trained on",
 }
 _FAILED = (
     "These runs did not learn: their validation score is not significantly above the "

@@ -8,6 +8,7 @@ divides by the items of the whole step. Outputs are computed outside training on
 from jiantx.heads.base import HEADS, Batch, Head, HeadOutput, register_head
 from jiantx.heads.pooled import ClassificationHead, MultipleChoiceHead, PooledHead, RegressionHead
 from jiantx.heads.retrieval import RetrievalHead
+from jiantx.heads.spans import SpanClassificationHead, SpanPooling
 from jiantx.heads.states import mean_states, pad_sequences, pooled_states, sequence_index
 from jiantx.heads.tokens import MaskedLMHead, QuestionAnsweringHead, TokenClassificationHead
 
@@ -23,6 +24,8 @@ __all__ = [
     "QuestionAnsweringHead",
     "RegressionHead",
     "RetrievalHead",
+    "SpanClassificationHead",
+    "SpanPooling",
     "TokenClassificationHead",
     "mean_states",
     "pad_sequences",

@@ -35,6 +35,7 @@ from jiantx.metrics.labels import (
     macro_f1,
     matthews,
     micro_f1,
+    micro_f1_of,
     pearson,
     spearman,
 )
@@ -91,6 +92,7 @@ __all__ = [
     "mean_reciprocal_rank",
     "metric_name",
     "micro_f1",
+    "micro_f1_of",
     "mined_f1",
     "mined_precision",
     "mined_recall",

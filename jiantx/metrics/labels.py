@@ -86,6 +86,34 @@ def micro_f1(predictions: Sequence[Any], references: Sequence[Any]) -> float:
     return 100.0 * (2 * right / (predicted + actual)) if predicted + actual else math.nan
 
 
+@dataclass(frozen=True)
+class _MicroF1Of:
+    """A value, as `_F1Of` is."""
+
+    labels: tuple[Any, ...]
+    metric_name: str
+
+    def __call__(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
+        scored = set(self.labels)
+        return micro_f1(
+            [_label_set(labels) & scored for labels in predictions],
+            [_label_set(labels) & scored for labels in references],
+        )
+
+
+def micro_f1_of(labels: Iterable[Any], *, name: str) -> Metric:
+    """`micro_f1` over some of the labels; others do not count, whether predicted or right.
+
+    >>> micro_f1_of(["A", "B"], name="core_f1")([("A", "R"), ("B",)], [("A",), ("A", "B")])
+    80.0
+
+    Args:
+        labels: Those that count.
+        name: Reported name.
+    """
+    return _MicroF1Of(tuple(labels), name)
+
+
 def _label_set(labels: Any) -> set[Any]:
     """The labels of an example; a text is one label, and no set of letters."""
     is_one = isinstance(labels, str) or not isinstance(labels, Iterable)

@@ -31,6 +31,7 @@ model = PeftModel.from_pretrained(model, "…")  # this folder
 _PIPELINE_TAGS = {
     "classification": "text-classification",
     "regression": "text-classification",
+    "span_classification": "text-classification",
     "token_classification": "token-classification",
     "question_answering": "question-answering",
     "multiple_choice": "multiple-choice",

@@ -62,6 +62,28 @@ class NumberPrediction(Prediction):
         return self.number
 
 
+def check_metric_labels(task: str, metrics: Sequence[Metric], labels: Sequence[str]) -> None:
+    """Check that the labels which metrics score are a task's.
+
+    Args:
+        task: Its name, for messages.
+        metrics: Its metrics.
+        labels: Its labels.
+
+    Raises:
+        ValueError: A metric is the F1 of a label that the task does not have.
+    """
+    for metric in metrics:
+        positive_label = getattr(metric, "positive_label", None)
+        scored = getattr(metric, "labels", () if positive_label is None else (positive_label,))
+        for label in scored:
+            if label not in labels:
+                raise ValueError(
+                    f"Task {task}: {metric_name(metric)!r} is the F1 of {label!r}, "
+                    f"which is none of the labels {list(labels)}.{near_names(label, labels)}"
+                )
+
+
 def _example(
     task: Classification | Regression, row: Row, id: str, language: str, label: Any
 ) -> TextExample:
@@ -126,14 +148,7 @@ class Classification(Task):
             return
         if self.label_map is not None:
             self._check_label_map()
-        for metric in self.metrics:
-            positive_label = getattr(metric, "positive_label", self.gold_names[0])
-            if positive_label not in self.gold_names:
-                raise ValueError(
-                    f"Task {self.name}: {metric_name(metric)!r} is the F1 of {positive_label!r}, "
-                    f"which is none of the labels {list(self.gold_names)}."
-                    f"{near_names(positive_label, self.gold_names)}"
-                )
+        check_metric_labels(self.name, self.metrics, self.gold_names)
 
     def _check_label_map(self) -> None:
         if self.multi_label:

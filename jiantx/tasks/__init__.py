@@ -2,6 +2,7 @@
 
 from jiantx.tasks import (
     commonsense,
+    edge_probing,
     glue,
     language_modeling,
     nli,
@@ -9,6 +10,7 @@ from jiantx.tasks import (
     qa,
     retrieval,
     similarity,
+    spans,
     superglue,
     tagging,
     temporal,
@@ -44,6 +46,7 @@ __all__ = [
     "TaskOrName",
     "Tasks",
     "commonsense",
+    "edge_probing",
     "get_task",
     "glue",
     "language_modeling",
@@ -57,6 +60,7 @@ __all__ = [
     "retrieval",
     "similarity",
     "superglue",
+    "spans",
     "tagging",
     "temporal",
     "training_tasks",

@@ -30,6 +30,7 @@ from jiantx.features import encode_examples
 from jiantx.model import MultitaskConfig
 from jiantx.sources import DataError, Row, storing
 from jiantx.sources.readers import qa
+from jiantx.task_types.spans import split_words
 from jiantx.xtreme.files import read_items
 
 Target = Callable[[bytes], None]
@@ -487,6 +488,27 @@ def read_mewslix(data: bytes) -> None:
         assert isinstance(row.get("query", row.get("candidate")), str)
 
 
+@target
+def read_edges(data: bytes) -> None:
+    def edge(d: Draw) -> Any:
+        spans = {
+            name: d.mostly(lambda: [d.below(5), d.below(5)])
+            for name in d.one(("span1",), ("span1", "span2"))
+        }
+        return {**spans, "label": d.mostly(lambda: d.one("X", ["X"], [], d.text()))}
+
+    def line(d: Draw) -> Any:
+        return {"text": d.mostly(d.text), "targets": d.mostly(lambda: d.many(lambda: edge(d), 3))}
+
+    data = built(
+        data,
+        lambda d: "\n".join(as_json(d.mostly(lambda: line(d))).decode() for _ in range(d.below(3))),
+    )
+    for row in rows_of(sources.read_edges, data) or ():
+        assert isinstance(row["text"], str) and all(isinstance(x, str) for x in row["label"])
+        assert all(len(row[name]) == 2 for name in row.keys() - {"text", "label"})
+
+
 # --- tasks ----------------------------------------------------------------------------------------
 
 TASKS = conftest._tiny_tasks()
@@ -543,6 +565,12 @@ def row_for(kind: str, data: bytes) -> Row | None:
         "id": d.text,
     }
     task = TASKS[kind]
+    if kind in ("spans", "edges"):
+        names = task.label_names
+        span = {"span1": lambda: [d.below(4), d.below(6)], "span2": lambda: [d.below(2), 2]}
+        labels = {"label": lambda: d.one(*names, None, "B", 1, list(names), [])}
+        texts = {"text": lambda: d.one(words(), f"a cat {d.text()} cat")}
+        columns = {**columns, **texts, **span, **labels}
     wanted = [
         c
         for c in columns
@@ -600,6 +628,19 @@ def example_tagging(data: bytes) -> None:
         assert example.tags is None or (
             len(example.tags) == len(example.words) and {"O", "B-X"}.issuperset(example.tags)
         )
+
+
+@target
+def example_spans(data: bytes) -> None:
+    for kind in ("spans", "edges"):
+        if example := example_of(kind, data):
+            forms = [example.text[start:stop] for start, stop in split_words(example.text)]
+            assert forms == example.text.split()
+            for start, stop in example.spans:
+                inner = example.text[start:stop]
+                assert inner and inner == inner.strip()
+            labels = [example.label] if kind == "spans" else example.label or ()
+            assert {*TASKS[kind].label_names, None}.issuperset(labels)
 
 
 @target
@@ -684,6 +725,22 @@ def features_tagging(data: bytes) -> None:
             assert all(0 <= p < len(ids) for p in positions) and len(set(positions)) == len(
                 positions
             )
+
+
+@target
+def features_spans(data: bytes) -> None:
+    """A span is lost, or is tokens of the text's own, between the special ones."""
+    kind = ("spans", "edges")[data[1] % 2] if len(data) > 1 else "spans"
+    for example, _, _, features in features_of(kind, data[:1] + data[2:]):
+        assert len(features["labels"]) == 1
+        ((is_lost,), (ids,)) = features["lost"], features["input_ids"]
+        for number in range(1, len(example.spans) + 1):
+            (start,) = features[f"span{number}_positions"][0]
+            (size,) = features[f"span{number}_sizes"][0]
+            assert (size == 0) == bool(is_lost) and start >= 0 and start + size <= len(ids)
+            assert is_lost or (start > 0 and start + size < len(ids))
+        if is_lost or example.label is None:
+            assert list(features["labels"][0]) == [-100]
 
 
 @target

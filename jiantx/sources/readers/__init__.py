@@ -1,5 +1,6 @@
 """Readers of file formats: plain functions path -> rows, for `Files`."""
 
+from jiantx.sources.readers.edges import read_dependencies, read_edges, read_word_tags
 from jiantx.sources.readers.qa import read_squad, read_xquad_r, read_xquad_r_sentences
 from jiantx.sources.readers.retrieval import read_bucc, read_laser, read_mewslix
 from jiantx.sources.readers.tables import (
@@ -19,6 +20,8 @@ __all__ = [
     "read_conll",
     "read_conllu",
     "read_csv",
+    "read_dependencies",
+    "read_edges",
     "read_json",
     "read_jsonl",
     "read_laser",
@@ -28,6 +31,7 @@ __all__ = [
     "read_supertags",
     "read_text",
     "read_tsv",
+    "read_word_tags",
     "read_xquad_r",
     "read_xquad_r_sentences",
     "read_xtreme_tsv",

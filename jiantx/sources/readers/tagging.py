@@ -182,13 +182,19 @@ def read_conllu(path: Path) -> Iterator[Row]:
     two words of which one is an underscore.
     """
     precedence = _PRECEDENCE_BY_LANGUAGE.get(path.name.split("_")[0], _PRECEDENCE)
+    for tree in conllu_trees(path):
+        tokens, tags = _surface_words(tree, precedence)
+        masked = tokens.count("_")
+        if tokens and (not masked or masked < len(tokens) - 1):
+            yield {"tokens": tokens, "tags": tags}
+
+
+def conllu_trees(path: Path) -> Iterator[ConlluTree]:
+    """The sentences of a CoNLL-U file; DataError names the line that is none."""
     lines: list[tuple[int, list[str]]] = []
     for line_number, line in enumerate(itertools.chain(text_lines(path), [""]), 1):
         if not line.strip():
-            tokens, tags = _surface_words(path, lines, precedence)
-            masked = tokens.count("_")
-            if tokens and (not masked or masked < len(tokens) - 1):
-                yield {"tokens": tokens, "tags": tags}
+            yield _parse_tree(path, lines)
             lines.clear()
         elif not line.startswith("#"):
             fields = line.split("\t")
@@ -201,19 +207,21 @@ def read_conllu(path: Path) -> Iterator[Row]:
 
 
 @dataclass
-class _Tree:
+class ConlluTree:
     """The words of a sentence, numbered from 1, and its multiword tokens.
 
     Attributes:
         forms: Word -> what is written.
         tags: Word -> universal tag.
         heads: Word -> its head; 0 is the root.
+        relations: Word -> its relation to the head.
         multiword_tokens: First word -> last word and what is written.
     """
 
     forms: dict[int, str] = field(default_factory=dict)
     tags: dict[int, str] = field(default_factory=dict)
     heads: dict[int, int] = field(default_factory=dict)
+    relations: dict[int, str] = field(default_factory=dict)
     multiword_tokens: dict[int, tuple[int, str]] = field(default_factory=dict)
 
     def height(self, word: int) -> int:
@@ -225,11 +233,8 @@ class _Tree:
         return steps
 
 
-def _surface_words(
-    path: Path, lines: Sequence[tuple[int, list[str]]], precedence: Sequence[str]
-) -> tuple[list[str], list[str]]:
+def _surface_words(tree: ConlluTree, precedence: Sequence[str]) -> tuple[list[str], list[str]]:
     """The words of a sentence as they are written, and their tags."""
-    tree = _parse_tree(path, lines)
 
     def rank(word: int) -> tuple[int, int]:
         tag = tree.tags[word]
@@ -250,9 +255,9 @@ def _surface_words(
     return tokens, tags
 
 
-def _parse_tree(path: Path, lines: Sequence[tuple[int, list[str]]]) -> _Tree:
+def _parse_tree(path: Path, lines: Sequence[tuple[int, list[str]]]) -> ConlluTree:
     """Read the lines of a sentence; DataError if the words are not numbered one after the other."""
-    tree = _Tree()
+    tree = ConlluTree()
     last_covered = 0  # by a multiword token
     for line_number, fields in lines:
         id, tag, head = fields[0], fields[3].strip(" "), fields[6]
@@ -281,6 +286,7 @@ def _parse_tree(path: Path, lines: Sequence[tuple[int, list[str]]]) -> _Tree:
             tree.forms[word] = form
             tree.tags[word] = tag
             tree.heads[word] = head_word
+            tree.relations[word] = fields[7]
     if last_covered > len(tree.forms):
         raise DataError(
             f"{path}, line {line_number}: a multiword token ends at word {last_covered}, "
