@@ -1,12 +1,14 @@
 """Readers of file formats: plain functions path -> rows, for `Files`."""
 
 from jiantx.sources.readers.qa import read_squad, read_xquad_r, read_xquad_r_sentences
-from jiantx.sources.readers.retrieval import read_bucc, read_laser, read_mewslix
+from jiantx.sources.readers.retrieval import read_bucc, read_flores, read_laser, read_mewslix
 from jiantx.sources.readers.tables import (
     read_csv,
     read_json,
+    read_json_list,
     read_jsonl,
     read_lines,
+    read_senteval,
     read_text,
     read_tsv,
     read_xtreme_tsv,
@@ -19,11 +21,14 @@ __all__ = [
     "read_conll",
     "read_conllu",
     "read_csv",
+    "read_flores",
     "read_json",
+    "read_json_list",
     "read_jsonl",
     "read_laser",
     "read_lines",
     "read_mewslix",
+    "read_senteval",
     "read_squad",
     "read_supertags",
     "read_text",

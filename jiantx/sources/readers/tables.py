@@ -91,6 +91,29 @@ def read_xtreme_tsv(path: Path) -> Iterator[Row]:
     return _read_table(path, "\t", ("sentence1", "sentence2", "label"))
 
 
+def read_senteval(path: Path) -> Iterator[Row]:
+    """Read SentEval's probing files: rows `{"split", "label", "text"}`.
+
+    A line is `split<TAB>label<TAB>…<TAB>sentence`; fields between label and sentence are skipped.
+    """
+    for line_number, line in enumerate(text_lines(path), 1):
+        fields = line.split("\t")
+        if len(fields) < 3:
+            raise DataError(
+                f"{path}, line {line_number}: found {len(fields)} fields, expected a split, a "
+                "label and a sentence, separated by tabs."
+            )
+        yield {"split": fields[0], "label": fields[1], "text": fields[-1]}
+
+
+def read_json_list(path: Path) -> list[Row]:
+    """Read a whole file of JSON, which is a list of objects."""
+    rows = read_json(path)
+    if not isinstance(rows, list):
+        raise DataError(f"{path}: expected a list of objects, found {type(rows).__name__}.")
+    return rows
+
+
 def _read_table(
     path: Path, delimiter: str, columns: Sequence[str] = (), **dialect: Any
 ) -> Iterator[Row]:
