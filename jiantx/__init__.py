@@ -25,7 +25,7 @@ _MODULES = {
     "task": "Example Prediction Task",
     "task_types": """Classification MaskedLM MultipleChoice QuestionAnswering Regression Retrieval
         TokenClassification""",
-    "tasks": "XSTILTS_INTERMEDIATE XTREME XTREME_R get_task list_tasks register",
+    "tasks": "AFRICAN AMERICAN XSTILTS_INTERMEDIATE XTREME XTREME_R get_task list_tasks register",
     "trainer": "Trainer",
     "xtreme": "score_xtreme write_xtreme_predictions",
 }

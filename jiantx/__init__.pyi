@@ -53,6 +53,8 @@ from jiantx.task_types import QuestionAnswering as QuestionAnswering
 from jiantx.task_types import Regression as Regression
 from jiantx.task_types import Retrieval as Retrieval
 from jiantx.task_types import TokenClassification as TokenClassification
+from jiantx.tasks import AFRICAN as AFRICAN
+from jiantx.tasks import AMERICAN as AMERICAN
 from jiantx.tasks import XSTILTS_INTERMEDIATE as XSTILTS_INTERMEDIATE
 from jiantx.tasks import XTREME as XTREME
 from jiantx.tasks import XTREME_R as XTREME_R

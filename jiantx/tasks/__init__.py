@@ -1,16 +1,32 @@
 """The task library. Importing it registers the built-in tasks."""
 
 from jiantx.tasks import (
+    claims,
     commonsense,
+    entities,
+    intents,
     language_modeling,
     nli,
     paraphrase,
+    probing,
     qa,
+    reading,
     retrieval,
+    sentiment,
     similarity,
     tagging,
+    topics,
+    transferred_nli,
 )
-from jiantx.tasks.benchmarks import BENCHMARKS, XSTILTS_INTERMEDIATE, XTREME, XTREME_R
+from jiantx.tasks.aliases import ALIASES
+from jiantx.tasks.benchmarks import (
+    AFRICAN,
+    AMERICAN,
+    BENCHMARKS,
+    XSTILTS_INTERMEDIATE,
+    XTREME,
+    XTREME_R,
+)
 from jiantx.tasks.registry import (
     TASKS,
     TaskOrName,
@@ -24,6 +40,9 @@ from jiantx.tasks.registry import (
 )
 
 __all__ = [
+    "AFRICAN",
+    "ALIASES",
+    "AMERICAN",
     "BENCHMARKS",
     "TASKS",
     "XSTILTS_INTERMEDIATE",
@@ -31,18 +50,26 @@ __all__ = [
     "XTREME_R",
     "TaskOrName",
     "Tasks",
+    "claims",
     "commonsense",
+    "entities",
     "get_task",
+    "intents",
     "language_modeling",
     "list_tasks",
     "nli",
     "paraphrase",
+    "probing",
     "qa",
+    "reading",
     "register",
     "resolve_task",
     "resolve_tasks",
     "retrieval",
+    "sentiment",
     "similarity",
     "tagging",
+    "topics",
     "training_tasks",
+    "transferred_nli",
 ]

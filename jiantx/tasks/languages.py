@@ -84,3 +84,49 @@ FLORES = _words(
     war:war_Latn wo:wol_Latn xh:xho_Latn yi:ydd_Hebr yo:yor_Latn yue:yue_Hant zh:zho_Hans
     zh_Hant:zho_Hant zu:zul_Latn"""
 )
+SIB200 = {**FLORES, "nqo": "nqo_Nkoo"}
+MASAKHANER = _words(
+    """bbj:bbj bm:bam ee:ewe fon:fon ha:hau ig:ibo lg:lug luo:luo mos:mos ny:nya pcm:pcm rw:kin
+    sn:sna sw:swa tn:tsn tw:twi wo:wol xh:xho yo:yor zu:zul"""
+)
+MASAKHANEWS = _words(
+    """am:amh en:eng fr:fra ha:hau ig:ibo lg:lug ln:lin om:orm pcm:pcm rn:run sn:sna so:som sw:swa
+    ti:tir xh:xho yo:yor"""
+)
+AFRISENTI = _words(
+    """am:amh arq:arq ary:ary ha:hau ig:ibo om:orm pcm:pcm pt:por rw:kin sw:swa ti:tir ts:tso
+    tw:twi yo:yor"""
+)
+AFRIXNLI = _words(
+    """am:amh ee:ewe en:eng fr:fra ha:hau ig:ibo lg:lug ln:lin om:orm rw:kin sn:sna st:sot sw:swa
+    tw:twi wo:wol xh:xho yo:yor zu:zul"""
+)
+INDICXNLI = tuple("as bn gu hi kn ml mr or pa ta te".split())
+AMERICAS_NLI = _words("ay:aym bzd:bzd cni:cni gn:gn hch:hch nah:nah oto:oto qu:quy shp:shp tar:tar")
+NUSAX = _words(
+    """ace:ace ban:ban bbc:bbc bjn:bjn bug:bug en:eng id:ind jv:jav mad:mad min:min nij:nij
+    su:sun"""
+)
+MTOP = tuple("de en es fr hi th".split())
+# One treebank a language. GSD is written in traditional characters, GSDSimp in simplified ones.
+UNER = _words(
+    """ceb:ceb_gja da:da_ddt de:de_pud en:en_ewt hr:hr_set pt:pt_bosque qaf:qaf_arabizi ru:ru_pud
+    sk:sk_snk sr:sr_set sv:sv_talbanken tl:tl_trg zh:zh_gsdsimp zh_Hant:zh_gsd"""
+)
+UNER_PUD = _words("de:de_pud en:en_pud pt:pt_pud ru:ru_pud sv:sv_pud zh_Hant:zh_pud")
+MASSIVE = _words(
+    """af:af-ZA am:am-ET ar:ar-SA az:az-AZ bn:bn-BD ca:ca-ES cy:cy-GB da:da-DK de:de-DE el:el-GR
+    en:en-US es:es-ES fa:fa-IR fi:fi-FI fr:fr-FR he:he-IL hi:hi-IN hu:hu-HU hy:hy-AM id:id-ID
+    is:is-IS it:it-IT ja:ja-JP jv:jv-ID ka:ka-GE km:km-KH kn:kn-IN ko:ko-KR lv:lv-LV ml:ml-IN
+    mn:mn-MN ms:ms-MY my:my-MM nb:nb-NO nl:nl-NL pl:pl-PL pt:pt-PT ro:ro-RO ru:ru-RU sl:sl-SL
+    sq:sq-AL sv:sv-SE sw:sw-KE ta:ta-IN te:te-IN th:th-TH tl:tl-PH tr:tr-TR ur:ur-PK vi:vi-VN
+    zh:zh-CN zh_Hant:zh-TW"""
+)
+
+# Of SIB-200's languages, those of Africa, and the indigenous and creole ones of the Americas.
+AFRICA = tuple(
+    """aeb af ak am ary arz bem bm cjk dik dyu ee fon fuv ha ig kab kam kbp kea kg ki kmb kr kr_Arab
+    lg ln lua luo mg mos nqo nso nus ny om rn rw sg sn so ss st sw taq taq_Tfng ti tn ts tum tw tzm
+    umb wo xh yo zu""".split()
+)
+AMERICAS = tuple("ay gn ht pap qu".split())
