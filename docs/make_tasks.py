@@ -10,6 +10,7 @@ import jiantx as jx
 from jiantx.metrics import metric_name
 from jiantx.sources import Concat, Files, Hub, Source
 from jiantx.task import Task
+from jiantx.tasks import BENCHMARKS
 
 HERE = Path(__file__).parent
 INTRODUCTION = """# The task library
@@ -22,8 +23,8 @@ they are.
 - *Sizes* are the published rows of train / validation / test (for one language where they are the
   same in all), from the papers and data cards; "-" is none.
 - *Tried* says what rows this project has run the task on. "Real rows": slices of the real data, in
-  its own columns. "The synthetic world only": the declaration is written from the publisher's
-  description, and no real row was at hand.
+  its own columns. "The synthetic world only", or "rows made up": the declaration is written from
+  the publisher's description, and no real row was at hand.
 - A *revision* pins the commit of a repository of the Hugging Face Hub; what has none is read as it
   is today. No revision could be tried here, where there is no Hub.
 - Main scores are on 0 to 100, higher is better; several metrics are averaged.
@@ -34,7 +35,6 @@ def card(task: Task, record: dict[str, str]) -> str:
     """One task's section; `record` is its table in tasks.toml."""
     languages = declared_languages(task)
     main = [metric_name(metric) for metric in task.main_metrics or task.metrics]
-    all_benchmarks = (jx.XTREME, jx.XTREME_R, jx.XSTILTS_INTERMEDIATE)
     facts = {
         "paper": record["citation"],
         "licence": record["licence"],
@@ -46,7 +46,7 @@ def card(task: Task, record: dict[str, str]) -> str:
         "main score": " and ".join(main) + (", their mean" if len(main) > 1 else ""),
         "trained on": ", then ".join(f"`{name}`" for name in task.train_on),
         "head": f"`{task.head_name}`" if task.head else "",
-        "benchmarks": ", ".join(b.name for b in all_benchmarks if task.name in b),
+        "benchmarks": ", ".join(name for name, tasks in BENCHMARKS.items() if task.name in tasks),
         "to know": record.get("notes", ""),
         "tried on": record["tried"],
     }

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from jiantx.sources import Files, read_json_list, read_senteval
+from jiantx.sources import Files, read_dnc_folds, read_senteval
 from jiantx.task_types import Classification
 from jiantx.tasks.registry import register
 
@@ -22,9 +22,9 @@ SENTEVAL = Files(
 WORD_CONTENT = replace(SENTEVAL, pattern="senteval/word_content.txt")
 ACCEPTABILITY = Files(  # the first of ten folds
     "dnc/acceptability-definiteness_data.json",
-    read_json_list,
+    read_dnc_folds,
     splits={"train": "train", "validation": "dev", "test": "test"},
-    split_column="split",
+    split_column="fold1",
     origin="https://github.com/decompositional-semantics-initiative/DNC "
     "(function_words/ACCEPTABILITY)",
 )

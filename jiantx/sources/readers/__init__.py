@@ -4,8 +4,8 @@ from jiantx.sources.readers.qa import read_squad, read_xquad_r, read_xquad_r_sen
 from jiantx.sources.readers.retrieval import read_bucc, read_flores, read_laser, read_mewslix
 from jiantx.sources.readers.tables import (
     read_csv,
+    read_dnc_folds,
     read_json,
-    read_json_list,
     read_jsonl,
     read_lines,
     read_senteval,
@@ -21,9 +21,9 @@ __all__ = [
     "read_conll",
     "read_conllu",
     "read_csv",
+    "read_dnc_folds",
     "read_flores",
     "read_json",
-    "read_json_list",
     "read_jsonl",
     "read_laser",
     "read_lines",

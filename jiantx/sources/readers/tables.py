@@ -106,12 +106,26 @@ def read_senteval(path: Path) -> Iterator[Row]:
         yield {"split": fields[0], "label": fields[1], "text": fields[-1]}
 
 
-def read_json_list(path: Path) -> list[Row]:
-    """Read a whole file of JSON, which is a list of objects."""
+def read_dnc_folds(path: Path) -> Iterator[Row]:
+    """Read a file `…_data.json` of DNC's function words: its rows and columns `fold1` to `fold10`.
+
+    A fold's column says whether the row is "train", "dev" or "test" in it. Folds are in the file
+    `…_metadata.json` of the same folder; the data's own `split` is "dev" throughout.
+    """
+    metadata_path = path.with_name(path.name.replace("_data.json", "_metadata.json"))
+    if not metadata_path.is_file():
+        raise DataError(f"{metadata_path} is missing: it has the folds of {path}.")
     rows = read_json(path)
-    if not isinstance(rows, list):
-        raise DataError(f"{path}: expected a list of objects, found {type(rows).__name__}.")
-    return rows
+    metadata = read_json(metadata_path)
+    try:
+        folds = {row["pair-id"]: row["misc"] for row in metadata}
+        for row in rows:
+            yield {**row, **folds[row["pair-id"]]}
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"{path}: expected a list of rows with `pair-id`, and {metadata_path.name} with "
+            f"`pair-id` and `misc` for each of them ({error!r})."
+        ) from None
 
 
 def _read_table(
