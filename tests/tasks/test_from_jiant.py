@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import jiantx as jx
+from jiantx.experiments.recipe_checks import check_plan
 from jiantx.sources import Rows
 from jiantx.tasks import ALIASES, TASKS
 
@@ -54,12 +55,12 @@ def test_aliases_work_wherever_names_do() -> None:
     assert not set(ALIASES) & set(jx.list_tasks())
 
 
-def test_a_recipe_s_settings_are_under_the_task_s_own_name() -> None:
+def test_a_recipe_s_settings_are_under_the_task_s_own_name(tmp_path: Path) -> None:
     """Settings under an alias would be those of no task."""
-    with pytest.raises(ValueError, match=r"by_task names 'socialiqa', an alias. Write 'siqa'"):
-        jx.experiments.Recipe(
-            encoder="x", targets=["xcopa"], by_task={"socialiqa": {"learning_rate": 1e-5}}
-        )
+    by_task = {"socialiqa": {"learning_rate": 1e-5}}
+    recipe = jx.experiments.Recipe("an encoder", tmp_path, by_task=by_task)
+    with pytest.raises(ValueError, match=r"by_task names 'socialiqa', an alias\. Write 'siqa'"):
+        check_plan(recipe, ())
 
 
 def test_the_page_lists_all_86_names() -> None:
