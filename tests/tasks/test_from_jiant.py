@@ -58,7 +58,7 @@ def test_aliases_work_wherever_names_do() -> None:
 def test_a_recipe_s_settings_are_under_the_task_s_own_name(tmp_path: Path) -> None:
     """Settings under an alias would be those of no task."""
     by_task = {"socialiqa": {"learning_rate": 1e-5}}
-    recipe = jx.experiments.Recipe("an encoder", tmp_path, by_task=by_task)
+    recipe = jx.experiments.Recipe(encoder="an encoder", output=tmp_path, by_task=by_task)
     with pytest.raises(ValueError, match=r"by_task names 'socialiqa', an alias\. Write 'siqa'"):
         check_plan(recipe, ())
 
