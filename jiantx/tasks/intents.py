@@ -78,18 +78,27 @@ def request_words(row: Row) -> list[str]:
 
 
 def slot_tags(row: Row) -> list[str] | None:
-    """A tag for each word: the slot of its first letter. None where nothing is annotated."""
+    """A tag for each word: the slot of its first letter. None where nothing is annotated.
+
+    Raises:
+        DataError: A slot holds no word's first letter.
+    """
     annotated = row["annot_utt"]
     if not annotated:
         return None
     text, slots = _unmarked(annotated)
     tags = []
     tagged = None  # the slot of the word before
+    without_words = set(slots)
     for start, _ in _word_spans(text, row["locale"]):
         slot = next((slot for slot in slots if slot[0] <= start < slot[1]), None)
         prefix = "I" if slot == tagged else "B"
         tags.append(f"{prefix}-{slot[2]}" if slot else "O")
         tagged = slot
+        without_words.discard(slot)
+    if without_words:
+        slot_name = min(without_words)[2]
+        raise DataError(f"The slot {slot_name!r} of the request {annotated!r} begins no word.")
     return tags
 
 

@@ -220,6 +220,13 @@ def test_broken_annotations_are_errors(annotated: str) -> None:
         example("massive_slots", row)
 
 
+@pytest.mark.parametrize("annotated", ["pre[time : six] ok", "[time : ] six"])
+def test_a_slot_that_begins_no_word_is_an_error(annotated: str) -> None:
+    row = {"locale": "en-US", "utt": "six", "annot_utt": annotated}
+    with pytest.raises(DataError, match=r"The slot 'time' of the request .* begins no word"):
+        example("massive_slots", row)
+
+
 def test_raw_requests_have_words_and_no_tags() -> None:
     for row in ({"annot_utt": ""}, {}):
         read = example("massive_slots", {"locale": "en-US", "utt": "wake me", **row})
