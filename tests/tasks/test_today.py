@@ -238,6 +238,7 @@ def test_massive_has_60_intents_and_55_slots() -> None:
     assert len(languages.MASSIVE) == 52 and len(intents.SLOT_TAGS) == 111
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("over_published")
 def test_two_heads_read_the_same_rows(model_of: Any) -> None:
     """Intents and slots: one source, two heads, one encoder."""
