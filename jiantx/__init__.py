@@ -26,7 +26,8 @@ _MODULES = {
     "task": "Example Prediction Task",
     "task_types": """Classification MaskedLM MultipleChoice QuestionAnswering Regression Retrieval
         SpanClassification TokenClassification""",
-    "tasks": "GLUE SUPERGLUE XSTILTS_INTERMEDIATE XTREME XTREME_R get_task list_tasks register",
+    "tasks": """AFRICAN AMERICAN GLUE SUPERGLUE XSTILTS_INTERMEDIATE XTREME XTREME_R get_task
+        list_tasks register""",
     "trainer": "Trainer",
     "xtreme": "score_xtreme write_xtreme_predictions",
 }

@@ -59,6 +59,8 @@ from jiantx.task_types import Regression as Regression
 from jiantx.task_types import Retrieval as Retrieval
 from jiantx.task_types import SpanClassification as SpanClassification
 from jiantx.task_types import TokenClassification as TokenClassification
+from jiantx.tasks import AFRICAN as AFRICAN
+from jiantx.tasks import AMERICAN as AMERICAN
 from jiantx.tasks import GLUE as GLUE
 from jiantx.tasks import SUPERGLUE as SUPERGLUE
 from jiantx.tasks import XSTILTS_INTERMEDIATE as XSTILTS_INTERMEDIATE

@@ -125,16 +125,19 @@ def test_entity_tags_are_well_formed(root: Path) -> None:
 
 
 ONE_SPLIT = ("xquad", "tatoeba", "mnli_mismatched")
+# The world has the rows of the paper's tasks and of their kin; the others have tests of their own.
+IN_THE_WORLD = sorted(
+    {*jx.XTREME, *jx.XTREME_R, *jx.XSTILTS_INTERMEDIATE}
+    | set("anli copa mlm mnli_mismatched siqa snli stsb udpos_hub".split())
+)
 
 
 @pytest.mark.usefixtures("as_data_root")
-@pytest.mark.parametrize("name", jx.list_tasks())
+@pytest.mark.parametrize("name", IN_THE_WORLD)
 def test_every_task_finds_rows(name: str) -> None:
     task = jx.get_task(name)
     languages_of = {split: task.languages(split) for split in ("train", "validation", "test")}
     splits_with_rows = [split for split, languages in languages_of.items() if languages]
-    if not splits_with_rows:
-        pytest.skip("its tests read real rows")
     assert "validation" in splits_with_rows
     assert len(splits_with_rows) >= (1 if name in ONE_SPLIT else 2)
     declared = set(getattr(task.source, "languages", ("en",)))

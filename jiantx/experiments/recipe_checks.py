@@ -110,7 +110,9 @@ def check_plan(recipe: Recipe, groups: Sequence[TargetGroup]) -> None:
 
 def _check_registered(field: str, name: str, trained: Iterable[str]) -> None:
     try:
-        resolve_task(name)
+        task = resolve_task(name)
     except LookupError:
         near = near_names(name, {*TASKS, *trained})
         raise ValueError(f"Recipe: {field} names {name!r}, which is no task.{near}") from None
+    if task.name != name:
+        raise ValueError(f"Recipe: {field} names {name!r}, an alias. Write {task.name!r}.")

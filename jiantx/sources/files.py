@@ -29,7 +29,7 @@ from jiantx.sources.base import (
     language_mapping,
 )
 from jiantx.sources.containers import as_row
-from jiantx.sources.function_rows import function_name, keeps
+from jiantx.sources.function_rows import MissingColumn, function_name, keeps
 from jiantx.sources.storing import arrow_errors, as_table, in_memory
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ class Files(Source):
         languages: Language codes, or a mapping from our code to the word in the pattern.
         splits: Our split names -> the words in the pattern; None if they are the same.
         where: A function (row, language) that keeps a row, if a file holds several languages.
+        split_column: The column with a row's split, if a file holds several splits; `splits` then
+            has the words of that column.
         origin: Where the files can be downloaded, for the error message.
     """
 
@@ -64,6 +66,7 @@ class Files(Source):
     languages: Languages = ("en",)
     splits: Splits | None = None
     where: Where | None = None
+    split_column: str | None = None
     origin: str | None = None
 
     def __post_init__(self) -> None:
@@ -77,14 +80,15 @@ class Files(Source):
         for name in dataset_splits(self.splits, split):
             pattern = self._pattern_of(name, language)
             paths += [start / path for path in sorted(glob.glob(pattern, root_dir=start))]
-        return paths
+        return list(dict.fromkeys(paths))
 
     def _pattern_of(self, split_name: str, language: str) -> str:
         word = dataset_language(self.languages, language)
         return self.pattern.format(language=word, split=split_name)
 
     def rows(self, split: str, language: str) -> datasets.Dataset:
-        if split != "train" and self.splits is None and "{split}" not in self.pattern:
+        has_splits = self.splits or self.split_column or "{split}" in self.pattern
+        if split != "train" and not has_splits:
             warnings.warn(
                 f"Files({self.pattern!r}) has no {{split}}: its rows are read as {split!r}, and "
                 "would be the same as train, validation and test. Write {split} where the names "
@@ -104,22 +108,28 @@ class Files(Source):
         files = itertools.chain.from_iterable(folder.iterdir() for folder in folders)
         stats = file_stats(sorted(file for file in files if file.is_file()))
         language_in_key = language if self.where else None
-        inputs = (self.read, self.where, language_in_key, list(map(str, paths)), stats)
+        inputs: tuple[object, ...] = (self.read, self.where, language_in_key)
+        inputs += (list(map(str, paths)), stats)
+        if self.split_column:
+            inputs += (self.split_column, dataset_splits(self.splits, split))
         try:
             text = fingerprint_text(inputs)
         except UncacheableError as error:
             logger.warning("The rows of %s are not cached: %s.", self.pattern, error)
-            return in_memory(self._read(paths, language))
+            return in_memory(self._read(paths, split, language))
         key = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
         path = cache_dir() / "files" / f"{key}.arrow"
-        return load_or_write(path, lambda: [self._read(paths, language)])
+        return load_or_write(path, lambda: [self._read(paths, split, language)])
 
-    def _matching_rows(self, paths: Sequence[Path], language: str) -> Iterator[Row]:
+    def _matching_rows(self, paths: Sequence[Path], split: str, language: str) -> Iterator[Row]:
+        split_names = dataset_splits(self.splits, split)
         for path in paths:
             index = -1
             try:
                 for index, item in enumerate(self.read(path)):
                     row = as_row(item, index)
+                    if self.split_column and not self._is_of_split(row, split_names):
+                        continue
                     if self.where is None or keeps(self.where, row, language):
                         yield row
             except DataError as error:
@@ -131,18 +141,23 @@ class Files(Source):
                     f"{type(error).__name__}: {error}."
                 ) from error
 
-    def _read(self, paths: Sequence[Path], language: str) -> pa.Table:
+    def _is_of_split(self, row: Row, split_names: Sequence[str]) -> bool:
+        if self.split_column not in row:
+            raise MissingColumn(self.split_column, row, asked_by="split_column")
+        return row[self.split_column] in split_names
+
+    def _read(self, paths: Sequence[Path], split: str, language: str) -> pa.Table:
         names = ", ".join(map(str, paths[:3])) + (", …" if len(paths) > 3 else "")
         with arrow_errors(f"The rows of {names}"):
-            return as_table(lambda: self._matching_rows(paths, language))
+            return as_table(lambda: self._matching_rows(paths, split, language))
 
     def available(self, split: str) -> tuple[str, ...]:
         languages = []
         for language in language_mapping(self.languages):
             paths = self._paths(split, language)
             has_rows = bool(paths)
-            if self.where is not None:
-                has_rows = any(True for _ in self._matching_rows(paths, language))
+            if self.where or self.split_column:
+                has_rows = any(True for _ in self._matching_rows(paths, split, language))
             if has_rows:
                 languages.append(language)
         return tuple(languages)

@@ -58,7 +58,45 @@ SUPERGLUE = Benchmark(
         "inference": dict.fromkeys(("cb", "superglue_rte"), ("en",)),
     },
 )
+
+
+def _foreign(*codes: str) -> tuple[str, ...]:
+    """Without the languages of Europe that a data set also has."""
+    return tuple(code for code in codes if code not in ("en", "fr", "pt"))
+
+
+# Languages of Africa. The classic sets of XTREME have two of them, Swahili and Yoruba.
+AFRICAN = Benchmark(
+    "african",
+    {
+        "classification": {
+            "sib200": L.AFRICA,
+            "afrixnli": _foreign(*L.AFRIXNLI),
+            "masakhanews": _foreign(*L.MASAKHANEWS),
+            "afrisenti": _foreign(*L.AFRISENTI),
+        },
+        "tagging": {"masakhaner2": tuple(L.MASAKHANER)},
+        "retrieval": {"flores": tuple(code for code in L.AFRICA if code in L.FLORES)},
+    },
+)
+# Indigenous and creole languages of the Americas.
+AMERICAN = Benchmark(
+    "american",
+    {
+        "classification": {"americas_nli": tuple(L.AMERICAS_NLI), "sib200": L.AMERICAS},
+        "commonsense": {"xcopa": ("ht", "qu")},
+        "retrieval": {"flores": L.AMERICAS},
+    },
+)
 BENCHMARKS = {
     benchmark.name: benchmark
-    for benchmark in (XTREME, XTREME_R, XSTILTS_INTERMEDIATE, GLUE, SUPERGLUE)
+    for benchmark in (
+        XTREME,
+        XTREME_R,
+        XSTILTS_INTERMEDIATE,
+        GLUE,
+        SUPERGLUE,
+        AFRICAN,
+        AMERICAN,
+    )
 }

@@ -1,4 +1,9 @@
-"""Which languages a data set speaks, in ISO 639-1 codes, and the data sets' own words for them."""
+"""Which languages a data set speaks, in ISO 639 codes, and the data sets' own words for them.
+
+A language has its ISO 639-1 code, which may be that of its macrolanguage (`zh`, `sw`, `qu`), or
+else its ISO 639-3 code. Where a data set has a language in several scripts, the usual one has the
+bare code, and another one is added to it: `zh` and `zh_Hant`, `ar` and `ar_Latn`.
+"""
 
 XNLI = tuple("ar bg de el en es fr hi ru sw th tr ur vi zh".split())
 PAWSX = tuple("de en es fr ja ko zh".split())
@@ -45,3 +50,83 @@ UDPOS_HUB = _words(
     it:Italian ja:Japanese kk:Kazakh ko:Korean mr:Marathi nl:Dutch pt:Portuguese ru:Russian
     ta:Tamil te:Telugu th:Thai tl:Tagalog tr:Turkish ur:Urdu vi:Vietnamese yo:Yoruba zh:Chinese"""
 )
+
+# FLORES-200's languages, as SIB-200 names them too.
+FLORES = _words(
+    """ace:ace_Latn ace_Arab:ace_Arab acm:acm_Arab acq:acq_Arab aeb:aeb_Arab af:afr_Latn
+    ajp:ajp_Arab ak:aka_Latn am:amh_Ethi apc:apc_Arab ar:arb_Arab ar_Latn:arb_Latn ars:ars_Arab
+    ary:ary_Arab arz:arz_Arab as:asm_Beng ast:ast_Latn awa:awa_Deva ay:ayr_Latn az:azj_Latn
+    azb:azb_Arab ba:bak_Cyrl ban:ban_Latn be:bel_Cyrl bem:bem_Latn bg:bul_Cyrl bho:bho_Deva
+    bjn:bjn_Latn bjn_Arab:bjn_Arab bm:bam_Latn bn:ben_Beng bo:bod_Tibt bs:bos_Latn bug:bug_Latn
+    ca:cat_Latn ceb:ceb_Latn cjk:cjk_Latn ckb:ckb_Arab crh:crh_Latn cs:ces_Latn cy:cym_Latn
+    da:dan_Latn de:deu_Latn dik:dik_Latn dyu:dyu_Latn dz:dzo_Tibt ee:ewe_Latn el:ell_Grek
+    en:eng_Latn eo:epo_Latn es:spa_Latn et:est_Latn eu:eus_Latn fa:pes_Arab fi:fin_Latn
+    fj:fij_Latn fo:fao_Latn fon:fon_Latn fr:fra_Latn fur:fur_Latn fuv:fuv_Latn ga:gle_Latn
+    gd:gla_Latn gl:glg_Latn gn:grn_Latn gu:guj_Gujr ha:hau_Latn he:heb_Hebr hi:hin_Deva
+    hne:hne_Deva hr:hrv_Latn ht:hat_Latn hu:hun_Latn hy:hye_Armn id:ind_Latn ig:ibo_Latn
+    ilo:ilo_Latn is:isl_Latn it:ita_Latn ja:jpn_Jpan jv:jav_Latn ka:kat_Geor kab:kab_Latn
+    kac:kac_Latn kam:kam_Latn kbp:kbp_Latn kea:kea_Latn kg:kon_Latn ki:kik_Latn kk:kaz_Cyrl
+    km:khm_Khmr kmb:kmb_Latn kn:kan_Knda ko:kor_Hang kr:knc_Latn kr_Arab:knc_Arab ks:kas_Arab
+    ks_Deva:kas_Deva ku:kmr_Latn ky:kir_Cyrl lb:ltz_Latn lg:lug_Latn li:lim_Latn lij:lij_Latn
+    lmo:lmo_Latn ln:lin_Latn lo:lao_Laoo lt:lit_Latn ltg:ltg_Latn lua:lua_Latn luo:luo_Latn
+    lus:lus_Latn lv:lvs_Latn mag:mag_Deva mai:mai_Deva mg:plt_Latn mi:mri_Latn min:min_Latn
+    min_Arab:min_Arab mk:mkd_Cyrl ml:mal_Mlym mn:khk_Cyrl mni:mni_Beng mos:mos_Latn mr:mar_Deva
+    ms:zsm_Latn mt:mlt_Latn my:mya_Mymr nb:nob_Latn ne:npi_Deva nl:nld_Latn nn:nno_Latn
+    nso:nso_Latn nus:nus_Latn ny:nya_Latn oc:oci_Latn om:gaz_Latn or:ory_Orya pa:pan_Guru
+    pag:pag_Latn pap:pap_Latn pl:pol_Latn prs:prs_Arab ps:pbt_Arab pt:por_Latn qu:quy_Latn
+    rn:run_Latn ro:ron_Latn ru:rus_Cyrl rw:kin_Latn sa:san_Deva sat:sat_Olck sc:srd_Latn
+    scn:scn_Latn sd:snd_Arab sg:sag_Latn shn:shn_Mymr si:sin_Sinh sk:slk_Latn sl:slv_Latn
+    sm:smo_Latn sn:sna_Latn so:som_Latn sq:als_Latn sr:srp_Cyrl ss:ssw_Latn st:sot_Latn
+    su:sun_Latn sv:swe_Latn sw:swh_Latn szl:szl_Latn ta:tam_Taml taq:taq_Latn taq_Tfng:taq_Tfng
+    te:tel_Telu tg:tgk_Cyrl th:tha_Thai ti:tir_Ethi tk:tuk_Latn tl:tgl_Latn tn:tsn_Latn
+    tpi:tpi_Latn tr:tur_Latn ts:tso_Latn tt:tat_Cyrl tum:tum_Latn tw:twi_Latn tzm:tzm_Tfng
+    ug:uig_Arab uk:ukr_Cyrl umb:umb_Latn ur:urd_Arab uz:uzn_Latn vec:vec_Latn vi:vie_Latn
+    war:war_Latn wo:wol_Latn xh:xho_Latn yi:ydd_Hebr yo:yor_Latn yue:yue_Hant zh:zho_Hans
+    zh_Hant:zho_Hant zu:zul_Latn"""
+)
+SIB200 = {**FLORES, "nqo": "nqo_Nkoo"}
+MASAKHANER = _words(
+    """bbj:bbj bm:bam ee:ewe fon:fon ha:hau ig:ibo lg:lug luo:luo mos:mos ny:nya pcm:pcm rw:kin
+    sn:sna sw:swa tn:tsn tw:twi wo:wol xh:xho yo:yor zu:zul"""
+)
+MASAKHANEWS = _words(
+    """am:amh en:eng fr:fra ha:hau ig:ibo lg:lug ln:lin om:orm pcm:pcm rn:run sn:sna so:som sw:swa
+    ti:tir xh:xho yo:yor"""
+)
+AFRISENTI = _words(
+    """am:amh arq:arq ary:ary ha:hau ig:ibo om:orm pcm:pcm pt:por rw:kin sw:swa ti:tir ts:tso
+    tw:twi yo:yor"""
+)
+AFRIXNLI = _words(
+    """am:amh ee:ewe en:eng fr:fra ha:hau ig:ibo lg:lug ln:lin om:orm rw:kin sn:sna st:sot sw:swa
+    tw:twi wo:wol xh:xho yo:yor zu:zul"""
+)
+INDICXNLI = tuple("as bn gu hi kn ml mr or pa ta te".split())
+AMERICAS_NLI = _words("ay:aym bzd:bzd cni:cni gn:gn hch:hch nah:nah oto:oto qu:quy shp:shp tar:tar")
+NUSAX = _words(
+    """ace:ace ban:ban bbc:bbc bjn:bjn bug:bug en:eng id:ind jv:jav mad:mad min:min nij:nij
+    su:sun"""
+)
+MTOP = tuple("de en es fr hi th".split())
+# One treebank a language. GSD is written in traditional characters, GSDSimp in simplified ones.
+UNER = _words(
+    """ceb:ceb_gja da:da_ddt de:de_pud en:en_ewt hr:hr_set pt:pt_bosque qaf:qaf_arabizi ru:ru_pud
+    sk:sk_snk sr:sr_set sv:sv_talbanken tl:tl_trg zh:zh_gsdsimp zh_Hant:zh_gsd"""
+)
+UNER_PUD = _words("de:de_pud en:en_pud pt:pt_pud ru:ru_pud sv:sv_pud zh_Hant:zh_pud")
+MASSIVE = _words(
+    """af:af-ZA am:am-ET ar:ar-SA az:az-AZ bn:bn-BD ca:ca-ES cy:cy-GB da:da-DK de:de-DE el:el-GR
+    en:en-US es:es-ES fa:fa-IR fi:fi-FI fr:fr-FR he:he-IL hi:hi-IN hu:hu-HU hy:hy-AM id:id-ID
+    is:is-IS it:it-IT ja:ja-JP jv:jv-ID ka:ka-GE km:km-KH kn:kn-IN ko:ko-KR lv:lv-LV ml:ml-IN
+    mn:mn-MN ms:ms-MY my:my-MM nb:nb-NO nl:nl-NL pl:pl-PL pt:pt-PT ro:ro-RO ru:ru-RU sl:sl-SL
+    sq:sq-AL sv:sv-SE sw:sw-KE ta:ta-IN te:te-IN th:th-TH tl:tl-PH tr:tr-TR ur:ur-PK vi:vi-VN
+    zh:zh-CN zh_Hant:zh-TW"""
+)
+
+# Of SIB-200's languages, those of Africa, and the indigenous and creole ones of the Americas.
+AFRICA = tuple(
+    """aeb af ak am ary arz bem bm cjk dik dyu ee fon fuv ha ig kab kam kbp kea kg ki kmb kr kr_Arab
+    lg ln lua luo mg mos nqo nso nus ny om rn rw sg sn so ss st sw taq taq_Tfng ti tn ts tum tw tzm
+    umb wo xh yo zu""".split()
+)
+AMERICAS = tuple("ay gn ht pap qu".split())

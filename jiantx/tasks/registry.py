@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import TypeVar
 
 from jiantx.registry import Registry, near_names
 from jiantx.report import Benchmark
-from jiantx.task import Task
+from jiantx.sources import Rows, Source
+from jiantx.task import SPLITS, Task
+from jiantx.tasks.aliases import ALIASES
 from jiantx.tasks.benchmarks import BENCHMARKS
 
 T = TypeVar("T", bound=Task)
@@ -33,12 +36,15 @@ def register(task: T, *, overwrite: bool = False) -> T:
 
 
 def get_task(name: str) -> Task:
-    """The registered task of that name.
+    """The registered task of that name, or of the name that an alias stands for.
 
     Raises:
         LookupError: No task has that name; the message lists similar names.
+
+    >>> get_task("socialiqa").name
+    'siqa'
     """
-    return TASKS[name]
+    return TASKS[name if name in TASKS else ALIASES.get(name, name)]
 
 
 def resolve_task(task: TaskOrName) -> Task:
@@ -89,6 +95,8 @@ def list_tasks(
 ) -> tuple[str, ...]:
     """The names of the registered tasks that meet all given conditions.
 
+    Reads no data.
+
     Args:
         type: Task type.
         language: A language that the task declares; with a benchmark, one that counts there.
@@ -110,9 +118,7 @@ def list_tasks(
         benchmark = BENCHMARKS[name]
     tasks = [get_task(name) for name in (sorted(TASKS) if benchmark is None else benchmark)]
     spoken = {
-        task.name: benchmark.languages[task.name]
-        if benchmark
-        else getattr(task.source, "languages", ("en",))
+        task.name: benchmark.languages[task.name] if benchmark else _languages_of(task.source)
         for task in tasks
     }
     available = {
@@ -130,3 +136,12 @@ def list_tasks(
         for task in tasks
         if type in (None, task.task_type) and (language is None or language in spoken[task.name])
     )
+
+
+def _languages_of(source: Source) -> Iterable[str]:
+    """The languages that a source declares, or the rows in memory have."""
+    if isinstance(source, Rows):
+        available = [source.available(split) for split in SPLITS]
+        return dict.fromkeys(itertools.chain.from_iterable(available))
+    languages: Iterable[str] = getattr(source, "languages", ("en",))
+    return languages

@@ -16,6 +16,7 @@ from jiantx.sources import (
     Hub,
     Row,
     read_bucc,
+    read_flores,
     read_laser,
     read_mewslix,
     read_xquad_r,
@@ -72,6 +73,13 @@ TATOEBA_R = Files(  # the languages that XTREME-R adds
     splits=_ONE_SET,
     origin="https://github.com/facebookresearch/LASER (data/tatoeba/v1)",
 )
+FLORES = Files(
+    "flores200_dataset/{split}/{language}.{split}",
+    read_flores,
+    languages={code: word for code, word in languages.FLORES.items() if code != "en"},
+    splits={"validation": "dev", "test": "devtest"},
+    origin="https://dl.fbaipublicfiles.com/nllb/flores200_dataset.tar.gz (unpacked)",
+)
 BUCC = Files(
     "bucc2018/{language}-en/{language}-en.{split}.{language}",
     read_bucc,
@@ -125,6 +133,9 @@ tatoeba = register(
         depth=DEPTH,
     )
 )
+
+# NLLB Team et al. 2022 (2207.04672): tatoeba's task in 203 languages.
+flores = register(tatoeba.replace(name="flores", source=FLORES))
 
 # Zweigenbaum et al. 2018. The sample sets set the threshold.
 bucc2018 = register(

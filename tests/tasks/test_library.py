@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import published_rows
 import pytest
 from huggingface_hub import metadata_load
 
@@ -44,12 +45,13 @@ LIBRARY = sorted(Path(tasks.__file__).parent.glob("*.py"))
 
 @pytest.fixture(scope="session")
 def synthetic_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_root(
+    root = write_root(
         tmp_path_factory.mktemp("library") / "root",
         train_examples=30,
         eval_examples=20,
         text_lines=900,
     )
+    return published_rows.write_published(root)
 
 
 @pytest.fixture
@@ -61,6 +63,11 @@ def over_synthetic(synthetic_root: Path) -> Iterator[None]:
 @pytest.fixture
 def over_slices() -> None:
     data_root(HUB)
+
+
+def first_split(task: jx.Task) -> str:
+    """The first split that has rows."""
+    return next(split for split in SPLITS if task.languages(split))
 
 
 def gold_predictions(task: jx.Task, examples: list[Any]) -> list[Any]:
@@ -156,7 +163,7 @@ def test_tasks_of_one_head_agree() -> None:
 
 
 def test_lists_of_tasks() -> None:
-    assert list_tasks(type="token_classification") == ("ccg", "panx", "udpos", "udpos_hub")
+    assert set(list_tasks(type="token_classification")) >= {"ccg", "panx", "udpos", "udpos_hub"}
     assert set(list_tasks(language="sw")) >= {"xnli", "panx", "mnli"} and "qqp" not in list_tasks(
         language="sw"
     )
@@ -244,7 +251,7 @@ def test_main_scores_are_on_one_scale(name: str) -> None:
 def test_over_the_synthetic_root(name: str, tokenizer: Any, bert_tokenizer: Any) -> None:
     task = get_task(name)
     actual = {split: task.languages(split) for split in SPLITS}
-    assert actual["train"] or actual["validation"], "no data"
+    assert any(actual.values()), "no data"
     scored = 0
     for split, languages in actual.items():
         for language in languages[:2]:
@@ -304,7 +311,7 @@ def test_wrong_predictions_score_less() -> None:
     """The gold's 100 is no constant."""
     for name in IN_THE_WORLD:
         task = get_task(name)
-        split = "validation" if task.languages("validation") else "train"
+        split = "validation" if task.languages("validation") else first_split(task)
         examples = list(task.examples(split, task.languages(split)[0]))
         if isinstance(task, jx.MaskedLM):
             continue
@@ -323,7 +330,7 @@ def test_wrong_predictions_score_less() -> None:
 def test_a_renamed_column_is_an_error(name: str) -> None:
     """Whatever column a task reads, the error names it."""
     task = get_task(name)
-    split = "train" if task.languages("train") else "validation"
+    split = first_split(task)
     task, language = (task.for_training if split == "train" else task), task.languages(split)[0]
     rows, refused = task.rows(split, language), set()
     for column in rows.column_names:
@@ -347,7 +354,7 @@ def test_a_renamed_column_is_an_error(name: str) -> None:
 @pytest.mark.usefixtures("over_synthetic")
 def test_a_missing_label_name_is_an_error(name: str) -> None:
     task = get_task(name)
-    split = "train" if task.languages("train") else "validation"
+    split = first_split(task)
     frequent = {"NOUN", "nsubj"} & {*task.label_names}
     dropped = frequent.pop() if frequent else task.label_names[-1]
     if name == "qqp":  # its F1 is that of the label
@@ -511,8 +518,10 @@ def test_the_table_was_read() -> None:
     hub_tasks = {
         name for name in NAMES if any(isinstance(s, Hub) for s in parts_of(get_task(name).source))
     }
-    without = {"qqp", "tydiqa", "mnli_mismatched", "scitail", "wic", "wsc"}
-    assert hub_tasks - with_data == without, "some of them have tests of their own"
+    in_papers = {*jx.XTREME, *jx.XTREME_R, *jx.XSTILTS_INTERMEDIATE}
+    assert (hub_tasks - with_data) & in_papers == {"qqp", "tydiqa"}, (
+        "the slices have no QQP; TyDiQA has a test of its own"
+    )
 
 
 @real

@@ -2,12 +2,14 @@
 
 from jiantx.sources.readers.edges import read_dependencies, read_edges, read_word_tags
 from jiantx.sources.readers.qa import read_squad, read_xquad_r, read_xquad_r_sentences
-from jiantx.sources.readers.retrieval import read_bucc, read_laser, read_mewslix
+from jiantx.sources.readers.retrieval import read_bucc, read_flores, read_laser, read_mewslix
 from jiantx.sources.readers.tables import (
     read_csv,
+    read_dnc_folds,
     read_json,
     read_jsonl,
     read_lines,
+    read_senteval,
     read_text,
     read_tsv,
     read_xtreme_tsv,
@@ -22,11 +24,14 @@ __all__ = [
     "read_csv",
     "read_dependencies",
     "read_edges",
+    "read_dnc_folds",
+    "read_flores",
     "read_json",
     "read_jsonl",
     "read_laser",
     "read_lines",
     "read_mewslix",
+    "read_senteval",
     "read_squad",
     "read_supertags",
     "read_text",

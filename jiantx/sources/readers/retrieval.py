@@ -52,7 +52,19 @@ def read_laser(path: Path) -> Iterator[Row]:
 
     The English lines are in the file of the same name with the suffix `.eng`.
     """
-    english_path = path.with_suffix(".eng")
+    return _parallel_lines(path, path.with_suffix(".eng"))
+
+
+def read_flores(path: Path) -> Iterator[Row]:
+    """Read parallel lines of FLORES: rows `{"source_sentence", "target_sentence"}`.
+
+    The English lines are in the same folder: of `swh_Latn.dev` in `eng_Latn.dev`.
+    """
+    return _parallel_lines(path, path.with_stem("eng_Latn"))
+
+
+def _parallel_lines(path: Path, english_path: Path) -> Iterator[Row]:
+    """Rows of a file's lines beside the English ones."""
     if not english_path.is_file():
         raise DataError(f"{english_path} is missing: the English lines of {path}.")
     lines = list(text_lines(path))

@@ -91,6 +91,43 @@ def read_xtreme_tsv(path: Path) -> Iterator[Row]:
     return _read_table(path, "\t", ("sentence1", "sentence2", "label"))
 
 
+def read_senteval(path: Path) -> Iterator[Row]:
+    """Read SentEval's probing files: rows `{"split", "label", "text"}`.
+
+    A line is `split<TAB>label<TAB>…<TAB>sentence`; fields between label and sentence are skipped.
+    """
+    for line_number, line in enumerate(text_lines(path), 1):
+        fields = line.split("\t")
+        if len(fields) < 3:
+            raise DataError(
+                f"{path}, line {line_number}: found {len(fields)} fields, expected a split, a "
+                "label and a sentence, separated by tabs."
+            )
+        yield {"split": fields[0], "label": fields[1], "text": fields[-1]}
+
+
+def read_dnc_folds(path: Path) -> Iterator[Row]:
+    """Read a file `…_data.json` of DNC's function words: its rows and columns `fold1` to `fold10`.
+
+    A fold's column says whether the row is "train", "dev" or "test" in it. Folds are in the file
+    `…_metadata.json` of the same folder; the data's own `split` is "dev" throughout.
+    """
+    metadata_path = path.with_name(path.name.replace("_data.json", "_metadata.json"))
+    if not metadata_path.is_file():
+        raise DataError(f"{metadata_path} is missing: it has the folds of {path}.")
+    rows = read_json(path)
+    metadata = read_json(metadata_path)
+    try:
+        folds = {row["pair-id"]: row["misc"] for row in metadata}
+        for row in rows:
+            yield {**row, **folds[row["pair-id"]]}
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"{path}: expected a list of rows with `pair-id`, and {metadata_path.name} with "
+            f"`pair-id` and `misc` for each of them ({error!r})."
+        ) from None
+
+
 def _read_table(
     path: Path, delimiter: str, columns: Sequence[str] = (), **dialect: Any
 ) -> Iterator[Row]:
