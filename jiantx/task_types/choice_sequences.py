@@ -69,7 +69,7 @@ class _Joiner:
     def of(
         cls, tokenizer: PreTrainedTokenizerBase, groups: Sequence[Choices], max_length: int
     ) -> _Joiner | None:
-        """Tokenize all texts; None if the joined tokens are not those that the tokenizer joins."""
+        """Tokenize all texts; None if the tokenizer joins two texts in another way."""
         (letter,) = token_ids(tokenizer, ["a"])
         if not len(letter):  # `special_tokens` reads the template off this text
             return None
@@ -85,7 +85,7 @@ class _Joiner:
         self, tokenizer: PreTrainedTokenizerBase, groups: Sequence[Choices], max_length: int
     ) -> bool:
         """Compare the first, the shortest and the longest pair with the tokenizer's own."""
-        if self.room < 2:
+        if self.room < 0:
             return False
         pairs = [(prompt, choices[0]) for prompt, choices in groups]
         sizes = [len(self.ids[prompt]) + len(self.ids[choice]) for prompt, choice in pairs]
@@ -128,19 +128,16 @@ class _Joiner:
         return columns
 
     def _cut(self, first: str, second: str) -> tuple[np.ndarray, np.ndarray]:
-        """The token ids of two texts, the longer one without its start if both have no room."""
+        """The token ids of two texts; if there is no room for both, the longer one is cut first."""
         first_ids = self.ids[first]
         second_ids = self.ids[second]
-        shorter = min(len(first_ids), len(second_ids))
-        if len(first_ids) + len(second_ids) <= self.room:
+        shorter, longer = sorted((len(first_ids), len(second_ids)))
+        if shorter + longer <= self.room:
             return first_ids, second_ids
-        if shorter > self.room:  # as the library `tokenizers` does, both get as much
-            longer = shorter
-        else:
-            longer = max(shorter, self.room - shorter)
+        longer = max(shorter, self.room - shorter)
         if shorter + longer > self.room:
             shorter = self.room // 2
             longer = shorter + self.room % 2
-        is_swapped = len(first_ids) > len(second_ids)
-        first_size, second_size = (longer, shorter) if is_swapped else (shorter, longer)
+        first_is_longer = len(first_ids) > len(second_ids)
+        first_size, second_size = (longer, shorter) if first_is_longer else (shorter, longer)
         return first_ids[len(first_ids) - first_size :], second_ids[len(second_ids) - second_size :]
