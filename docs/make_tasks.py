@@ -23,7 +23,8 @@ they are.
   same in all), from the papers and data cards; "-" is none.
 - *Tried* says what rows this project has run the task on. "Real rows": slices of the real data, in
   its own columns. "The synthetic world only": the declaration is written from the publisher's
-  description, and no real row was at hand.
+  description, and no real row was at hand. "Rows made by hand": the same, and the synthetic world
+  has no such rows either.
 - A *revision* pins the commit of a repository of the Hugging Face Hub; what has none is read as it
   is today. No revision could be tried here, where there is no Hub.
 - Main scores are on 0 to 100, higher is better; several metrics are averaged.
