@@ -23,6 +23,7 @@ from jiantx.tokenization import (
 )
 
 if TYPE_CHECKING:
+    from tokenizers import Encoding
     from transformers import PreTrainedTokenizerBase
 
 Choices = tuple[str, Sequence[str]]
@@ -41,14 +42,22 @@ def choice_features(
         groups: (examples,) prompts with their choices.
         max_length: Tokens of a sequence, special ones included.
     """
-    joiner = _Joiner.of(tokenizer, groups, max_length)
+    joiner = _joiner(tokenizer, groups, max_length)
     if joiner is not None:
         return joiner.columns(groups, segments=has_segments(tokenizer))
-    firsts = [prompt for prompt, choices in groups for _ in choices]
-    seconds = [choice for _, choices in groups for choice in choices]
-    encodings = iter(encode(tokenizer, firsts, seconds, max_length=max_length, cut="start"))
+    pairs = [(prompt, choice) for prompt, choices in groups for choice in choices]
+    encodings = iter(_encode_pairs(tokenizer, pairs, max_length))
     encoded = [list(islice(encodings, len(choices))) for _, choices in groups]
     return grouped_features(tokenizer, encoded)
+
+
+def _encode_pairs(
+    tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str, str]], max_length: int
+) -> list[Encoding]:
+    """The tokenizer's own encodings of a prompt and a choice each."""
+    prompts = [prompt for prompt, _ in pairs]
+    choices = [choice for _, choice in pairs]
+    return encode(tokenizer, prompts, choices, max_length=max_length, cut="start")
 
 
 @dataclass(frozen=True)
@@ -65,34 +74,22 @@ class _Joiner:
     special: SpecialTokens
     room: int
 
-    @classmethod
-    def of(
-        cls, tokenizer: PreTrainedTokenizerBase, groups: Sequence[Choices], max_length: int
-    ) -> _Joiner | None:
-        """Tokenize all texts; None if the tokenizer joins two texts in another way."""
-        (letter,) = token_ids(tokenizer, ["a"])
-        if not len(letter):  # `special_tokens` reads the template off this text
-            return None
-        special = special_tokens(tokenizer, pair=True)
-        texts = dict.fromkeys(prompt for prompt, _ in groups)
-        for _, choices in groups:
-            texts.update(dict.fromkeys(choices))
-        ids = dict(zip(texts, token_ids(tokenizer, list(texts)), strict=True))
-        joiner = cls(ids, special, max_length - special.size)
-        return joiner if joiner._agrees_with(tokenizer, groups, max_length) else None
-
-    def _agrees_with(
+    def agrees_with(
         self, tokenizer: PreTrainedTokenizerBase, groups: Sequence[Choices], max_length: int
     ) -> bool:
-        """Compare the first, the shortest and the longest pair with the tokenizer's own."""
+        """Compare the first, the shortest and the longest pair with the tokenizer's own.
+
+        Args:
+            tokenizer: Of the token ids.
+            groups: Prompts with their choices, all of whose texts are tokenized.
+            max_length: Tokens of a sequence, special ones included.
+        """
         if self.room < 0:
             return False
         pairs = [(prompt, choices[0]) for prompt, choices in groups]
         sizes = [len(self.ids[prompt]) + len(self.ids[choice]) for prompt, choice in pairs]
         samples = [pairs[0], pairs[int(np.argmin(sizes))], pairs[int(np.argmax(sizes))]]
-        firsts = [first for first, _ in samples]
-        seconds = [second for _, second in samples]
-        encodings = encode(tokenizer, firsts, seconds, max_length=max_length, cut="start")
+        encodings = _encode_pairs(tokenizer, samples, max_length)
         for (first, second), encoding in zip(samples, encodings, strict=True):
             first_ids, second_ids = self._cut(first, second)
             if self.special.ids(first_ids, second_ids).tolist() != encoding.ids:
@@ -141,3 +138,19 @@ class _Joiner:
         first_is_longer = len(first_ids) > len(second_ids)
         first_size, second_size = (longer, shorter) if first_is_longer else (shorter, longer)
         return first_ids[len(first_ids) - first_size :], second_ids[len(second_ids) - second_size :]
+
+
+def _joiner(
+    tokenizer: PreTrainedTokenizerBase, groups: Sequence[Choices], max_length: int
+) -> _Joiner | None:
+    """Tokenize all texts; None if the tokenizer joins two texts in another way."""
+    (letter,) = token_ids(tokenizer, ["a"])
+    if not len(letter):  # `special_tokens` reads the template off this text
+        return None
+    special = special_tokens(tokenizer, pair=True)
+    texts = dict.fromkeys(prompt for prompt, _ in groups)
+    for _, choices in groups:
+        texts.update(dict.fromkeys(choices))
+    ids = dict(zip(texts, token_ids(tokenizer, list(texts)), strict=True))
+    joiner = _Joiner(ids, special, max_length - special.size)
+    return joiner if joiner.agrees_with(tokenizer, groups, max_length) else None

@@ -23,8 +23,8 @@ WORDS = "the a cat dog sees 猫 看见 घर बड़ा كتاب sträße U.S
 
 def texts_of(rng: random.Random, longest: int) -> str:
     spaces = (" ", " ", "  ", "\n", "")
-    words = [rng.choice(WORDS) + rng.choice(spaces) for _ in range(rng.randint(1, longest))]
-    return rng.choice(("", " ")) + "".join(words) or "a"
+    spaced = [rng.choice(WORDS) + rng.choice(spaces) for _ in range(rng.randint(1, longest))]
+    return rng.choice(("", " ")) + "".join(spaced)
 
 
 def groups_of(seed: int) -> list[Choices]:
@@ -39,9 +39,9 @@ def groups_of(seed: int) -> list[Choices]:
 
 
 def pair_by_pair(tokenizer: Any, groups: list[Choices], max_length: int) -> dict[str, Any]:
-    firsts = [prompt for prompt, choices in groups for _ in choices]
-    seconds = [choice for _, choices in groups for choice in choices]
-    encodings = iter(encode(tokenizer, firsts, seconds, max_length=max_length, cut="start"))
+    prompts = [prompt for prompt, choices in groups for _ in choices]
+    second_sides = [choice for _, choices in groups for choice in choices]
+    encodings = iter(encode(tokenizer, prompts, second_sides, max_length=max_length, cut="start"))
     encoded = [list(islice(encodings, len(choices))) for _, choices in groups]
     return grouped_features(tokenizer, encoded)
 
@@ -59,7 +59,7 @@ def check_equal(tokenizer: Any, groups: list[Choices], max_length: int) -> None:
 
 
 def is_joined(tokenizer: Any, groups: list[Choices], max_length: int) -> bool:
-    return choice_sequences._Joiner.of(tokenizer, groups, max_length) is not None
+    return choice_sequences._joiner(tokenizer, groups, max_length) is not None
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)

@@ -173,7 +173,9 @@ def test_one_right_choice_has_the_usual_loss(model_of: Any, tokenizer: Any) -> N
         batches = [collate(task, table[[index]], tokenizer) for index in range(len(rows))]
         losses.append(model(**collate(task, table[:], tokenizer)).loss.item())
         losses.append(sum(model(**batch).loss.item() for batch in batches))
-        losses.append(sum(part.loss.item() for part in model(**merge_batches(batches)).sub_outputs))
+        losses.append(
+            sum(output.loss.item() for output in model(**merge_batches(batches)).sub_outputs)
+        )
     assert losses == pytest.approx([losses[0]] * 6, abs=1e-4)
 
 

@@ -166,8 +166,8 @@ def test_record_s_choices_are_different_entities() -> None:
 def test_record_s_hidden_answers() -> None:
     task = get_task("record")
     source = jx.Rows({"validation": [RECORD], "test": [{**RECORD, "answers": []}]})
-    here = task.replace(source=source)
-    assert [here.is_labelled(split) for split in ("validation", "test")] == [True, False]
+    task = task.replace(source=source)
+    assert [task.is_labelled(split) for split in ("validation", "test")] == [True, False]
 
 
 # --- real rows ------------------------------------------------------------------------------------
@@ -215,9 +215,9 @@ def test_gold_of_real_rows_scores_100(
     worse = [*predictions[1:], predictions[0]]
     assert max(metric(worse, references) for metric in task.metrics) < 90
 
-    some = examples[:10]
-    table = encode_examples(task, some, tokenizer)
-    for one, lengths, labels in zip(some, table["lengths"], table["labels"], strict=True):
+    first_examples = examples[:10]
+    table = encode_examples(task, first_examples, tokenizer)
+    for one, lengths, labels in zip(first_examples, table["lengths"], table["labels"], strict=True):
         assert len(lengths) == len(one.choices) > labels[0] == one.label
         assert max(lengths) <= task.max_length
 
