@@ -23,8 +23,8 @@ they are.
 - *Sizes* are the published rows of train / validation / test (for one language where they are the
   same in all), from the papers and data cards; "-" is none.
 - *Tried* says what rows this project has run the task on. "Real rows": slices of the real data, in
-  its own columns. "The synthetic world only", or "rows made up": the declaration is written from
-  the publisher's description, and no real row was at hand.
+  its own columns. "The synthetic world only", or "rows made up", "by hand": the declaration is
+  written from the publisher's description, and no real row was at hand.
 - A *revision* pins the commit of a repository of the Hugging Face Hub; what has none is read as it
   is today. No revision could be tried here, where there is no Hub.
 - Main scores are on 0 to 100, higher is better; several metrics are averaged.

@@ -228,6 +228,20 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[E
     return _backend(tokenizer).encode_batch(list(texts), add_special_tokens=False)
 
 
+def token_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[np.ndarray]:
+    """Encode texts without character offsets, special tokens or cutting.
+
+    Args:
+        tokenizer: A fast one.
+        texts: Any texts.
+
+    Returns:
+        (tokens,) ids of each text.
+    """
+    encodings = _backend(tokenizer).encode_batch_fast(list(texts), add_special_tokens=False)
+    return [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
+
+
 def tokenize_words(
     tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]]
 ) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -18,6 +18,7 @@ from jiantx.heads.states import (
     mean_states,
     pad_sequences,
     pooled_states,
+    sequence_index,
     smooth,
     smoothing_of,
 )
@@ -98,6 +99,9 @@ class RegressionHead(PooledHead):
 class MultipleChoiceHead(PooledHead):
     """One score a sequence, softmax over the choices of an example.
 
+    If a batch has `targets` (sequences,), 1 for a right choice and 0 for a wrong one, several may
+    be right: the loss is minus the log of the sum of their probabilities.
+
     outputs: scores (sequences,).
     """
 
@@ -109,7 +113,10 @@ class MultipleChoiceHead(PooledHead):
         # (examples, most choices)
         logits = pad_sequences(scores, batch["sequences"], batch["most_sequences"], -math.inf)
         output = HeadOutput(num_items=count_labels(labels))
-        output.loss = cross_entropy(logits, labels, reduction="sum")
+        if "targets" in batch:
+            output.loss = self._loss_of_several(scores, logits, batch)
+        else:
+            output.loss = cross_entropy(logits, labels, reduction="sum")
         if smoothing_of(batch):
             # over an example's own choices: the padding is no choice
             mean_scores = mean_states(scores[:, None], {"lengths": batch["sequences"]})[:, 0]
@@ -118,6 +125,22 @@ class MultipleChoiceHead(PooledHead):
         if not self.training:
             output.outputs = {"scores": scores}
         return output
+
+    def _loss_of_several(self, scores: Tensor, logits: Tensor, batch: Batch) -> Tensor:
+        """Sum minus the log-probabilities that one of the right choices is chosen.
+
+        Args:
+            scores: (sequences,).
+            logits: (examples, most choices), the scores padded.
+            batch: As in `forward`, with `targets`.
+        """
+        sizes = batch["sequences"]
+        is_unlabelled = batch["labels"].eq(-100)[sequence_index(sizes, len(scores))]
+        # all choices of an unlabelled example count as right: its loss and its gradient are 0
+        is_right = batch["targets"].bool() | is_unlabelled
+        right_scores = scores.masked_fill(~is_right, -math.inf)
+        right_logits = pad_sequences(right_scores, sizes, batch["most_sequences"], -math.inf)
+        return (logits.logsumexp(dim=1) - right_logits.logsumexp(dim=1)).sum()
 
 
 register_head("classification", ClassificationHead)

@@ -12,6 +12,13 @@ XCOPA = Hub(
     revision="042f78955ba48e6404616762fa6e05e839c3907a",
 )
 
+XSTORYCLOZE = Hub(
+    "juletxara/xstory_cloze",
+    "{language}",
+    languages=languages.XSTORYCLOZE,
+    splits={"train": "train", "test": "eval"},
+)
+
 
 def hellaswag_endings(row: Row) -> list[str]:
     """The second half of the context belongs to each ending (WikiHow's rows have none)."""
@@ -39,11 +46,6 @@ def siqa_answers(row: Row) -> list[str]:
     return [row[f"answer{letter}"] for letter in "ABC"]
 
 
-def siqa_label(row: Row) -> int:
-    """Counted from 1."""
-    return int(row["label"]) - 1
-
-
 def copa_prompt(row: Row) -> str:
     """The premise and what is asked of it, in English for every language (XTREME-R,
     `run_xcopa.py`).
@@ -62,6 +64,63 @@ def copa_label(row: Row) -> int | None:
     """
     label: int | str | None = row["label"]
     return ("choice1", "choice2").index(label) if isinstance(label, str) else label
+
+
+def answer_index(row: Row) -> int | None:
+    """The answer's place among the row's own keys: letters or numbers from 1, and 3 to 5 of them
+    (ARC).
+    """
+    key = row["answerKey"]
+    return row["choices"]["label"].index(key) if key else None
+
+
+def xcsqa_question(row: Row) -> str:
+    """CommonsenseQA's question, one level deeper."""
+    text: str = row["question"]["stem"]
+    return text
+
+
+def xcsqa_choices(row: Row) -> list[str]:
+    """Six German rows have a choice without text, which stays a choice."""
+    return [text.strip() or "." for text in row["question"]["choices"]["text"]]
+
+
+def piqa_solutions(row: Row) -> list[str]:
+    """Two columns."""
+    return [row["sol1"], row["sol2"]]
+
+
+def swag_endings(row: Row) -> list[str]:
+    """The second sentence begins before each ending."""
+    return [f"{row['sent2']} {row[f'ending{index}']}" for index in range(4)]
+
+
+def explanations(row: Row) -> list[str]:
+    """What happened between two observations, with the second one."""
+    hypotheses = (row["hypothesis_1"], row["hypothesis_2"])
+    return [f"{hypothesis} {row['observation_2']}" for hypothesis in hypotheses]
+
+
+def story(row: Row) -> str:
+    """Four sentences."""
+    return " ".join(row[f"input_sentence_{number}"] for number in range(1, 5))
+
+
+def story_endings(row: Row) -> list[str]:
+    """Two columns."""
+    return [row["sentence_quiz1"], row["sentence_quiz2"]]
+
+
+def text_before_blank(row: Row) -> str:
+    """The sentence up to its blank; the blank itself if nothing comes before it."""
+    text: str = row["sentence"].partition("_")[0].strip()
+    return text or "_"
+
+
+def filled_blanks(row: Row) -> list[str]:
+    """Each option with the rest of the sentence."""
+    rest = row["sentence"].partition("_")[2]
+    return [f"{row[option]}{rest}" for option in ("option1", "option2")]
 
 
 # Zellers et al. 2019 (1905.07830).
@@ -102,7 +161,7 @@ siqa = register(
         source=Hub("lighteval/siqa", revision="54c6a1f8cb6daf4f5abf24a601852612fb35eb25"),
         prompt=context_and_question,
         choices=siqa_answers,
-        label=siqa_label,
+        labels_from=1,
         head="copa",
         max_length=128,
     )
@@ -133,5 +192,118 @@ xcopa = register(
         train_on=("siqa", "copa"),
         head="copa",
         max_length=128,
+    )
+)
+
+# Clark et al. 2018 (1803.05457).
+arc_easy = register(
+    MultipleChoice(
+        name="arc_easy",
+        source=Hub("allenai/ai2_arc", "ARC-Easy"),
+        prompt="question",
+        choices=choice_texts,
+        label=answer_index,
+        head="arc",
+        max_length=128,
+    )
+)
+arc_challenge = register(
+    MultipleChoice(
+        name="arc_challenge",
+        source=Hub("allenai/ai2_arc", "ARC-Challenge"),
+        prompt="question",
+        choices=choice_texts,
+        label=answer_index,
+        head="arc",
+        max_length=128,
+    )
+)
+
+# Bisk et al. 2020 (1911.11641).
+piqa = register(
+    MultipleChoice(
+        name="piqa",
+        source=Hub("ybisk/piqa"),
+        prompt="goal",
+        choices=piqa_solutions,
+    )
+)
+
+# Zellers et al. 2018 (1808.05326).
+swag = register(
+    MultipleChoice(
+        name="swag",
+        source=Hub("allenai/swag", "regular"),
+        prompt="sent1",
+        choices=swag_endings,
+        max_length=128,
+    )
+)
+
+# Bhagavatula et al. 2020 (1908.05739).
+abductive_nli = register(
+    MultipleChoice(
+        name="abductive_nli",
+        source=Hub("allenai/art", "anli"),
+        prompt="observation_1",
+        choices=explanations,
+        labels_from=1,
+        max_length=128,
+    )
+)
+
+# Sakaguchi et al. 2020 (1907.10641).
+winogrande = register(
+    MultipleChoice(
+        name="winogrande",
+        source=Hub("allenai/winogrande", "winogrande_xl"),
+        prompt=text_before_blank,
+        choices=filled_blanks,
+        label="answer",
+        labels_from=1,
+        max_length=128,
+    )
+)
+
+# Tikhonov and Ryabinin 2021 (2106.12066).
+xwinograd = register(
+    MultipleChoice(
+        name="xwinograd",
+        source=Hub("Muennighoff/xwinograd", "{language}", languages=languages.XWINOGRAD),
+        prompt=text_before_blank,
+        choices=filled_blanks,
+        label="answer",
+        labels_from=1,
+        train_on=("winogrande",),
+        head="winogrande",
+        max_length=128,
+    )
+)
+
+# Lin et al. 2022 (2112.10668).
+xstorycloze = register(
+    MultipleChoice(
+        name="xstorycloze",
+        source=XSTORYCLOZE,
+        prompt=story,
+        choices=story_endings,
+        label="answer_right_ending",
+        labels_from=1,
+        train_on=("siqa", "copa"),
+        head="copa",
+        max_length=128,
+    )
+)
+
+# Lin et al. 2021 (2106.06937).
+xcsqa = register(
+    MultipleChoice(
+        name="xcsqa",
+        source=Hub("INK-USC/xcsr", "X-CSQA-{language}", languages=languages.XCSQA),
+        prompt=xcsqa_question,
+        choices=xcsqa_choices,
+        label="answerKey",
+        train_on=("commonsenseqa",),
+        head="commonsenseqa",
     )
 )

@@ -130,3 +130,20 @@ AFRICA = tuple(
     umb wo xh yo zu""".split()
 )
 AMERICAS = tuple("ay gn ht pap qu".split())
+# FLORES' passages: most of its languages, and five in Latin script besides.
+_BELEBELE_OF_FLORES = tuple(
+    """acm af am apc ar ar_Latn ars ary arz as az bg bm bn bo ca ceb ckb cs da de el en es et eu
+    fa fi fr fuv gn gu ha he hi hr ht hu hy id ig ilo is it ja jv ka kac kea kk km kn ko ky lg
+    ln lo lt luo lv mg mi mk ml mn mr ms mt my nb ne nl nso ny om or pa pl ps pt ro ru rw sd shn
+    si sk sl sn so sq sr ss st su sv sw ta te tg th ti tl tn tr ts uk ur uz vi war wo xh yo zh
+    zh_Hant zu""".split()
+)
+BELEBELE = {code: FLORES[code] for code in _BELEBELE_OF_FLORES} | _words(
+    "bn_Latn:ben_Latn hi_Latn:hin_Latn ne_Latn:npi_Latn si_Latn:sin_Latn ur_Latn:urd_Latn"
+)
+XSTORYCLOZE = tuple("ar en es eu hi id my ru sw te zh".split())
+XCSQA = _words(
+    """ar:ar de:de en:en es:es fr:fr hi:hi it:it ja:jap nl:nl pl:pl pt:pt ru:ru sw:sw ur:ur vi:vi
+    zh:zh"""
+)
+XWINOGRAD = _words("en:en fr:fr ja:jp pt:pt ru:ru zh:zh")

@@ -1,90 +1,118 @@
-"""Extractive question answering beyond SQuAD: MRQA's training sets, Quoref."""
+"""Reading comprehension, as a choice between answers."""
 
-from dataclasses import replace
-from typing import Any
-
-from jiantx.sources import DataError, Hub, Row
-from jiantx.task_types import QuestionAnswering
+from jiantx.metrics import exact_match, squad_f1
+from jiantx.sources import Hub, Row
+from jiantx.task_types import MultipleChoice
+from jiantx.tasks import languages
+from jiantx.tasks.commonsense import context_and_question
 from jiantx.tasks.registry import register
 
 
-def natural_questions(row: Row, language: str) -> bool:
-    """MRQA's splits hold six data sets.
-
-    Args:
-        row: A row as stored.
-        language: The file's language; not needed here.
-    """
-    return bool(row["subset"] == "NaturalQuestionsShort")
+def article_and_question(row: Row) -> str:
+    """One text before the answer, as in jiant. The blanks of some questions stay."""
+    return f"{row['article']} {row['question']}"
 
 
-def newsqa_only(row: Row, language: str) -> bool:
-    """As `natural_questions`.
-
-    Args:
-        row: A row as stored.
-        language: The file's language; not needed here.
-    """
-    return bool(row["subset"] == "NewsQA")
+def flores_passage_and_question(row: Row) -> str:
+    """One text before the answer."""
+    return f"{row['flores_passage']} {row['question']}"
 
 
-def has_one_span(row: Row, language: str) -> bool:
-    """Several spans are one answer together, which no single span is.
-
-    Args:
-        row: A row as stored.
-        language: The file's language; not needed here.
-    """
-    return len(row["answers"]["text"]) <= 1
+def belebele_answers(row: Row) -> list[str]:
+    """Four columns."""
+    return [row[f"mc_answer{number}"] for number in range(1, 5)]
 
 
-def detected_answers(row: Row) -> dict[str, list[Any]]:
-    """All spans where MRQA found an accepted answer; their last character belongs to them.
-
-    Raises:
-        DataError: A span lies outside the passage.
-    """
-    context = row["context"]
-    texts = []
-    starts = []
-    for spans in row["detected_answers"]["char_spans"]:
-        for start, last in zip(spans["start"], spans["end"], strict=True):
-            if not 0 <= start <= last < len(context):
-                raise DataError(
-                    f"An answer is at characters {start} to {last} of a passage of {len(context)}."
-                )
-            texts.append(context[start : last + 1])
-            starts.append(start)
-    return {"text": texts, "answer_start": starts}
+def story_and_question(row: Row) -> str:
+    """One text before the answer. The data set writes a line feed as a word."""
+    story = row["story"].replace("\\newline", " ")
+    return f"{story} {row['question']}"
 
 
-MRQA = Hub(
-    "mrqa-workshop/mrqa",
-    splits={"train": "train", "validation": "validation"},
-    where=natural_questions,
-)
+def mctest_answers(row: Row) -> list[str]:
+    """One for each letter."""
+    return [row["answer_options"][letter] for letter in "ABCD"]
 
-# Kwiatkowski et al. 2019, short answers, as MRQA 2019 has them (Fisch et al., 1910.09753).
-mrqa_natural_questions = register(
-    QuestionAnswering(
-        name="mrqa_natural_questions",
-        source=MRQA,
-        answers=detected_answers,
+
+def record_entities(row: Row) -> list[str]:
+    """The different texts of entities, sorted: their order differs between builds of the data."""
+    return sorted(set(row["entities"]))
+
+
+def record_queries(row: Row) -> list[str]:
+    """The query, with each entity in the place that it leaves open."""
+    return [row["query"].replace("@placeholder", entity) for entity in record_entities(row)]
+
+
+# Zhang et al. 2018 (1810.12885), in SuperGLUE.
+record = register(
+    MultipleChoice(
+        name="record",
+        source=Hub("aps/super_glue", "record", revision="3de24cf8022e94f4ee4b9d55a6f539891524d646"),
+        prompt="passage",
+        choices=record_queries,
+        label="answers",
+        scored_texts=record_entities,
+        metrics=(exact_match, squad_f1),
+        max_length=512,
     )
 )
 
-# Trischler et al. 2017 (1611.09830), as MRQA 2019 has it.
-newsqa = register(
-    mrqa_natural_questions.replace(
-        name="newsqa",
-        source=replace(MRQA, where=newsqa_only),
+# Lai et al. 2017 (1704.04683).
+race = register(
+    MultipleChoice(
+        name="race",
+        source=Hub("ehovy/race", "all"),
+        prompt=article_and_question,
+        choices="options",
+        label="answer",
+        head="race",
+        max_length=512,
+    )
+)
+race_middle = register(race.replace(name="race_middle", source=Hub("ehovy/race", "middle")))
+race_high = register(race.replace(name="race_high", source=Hub("ehovy/race", "high")))
+
+# Bandarkar et al. 2023 (2308.16884).
+belebele = register(
+    MultipleChoice(
+        name="belebele",
+        source=Hub("facebook/belebele", "{language}", languages=languages.BELEBELE),
+        prompt=flores_passage_and_question,
+        choices=belebele_answers,
+        label="correct_answer_num",
+        labels_from=1,
+        train_on=("race",),
+        head="race",
+        max_length=512,
     )
 )
 
-# Dasigi et al. 2019 (1908.05803), the questions that one span answers.
-quoref = register(
-    QuestionAnswering(
-        name="quoref",
-        source=Hub("allenai/quoref", where=has_one_span),
+# Rogers et al. 2020 (AAAI).
+quail = register(
+    MultipleChoice(
+        name="quail",
+        source=Hub(
+            "textmachinelab/quail",
+            splits={"train": "train", "validation": "validation", "test": "challenge"},
+        ),
+        prompt=context_and_question,
+        choices="answers",
+        label="correct_answer_id",
+        max_length=512,
     )
 )
+
+# Richardson et al. 2013 (D13-1020).
+mctest160 = register(
+    MultipleChoice(
+        name="mctest160",
+        source=Hub("sagnikrayc/mctest", "mc160"),
+        prompt=story_and_question,
+        choices=mctest_answers,
+        label="answer",
+        head="mctest",
+        max_length=512,
+    )
+)
+mctest500 = register(mctest160.replace(name="mctest500", source=Hub("sagnikrayc/mctest", "mc500")))

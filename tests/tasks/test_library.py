@@ -36,7 +36,9 @@ REAL_ONLY = set(
     """cola sst2 mrpc glue_stsb qnli rte wnli glue_diagnostic adv_glue_sst2 adv_glue_qqp
     adv_glue_mnli adv_glue_mnli_mismatched adv_glue_qnli adv_glue_rte boolq cb multirc
     superglue_rte axb axg hans mctaco scitail dep dpr edge_coref edge_ner edge_nonterminal edge_pos
-    edge_srl semeval spr1 spr2 wic wsc""".split()
+    edge_srl semeval spr1 spr2 wic wsc abductive_nli arc_challenge arc_easy belebele mctest160
+    mctest500 piqa quail race race_high race_middle record swag winogrande xcsqa xstorycloze
+    xwinograd""".split()
 )
 IN_THE_WORLD = [name for name in NAMES if name not in REAL_ONLY]
 real = pytest.mark.skipif(not HUB.is_dir(), reason=f"no real slices at {HUB}")
@@ -77,6 +79,8 @@ def gold_predictions(task: jx.Task, examples: list[Any]) -> list[Any]:
             Answer(example.answers[0], -1.0) if example.answers else Answer("", 1.0)
             for example in examples
         ]
+    if isinstance(task, jx.MultipleChoice) and task.scored_texts:
+        return [Answer(example.right_texts[0]) for example in examples]
     return [task.reference(example) for example in examples]
 
 
@@ -244,6 +248,12 @@ def test_main_scores_are_on_one_scale(name: str) -> None:
 
 
 # --- the synthetic root ---------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("over_synthetic")
+def test_the_artificial_world_lacks_these() -> None:
+    for name in REAL_ONLY:
+        assert not any(get_task(name).languages(split) for split in SPLITS), name
 
 
 @pytest.mark.parametrize("name", IN_THE_WORLD)
