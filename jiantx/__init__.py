@@ -24,7 +24,7 @@ _MODULES = {
     "synthetic": "default_encoder default_root",
     "task": "Example Prediction Task",
     "task_types": """Classification MaskedLM MultipleChoice QuestionAnswering Regression Retrieval
-        TokenClassification""",
+        SentenceRanking TokenClassification""",
     "tasks": "XSTILTS_INTERMEDIATE XTREME XTREME_R get_task list_tasks register",
     "trainer": "Trainer",
     "xtreme": "score_xtreme write_xtreme_predictions",

@@ -5,6 +5,7 @@ from jiantx.task_types.masked_lm import MaskedLM
 from jiantx.task_types.multiple_choice import MultipleChoice
 from jiantx.task_types.question_answering import QuestionAnswering
 from jiantx.task_types.retrieval import Retrieval
+from jiantx.task_types.sentence_ranking import SentenceRanking
 from jiantx.task_types.token_classification import TokenClassification
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "QuestionAnswering",
     "Regression",
     "Retrieval",
+    "SentenceRanking",
     "TokenClassification",
 ]

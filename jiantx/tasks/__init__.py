@@ -3,6 +3,7 @@
 from jiantx.tasks import (
     commonsense,
     language_modeling,
+    minimal_pairs,
     nli,
     paraphrase,
     qa,
@@ -35,6 +36,7 @@ __all__ = [
     "get_task",
     "language_modeling",
     "list_tasks",
+    "minimal_pairs",
     "nli",
     "paraphrase",
     "qa",

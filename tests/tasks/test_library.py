@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from minimal_pair_rows import write_minimal_pairs
 
 import jiantx as jx
 from jiantx import data_root, get_task, list_tasks, tasks
@@ -24,6 +25,7 @@ from jiantx.sources import Concat, DataError, Hub
 from jiantx.synthetic import write_root
 from jiantx.tasks import training_tasks
 from jiantx.tasks.benchmarks import BENCHMARKS
+from jiantx.tasks.minimal_pairs import BLIMP, blimp_source
 from jiantx.tokenization import has_segments
 
 NAMES = list_tasks()
@@ -35,12 +37,14 @@ LIBRARY = sorted(Path(tasks.__file__).parent.glob("*.py"))
 
 @pytest.fixture(scope="session")
 def synthetic_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_root(
+    root = write_root(
         tmp_path_factory.mktemp("library") / "root",
         train_examples=30,
         eval_examples=20,
         text_lines=900,
     )
+    write_minimal_pairs(root)
+    return root
 
 
 @pytest.fixture
@@ -123,7 +127,8 @@ def test_what_a_task_names_is_there(name: str) -> None:
         assert source.head_config() == task.head_config()
     assert set(task.main_metrics) <= set(task.metrics)
     assert len({metric_name(metric) for metric in task.metrics}) == len(task.metrics)
-    if not task.train_on and not isinstance(task, jx.Retrieval):  # which is scored untrained
+    is_scored_untrained = isinstance(task, jx.Retrieval | jx.SentenceRanking)
+    if not task.train_on and not is_scored_untrained:
         assert set(task.train_languages) & set(languages_of(task))
 
 
@@ -287,6 +292,8 @@ def test_wrong_predictions_score_less() -> None:
         if isinstance(task, jx.MaskedLM):
             continue
         predictions = gold_predictions(task, examples)
+        if isinstance(task, jx.SentenceRanking):  # whose gold is the same for all
+            predictions = [1 - choice for choice in predictions]
         if isinstance(task, jx.TokenClassification):
             predictions = [tuple(reversed(tags)) for tags in predictions]
         else:
@@ -425,6 +432,10 @@ def listed() -> dict[tuple[str, str, str], int]:
     }
 
 
+# TyDiQA has its languages in one file; of BLiMP's paradigms only some are there.
+OF_THEIR_OWN = ("tydiqa", "blimp")
+
+
 def parts_of(source: Any) -> list[Any]:
     return (
         [piece for item in source.sources for piece in parts_of(item)]
@@ -441,9 +452,7 @@ def sliced() -> list[Any]:
     actual: dict[tuple[str, str, str], int] = {}
     for name in NAMES:
         for source in parts_of(get_task(name).source):
-            if (
-                not isinstance(source, Hub) or name == "tydiqa"
-            ):  # which has its languages in one file
+            if not isinstance(source, Hub) or name in OF_THEIR_OWN:
                 continue
             codes = (
                 source.languages
@@ -479,8 +488,8 @@ def test_the_table_was_read() -> None:
     hub_tasks = {
         name for name in NAMES if any(isinstance(s, Hub) for s in parts_of(get_task(name).source))
     }
-    assert hub_tasks - with_data == {"qqp", "tydiqa"}, (
-        "the slices have no QQP; TyDiQA has a test of its own"
+    assert hub_tasks - with_data == {"qqp", "multiblimp", *OF_THEIR_OWN}, (
+        "the slices have neither QQP nor MultiBLiMP"
     )
 
 
@@ -519,6 +528,27 @@ def test_tydiqa_is_split_by_the_language_of_its_ids() -> None:
     assert {row["id"].split("-")[0] for row in task.rows("train", "en")} == {"english"}
     examples = list(task.examples("validation", "ko", labelled=True))
     assert gold_scores(task, examples) == {"exact_match": 100.0, "f1": 100.0}
+
+
+@real
+@pytest.mark.usefixtures("over_slices")
+def test_blimp_is_scored_by_all_of_its_paradigms_or_those_that_are_named() -> None:
+    """A mean over some of them would not be BLiMP's score."""
+    blimp = get_task("blimp")
+    there = sorted(path.name for path in (HUB / "nyu-mll" / "blimp").iterdir() if path.is_dir())
+    assert set(there) < set(BLIMP)
+    assert len(BLIMP) == 67
+    assert blimp.languages("validation") == ()
+    with pytest.raises(DataError, match=r"Task blimp, .*adjunct_island"):
+        blimp.rows("validation")
+    named = blimp.replace(source=blimp_source(*there))
+    examples = list(named.examples("test", labelled=True))
+    rows = named.rows("test")
+    assert len(examples) == len(rows) == 200 * len(there)
+    assert set(rows["UID"]) == set(there)
+    assert set(rows["field"]) <= {"morphology", "semantics", "syntax", "syntax_semantics"}
+    assert examples[0].texts == (rows[0]["sentence_good"], rows[0]["sentence_bad"])
+    assert gold_scores(named, examples) == {"accuracy": 100.0}
 
 
 # One of 500 answers is the article "una", of which MLQA's normalisation leaves no word: the
