@@ -31,9 +31,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(with_body=True)
 
     def _answer(self, with_body: bool) -> None:
-        parts = [unquote(part) for part in urlparse(self.path).path.strip("/").split("/")]
-        is_api = parts[0] == "api"
-        kind, owner, name, verb, revision, *rest = [*parts[is_api:], "", "", "", "", ""]
+        segments = [unquote(segment) for segment in urlparse(self.path).path.strip("/").split("/")]
+        is_api = segments[0] == "api"
+        kind, owner, name, verb, revision, *rest = [*segments[is_api:], "", "", "", "", ""]
         revisions = self.repositories.get(f"{owner}/{name}", {})
         commits = {commit_of(branch): branch for branch in revisions}
         branch = commits.get(revision, revision or "main")

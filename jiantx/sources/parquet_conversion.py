@@ -108,22 +108,22 @@ def files_by_config(files: Sequence[str]) -> dict[str, dict[str, list[str]]]:
     Args:
         files: All files of a repository or a folder, relative to it.
     """
-    found: dict[str, dict[str, list[str]]] = {}
+    by_config: dict[str, dict[str, list[str]]] = {}
     for file in sorted(files):
         if not file.endswith(".parquet"):
             continue
         match = _FILE.fullmatch(file)
         if match is None:
             return {}
-        found.setdefault(match["config"], {}).setdefault(match["split"], []).append(file)
-    return found
+        by_config.setdefault(match["config"], {}).setdefault(match["split"], []).append(file)
+    return by_config
 
 
 def folder_conversion(folder: str) -> Conversion | None:
     """The conversion that a folder holds; None if it holds something else."""
     files = [str(file.relative_to(folder).as_posix()) for file in Path(folder).rglob("*")]
-    found = files_by_config(files)
-    return Conversion(folder, None, found) if found else None
+    by_config = files_by_config(files)
+    return Conversion(folder, None, by_config) if by_config else None
 
 
 def hub_conversion(path: str, revision: str) -> Conversion | None:
@@ -137,8 +137,8 @@ def hub_conversion(path: str, revision: str) -> Conversion | None:
 
     commit = HfApi().dataset_info(path, revision=revision).sha
     assert commit is not None
-    found = files_by_config(HfApi().list_repo_files(path, repo_type="dataset", revision=commit))
-    return Conversion(path, commit, found) if found else None
+    by_config = files_by_config(HfApi().list_repo_files(path, repo_type="dataset", revision=commit))
+    return Conversion(path, commit, by_config) if by_config else None
 
 
 @lru_cache(maxsize=512)

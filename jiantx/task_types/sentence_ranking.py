@@ -111,13 +111,13 @@ class SentenceRanking(Task):
         check_mask_token(tokenizer)
         texts = [text for example in examples for text in example.texts]
         encodings = encode(tokenizer, texts, max_length=max_length, word_ids=self.mask == "word")
-        owners = [
+        text_keys = [
             (index, number)
             for index, example in enumerate(examples)
             for number in range(len(example.texts))
         ]
         columns: dict[str, Any] = {name: [] for name in _columns(tokenizer)}
-        for (index, number), encoding in zip(owners, encodings, strict=True):
+        for (index, number), encoding in zip(text_keys, encodings, strict=True):
             positions = np.flatnonzero(np.array(encoding.special_tokens_mask) == 0)
             if not len(positions):
                 example = examples[index]
@@ -151,7 +151,16 @@ class SentenceRanking(Task):
         tokenizer: PreTrainedTokenizerBase,
         keys: Sequence[tuple[int, ...]],
     ) -> dict[str, np.ndarray]:
-        """Make a copy of a feature's text for each of its masked positions; see `Task.augment`."""
+        """Make a copy of a feature's text for each of its masked positions.
+
+        Args:
+            batch: The features' columns, each concatenated over the batch.
+            tokenizer: The features' tokenizer.
+            keys: Ignored: nothing is random.
+
+        Returns:
+            The copies, one sequence each; `labels` are the pieces at the masked positions.
+        """
         counts = batch["counts"]  # (features,) copies of each
         masked_positions = batch["masked_positions"]
         lengths = np.repeat(batch["lengths"], counts)  # (copies,)
@@ -215,8 +224,8 @@ def _columns(tokenizer: PreTrainedTokenizerBase) -> list[str]:
 
 def _word_ends(encoding: Encoding, positions: np.ndarray) -> np.ndarray:
     """(positions,) where the word of each piece ends: the position after its last piece."""
-    words = np.array([-1 if word is None else word for word in encoding.word_ids])[positions]
+    word_ids = np.array([-1 if word is None else word for word in encoding.word_ids])[positions]
     # pieces of a text follow each other, and so do those of a word
-    is_last = np.append(words[1:] != words[:-1], True)
+    is_last = np.append(word_ids[1:] != word_ids[:-1], True)
     last = np.flatnonzero(is_last)
     return positions[last[np.searchsorted(last, np.arange(len(positions)))]] + 1

@@ -63,13 +63,13 @@ def plain_scores(folder: Path, dtype: torch.dtype, mask: str, max_length: int) -
     totals = []
     for text in [text for pair in PAIRS for text in (pair["better"], pair["worse"])]:
         encoded = tokenizer(text, truncation=True, max_length=max_length, return_tensors="pt")
-        words = encoded.word_ids()
+        word_ids = encoded.word_ids()
         ids = encoded["input_ids"]
         total = 0.0
-        for position in range(1, len(words) - 1):  # between the special tokens
+        for position in range(1, len(word_ids) - 1):  # between the special tokens
             masked = ids.clone()
-            for other in range(position, len(words)):
-                same_word = mask == "word" and words[other] == words[position]
+            for other in range(position, len(word_ids)):
+                same_word = mask == "word" and word_ids[other] == word_ids[position]
                 if other == position or same_word:
                     masked[0, other] = tokenizer.mask_token_id
             logits = model(**{**encoded, "input_ids": masked}).logits[0, position]
@@ -145,6 +145,13 @@ def test_a_tie_is_an_error(folder: Path) -> None:
     (tie,) = jx.predict(model, TASK, [{"better": "the cat", "worse": "the cat"}])
     assert tie.log_likelihoods[0] == tie.log_likelihoods[1]
     assert tie.value == -1 != TASK.reference(RankingExample(id="0", language="en", texts=("a",)))
+
+
+def test_pairs_of_texts_are_rows(folder: Path) -> None:
+    model = jx.MultitaskModel.from_pretrained(folder, [TASK])
+    row = PAIRS[0]
+    as_texts = jx.predict(model, TASK, [(row["better"], row["worse"])])
+    assert as_texts == jx.predict(model, TASK, [row])
 
 
 def test_several_worse_texts(folder: Path) -> None:

@@ -535,20 +535,20 @@ def test_tydiqa_is_split_by_the_language_of_its_ids() -> None:
 def test_blimp_is_scored_by_all_of_its_paradigms_or_those_that_are_named() -> None:
     """A mean over some of them would not be BLiMP's score."""
     blimp = get_task("blimp")
-    there = sorted(path.name for path in (HUB / "nyu-mll" / "blimp").iterdir() if path.is_dir())
-    assert set(there) < set(BLIMP)
+    paradigms = sorted(path.name for path in (HUB / "nyu-mll" / "blimp").iterdir() if path.is_dir())
+    assert set(paradigms) < set(BLIMP)
     assert len(BLIMP) == 67
     assert blimp.languages("validation") == ()
     with pytest.raises(DataError, match=r"Task blimp, .*adjunct_island"):
         blimp.rows("validation")
-    named = blimp.replace(source=blimp_source(*there))
-    examples = list(named.examples("test", labelled=True))
-    rows = named.rows("test")
-    assert len(examples) == len(rows) == 200 * len(there)
-    assert set(rows["UID"]) == set(there)
+    task = blimp.replace(source=blimp_source(*paradigms))
+    examples = list(task.examples("test", labelled=True))
+    rows = task.rows("test")
+    assert len(examples) == len(rows) == 200 * len(paradigms)
+    assert set(rows["UID"]) == set(paradigms)
     assert set(rows["field"]) <= {"morphology", "semantics", "syntax", "syntax_semantics"}
     assert examples[0].texts == (rows[0]["sentence_good"], rows[0]["sentence_bad"])
-    assert gold_scores(named, examples) == {"accuracy": 100.0}
+    assert gold_scores(task, examples) == {"accuracy": 100.0}
 
 
 # One of 500 answers is the article "una", of which MLQA's normalisation leaves no word: the
