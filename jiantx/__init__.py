@@ -25,7 +25,7 @@ _MODULES = {
     "synthetic": "default_encoder default_root",
     "task": "Example Prediction Task",
     "task_types": """Classification MaskedLM MultipleChoice QuestionAnswering Regression Retrieval
-        SpanClassification TokenClassification""",
+        SentenceRanking SpanClassification TokenClassification""",
     "tasks": """AFRICAN AMERICAN GLUE SUPERGLUE XSTILTS_INTERMEDIATE XTREME XTREME_R get_task
         list_tasks register""",
     "trainer": "Trainer",

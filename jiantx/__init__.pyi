@@ -57,6 +57,7 @@ from jiantx.task_types import MultipleChoice as MultipleChoice
 from jiantx.task_types import QuestionAnswering as QuestionAnswering
 from jiantx.task_types import Regression as Regression
 from jiantx.task_types import Retrieval as Retrieval
+from jiantx.task_types import SentenceRanking as SentenceRanking
 from jiantx.task_types import SpanClassification as SpanClassification
 from jiantx.task_types import TokenClassification as TokenClassification
 from jiantx.tasks import AFRICAN as AFRICAN

@@ -202,7 +202,10 @@ def predict(
 
 
 # The fields of task types that name columns of text, in the order in which texts are given.
-_TEXT_FIELDS = ("text", "text_pair", "question", "context", "query", "candidate")
+_TEXT_FIELDS = (
+    *("text", "text_pair", "question", "context"),
+    *("query", "candidate", "better", "worse"),
+)
 
 
 def _no_gold(row: Row) -> None:

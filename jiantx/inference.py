@@ -283,7 +283,8 @@ def _forward(
                 joined = {}
                 for name, first in outputs[0].items():
                     values = torch.cat([output[name] for output in outputs]).cpu()
-                    joined[name] = values.float() if first.is_floating_point() else values
+                    is_half = first.dtype in (torch.float16, torch.bfloat16)
+                    joined[name] = values.float() if is_half else values
                 buffer.write(np.concatenate(rows), np.concatenate(counts), joined)
                 pending = []
     finally:

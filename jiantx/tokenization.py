@@ -38,6 +38,19 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase) -> None:
         )
 
 
+def check_mask_token(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Check that a tokenizer has a mask token.
+
+    Raises:
+        DataError: It has none.
+    """
+    if tokenizer.mask_token_id is None:
+        raise DataError(
+            f"{type(tokenizer).__name__} has no mask token. "
+            "Masked LM needs one: use another encoder."
+        )
+
+
 def _backend(tokenizer: PreTrainedTokenizerBase) -> Any:
     """The tokenizer in Rust, with the truncation and padding of its last caller turned off."""
     check_tokenizer(tokenizer)
@@ -54,6 +67,7 @@ def encode(
     *,
     max_length: int,
     cut: Literal["end", "start"] = "end",
+    word_ids: bool = False,
 ) -> list[Encoding]:
     """Encode texts or pairs with special tokens.
 
@@ -66,11 +80,15 @@ def encode(
         pairs: The second sides.
         max_length: Tokens of a sequence, special ones included.
         cut: Where the longer side is cut.
+        word_ids: Whether each piece needs the index of its word, which costs time too.
     """
     backend = _backend(tokenizer)
     backend.enable_truncation(max_length, direction="right" if cut == "end" else "left")
+    encode_batch = backend.encode_batch if word_ids else backend.encode_batch_fast
+    inputs = list(texts) if pairs is None else list(zip(texts, pairs))
     try:
-        return backend.encode_batch_fast(list(texts) if pairs is None else list(zip(texts, pairs)))
+        encodings: list[Encoding] = encode_batch(inputs)
+        return encodings
     finally:
         backend.no_truncation()
 

@@ -28,6 +28,7 @@ DECLARED: dict[Any, dict[str, Any]] = {  # class -> the fields that must be give
     jx.SpanClassification: {"name": "mine", "source": ROWS, "labels": ("no", "yes")},
     jx.Retrieval: {"name": "mine", "source": ROWS},
     jx.MaskedLM: {"name": "mine", "source": ROWS},
+    jx.SentenceRanking: {"name": "mine", "source": ROWS},
     jx.Files: {"pattern": "a.csv", "read": jx.read_csv},
     jx.Hub: {"path": "a/b"},
     Recipe: {"encoder": "a", "output": "b"},

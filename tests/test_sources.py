@@ -134,7 +134,7 @@ def test_a_card_that_names_no_splits_is_left_to_datasets(tmp_path: Path) -> None
             files,
         ]
         (folder / "README.md").write_text("\n".join(lines))
-        hub._splits_by_config.cache_clear()
+        hub._repository.cache_clear()
         data_root(tmp_path)
         assert texts(Hub("org/plain").rows("train", "en")) == ["x"], files
 

@@ -86,7 +86,7 @@ class MaskedLMHead(Head):
     That is the form of a new head. A checkpoint's own may have another: the config's `form` says
     what differs (see `model/masked_lm.py`).
 
-    outputs: token_ids, correct (masked positions,).
+    outputs: token_ids, correct, log_probabilities of the labels (masked positions,).
     """
 
     smooths_labels = True
@@ -106,7 +106,7 @@ class MaskedLMHead(Head):
         self.decoder = None if own_decoder is None else nn.Parameter(own_decoder)
 
     def scores(self, states: Tensor, embedding: Tensor) -> Tensor:
-        """Score every token of the vocabulary, in float32.
+        """Score every token of the vocabulary, in float32; in float64 if the states are.
 
         Args:
             states: (masked positions, hidden).
@@ -117,9 +117,8 @@ class MaskedLMHead(Head):
         """
         if self.has_transform:
             states = self.norm(self.activation(self.dense(states)))
-        return linear(
-            states, embedding if self.decoder is None else self.decoder, self.bias
-        ).float()
+        scores = linear(states, embedding if self.decoder is None else self.decoder, self.bias)
+        return scores if scores.dtype == torch.float64 else scores.float()
 
     def resize_vocabulary(self, size: int) -> None:
         """Cut the bias and the decoder, or add rows that are the mean of the others.
@@ -161,7 +160,11 @@ class MaskedLMHead(Head):
         )
         if not self.training:
             guesses = logits.argmax(dim=1)
-            output.outputs = {"token_ids": guesses, "correct": guesses == labels}
+            output.outputs = {
+                "token_ids": guesses,
+                "correct": guesses == labels,
+                "log_probabilities": -cross_entropy(logits, labels, reduction="none"),
+            }
         return output
 
 
@@ -185,3 +188,4 @@ def _new_form(encoder: PreTrainedConfig) -> dict[str, Any]:
 register_head("token_classification", TokenClassificationHead)
 register_head("question_answering", QuestionAnsweringHead)
 register_head("masked_lm", MaskedLMHead)
+register_head("sentence_ranking", MaskedLMHead)

@@ -74,8 +74,8 @@ class EmbeddingsMixin(PreTrainedModel):
         if len(tokenizer) <= rows:  # the usual case: nothing is read
             return
         largest_id = pc.max(pc.list_flatten(table.data["input_ids"])).as_py() or 0
-        # masked LM draws among all tokens
-        if task.task_type != "masked_lm" and largest_id < rows:
+        # masked LM draws among all tokens, and a ranking adds mask tokens
+        if task.head_config()["type"] != "masked_lm" and largest_id < rows:
             return
         raise ValueError(f"Task {task.name}: {without_embeddings(tokenizer, rows)}")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jiantx.cache import cache_dir
 from jiantx.sources.base import (
@@ -29,6 +29,14 @@ from jiantx.sources.base import (
 )
 from jiantx.sources.class_labels import iter_rows
 from jiantx.sources.function_rows import MissingColumn, Undecoded, function_value, keeps
+from jiantx.sources.parquet_conversion import (
+    Conversion,
+    conversion_of_script,
+    folder_conversion,
+    hub_conversion,
+    is_script_error,
+    known_config,
+)
 
 if TYPE_CHECKING:
     import datasets
@@ -40,13 +48,15 @@ class Hub(Source):
 
     Args:
         path: The repository; may hold `{language}`.
-        config: The configuration; may hold `{language}`. None is the only or the default one.
+        config: The configuration; may hold `{language}`. None is the only or the default one. If
+            the repository has one only, `default` and `plain_text` stand for it.
         languages: Language codes, or a mapping from our code to the dataset's word for it.
         splits: Our split names -> the dataset's, one or several that are joined; None if they are
             the same.
         where: A function (row, language) that keeps a row. It sees the names of classes, as column
             functions do, and None where there is no label.
-        revision: A commit.
+        revision: A commit. If the repository is a script, its parquet copy on the branch
+            `refs/convert/parquet` is read, whose commits may be declared too.
 
     >>> Hub("facebook/xnli", "{language}", languages=("en", "de")).languages
     ('en', 'de')
@@ -84,10 +94,8 @@ class Hub(Source):
     def _splits_of(self, language: str) -> tuple[str, ...]:
         """The dataset's own names of the splits that a language has."""
         path, config = self._resolve(language)
-        splits_by_config = _splits_by_config(path, self.revision)
-        if config is None and len(splits_by_config) == 1:
-            (config,) = splits_by_config
-        return splits_by_config.get(config or "default", ())
+        splits = _repository(path, self.revision).splits
+        return splits.get(known_config(path, config, tuple(splits)) or "default", ())
 
     def rows(self, split: str, language: str) -> datasets.Dataset:
         path, config = self._resolve(language)
@@ -144,18 +152,24 @@ def _load_split(
     """
     import datasets
 
+    repository = _repository(path, revision)
+    config = known_config(path, config, tuple(repository.splits)) if config else None
     # a local copy is read in an instant; a download keeps its progress bars
     hide_bars = not datasets.are_progress_bars_disabled() and cache is not None
     if hide_bars:
         datasets.disable_progress_bars()
     try:
+        if repository.conversion is not None:
+            return repository.conversion.load(config, split, cache)
         return datasets.load_dataset(path, config, split=split, revision=revision, cache_dir=cache)
     except FileNotFoundError as error:  # a card that lists more files than the copy has
         raise DataError(f"The copy of {path} is not whole: {error}.") from None
     except Exception as error:  # of many types, by the format
-        if cache is None:
-            raise
-        raise _read_error(path, error) from error
+        if cache is not None:
+            raise _read_error(path, error) from error
+        if is_script_error(error):  # beside a card that lists files
+            return conversion_of_script(path, revision).load(config, split, cache)
+        raise
     finally:
         if hide_bars:
             datasets.enable_progress_bars()
@@ -243,26 +257,66 @@ def _datasets_cache_dir(path: str) -> str | None:
     return str(cache_dir() / "datasets" / key)
 
 
-@lru_cache(maxsize=512)
-def _splits_by_config(path: str, revision: str | None) -> Mapping[str, tuple[str, ...]]:
-    """Configuration -> split names, from the dataset card if that lists them."""
-    import datasets
+class _Repository(NamedTuple):
+    """What a repository holds.
 
+    Args:
+        splits: Configuration -> split names.
+        conversion: Where its rows are, if it holds a parquet conversion, or is a script.
+    """
+
+    splits: Mapping[str, tuple[str, ...]]
+    conversion: Conversion | None = None
+
+
+@lru_cache(maxsize=512)
+def _repository(path: str, revision: str | None) -> _Repository:
+    """Read what a repository holds, from the dataset card if that lists it."""
     card = _card_path(path, revision)
-    if card is not None and os.path.isfile(card):
+    if card is None or not os.path.isfile(card):
+        conversion = _conversion(path, revision)
+        if conversion is not None:
+            return _Repository(conversion.splits, conversion)
+    else:
         listed = _splits_in_card(card)
         if listed:
-            return listed
+            return _Repository(listed)
     try:
-        configs = datasets.get_dataset_config_names(path, revision=revision)
-        return {
-            config: tuple(datasets.get_dataset_split_names(path, config, revision=revision))
-            for config in configs
-        }
+        return _Repository(_splits_by_datasets(path, revision))
     except Exception as error:  # of many types, by the format
-        if not os.path.isdir(path):
+        if os.path.isdir(path):
+            raise _read_error(path, error) from error
+        if not is_script_error(error):
             raise
-        raise _read_error(path, error) from error
+    conversion = conversion_of_script(path, revision)
+    return _Repository(conversion.splits, conversion)
+
+
+def _conversion(path: str, revision: str | None) -> Conversion | None:
+    """The conversion in a repository without a card, as conversions are; None if it has none."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if os.path.isdir(path):
+        return folder_conversion(path)
+    if revision is None:
+        return None
+    try:
+        return hub_conversion(path, revision)
+    except HfHubHTTPError:
+        raise
+    except Exception:  # of many types: the Hub was not reached, and `datasets` may have a copy
+        return None
+
+
+def _splits_by_datasets(path: str, revision: str | None) -> dict[str, tuple[str, ...]]:
+    """Configuration -> split names, as `datasets` finds them."""
+    import datasets
+
+    configs = datasets.get_dataset_config_names(path, revision=revision)
+    return {
+        config: tuple(datasets.get_dataset_split_names(path, config, revision=revision))
+        for config in configs
+    }
 
 
 def _card_path(path: str, revision: str | None) -> str | None:

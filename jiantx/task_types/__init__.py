@@ -5,6 +5,7 @@ from jiantx.task_types.masked_lm import MaskedLM
 from jiantx.task_types.multiple_choice import MultipleChoice
 from jiantx.task_types.question_answering import QuestionAnswering
 from jiantx.task_types.retrieval import Retrieval
+from jiantx.task_types.sentence_ranking import SentenceRanking
 from jiantx.task_types.span_classification import SpanClassification
 from jiantx.task_types.token_classification import TokenClassification
 
@@ -16,5 +17,6 @@ __all__ = [
     "Regression",
     "Retrieval",
     "SpanClassification",
+    "SentenceRanking",
     "TokenClassification",
 ]

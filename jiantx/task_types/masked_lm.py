@@ -11,9 +11,9 @@ import numpy as np
 from jiantx.columns import Column, column_text
 from jiantx.metrics import Metric, named
 from jiantx.sampling import generator
-from jiantx.sources import DataError, Row
+from jiantx.sources import Row
 from jiantx.task import Example, Prediction, Task
-from jiantx.tokenization import encode, sequence_features
+from jiantx.tokenization import check_mask_token, encode, sequence_features
 
 if TYPE_CHECKING:
     import datasets
@@ -79,11 +79,7 @@ class MaskedLM(Task):
     def features(
         self, examples: Sequence[LineExample], tokenizer: PreTrainedTokenizerBase, max_length: int
     ) -> dict[str, Sequence[Any]]:
-        if tokenizer.mask_token_id is None:
-            raise DataError(
-                f"{type(tokenizer).__name__} has no mask token. "
-                "Masked LM needs one: use another encoder."
-            )
+        check_mask_token(tokenizer)
         encodings = encode(tokenizer, [e.text for e in examples], max_length=max_length)
         return {"example": range(len(examples)), **sequence_features(tokenizer, encodings)}
 

@@ -147,3 +147,16 @@ XCSQA = _words(
     zh:zh"""
 )
 XWINOGRAD = _words("en:en fr:fr ja:jp pt:pt ru:ru zh:zh")
+# ISO 639-3; ours is that too where a language has no code of two letters.
+MULTIBLIMP = _words(
+    """ab:abk am:amh ar:arb be:bel bg:bul bn:ben br:bre ca:cat cs:ces cu:chu cy:cym da:dan de:deu
+    el:ell en:eng es:spa et:est eu:eus fa:fas fi:fin fo:fao fr:fra ga:gle gd:gla gl:glg gu:guj
+    he:heb hi:hin hu:hun hy:hye is:isl it:ita ka:kat kk:kaz ky:kir la:lat lt:lit lv:lav mk:mkd
+    mr:mar nl:nld pl:pol pt:por ro:ron ru:rus sa:san se:sme sk:slk sl:slv sq:sqi sv:swe ta:tam
+    tr:tur ug:uig uk:ukr ur:urd uz:uzb wo:wol"""
+) | {
+    code: code
+    for code in """aln apu aqz azz bho bor bua egy frm fro got grc hbo hbs hit hsb hyw kmr koi kpv
+    krl kxh lij mdf myv nds nhi olo orv ota pcm quc sah sms tpn ttc urb vep wbp xcl xnr
+    xpg yrl""".split()
+}

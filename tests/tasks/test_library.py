@@ -16,6 +16,7 @@ import numpy as np
 import published_rows
 import pytest
 from huggingface_hub import metadata_load
+from minimal_pair_rows import write_minimal_pairs
 
 import jiantx as jx
 from jiantx import data_root, get_task, list_tasks, tasks
@@ -26,6 +27,7 @@ from jiantx.sources import Concat, DataError, Hub
 from jiantx.synthetic import write_root
 from jiantx.tasks import training_tasks
 from jiantx.tasks.benchmarks import BENCHMARKS
+from jiantx.tasks.minimal_pairs import BLIMP, blimp_source
 from jiantx.tokenization import has_segments
 
 NAMES = list_tasks()
@@ -53,6 +55,7 @@ def synthetic_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         eval_examples=20,
         text_lines=900,
     )
+    write_minimal_pairs(root)
     return published_rows.write_published(root)
 
 
@@ -153,7 +156,8 @@ def test_what_a_task_names_is_there(name: str) -> None:
         assert source.head_config() == task.head_config()
     assert set(task.main_metrics) <= set(task.metrics)
     assert len({metric_name(metric) for metric in task.metrics}) == len(task.metrics)
-    if not task.train_on and not isinstance(task, jx.Retrieval):  # which is scored untrained
+    is_scored_untrained = isinstance(task, jx.Retrieval | jx.SentenceRanking)
+    if not task.train_on and not is_scored_untrained:
         assert set(task.train_languages) & set(languages_of(task))
 
 
@@ -326,6 +330,8 @@ def test_wrong_predictions_score_less() -> None:
         if isinstance(task, jx.MaskedLM):
             continue
         predictions = gold_predictions(task, examples)
+        if isinstance(task, jx.SentenceRanking):  # whose gold is the same for all
+            predictions = [1 - choice for choice in predictions]
         if isinstance(task, jx.TokenClassification):
             predictions = [tuple(reversed(tags)) for tags in predictions]
         else:
@@ -474,6 +480,10 @@ def listed() -> dict[tuple[str, str, str], int]:
     return counts
 
 
+# TyDiQA has its languages in one file; of BLiMP's paradigms only some are there.
+OF_THEIR_OWN = ("tydiqa", "blimp")
+
+
 def parts_of(source: Any) -> list[Any]:
     return (
         [piece for item in source.sources for piece in parts_of(item)]
@@ -490,9 +500,7 @@ def sliced() -> list[Any]:
     actual: dict[tuple[str, str, str], int] = {}
     for name in NAMES:
         for source in parts_of(get_task(name).source):
-            if (
-                not isinstance(source, Hub) or name == "tydiqa"
-            ):  # which has its languages in one file
+            if not isinstance(source, Hub) or name in OF_THEIR_OWN:
                 continue
             codes = (
                 source.languages
@@ -569,6 +577,27 @@ def test_tydiqa_is_split_by_the_language_of_its_ids() -> None:
     assert {row["id"].split("-")[0] for row in task.rows("train", "en")} == {"english"}
     examples = list(task.examples("validation", "ko", labelled=True))
     assert gold_scores(task, examples) == {"exact_match": 100.0, "f1": 100.0}
+
+
+@real
+@pytest.mark.usefixtures("over_slices")
+def test_blimp_is_scored_by_all_of_its_paradigms_or_those_that_are_named() -> None:
+    """A mean over some of them would not be BLiMP's score."""
+    blimp = get_task("blimp")
+    paradigms = sorted(path.name for path in (HUB / "nyu-mll" / "blimp").iterdir() if path.is_dir())
+    assert set(paradigms) < set(BLIMP)
+    assert len(BLIMP) == 67
+    assert blimp.languages("validation") == ()
+    with pytest.raises(DataError, match=r"Task blimp, .*adjunct_island"):
+        blimp.rows("validation")
+    task = blimp.replace(source=blimp_source(*paradigms))
+    examples = list(task.examples("test", labelled=True))
+    rows = task.rows("test")
+    assert len(examples) == len(rows) == 200 * len(paradigms)
+    assert set(rows["UID"]) == set(paradigms)
+    assert set(rows["field"]) <= {"morphology", "semantics", "syntax", "syntax_semantics"}
+    assert examples[0].texts == (rows[0]["sentence_good"], rows[0]["sentence_bad"])
+    assert gold_scores(task, examples) == {"accuracy": 100.0}
 
 
 UNLABELLED_TESTS = set("commonsenseqa cola qnli rte wnli boolq cb multirc superglue_rte".split())
