@@ -261,6 +261,9 @@ def predict_splits(
         dtype: As for `evaluate`.
     """
 
+    mix = model.head_of(task).layer_mix
+    head_numbers = {} if mix is None else mix.numbers()
+
     def run(split: str, labelled: bool) -> Iterator[SplitPredictions]:
         features_of = {
             language: load_features(
@@ -277,7 +280,7 @@ def predict_splits(
             examples = features.examples()
             predictions = task.decode(outputs, features.table, examples)
             references = [task.reference(example) for example in examples]
-            yield SplitPredictions(features, predictions, references, layer)
+            yield SplitPredictions(features, predictions, references, layer, head_numbers)
 
     if not task.threshold_split:
         yield from run(split, labelled)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,15 @@ class SplitPredictions:
         predictions: One for each example.
         references: One for each example.
         layer: Of a sweep over layers.
+        head_numbers: Metric -> value that the head has for any predictions, such as the weights of
+            the layers that it mixes.
     """
 
     features: Features
     predictions: Sequence[Any]
     references: Sequence[Any]
     layer: int | None = None
+    head_numbers: Mapping[str, float] = field(default_factory=dict)
 
 
 def scores_of(result: SplitPredictions) -> list[Score]:
@@ -64,6 +67,7 @@ def scores_of(result: SplitPredictions) -> list[Score]:
     truncated = features.count("truncated")
     if truncated:
         values[TRUNCATED] = float(truncated)
+    values |= result.head_numbers
     tags = {} if result.layer is None else {"layer": result.layer}
     count = len(predictions)
     return [

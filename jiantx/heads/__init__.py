@@ -6,6 +6,7 @@ divides by the items of the whole step. Outputs are computed outside training on
 """
 
 from jiantx.heads.base import HEADS, Batch, Head, HeadOutput, register_head
+from jiantx.heads.layer_mix import LayerMix, mixed_layers
 from jiantx.heads.pooled import ClassificationHead, MultipleChoiceHead, PooledHead, RegressionHead
 from jiantx.heads.retrieval import RetrievalHead
 from jiantx.heads.states import mean_states, pad_sequences, pooled_states, sequence_index
@@ -17,6 +18,7 @@ __all__ = [
     "ClassificationHead",
     "Head",
     "HeadOutput",
+    "LayerMix",
     "MaskedLMHead",
     "MultipleChoiceHead",
     "PooledHead",
@@ -25,6 +27,7 @@ __all__ = [
     "RetrievalHead",
     "TokenClassificationHead",
     "mean_states",
+    "mixed_layers",
     "pad_sequences",
     "pooled_states",
     "register_head",
