@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from transformers import TrainingArguments, set_seed
 from transformers.trainer_utils import IntervalStrategy
 
-from jiantx.evaluation import check_task_names, evaluate
+from jiantx.evaluation import check_task_names, evaluate, scored_languages
 from jiantx.features import load_features
 from jiantx.half_precision import half_precision
 from jiantx.inference import tokenizer_of
@@ -26,7 +26,7 @@ from jiantx.task import Task
 from jiantx.tasks import Tasks, resolve_tasks
 from jiantx.tasks.registry import training_tasks
 from jiantx.trainer import Trainer
-from jiantx.trainer_setup import load_training_features
+from jiantx.trainer_setup import evaluated_languages, load_training_features
 
 if TYPE_CHECKING:
     import datasets
@@ -85,6 +85,7 @@ def probe(
         )
     tasks = resolve_tasks(tasks)
     check_task_names(tasks)
+    languages_of = {task.name: scored_languages(task, split, languages) for task in tasks}
     if isinstance(encoder, MultitaskModel):
         model = with_new_heads(encoder, tasks, layer_mix=layers)
     else:
@@ -96,7 +97,9 @@ def probe(
     with _frozen_encoder(model, args):
         if store is not None:
             stored = StoredStates(model, dtype=store, half=half_precision(vars(args)))
-            tables = _evaluation_tables(model, tasks, split, languages, max_length)
+            tables = []
+            for task in tasks:
+                tables += _tables(model, task, split, languages_of[task.name], max_length)
             for run in runs:
                 tables += run.tables(model)
             size = args.per_device_eval_batch_size
@@ -174,8 +177,8 @@ class _Run:
         if self.args.eval_strategy == IntervalStrategy.NO and not self.args.eval_on_start:
             return tables
         for task in self.tasks.values():
-            languages = task.train_languages
-            tables += _evaluation_tables(model, [task], "validation", languages, self.max_length)
+            languages = evaluated_languages(task)
+            tables += _tables(model, task, "validation", languages, self.max_length)
         return tables
 
     def train(self, model: MultitaskModel) -> Any:
@@ -218,23 +221,21 @@ def _frozen_encoder(model: MultitaskModel, args: TrainingArguments) -> Iterator[
             parameter.requires_grad_(True)
 
 
-def _evaluation_tables(
+def _tables(
     model: MultitaskModel,
-    tasks: Sequence[Task],
+    task: Task,
     split: str,
-    languages: Collection[str] | None,
+    languages: Sequence[str],
     max_length: int | None,
 ) -> list[datasets.Dataset]:
-    """The features that an evaluation reads."""
-    tables = []
-    for task in filter(_reads_as_stored, tasks):
-        for language in task.languages(split):
-            if languages is None or language in languages:
-                features = load_features(
-                    task, split, language, tokenizer_of(model), max_length=max_length
-                )
-                tables.append(features.table)
-    return tables
+    """The features that an evaluation reads; none if they do not show the tokens of batches."""
+    if not _reads_as_stored(task):
+        return []
+    tokenizer = tokenizer_of(model)
+    return [
+        load_features(task, split, language, tokenizer, max_length=max_length).table
+        for language in languages
+    ]
 
 
 def _reads_as_stored(task: Task) -> bool:

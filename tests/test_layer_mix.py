@@ -146,6 +146,7 @@ def test_a_saved_mix_is_the_same_mix(
         model.export(task, tmp_path / "exported")
 
 
+@pytest.mark.slow
 def test_a_resumed_probe_is_the_same_probe(
     encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path
 ) -> None:
@@ -224,7 +225,7 @@ def test_a_masked_lm_head_reads_a_mix_with_its_own_weights(
 
 @pytest.mark.parametrize("layers", [[3], [], [0, 0], [-1], "most", 2, [True], [1.0]])
 def test_layers_that_cannot_be_mixed(layers: Any) -> None:
-    with pytest.raises(ValueError, match='The layers to mix are .*; expected "all", or'):
+    with pytest.raises(ValueError, match=r'The layers to mix are .*; expected "all", or'):
         mixed_layers(layers, 2)
 
 

