@@ -26,7 +26,7 @@ from jiantx.task import Task
 from jiantx.tasks import Tasks, resolve_tasks
 from jiantx.tasks.registry import training_tasks
 from jiantx.trainer import Trainer
-from jiantx.trainer_setup import evaluated_languages, load_training_features
+from jiantx.trainer_setup import evaluated_languages, load_training_features, progress_bars
 
 if TYPE_CHECKING:
     import datasets
@@ -94,7 +94,7 @@ def probe(
     for name in dict.fromkeys(task.head_name for task in tasks):
         scored_tasks = [task for task in tasks if task.head_name == name]
         runs.append(_Run(name, scored_tasks, layers, args, max_length, max_examples))
-    with _frozen_encoder(model, args):
+    with _frozen_encoder(model, args), progress_bars(disable=args.disable_tqdm):
         if store is not None:
             stored = StoredStates(model, dtype=store, half=half_precision(vars(args)))
             tables = []

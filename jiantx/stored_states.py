@@ -198,7 +198,9 @@ class StoredStates:
         was_training = model.training
         model.eval()
         items = list(sequences.values())
-        starts = tqdm(range(0, len(items), batch_size), "states of the encoder", leave=False)
+        starts = tqdm(
+            range(0, len(items), batch_size), "states of the encoder", leave=False, delay=1
+        )
         try:
             with whole_file(path) as temporary, open(temporary, "wb") as file:
                 for start in starts:

@@ -65,13 +65,13 @@ def test_the_expected_layer_is_that_of_the_differences() -> None:
 
 
 def test_a_depth_that_is_missing() -> None:
-    whole = cumulative("pos", [50, 60, 70])
+    complete = cumulative("pos", [50, 60, 70])
     with pytest.raises(ValueError, match=r"mixes up to the layers \[0, 2\]; expected 0, 1, 2"):
-        expected_layers(whole.where(layers=("0", "0-2")))
+        expected_layers(complete.where(layers=("0", "0-2")))
     with pytest.raises(ValueError, match="is of the layers '1-2'"):
         expected_layers(Report([Score("pos", "test", "en", MAIN, 1.0, 1, {"layers": "1-2"})]))
     with pytest.raises(ValueError, match="only one of them on pos in de"):
-        expected_layers(whole + cumulative("pos", [50, 60], "de"))
+        expected_layers(complete + cumulative("pos", [50, 60], "de"))
 
 
 def test_equal_weights_give_equal_pictures(tmp_path: Path) -> None:

@@ -109,10 +109,10 @@ def test_a_file_that_was_cut_is_written_again(
     model = frozen(model_of, task)
     stored_of(model, task)
     (path,) = states_folder.iterdir()
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-8])
+    content = path.read_bytes()
+    path.write_bytes(content[:-8])
     stored_of(model, task)
-    assert path.read_bytes() == whole and [*states_folder.iterdir()] == [path]
+    assert path.read_bytes() == content and [*states_folder.iterdir()] == [path]
 
 
 def test_an_error_leaves_no_file(
