@@ -132,6 +132,7 @@ class _Run:
 
     Raises:
         DataError: There are no training rows.
+        ValueError: A task that trains the head has another one.
     """
 
     def __init__(
@@ -155,6 +156,12 @@ class _Run:
             raise DataError(
                 f"A probe of {names} has nothing to train on: there is no training split. Name "
                 'tasks that have one with task.replace(train_on=("…",)).'
+            )
+        others = [task.name for task in self.tasks.values() if task.head_name != head_name]
+        if others:
+            raise ValueError(
+                f"The head {head_name!r} is to be trained on {', '.join(others)}, which has "
+                f"another head. Give it this one: task.replace(head={head_name!r})."
             )
         limits = None if max_examples is None else dict.fromkeys(self.tasks, max_examples)
         self.sampling = Sampling(max_examples=limits)

@@ -288,8 +288,8 @@ class StoredStates:
         values = {name: value for name, value in config.items() if name not in _NOT_IN_KEY}
         made_by = (VERSION, transformers.__version__, str(self.half), str(self.dtype))
         weights = fingerprint_text(dict(model.encoder.state_dict()))
-        parts = (*made_by, model.padding_free, repr(sorted(values.items())), weights)
-        text = fingerprint_text(parts)
+        values_of_key = (*made_by, model.padding_free, repr(sorted(values.items())), weights)
+        text = fingerprint_text(values_of_key)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

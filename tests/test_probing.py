@@ -92,6 +92,8 @@ def test_a_head_is_trained_on_the_tasks_that_train_it(
     target = task.replace(name="other_mood", head="mood", source=jx.Rows(german))
     with pytest.raises(jx.DataError, match="A probe of other_mood has nothing to train on"):
         probed(encoder_folder(), target, tmp_path)
+    with pytest.raises(ValueError, match="'own' is to be trained on mnli, which has another head"):
+        probed(encoder_folder(), target.replace(head="own", train_on=("mnli",)), tmp_path)
     report, _ = probed(encoder_folder(), [task, target], tmp_path, max_examples=8)
     by_task = {
         name: values(report.where(task=name, language="de")) for name in ("mood", "other_mood")
