@@ -157,10 +157,10 @@ class _Run:
                 f"A probe of {names} has nothing to train on: there is no training split. Name "
                 'tasks that have one with task.replace(train_on=("…",)).'
             )
-        others = [task.name for task in self.tasks.values() if task.head_name != head_name]
-        if others:
+        unfit_tasks = [task.name for task in self.tasks.values() if task.head_name != head_name]
+        if unfit_tasks:
             raise ValueError(
-                f"The head {head_name!r} is to be trained on {', '.join(others)}, which has "
+                f"The head {head_name!r} is to be trained on {', '.join(unfit_tasks)}, which has "
                 f"another head. Give it this one: task.replace(head={head_name!r})."
             )
         limits = None if max_examples is None else dict.fromkeys(self.tasks, max_examples)

@@ -89,7 +89,8 @@ class StoredStates:
         self.shape = (config.num_hidden_layers + 1, config.hidden_size)  # of a token
         self.takes_segments = model._traits.takes_segments(config)
         self.key = self._key(model)
-        self._versions = _versions(model)
+        self._checked = _versions(model)
+        self._fits = True
         self._positions: dict[bytes, tuple[np.ndarray, int]] = {}  # digest -> file, first token
 
     def __len__(self) -> int:
@@ -271,16 +272,16 @@ class StoredStates:
         """Whether the encoder still has the weights that the states are of."""
         if _is_trained(model):
             return False
-        versions = _versions(model)
-        if versions != self._versions:  # something was written, perhaps the same values
-            if self._key(model) != self.key:
-                logger.warning_once(
-                    "The stored states are those of other weights than the encoder now has, and "
-                    "are not read. Make them anew, or set model.stored_states = None."
-                )
-                return False
-            self._versions = versions
-        return True
+        weights = _versions(model)
+        if not _are_same(weights, self._checked):  # some were written, perhaps with equal values
+            self._checked = weights
+            self._fits = self._key(model) == self.key
+        if not self._fits:
+            logger.warning_once(
+                "The stored states are those of other weights than the encoder now has, and are "
+                "not read. Store them again, or set model.stored_states = None."
+            )
+        return self._fits
 
     def _key(self, model: MultitaskModel) -> str:
         """A hash over all that the states depend on, but for the sequences."""
@@ -299,10 +300,17 @@ def _is_trained(model: MultitaskModel) -> bool:
     return bool(trained) or not model._is_frozen
 
 
-def _versions(model: MultitaskModel) -> tuple[int, ...]:
-    """Numbers that change when weights are written, or replaced."""
-    parameters = list(model.encoder.parameters())
-    return (model.padding_free, *(p._version for p in parameters), *map(id, parameters))
+def _versions(model: MultitaskModel) -> list[tuple[Tensor, int]]:
+    """Each parameter of the encoder, and a number that changes when it is written."""
+    return [(parameter, parameter._version) for parameter in model.encoder.parameters()]
+
+
+def _are_same(one: list[tuple[Tensor, int]], other: list[tuple[Tensor, int]]) -> bool:
+    """Whether they are of the same parameters, not written in between."""
+    if len(one) != len(other):
+        return False
+    pairs = zip(one, other, strict=True)
+    return all(a is b and version == before for (a, version), (b, before) in pairs)
 
 
 def _token_count(sequences: dict[bytes, _Sequence]) -> int:
