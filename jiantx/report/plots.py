@@ -86,8 +86,8 @@ def draw_layers(
 
         for row, by_layer in enumerate(weights.values()):
             highest = max(by_layer.values())
-            heights = [0.75 * weight / highest for weight in by_layer.values()]
-            name = "weight, of the highest" if row == 0 else None
+            heights = [0.62 * weight / highest for weight in by_layer.values()]
+            name = "weight" if row == 0 else None
             bottom = [row - height for height in heights]  # the first line is above
             axes.bar(list(by_layer), heights, bottom=bottom, color=_COLORS[5], label=name)
             axes.axhline(row, color="0.75", linewidth=1, zorder=0)
