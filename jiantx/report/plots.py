@@ -107,8 +107,8 @@ def draw_layers(
         axes.set_ylim(len(weights) - 0.5, -0.95)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("layer; 0 is the embeddings")
-        above = 1.0 + 0.9 / (len(weights) + 1)
-        axes.legend(loc="upper left", bbox_to_anchor=(0, above), ncols=2, frameon=False)
+        figure: Any = axes.get_figure()
+        figure.legend(loc="outside lower center", ncols=2, frameon=False)  # below: a title is above
 
     _save_axes(draw, path, title, height=1.4 + 0.6 * len(weights))
 
