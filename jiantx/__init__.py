@@ -18,6 +18,7 @@ _MODULES = {
     "heads": "Head HeadOutput register_head",
     "model": "MultitaskConfig MultitaskModel",
     "model.vocabulary": "trim_vocabulary",
+    "probing": "probe",
     "report": "Benchmark Comparison Report Score",
     "sampling": "Sampling",
     "sources": """Concat DataError Files Hub Rows Source data_root read_conll read_conllu read_csv

@@ -27,6 +27,7 @@ from jiantx.heads import register_head as register_head
 from jiantx.model import MultitaskConfig as MultitaskConfig
 from jiantx.model import MultitaskModel as MultitaskModel
 from jiantx.model.vocabulary import trim_vocabulary as trim_vocabulary
+from jiantx.probing import probe as probe
 from jiantx.report import Benchmark as Benchmark
 from jiantx.report import Comparison as Comparison
 from jiantx.report import Report as Report

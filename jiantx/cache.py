@@ -11,7 +11,8 @@ import errno
 import itertools
 import os
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,26 +33,28 @@ def write_text(path: Path, text: str) -> None:
         path: Replaced if it exists.
         text: Written as UTF-8.
     """
-    temporary = _temporary_path(path)
+    with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Write a file whole or not at all: under a temporary name inside the block, then renamed.
+
+    Args:
+        path: Replaced if it exists.
+
+    Yields:
+        The temporary name; what was written there is deleted after an error.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-        _replace(temporary, path)
+        yield temporary
+        # synced first: otherwise the name may outlive a power cut, and the bytes not
+        sync(temporary)
+        os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _temporary_path(path: Path) -> Path:
-    return path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-
-
-def _replace(temporary: Path, path: Path) -> None:
-    """Give a written file its name.
-
-    It is synced first: otherwise the name may outlive a power cut, and the bytes not.
-    """
-    sync(temporary)
-    os.replace(temporary, path)
 
 
 def sync(path: Path) -> None:
@@ -108,17 +111,13 @@ def write_arrow(path: Path, tables: Iterable[pa.Table]) -> None:
 
     tables = iter(tables)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary_path(path)
-    try:
-        first = next(tables, None)
-        if first is None:
-            raise ValueError(f"There is no table to write to {path}; expected at least one.")
-        with (
-            pa.OSFile(str(temporary), "wb") as file,
-            pa.ipc.new_stream(file, first.schema) as writer,
-        ):
-            for table in itertools.chain([first], tables):
-                writer.write_table(table)
-        _replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    first = next(tables, None)
+    if first is None:
+        raise ValueError(f"There is no table to write to {path}; expected at least one.")
+    with (
+        whole_file(path) as temporary,
+        pa.OSFile(str(temporary), "wb") as file,
+        pa.ipc.new_stream(file, first.schema) as writer,
+    ):
+        for table in itertools.chain([first], tables):
+            writer.write_table(table)

@@ -72,7 +72,7 @@ def evaluate(
     if isinstance(languages, str):
         languages = [languages]
     check_task_names(tasks)
-    languages_of = {task.name: _languages(task, split, languages) for task in tasks}
+    languages_of = {task.name: scored_languages(task, split, languages) for task in tasks}
     _check_languages(tasks, split, languages, languages_of)
     _check_layers(tasks, layers)
     records: dict[str, list[Score]] = {task.name: [] for task in tasks}
@@ -264,6 +264,9 @@ def predict_splits(
         dtype: As for `evaluate`.
     """
 
+    mix = model.head_of(task).layer_mix
+    head_numbers = {} if mix is None else mix.numbers()
+
     def run(split: str, labelled: bool) -> Iterator[SplitPredictions]:
         features_of = {
             language: load_features(
@@ -280,7 +283,7 @@ def predict_splits(
             examples = features.examples()
             predictions = task.decode(outputs, features.table, examples)
             references = [task.reference(example) for example in examples]
-            yield SplitPredictions(features, predictions, references, layer)
+            yield SplitPredictions(features, predictions, references, layer, head_numbers)
 
     if not task.threshold_split:
         yield from run(split, labelled)
@@ -294,8 +297,17 @@ def predict_splits(
         yield replace(result, predictions=task.apply_threshold(result.predictions, threshold))
 
 
-def _languages(task: Task, split: str, requested: Collection[str] | None) -> list[str]:
-    """The languages of a split that are scored; DataError if there are none."""
+def scored_languages(task: Task, split: str, requested: Collection[str] | None) -> list[str]:
+    """The languages of a split that are scored.
+
+    Args:
+        task: The task.
+        split: The split.
+        requested: Of these, those that the task has; all of its languages if None.
+
+    Raises:
+        DataError: There are none.
+    """
     available = task.languages(split)
     languages = [language for language in available if requested is None or language in requested]
     if languages:

@@ -94,6 +94,11 @@ def run_tables(
         language's rows, in order.
     """
     head = model.head_of(task)
+    if layers is not None and head.layer_mix is not None:
+        raise ValueError(
+            f"A sweep over layers is for heads that read one layer; that of task {task.name} reads "
+            "a mix. Leave `layers` out."
+        )
     corpus_languages = {language: task.candidate_languages(split, language) for language in tables}
     corpus: dict[str, Features] = {}  # language -> candidates, each language once
     for language in dict.fromkeys(itertools.chain(*corpus_languages.values())):

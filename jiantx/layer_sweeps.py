@@ -67,8 +67,11 @@ def _read_the_same(one: Task, other: Task) -> bool:
 
 def _have_equal_heads(model: MultitaskModel, one: Task, other: Task) -> bool:
     """Whether the heads of two tasks compute the same from the same states."""
-    first = dict(model.head_of(one).named_parameters())
-    second = dict(model.head_of(other).named_parameters())
+    heads = [model.head_of(task) for task in (one, other)]
+    if any(head.layer_mix is not None for head in heads):  # it reads more than one layer
+        return False
+    first = dict(heads[0].named_parameters())
+    second = dict(heads[1].named_parameters())
     if first.keys() != second.keys():
         return False
     for name, parameter in first.items():

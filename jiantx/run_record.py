@@ -70,6 +70,9 @@ def describe_run(
     for name, task in tasks.items():
         for field, value in {**_plain_fields(task), "head": task.head_name}.items():
             fixed[f"{field} of task {name}"] = value
+    for name, head in model.config.heads.items():
+        if "layer_mix" in head:
+            fixed[f"layer_mix of head {name}"] = head["layer_mix"]
     for (name, language), table in features.items():
         fixed[f"training features of task {name} in {language}"] = _digest(table.table)
     for field in ("exponent", "cap", "weights", "schedule", "loss_weight", "mix"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,12 +33,15 @@ class SplitPredictions:
         predictions: One for each example.
         references: One for each example.
         layer: Of a sweep over layers.
+        head_numbers: Metric -> value that the head has for any predictions, such as the weights of
+            the layers that it mixes.
     """
 
     features: Features
     predictions: Sequence[Any]
     references: Sequence[Any]
     layer: int | None = None
+    head_numbers: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,8 @@ def scores_of(result: SplitPredictions) -> list[Score]:
     if truncated:
         count = float(truncated)
         scores.append(replace(scores[0], metric=TRUNCATED, value=count))
+    for name, number in result.head_numbers.items():
+        scores.append(replace(scores[0], metric=name, value=number))
     return [replace(score, tags=tags) for score in scores]
 
 

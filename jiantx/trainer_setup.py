@@ -14,7 +14,7 @@ from transformers.utils import logging
 
 from jiantx.features import Features, load_features
 from jiantx.half_precision import half_precision, warn_if_slow
-from jiantx.heads import Head
+from jiantx.heads import Head, LayerMix
 from jiantx.model import MultitaskModel
 from jiantx.sampling import Draw, Sampling
 from jiantx.sources import DataError
@@ -82,7 +82,7 @@ def prepare_arguments(
     args.restore_callback_states_from_checkpoint = True
     heads = getattr(model, "heads", {}).values()
     # the heads of other tasks, and layers above a head
-    has_unused_parameters = len(heads) > 1 or any(head.layer is not None for head in heads)
+    has_unused_parameters = len(heads) > 1 or any(head.needed_layers != (None,) for head in heads)
     if args.ddp_find_unused_parameters is None and has_unused_parameters:
         args.ddp_find_unused_parameters = True
     if args.ddp_static_graph and has_unused_parameters:
@@ -111,7 +111,7 @@ def compile_instead_of_accelerate(args: TrainingArguments, model: MultitaskModel
 def decay_parameter_names(
     model: nn.Module, names_of: Callable[[nn.Module], list[str]]
 ) -> list[str]:
-    """The parameters that decay: not biases and norms, which are told by their names.
+    """The parameters that decay: not biases and norms, which are told by their names, nor mixes.
 
     The name of a head says nothing about its parameters, though it may hold "bias" or "norm".
 
@@ -123,7 +123,10 @@ def decay_parameter_names(
     for path, module in model.named_modules():
         if isinstance(module, Head):
             names += [f"{path}.{name}" for name in names_of(module)]
-    return list(dict.fromkeys(names))
+    # nor do the few numbers of a mix: towards 0, they would say less about the encoder
+    mixes = [path for path, module in model.named_modules() if isinstance(module, LayerMix)]
+    mix_names = {f"{path}.{name}" for path in mixes for name in ("scores", "scale")}
+    return [name for name in dict.fromkeys(names) if name not in mix_names]
 
 
 def evaluated_languages(task: Task) -> list[str]:

@@ -118,9 +118,29 @@ def scores(folder: Path, name: str, **kwargs: Any) -> list[Any]:
     return [*rows, *([prediction.id, list(prediction.value)] for prediction in predictions)]
 
 
+def probes(folder: Path) -> list[Any]:
+    """Scores and mixes, and how many files of states there are; from states that nobody stored."""
+    ranks = PartialState().num_processes
+    cache = folder / f"states{ranks}"
+    args = arguments(
+        folder / f"probes{ranks}",
+        max_steps=STEPS,
+        per_device_train_batch_size=BATCH // ranks,
+        optim="sgd",
+        learning_rate=0.05,
+    )
+    tasks = [tasks_of()[kind] for kind in ("classification", "tagging")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JIANTX_CACHE", str(cache))
+        report = jx.probe(folder / "model", tasks, args)
+    files = sorted(path.name for path in (cache / "states").iterdir())
+    return [files, [[s.task, s.language, s.metric, s.value] for s in report]]
+
+
 def distributed_data_parallel(folder: Path) -> None:
     ranks = PartialState().num_processes
     results: dict[str, Any] = {
+        "probes": probes(folder),
         "plain": curve(folder, f"plain{ranks}"),
         "mixed": curve(folder, f"mixed{ranks}", mix=2),
         "scores": scores(folder, f"scores{ranks}"),
@@ -322,6 +342,7 @@ def folder(model_of: ModelOf, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def one(folder: Path) -> dict[str, Any]:
     """What one process finds."""
     results = {
+        "probes": probes(folder),
         "plain": curve(folder, "plain1"),
         "mixed": curve(folder, "mixed1", mix=2),
         "scores": scores(folder, "scores1"),
@@ -407,6 +428,17 @@ def test_ranks_give_the_scores_of_one(
             for where in (name, "scores1")
         )
         assert ids == expected
+
+
+@pytest.mark.parametrize("ranks", ["two", "three"])
+def test_ranks_store_states_once_and_probe_as_one(
+    ranks: str, one, request: pytest.FixtureRequest
+) -> None:
+    files, scores_of_ranks = request.getfixturevalue(ranks)["probes"]
+    expected_files, expected_scores = one["probes"]
+    assert files == expected_files and files
+    for actual, expected in zip(scores_of_ranks, expected_scores, strict=True):
+        assert actual[:-1] == expected[:-1] and actual[-1] == pytest.approx(expected[-1], abs=1e-3)
 
 
 def test_embeddings_that_are_used_are_those_of_all_ranks(two, folder: Path) -> None:

@@ -6,6 +6,7 @@ divides by the items of the whole step. Outputs are computed outside training on
 """
 
 from jiantx.heads.base import HEADS, Batch, Head, HeadOutput, register_head
+from jiantx.heads.layer_mix import LayerMix, mixed_layers
 from jiantx.heads.pooled import ClassificationHead, MultipleChoiceHead, PooledHead, RegressionHead
 from jiantx.heads.retrieval import RetrievalHead
 from jiantx.heads.spans import SpanClassificationHead, SpanPooling
@@ -18,6 +19,7 @@ __all__ = [
     "ClassificationHead",
     "Head",
     "HeadOutput",
+    "LayerMix",
     "MaskedLMHead",
     "MultipleChoiceHead",
     "PooledHead",
@@ -28,6 +30,7 @@ __all__ = [
     "SpanPooling",
     "TokenClassificationHead",
     "mean_states",
+    "mixed_layers",
     "pad_sequences",
     "pooled_states",
     "register_head",

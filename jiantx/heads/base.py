@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 from transformers.utils import ModelOutput
 
+from jiantx.heads.layer_mix import LayerMix
 from jiantx.registry import Registry
 
 Batch = Mapping[str, Any]
@@ -39,10 +40,11 @@ class Head(nn.Module):
 
     Args:
         encoder: The encoder's config.
-        config: The task type's `head_config()`.
+        config: The task type's `head_config()`, and `layer_mix`: the layers of a mix.
 
     Attributes:
         layer: The hidden state that the head reads; 0 is the embeddings, None the last.
+        layer_mix: Of the layers that the head reads instead, with learned weights; None without.
         settings: Entries of the config that its parameters do not depend on, so that a task may
             have other ones than the model's head.
         smooths_labels: The loss is a cross-entropy that reads the batch's `label_smoothing`.
@@ -51,6 +53,7 @@ class Head(nn.Module):
     """
 
     layer: int | None = None
+    layer_mix: LayerMix | None
     settings: ClassVar[tuple[str, ...]] = ()
     smooths_labels: bool = False
     reads_embedding: ClassVar[bool] = True
@@ -58,6 +61,24 @@ class Head(nn.Module):
     def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any]) -> None:
         super().__init__()
         self.config = dict(config)
+        layers = self.config.get("layer_mix")
+        self.layer_mix = None if layers is None else LayerMix(layers)
+
+    @property
+    def needed_layers(self) -> tuple[int | None, ...]:
+        """The hidden states that the head needs; see `layer`."""
+        return (self.layer,) if self.layer_mix is None else self.layer_mix.layers
+
+    def mix_layers(self, states: Sequence[Tensor]) -> Tensor:
+        """Make one state of each token, for `forward`.
+
+        Args:
+            states: (total tokens, hidden) for each of `needed_layers`.
+
+        Returns:
+            (total tokens, hidden).
+        """
+        return states[0] if self.layer_mix is None else self.layer_mix(states)
 
     def check_draw(self, task: str, size: int) -> None:
         """Refuse a number of examples that the head cannot learn from.

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
-from jiantx.heads import HEADS, Head
+from jiantx.heads import HEADS, Head, mixed_layers
 from jiantx.task import Task
 
-# entries of a head's config that follow from the encoder and its checkpoint, not from the task
-_OF_ENCODER = ("cls_pooling", "form")
+# entries of a head's config that follow from the model, not from the task
+_OF_ENCODER = ("cls_pooling", "form", "layer_mix")
 
 
 def build_head(encoder: PreTrainedConfig, name: str, config: Mapping[str, Any]) -> Head:
@@ -100,7 +100,7 @@ def fitted_head(
         encoder: The encoder's config.
         name: Of the head.
         head: The model's.
-        head_config: The task's.
+        head_config: The task's; perhaps with the `layer_mix` that is asked for.
         exact: Refuse other settings than the head's.
 
     Returns:
@@ -112,6 +112,14 @@ def fitted_head(
     """
     of_encoder = {key: value for key, value in head.config.items() if key in _OF_ENCODER}
     saved_config = {key: value for key, value in head.config.items() if key not in _OF_ENCODER}
+    layers = of_encoder.get("layer_mix")
+    if head_config.get("layer_mix", layers) != layers:
+        raise ValueError(
+            f"The model's head {name!r} reads {_describe_mix(layers)}, and "
+            f"{_describe_mix(head_config['layer_mix'])} is asked for. Load the model with "
+            'heads="new", or leave `layer_mix` out.'
+        )
+    head_config = {key: value for key, value in head_config.items() if key != "layer_mix"}
     if saved_config == head_config:
         fitted: Head = head
         return fitted
@@ -132,6 +140,29 @@ def fitted_head(
     raise ValueError(
         f'{problem}Load the model with heads="new", or give the task another `head` name.'
     )
+
+
+def with_layer_mix(
+    head_configs: Mapping[str, Mapping[str, Any]], layers: Any, encoder: PreTrainedConfig
+) -> dict[str, dict[str, Any]]:
+    """Let heads read a mix of layers.
+
+    Args:
+        head_configs: Head name -> config.
+        layers: "all", or the layers; None leaves the heads as they are.
+        encoder: The encoder's config.
+
+    Raises:
+        ValueError: The encoder has no such layers.
+    """
+    if layers is None:
+        return {name: dict(config) for name, config in head_configs.items()}
+    mixed = mixed_layers(layers, encoder.num_hidden_layers)
+    return {name: {**config, "layer_mix": mixed} for name, config in head_configs.items()}
+
+
+def _describe_mix(layers: Sequence[int] | None) -> str:
+    return "one layer without a mix" if layers is None else f"a mix of the layers {list(layers)}"
 
 
 def cls_pooling(tokenizer: PreTrainedTokenizerBase, *, is_causal: bool) -> str:

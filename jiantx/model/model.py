@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from transformers import (
     AutoConfig,
-    DistributedConfig,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -19,14 +18,22 @@ from transformers import (
 from transformers.utils import logging
 
 from jiantx.attention import NAME as FLAT_ATTENTION
-from jiantx.attention import SequenceLayout, encoder_class, layers_of, padding_id
+from jiantx.attention import SequenceLayout, encoder_class, padding_id
 from jiantx.encoder_traits import PADDING_WARNING, EncoderTraits, check_serves, probe_encoder
 from jiantx.fields import check_choice
 from jiantx.heads import Head, HeadOutput, sequence_index
 from jiantx.model.config import MultitaskConfig, task_entry
 from jiantx.model.dropout import draw_masks_quickly
 from jiantx.model.embeddings import longest_input
-from jiantx.model.head_configs import build_head, cls_pooling, fitted_head, head_configs, head_for
+from jiantx.model.encoder_modes import EncoderModesMixin
+from jiantx.model.head_configs import (
+    build_head,
+    cls_pooling,
+    fitted_head,
+    head_configs,
+    head_for,
+    with_layer_mix,
+)
 from jiantx.model.hidden_states import flat_inputs, hidden_states, pad_inputs
 from jiantx.model.loading import (
     LOADING_OPTIONS,
@@ -40,6 +47,7 @@ from jiantx.model.loading import (
     without_pooler,
 )
 from jiantx.model.saving import SavingMixin
+from jiantx.model.sharding import shard_model
 from jiantx.report import Report
 from jiantx.task import Task
 from jiantx.tasks import TaskOrName, Tasks, resolve_task, resolve_tasks
@@ -49,7 +57,7 @@ logger = logging.get_logger("jiantx.model")
 _HUB_OPTIONS = ("revision", "cache_dir", "token", "local_files_only", "subfolder")
 
 
-class MultitaskModel(SavingMixin):
+class MultitaskModel(EncoderModesMixin, SavingMixin):
     """A shared encoder with one head for each head name of its tasks.
 
     Create it with `from_pretrained`.
@@ -99,6 +107,7 @@ class MultitaskModel(SavingMixin):
         *,
         heads: Literal["keep", "new"] = "keep",
         padding_free: bool | Literal["auto"] = "auto",
+        layer_mix: Literal["all"] | Sequence[int] | None = None,
         **kwargs: Any,
     ) -> Self:
         """Load a plain encoder or a saved jiantx model, with heads for some tasks.
@@ -111,13 +120,17 @@ class MultitaskModel(SavingMixin):
             padding_free: "auto" tests whether the encoder can run without padding. False pads, and
                 applies attention dropout as the encoder's config says. True is an error if the test
                 fails.
+            layer_mix: Heads read a learned mix of these layers (0 is the embeddings) or of "all"
+                layers, each head with weights of its own. None: the last layer, the task's own, or
+                a saved head's mix.
             kwargs: For transformers' `from_pretrained` (revision, token, …). Weights are float32
                 unless `dtype` is given. `distributed_config=DistributedConfig(fsdp_size=…)` shards
                 the whole model over the ranks.
 
         Raises:
-            ValueError: Encoder weights are missing, a saved head does not fit its task, or two
-                tasks share a head but need different ones.
+            ValueError: Encoder weights are missing, a saved head does not fit its task or
+                `layer_mix`, two tasks share a head but need different ones, or the encoder lacks a
+                layer of `layer_mix`.
             DataError: There is no tokenizer.
 
         >>> model = MultitaskModel.from_pretrained("xlm-roberta-base", [nli])  # doctest: +SKIP
@@ -132,6 +145,8 @@ class MultitaskModel(SavingMixin):
         hub_options["trust_remote_code"] = kwargs.pop("trust_remote_code", False)
         config = AutoConfig.from_pretrained(path, **hub_options)
         check_config(path, config)
+        if tasks is None and layer_mix is not None:
+            raise ValueError("`layer_mix` is for the heads of tasks: give the tasks too.")
         needed_heads = head_configs(tasks) if tasks is not None else None
         if isinstance(config, MultitaskConfig):
             with errors_only(), weight_errors(path):
@@ -140,20 +155,20 @@ class MultitaskModel(SavingMixin):
                 )
             check_weights(path, config, model, info)
             if needed_heads is not None:
-                model._replace_heads(needed_heads, keep=heads == "keep")
+                model._replace_heads(needed_heads, layer_mix, keep=heads == "keep")
         elif needed_heads is None:
             raise ValueError(
                 f"{os.fspath(path)} is a plain encoder: give the tasks that it is to learn."
             )
         else:
             check_serves(config, kwargs)
-            model = cls._from_plain_encoder(path, config, needed_heads, dtype, kwargs)
+            model = cls._from_plain_encoder(path, config, needed_heads, layer_mix, dtype, kwargs)
         if tasks is not None:
             model._declare_tasks(tasks, keep_languages=heads == "keep")
         model._set_tokenizer(load_tokenizer(path, hub_options))
         model.set_padding_free(padding_free)
         model.eval()
-        model._shard(distributed)
+        shard_model(model, distributed)
         return model
 
     @classmethod
@@ -162,6 +177,7 @@ class MultitaskModel(SavingMixin):
         path: str | os.PathLike[str],
         config: PreTrainedConfig,
         head_configs: Mapping[str, dict[str, Any]],
+        layer_mix: Any,
         dtype: Any,
         kwargs: Mapping[str, Any],
     ) -> Self:
@@ -171,10 +187,11 @@ class MultitaskModel(SavingMixin):
         model = cls(MultitaskConfig(encoder=encoder.config), encoder=encoder)
         form = {} if mlm_head is None else {"form": mlm_head.form}
         head_configs = {**head_configs, **{n: {**head_configs[n], **form} for n in mlm_names}}
-        model._replace_heads(head_configs, keep=False)
+        model._replace_heads(head_configs, layer_mix, keep=False)
         if mlm_head is not None:
             for name in mlm_names:
-                model.heads[name].load_state_dict(mlm_head.state)
+                mix = {k: v for k, v in model.heads[name].state_dict().items() if "layer_mix" in k}
+                model.heads[name].load_state_dict({**mlm_head.state, **mix})
                 logger.info("The masked-LM head is the checkpoint's own.")
         return model
 
@@ -186,25 +203,11 @@ class MultitaskModel(SavingMixin):
             declared[task.name] = task_entry(task, saved)
         self.config.tasks = declared
 
-    def _shard(self, distributed: DistributedConfig | None) -> None:
-        """Shard the parameters (FSDP2): layers one by one, heads and embeddings together."""
-        distributed, _, mesh = self.prepare_distribute_model(distributed)
-        if mesh is None:
-            return
-        full_state = self.state_dict()
-        layers = layers_of(self.encoder)
-        if layers:
-            names = {module: name for name, module in self.named_modules()}
-            self.fsdp_plan = {f"{names[layers]}.*": "free_full_weight"}
-        else:
-            self.fsdp_plan = {"encoder": "keep_full_weight"}
-        self.maybe_distribute_model(self, distributed, mesh)
-        # rank 0's values, as with DDP: a new head may have other values on each rank
-        options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
-        set_model_state_dict(self, full_state, options=options)
-
-    def _replace_heads(self, head_configs: Mapping[str, dict[str, Any]], *, keep: bool) -> None:
+    def _replace_heads(
+        self, head_configs: Mapping[str, dict[str, Any]], layer_mix: Any, *, keep: bool
+    ) -> None:
         """Keep the heads that fit (with `keep`), make the others new, drop the rest."""
+        head_configs = with_layer_mix(head_configs, layer_mix, self.encoder.config)
         kept_names = [name for name in head_configs if keep and name in self.heads]
         encoder = self.encoder.config
         for name in kept_names:
@@ -294,19 +297,6 @@ class MultitaskModel(SavingMixin):
 
     # --- running ----------------------------------------------------------------------------------
 
-    def compile_layers(self, **kwargs: Any) -> None:
-        """`torch.compile` the encoder's layers; `torch_compile=True` in TrainingArguments does it
-        too.
-
-        Layer by layer, one graph serves all layers, every head, and batches of any size. If the
-        whole model were compiled, each head would have a graph of its own.
-
-        Args:
-            kwargs: As `torch.compile`'s (backend, mode).
-        """
-        for layer in layers_of(self.encoder) or [self.encoder]:
-            layer.compile(dynamic=True, **kwargs)
-
     def forward(
         self,
         head: str | None = None,
@@ -326,9 +316,9 @@ class MultitaskModel(SavingMixin):
         if sub_batches is not None:
             return self._forward_mixed(sub_batches, batch)
         module = self.heads[head]
-        states = self.states(**batch, layers=[module.layer] if layers is None else layers)
+        states = self.states(**batch, layers=module.needed_layers if layers is None else layers)
         if layers is None:
-            return self._run_head(module, states[0], batch)
+            return self._run_head(module, module.mix_layers(states), batch)
         outputs = {}
         for layer, layer_states in zip(layers, states, strict=True):
             layer_outputs = self._run_head(module, layer_states, batch).outputs or {}
@@ -341,13 +331,13 @@ class MultitaskModel(SavingMixin):
     ) -> HeadOutput:
         """Run the encoder once, and each head on the tokens of its own sub-batch."""
         modules = [self.heads[sub_batch["head"]] for sub_batch in sub_batches]
-        layers = list(dict.fromkeys(module.layer for module in modules))
+        layers = list(dict.fromkeys(chain(*(module.needed_layers for module in modules))))
         states = dict(zip(layers, self.states(**batch, layers=layers), strict=True))
         token_counts = [sub_batch["tokens"] for sub_batch in sub_batches]
         outputs: list[Any] = []
         for index, (module, sub_batch) in enumerate(zip(modules, sub_batches, strict=True)):
-            own_states = states[module.layer].split(token_counts)[index]
-            outputs.append(self._run_head(module, own_states, sub_batch))
+            needed = [states[layer].split(token_counts)[index] for layer in module.needed_layers]
+            outputs.append(self._run_head(module, module.mix_layers(needed), sub_batch))
         loss = torch.stack([output.loss for output in outputs]).sum()
         num_items = torch.stack([output.num_items for output in outputs]).sum()
         return HeadOutput(loss=loss, num_items=num_items, sub_outputs=outputs)
@@ -384,6 +374,10 @@ class MultitaskModel(SavingMixin):
         Returns:
             (total tokens, hidden) states for each of `layers`.
         """
+        if self.stored_states is not None:
+            stored = self.stored_states.read(self, input_ids, lengths, token_type_ids, layers)
+            if stored is not None:
+                return stored
         tokens = {"input_ids": input_ids}
         if token_type_ids is not None and self._traits.takes_segments(self.encoder.config):
             tokens["token_type_ids"] = token_type_ids

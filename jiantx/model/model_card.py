@@ -10,7 +10,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from jiantx.report import Report
-from jiantx.report.scores import TRUNCATED, Score, split_group_metric
+from jiantx.report.scores import Score, is_about_run, split_group_metric
 from jiantx.report.tables import table_line
 
 _MAX_LABELS = 20  # labels of a task that are listed one by one
@@ -73,7 +73,7 @@ def model_card(
     results = [
         _eval_result(record, tasks.get(record.task, {}), type_of.get(record.task))
         for record in report or ()
-        if record.metric != TRUNCATED and not math.isnan(record.value)
+        if not is_about_run(record.metric) and not math.isnan(record.value)
         if not split_group_metric(record.metric)[1]
     ]
     title = f"{', '.join(tasks) or 'Heads'} on a shared encoder ({encoder})"

@@ -176,13 +176,18 @@ class SavingMixin(EmbeddingsMixin):
             The exported model; for retrieval, its encoder.
 
         Raises:
-            ValueError: transformers has no class that computes the same, or the model is sharded or
-                holds adapters.
+            ValueError: transformers has no class that computes the same, the head reads a mix of
+                layers, or the model is sharded or holds adapters.
         """
         self._check_unsharded()
         self._check_no_adapters()
         task = resolve_task(task)
         head = self.head_of(task)
+        if head.layer_mix is not None:
+            raise ValueError(
+                f"The head of task {task.name} reads a mix of layers, which no exported model can. "
+                "Save it with save_pretrained."
+            )
         tokenizer = self.tokenizer and plain_tokenizer(self.tokenizer, task, self.encoder.config)
         if isinstance(task, Retrieval):
             if tokenizer is None:

@@ -3,6 +3,7 @@
 from jiantx.report.benchmark import Benchmark, Leaderboard
 from jiantx.report.comparison import Cell, Comparison, Row, interval
 from jiantx.report.groups import GroupTables
+from jiantx.report.layers import centers_of_gravity, expected_layers, layer_weights, plot_layers
 from jiantx.report.report import Report
 from jiantx.report.scores import MAIN, Score, Tag, TagSet
 from jiantx.report.tables import markdown_table, text_table
@@ -19,7 +20,11 @@ __all__ = [
     "Score",
     "Tag",
     "TagSet",
+    "centers_of_gravity",
+    "expected_layers",
     "interval",
+    "layer_weights",
     "markdown_table",
+    "plot_layers",
     "text_table",
 ]

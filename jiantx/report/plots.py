@@ -62,6 +62,57 @@ def draw_gaps(
     _save_axes(draw, path, title, height=1.2 + 0.3 * len(gaps))
 
 
+def draw_layers(
+    weights: Mapping[str, Mapping[int, float]],
+    centers: Mapping[str, float],
+    path: str | os.PathLike[str],
+    *,
+    title: str | None = None,
+) -> None:
+    """Draw the weights of layers as bars, a line of them for each label.
+
+    The highest bar of a line has the height of the line.
+
+    Args:
+        weights: Label of a line -> layer -> weight.
+        centers: Label of a line -> mean layer, which is marked.
+        path: The picture to write. Its suffix is the format: .png, .pdf, .svg.
+        title: Text above the picture.
+    """
+    rows = range(len(weights))
+
+    def draw(axes: "Axes") -> None:
+        from matplotlib.ticker import MaxNLocator
+
+        for row, by_layer in enumerate(weights.values()):
+            highest = max(by_layer.values())
+            heights = [0.62 * weight / highest for weight in by_layer.values()]
+            name = "weight" if row == 0 else None
+            bottom = [row - height for height in heights]  # the first line is above
+            axes.bar(list(by_layer), heights, bottom=bottom, color=_COLORS[5], label=name)
+            axes.axhline(row, color="0.75", linewidth=1, zorder=0)
+        marked = [centers[label] for label in weights]
+        points: dict[str, Any] = {"s": 36, "zorder": 3, "color": _COLORS[1], "marker": "D"}
+        axes.scatter(marked, rows, label="centre of gravity", **points)
+        for row, center in enumerate(marked):
+            axes.annotate(
+                f"{center:.1f}",
+                (center, row),
+                (0, -12),
+                textcoords="offset points",
+                ha="center",
+                fontsize=9,
+            )
+        axes.set_yticks(rows, list(weights))
+        axes.set_ylim(len(weights) - 0.5, -0.95)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlabel("layer; 0 is the embeddings")
+        figure: Any = axes.get_figure()
+        figure.legend(loc="outside lower center", ncols=2, frameon=False)  # below: a title is above
+
+    _save_axes(draw, path, title, height=1.4 + 0.6 * len(weights))
+
+
 @dataclass(frozen=True)
 class Point:
     """A measured value.

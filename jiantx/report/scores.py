@@ -9,6 +9,9 @@ from typing import Any
 
 # a metric beside the others: how many inputs had text cut off, where any had
 TRUNCATED = "truncated"
+# of heads that mix layers: the weight of layer 3 is the metric "layer_weight_3"
+LAYER_WEIGHT = "layer_weight_"
+CENTER_OF_GRAVITY = "center_of_gravity"
 MAIN = "main_score"  # the metric that holds each task's main score: 0–100, higher is better
 
 Tag = str | int
@@ -66,6 +69,11 @@ _JSON_TYPES: dict[str, tuple[type, ...]] = {
     "value": (int, float, type(None)),
     "examples": (int,),
 }
+
+
+def is_about_run(metric: str) -> bool:
+    """Whether a metric tells how scores came about, and not how good they are."""
+    return metric in (TRUNCATED, CENTER_OF_GRAVITY) or metric.startswith(LAYER_WEIGHT)
 
 
 def score_key(score: Score) -> tuple[Any, ...]:

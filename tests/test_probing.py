@@ -1,0 +1,117 @@
+"""Probes: each head by itself, over states that are computed once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+import torch
+from conftest import EncoderFolder, ModelOf
+from test_trainer import arguments
+
+import jiantx as jx
+from jiantx.model.hidden_states import hidden_states
+from jiantx.report import layer_weights
+from jiantx.report.scores import LAYER_WEIGHT
+
+
+@pytest.fixture(autouse=True)
+def _own_states(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JIANTX_CACHE", str(tmp_path / "cache"))
+
+
+def probed(encoder: Any, tasks: Any, folder: Path, **options: Any) -> tuple[jx.Report, int]:
+    """The report of a probe, and how many batches the encoder encoded."""
+    changes = {"max_steps": 4, "seed": 5} | options.pop("changes", {})
+    with patch("jiantx.model.model.hidden_states", wraps=hidden_states) as encode:
+        report = jx.probe(encoder, tasks, arguments(folder, **changes), **options)
+    return report, encode.call_count
+
+
+def values(report: jx.Report) -> dict[tuple[str, str, str], float]:
+    return {(s.task, s.language, s.metric): s.value for s in report}
+
+
+def test_stored_or_not_the_numbers_are_the_same(
+    encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path
+) -> None:
+    tasks = [tiny_tasks[kind] for kind in ("classification", "tagging")]
+    stored, _ = probed(encoder_folder(), tasks, tmp_path)
+    direct, encoded = probed(encoder_folder(), tasks, tmp_path, store=None)
+    assert values(stored) == pytest.approx(values(direct), abs=1e-5) and encoded > 8
+    assert {score.tags["layers"] for score in stored} == {"0-2"}
+    for weights in layer_weights(stored).values():
+        assert sum(weights.values()) == pytest.approx(1) and weights[0] != weights[1]
+
+
+@pytest.mark.slow
+def test_ten_probes_encode_each_text_once(
+    encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path
+) -> None:
+    """Of one task or of several over the same texts, for any layers, in any number of epochs."""
+    task = tiny_tasks["tagging"]
+    tasks = [task.replace(name=f"tags{i}") for i in range(10)]
+    texts = len({tuple(tokens) for tokens in task.rows("train")["tokens"]})
+    report, encoded = probed(encoder_folder(), tasks, tmp_path, changes={"max_steps": 3})
+    assert encoded == -(-texts // 8)  # per_device_eval_batch_size
+    assert len(report.mean(by="task")) == 10
+    for layers in ([1], range(2)):
+        _, encoded = probed(encoder_folder(), tasks[:1], tmp_path, layers=layers)
+        assert encoded == 0
+
+
+def test_a_probe_does_not_depend_on_other_tasks(
+    encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path
+) -> None:
+    tasks = [tiny_tasks[kind] for kind in ("regression", "classification")]
+    together, _ = probed(encoder_folder(), tasks, tmp_path)
+    alone, _ = probed(encoder_folder(), tasks[1], tmp_path, languages=["de"])
+    expected = values(together.where(task="mood", language="de"))
+    assert values(alone) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_model_in_memory_stays_as_it_is(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    task = tiny_tasks["classification"]
+    model = model_of([tiny_tasks["tagging"]])
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    report, _ = probed(model, task, tmp_path, layers=[1])
+    assert {score.tags["layers"] for score in report} == {"1"}
+    assert model.state_dict().keys() == before.keys()
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert model.train().encoder.training and model.stored_states is None
+
+
+def test_a_head_is_trained_on_the_tasks_that_train_it(
+    encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path
+) -> None:
+    task = tiny_tasks["classification"]
+    german = {"validation": {"de": task.rows("validation", "de")}}
+    target = task.replace(name="other_mood", head="mood", source=jx.Rows(german))
+    with pytest.raises(jx.DataError, match="A probe of other_mood has nothing to train on"):
+        probed(encoder_folder(), target, tmp_path)
+    with pytest.raises(ValueError, match="'own' is to be trained on mnli, which has another head"):
+        probed(encoder_folder(), target.replace(head="own", train_on=("mnli",)), tmp_path)
+    report, _ = probed(encoder_folder(), [task, target], tmp_path, max_examples=8)
+    by_task = {
+        name: values(report.where(task=name, language="de")) for name in ("mood", "other_mood")
+    }
+    assert [*by_task["mood"].values()] == [*by_task["other_mood"].values()]
+
+
+def test_masked_lm_is_encoded_as_it_is_masked(
+    encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path
+) -> None:
+    task = tiny_tasks["mlm"]
+    report, encoded = probed(encoder_folder(), task, tmp_path, languages=["en"])
+    assert encoded >= 4 and report.where(metric=f"{LAYER_WEIGHT}2")
+
+
+def test_noise_at_the_embeddings_is_refused(
+    encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path
+) -> None:
+    changes = {"neftune_noise_alpha": 5.0}
+    with pytest.raises(ValueError, match=r"neftune_noise_alpha=5\.0\) adds noise"):
+        probed(encoder_folder(), tiny_tasks["tagging"], tmp_path, changes=changes)
