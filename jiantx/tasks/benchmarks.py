@@ -54,8 +54,10 @@ GLUE = Benchmark(
 SUPERGLUE = Benchmark(
     "superglue",
     {
-        "qa": dict.fromkeys(("boolq", "copa", "multirc"), ("en",)),
+        "qa": dict.fromkeys(("boolq", "copa", "multirc", "record"), ("en",)),
         "inference": dict.fromkeys(("cb", "superglue_rte"), ("en",)),
+        "word_sense": {"wic": ("en",)},
+        "coreference": {"wsc": ("en",)},
     },
 )
 

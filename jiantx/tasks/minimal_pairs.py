@@ -1,6 +1,6 @@
 """Minimal pairs: an acceptable sentence should be more probable than one that differs in a word."""
 
-from jiantx.sources import Concat, Hub
+from jiantx.sources import Concat, Hub, Row
 from jiantx.task_types import SentenceRanking
 from jiantx.tasks import languages
 from jiantx.tasks.registry import register
@@ -46,6 +46,11 @@ def blimp_source(*paradigms: str) -> Concat:
     return Concat(*(Hub("nyu-mll/blimp", name, splits=_ONE_SET) for name in paradigms))
 
 
+def grammar_and_paradigm(row: Row) -> list[str]:
+    """The part of grammar, such as syntax, and the paradigm."""
+    return [row["field"], row["UID"]]
+
+
 # Warstadt et al. 2020 (1912.00582), by pseudo-log-likelihood (Salazar et al. 2020, 1910.14659). Its
 # overall score is the mean over paradigms, and so over pairs, since all are of one size.
 blimp = register(
@@ -54,6 +59,7 @@ blimp = register(
         source=blimp_source(*BLIMP),
         better="sentence_good",
         worse="sentence_bad",
+        named_groups=grammar_and_paradigm,
     )
 )
 
