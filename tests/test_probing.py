@@ -34,6 +34,7 @@ def values(report: jx.Report) -> dict[tuple[str, str, str], float]:
     return {(s.task, s.language, s.metric): s.value for s in report}
 
 
+@pytest.mark.slow
 def test_stored_or_not_the_numbers_are_the_same(
     encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path
 ) -> None:
@@ -62,6 +63,7 @@ def test_ten_probes_encode_each_text_once(
         assert encoded == 0
 
 
+@pytest.mark.slow
 def test_a_probe_does_not_depend_on_other_tasks(
     encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path
 ) -> None:
@@ -72,6 +74,7 @@ def test_a_probe_does_not_depend_on_other_tasks(
     assert values(alone) == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_model_in_memory_stays_as_it_is(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
     task = tiny_tasks["classification"]
     model = model_of([tiny_tasks["tagging"]])
@@ -84,6 +87,7 @@ def test_a_model_in_memory_stays_as_it_is(model_of: ModelOf, tiny_tasks, tmp_pat
     assert model.train().encoder.training and model.stored_states is None
 
 
+@pytest.mark.slow
 def test_a_head_is_trained_on_the_tasks_that_train_it(
     encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path
 ) -> None:

@@ -29,7 +29,7 @@ def cumulative(task: str, scores: Sequence[float], language: str = "en") -> Repo
 
 
 def mix(task: str, weights: Sequence[float], seed: int = 1) -> Report:
-    tags = {"layers": f"0-{len(weights) - 1}", "seed": seed}
+    tags: dict[str, str | int] = {"layers": f"0-{len(weights) - 1}", "seed": seed}
     records = [
         Score(task, "validation", language, f"{LAYER_WEIGHT}{layer}", weight, 100, tags)
         for language in ("en", "de")
