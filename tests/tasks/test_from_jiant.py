@@ -13,12 +13,6 @@ from jiantx.sources import Rows
 from jiantx.tasks import ALIASES, TASKS
 
 PAGE = Path(__file__).parents[2] / "docs" / "from_jiant.md"
-# Tasks of issue 17 that are added beside this page. Once all are there, this set can go.
-COMING = set(
-    """abductive_nli arc_challenge arc_easy axb axg boolq cb cola dep dpr edge_coref edge_ner
-    edge_nonterminal edge_pos edge_srl glue_diagnostic mctaco mnli_mismatched mrpc multirc piqa
-    qnli quail race record rte scitail semeval spr1 spr2 sst2 swag wic winogrande wnli wsc""".split()
-)
 
 
 def listed() -> dict[str, tuple[str, str]]:
@@ -31,11 +25,7 @@ def listed() -> dict[str, tuple[str, str]]:
 @pytest.mark.parametrize(("alias", "name"), ALIASES.items())
 def test_an_alias_names_a_registered_task(alias: str, name: str) -> None:
     assert alias not in TASKS
-    if name in COMING - set(TASKS):
-        with pytest.raises(LookupError, match=f"No task is named '{name}'"):
-            jx.get_task(alias)
-    else:
-        assert jx.get_task(alias) is jx.get_task(name)
+    assert jx.get_task(alias) is jx.get_task(name)
 
 
 def test_a_registered_task_comes_before_an_alias() -> None:
@@ -74,10 +64,8 @@ def test_every_name_of_the_page_resolves_or_has_a_reason(name: str) -> None:
         assert len(text) > 20
         with pytest.raises(LookupError):
             jx.get_task(name)
-    elif task not in COMING - set(TASKS):
-        assert jx.get_task(name) is jx.get_task(task)
     else:
-        assert name == task or ALIASES[name] == task
+        assert jx.get_task(name) is jx.get_task(task)
 
 
 def test_all_tasks_that_the_page_names_in_its_texts_are_there() -> None:
