@@ -124,11 +124,11 @@ def processor_seconds(make: Callable[[], Any]) -> Callable[[int], float]:
 
 def record_line(record: dict[str, Any]) -> list[str]:
     """Write a line of the table."""
-    once = record["seconds"]["once"]
-    each = record["seconds"]["each"]
-    medians = [f"{statistics.median(values):.3f}" for values in (once, each)]
+    shared = record["seconds"]["once"]
+    repeated = record["seconds"]["each"]
+    medians = [f"{statistics.median(values):.3f}" for values in (shared, repeated)]
     counts = [f"{record['rows']:,}", f"{record['choices']:,}"]
-    return [record["task"], *counts, *medians, format_ratio(ratio(each, once))]
+    return [record["task"], *counts, *medians, format_ratio(ratio(repeated, shared))]
 
 
 if __name__ == "__main__":
