@@ -77,7 +77,9 @@ def compare(name: str, options: argparse.Namespace, tokenizer: Any) -> dict[str,
     groups = [(example.prompt, example.choices) for example in examples]
     ways = {
         "once": lambda: arrow_table(choice_features(tokenizer, groups, task.max_length), tokenizer),
-        "each": lambda: arrow_table(each_pair(tokenizer, groups, task.max_length), tokenizer),
+        "each": lambda: arrow_table(
+            encode_every_pair(tokenizer, groups, task.max_length), tokenizer
+        ),
     }
     assert ways["once"]().equals(ways["each"]())
     turns = {key: processor_seconds(make) for key, make in ways.items()}
@@ -89,12 +91,17 @@ def compare(name: str, options: argparse.Namespace, tokenizer: Any) -> dict[str,
     }
 
 
-def each_pair(tokenizer: Any, groups: Sequence[Any], max_length: int) -> dict[str, list[Any]]:
+def encode_every_pair(
+    tokenizer: Any, groups: Sequence[Any], max_length: int
+) -> dict[str, list[Any]]:
     """Encode every prompt as often as it has choices."""
     from jiantx.tokenization import encode, grouped_features
 
-    prompts = [prompt for prompt, choices in groups for _ in choices]
-    all_choices = [choice for _, choices in groups for choice in choices]
+    prompts: list[str] = []
+    all_choices: list[str] = []
+    for prompt, choices in groups:
+        prompts += [prompt] * len(choices)
+        all_choices += choices
     encodings = iter(encode(tokenizer, prompts, all_choices, max_length=max_length, cut="start"))
     encoded = [list(itertools.islice(encodings, len(choices))) for _, choices in groups]
     return grouped_features(tokenizer, encoded)

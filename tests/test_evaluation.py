@@ -241,10 +241,11 @@ def test_a_metric_that_sorts_changes_no_other(model, tasks) -> None:
         references.sort()
         return 1.0
 
-    task = tasks["choice"]
-    alone = values_of(jx.evaluate(model, [task]))["accuracy"]
+    by_task = {name: values_of(jx.evaluate(model, [task])) for name, task in tasks.items()}
+    name = next(name for name, values in by_task.items() if 0 < values.get("accuracy", 0) < 100)
+    task = tasks[name]
     after = values_of(jx.evaluate(model, [task.replace(metrics=(sorts, *task.metrics))]))
-    assert after["accuracy"] == alone and alone not in (0.0, 100.0, None)
+    assert after["accuracy"] == by_task[name]["accuracy"]
 
 
 def test_a_metric_that_fails_is_named(model, tasks) -> None:

@@ -86,8 +86,8 @@ class Training(Options):
         self.output.mkdir(parents=True, exist_ok=True)
         table = jx.Report.from_json(self.report)
         scores = table.where(intermediate=["none", *rows], task=self.targets, split=self.split)
-        found = {score.tags["intermediate"] for score in scores}
-        missing = [row for row in ("none", *rows) if row not in found]
+        scored_rows = {score.tags["intermediate"] for score in scores}
+        missing = [row for row in ("none", *rows) if row not in scored_rows]
         if missing:
             sys.exit(f"error: {self.report} has no scores of {', '.join(missing)}.")
         return scores

@@ -1,5 +1,6 @@
 """Benchmarks: which tasks and languages count, and how their scores are averaged."""
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ class Benchmark(tuple[str, ...]):
                 f"Benchmark {name!r}: {', '.join(repeated)} names several of its columns. Tasks, "
                 "groups and the average over `all` need different names."
             )
-        joined = [task for tasks in count_once for task in tasks]
+        joined = list(itertools.chain.from_iterable(count_once))
         wrong = sorted({task for task in joined if task not in languages or joined.count(task) > 1})
         if wrong:
             raise ValueError(
@@ -96,7 +97,9 @@ class Benchmark(tuple[str, ...]):
 
     def _counted(self, tasks: Sequence[str]) -> list[tuple[str, ...]]:
         """What counts once in an average over tasks: a task, or several together."""
-        together = {task: joined for joined in self.count_once for task in joined}
+        together: dict[str, tuple[str, ...]] = {}
+        for joined in self.count_once:
+            together |= dict.fromkeys(joined, joined)
         return list(dict.fromkeys(together.get(task, (task,)) for task in tasks))
 
     def _mean(self, tasks: Sequence[str], scores: Mapping[str, float]) -> float:

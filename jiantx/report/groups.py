@@ -1,5 +1,6 @@
 """Scores of named groups: one table for each task, split, language and run."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,7 +29,7 @@ class GroupTables:
         """Write the tables as Markdown. An undefined score is a dash."""
         tables = []
         for title, groups in self.scores.items():
-            metrics = list(dict.fromkeys(metric for scores in groups.values() for metric in scores))
+            metrics = list(dict.fromkeys(itertools.chain.from_iterable(groups.values())))
             lines = []
             for group, scores in groups.items():
                 values = [scores.get(metric, float("nan")) for metric in metrics]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -60,11 +61,13 @@ class Conversion:
         files = {name: self._files(config, name) for name in split.split("+")}
         folder = self.path
         if self.commit is not None:
-            needed = [file for names in files.values() for file in names]
+            needed = list(itertools.chain.from_iterable(files.values()))
             folder = snapshot_download(
                 self.path, repo_type="dataset", revision=self.commit, allow_patterns=needed
             )
-        paths = {name: [str(Path(folder, file)) for file in files[name]] for name in files}
+        paths = {}
+        for name, relative_paths in files.items():
+            paths[name] = [str(Path(folder, path)) for path in relative_paths]
         return datasets.load_dataset("parquet", data_files=paths, split=split, cache_dir=cache)
 
     def _files(self, config: str | None, split: str) -> Sequence[str]:

@@ -45,7 +45,9 @@ def choice_features(
     joiner = _joiner(tokenizer, groups, max_length)
     if joiner is not None:
         return joiner.columns(groups, segments=has_segments(tokenizer))
-    pairs = [(prompt, choice) for prompt, choices in groups for choice in choices]
+    pairs: list[tuple[str, str]] = []
+    for prompt, choices in groups:
+        pairs += [(prompt, choice) for choice in choices]
     encodings = iter(_encode_pairs(tokenizer, pairs, max_length))
     encoded = [list(islice(encodings, len(choices))) for _, choices in groups]
     return grouped_features(tokenizer, encoded)

@@ -128,10 +128,7 @@ class MultipleChoice(Task):
             "labels": labels,
         }
         if self.scored_texts is not None:  # `labels` counts the items; several may be right
-            columns["targets"] = [
-                [float(text in example.right_texts) for text in example.texts]
-                for example in examples
-            ]
+            columns["targets"] = [_is_right(example) for example in examples]
         return columns
 
     def decode(
@@ -225,3 +222,8 @@ def _choice_index(label: Any, choices: int, first: int) -> int | None:
             f" or its letter, A to {last_letter}."
         )
     return index
+
+
+def _is_right(example: ChoiceExample) -> list[float]:
+    """(choices,) 1 where the choice's text is right, else 0."""
+    return [float(text in example.right_texts) for text in example.texts]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
@@ -109,13 +110,11 @@ class SentenceRanking(Task):
         max_length: int,
     ) -> dict[str, Any]:
         check_mask_token(tokenizer)
-        texts = [text for example in examples for text in example.texts]
+        texts = list(itertools.chain.from_iterable(example.texts for example in examples))
         encodings = encode(tokenizer, texts, max_length=max_length, word_ids=self.mask == "word")
-        text_keys = [
-            (index, number)
-            for index, example in enumerate(examples)
-            for number in range(len(example.texts))
-        ]
+        text_keys: list[tuple[int, int]] = []
+        for index, example in enumerate(examples):
+            text_keys += [(index, number) for number in range(len(example.texts))]
         columns: dict[str, Any] = {name: [] for name in _columns(tokenizer)}
         for (index, number), encoding in zip(text_keys, encodings, strict=True):
             positions = np.flatnonzero(np.array(encoding.special_tokens_mask) == 0)

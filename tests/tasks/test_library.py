@@ -600,7 +600,9 @@ def test_blimp_is_scored_by_all_of_its_paradigms_or_those_that_are_named() -> No
     assert gold_scores(task, examples) == {"accuracy": 100.0}
 
 
-UNLABELLED_TESTS = set("commonsenseqa cola qnli rte wnli boolq cb multirc superglue_rte".split())
+UNLABELLED_TESTS = set(
+    "commonsenseqa cola qnli rte wnli boolq cb multirc superglue_rte piqa wic wsc".split()
+)
 # One of 500 answers is the article "una", of which MLQA's normalisation leaves no word: the
 # script's F1 is then 0.
 IMPERFECT = {("mlqa", "validation", "es"): {"f1": 100 * 499 / 500}}

@@ -489,6 +489,9 @@ def check_round_trip(
                 assert not example.answers and values[index].no_answer > 0
     elif isinstance(task, jx.Regression):
         assert values == pytest.approx([task.reference(example) for example in examples], abs=1e-5)
+    elif isinstance(task, jx.MultipleChoice) and task.scored_texts:
+        for value, example in zip(values, examples, strict=True):
+            assert value.text in task.reference(example).texts
     else:
         assert values == [task.reference(example) for example in examples]
 
