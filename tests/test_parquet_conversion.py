@@ -103,8 +103,8 @@ def test_a_copy_of_the_branch_under_the_data_root(root: Callable[[str, bytes], N
     assert ner.available("test") == ()
     with pytest.raises(DataError, match="has no split 'train'"):
         Hub("org/ner").rows("train", "en")
-    for config in (None, "default", "plain_text"):
-        rows = Hub("org/piqa", config).rows("train", "en")
+    for name in (None, "default", "plain_text"):
+        rows = Hub("org/piqa", name).rows("train", "en")
         assert rows["text"][:] == ["a", "b"]
         assert rows.features["label"].names == ["no", "yes"]
 

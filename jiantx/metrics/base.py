@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 GroupedMetric = Callable[[Sequence[Any], Sequence[Any], Sequence[Any]], float]
 """(predictions, references, groups) -> a score: the group says which examples belong together."""
 
-Metric = Callable[[Sequence[Any], Sequence[Any]], float] | GroupedMetric
+Metric = Callable[..., float]
 """(predictions, references), equally long and in the same order -> a score.
 
 Scores are on 0–100; correlations are on -100–100. A metric that is marked `grouped` is called with

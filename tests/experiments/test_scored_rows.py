@@ -109,9 +109,9 @@ def test_a_set_that_is_both_splits_is_scored_once(
             }
         )
     )
-    evaluated = []
+    evaluated: list[tuple[str, str]] = []
 
-    def counting_evaluate(model: object, tasks: list[jx.Task], **options: Any) -> jx.Report:
+    def counting_evaluate(model: Any, tasks: list[jx.Task], **options: Any) -> jx.Report:
         evaluated.extend((task.name, options["split"]) for task in tasks)
         return jx.evaluate(model, tasks, **options)
 

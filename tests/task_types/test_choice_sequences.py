@@ -96,14 +96,14 @@ def letter_tokenizer(pair: str, letters: str = "ab") -> Any:
 @pytest.mark.parametrize("pair", ["[S] $B [S] $A", "$A [S] $B $A", "[S] $A [S] $B $B"])
 def test_other_templates_are_left_to_the_tokenizer(pair: str) -> None:
     tokenizer = letter_tokenizer(pair)
-    groups = [("a b a", ("b", "a a")), ("b", ("a", "b b b"))]
+    groups: list[Choices] = [("a b a", ("b", "a a")), ("b", ("a", "b b b"))]
     assert not is_joined(tokenizer, groups, 12)
     check_equal(tokenizer, groups, 12)
 
 
 def test_a_tokenizer_that_knows_no_latin_letter() -> None:
     tokenizer = letter_tokenizer("[S] $A [S] $B", "猫看")
-    groups = [("猫", ("看", "猫 看"))]
+    groups: list[Choices] = [("猫", ("看", "猫 看"))]
     assert not is_joined(tokenizer, groups, 12)
     check_equal(tokenizer, groups, 12)
 

@@ -11,7 +11,7 @@ import jiantx as jx
 from jiantx import data_root, get_task
 from jiantx.features import encode_examples
 from jiantx.metrics import Answer, metric_name
-from jiantx.sources import DataError
+from jiantx.sources import DataError, Row
 from jiantx.tasks import languages, training_tasks
 
 HUB = Path(jx.__file__).parents[2] / "shared" / "hub"
@@ -80,7 +80,7 @@ def test_swag_endings_take_the_second_sentence() -> None:
 
 
 def test_stories_count_from_one() -> None:
-    row = {f"input_sentence_{number}": f"S{number}." for number in range(1, 5)}
+    row: Row = {f"input_sentence_{number}": f"S{number}." for number in range(1, 5)}
     row |= {"sentence_quiz1": "Good.", "sentence_quiz2": "Bad.", "answer_right_ending": 2}
     one = example_of("xstorycloze", row, "sw")
     assert one.prompt == "S1. S2. S3. S4." and one.choices == ("Good.", "Bad.") and one.label == 1
@@ -96,7 +96,7 @@ def test_xcsqa_keeps_a_choice_without_text() -> None:
 
 @pytest.mark.parametrize("name", ["mctest160", "mctest500"])
 def test_mctest_has_letters(name: str) -> None:
-    row = {"story": "Al ran.\\newline He fell.", "question": "Who ran?", "answer": "D"}
+    row: Row = {"story": "Al ran.\\newline He fell.", "question": "Who ran?", "answer": "D"}
     row["answer_options"] = dict(zip("DCBA", ("Al", "Bo", "Cy", "Di"), strict=True))
     one = example_of(name, row)
     assert one.choices == ("Di", "Cy", "Bo", "Al") and one.label == 3

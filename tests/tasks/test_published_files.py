@@ -491,7 +491,8 @@ def check_round_trip(
         assert values == pytest.approx([task.reference(example) for example in examples], abs=1e-5)
     elif isinstance(task, jx.MultipleChoice) and task.scored_texts:
         for value, example in zip(values, examples, strict=True):
-            assert value.text in task.reference(example).texts
+            right: Any = task.reference(example)
+            assert value.text in right.texts
     else:
         assert values == [task.reference(example) for example in examples]
 
