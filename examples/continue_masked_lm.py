@@ -170,7 +170,12 @@ def start_from_frequencies(model: jx.MultitaskModel, mlm: jx.Task) -> None:
 
 
 def print_losses(trainer: jx.Trainer, label: str) -> None:
-    """Print the losses that a training logged."""
+    """Print the losses that a training logged.
+
+    Args:
+        trainer: After its training.
+        label: What stands before the number of the step.
+    """
     for entry in trainer.state.log_history:
         if "loss" in entry:
             print(f"{label} {entry['step']}: loss {entry['loss']:.2f}")

@@ -80,6 +80,10 @@ class Training(Options):
         """Return the scores of the targets, without intermediate training and after each row.
 
         They are those of `report` if there is one; else the recipe is run.
+
+        Args:
+            encoder: Hub id or folder.
+            rows: Intermediate training: tasks joined by "+".
         """
         if self.report is None:
             return self.recipe(encoder).run(rows, self.targets, seeds=self.seeds)

@@ -69,12 +69,12 @@ class _Joiner:
     Args:
         ids: Text -> (tokens,) its token ids.
         special: The tokens around and between the two texts.
-        room: Tokens of a sequence without the special ones.
+        max_text_tokens: Tokens of a sequence without the special ones.
     """
 
     ids: Mapping[str, np.ndarray]
     special: SpecialTokens
-    room: int
+    max_text_tokens: int
 
     def agrees_with(
         self, tokenizer: PreTrainedTokenizerBase, groups: Sequence[Choices], max_length: int
@@ -86,7 +86,7 @@ class _Joiner:
             groups: Prompts with their choices, all of whose texts are tokenized.
             max_length: Tokens of a sequence, special ones included.
         """
-        if self.room < 0:
+        if self.max_text_tokens < 0:
             return False
         pairs = [(prompt, choices[0]) for prompt, choices in groups]
         sizes = [len(self.ids[prompt]) + len(self.ids[choice]) for prompt, choice in pairs]
@@ -127,16 +127,16 @@ class _Joiner:
         return columns
 
     def _cut(self, first: str, second: str) -> tuple[np.ndarray, np.ndarray]:
-        """The token ids of two texts; if there is no room for both, the longer one is cut first."""
+        """The token ids of two texts; if there is no max_text_tokens for both, the longer one is cut first."""
         first_ids = self.ids[first]
         second_ids = self.ids[second]
         shorter, longer = sorted((len(first_ids), len(second_ids)))
-        if shorter + longer <= self.room:
+        if shorter + longer <= self.max_text_tokens:
             return first_ids, second_ids
-        longer = max(shorter, self.room - shorter)
-        if shorter + longer > self.room:
-            shorter = self.room // 2
-            longer = shorter + self.room % 2
+        longer = max(shorter, self.max_text_tokens - shorter)
+        if shorter + longer > self.max_text_tokens:
+            shorter = self.max_text_tokens // 2
+            longer = shorter + self.max_text_tokens % 2
         first_is_longer = len(first_ids) > len(second_ids)
         first_size, second_size = (longer, shorter) if first_is_longer else (shorter, longer)
         return first_ids[len(first_ids) - first_size :], second_ids[len(second_ids) - second_size :]
