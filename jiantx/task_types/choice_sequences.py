@@ -127,7 +127,7 @@ class _Joiner:
         return columns
 
     def _cut(self, first: str, second: str) -> tuple[np.ndarray, np.ndarray]:
-        """The token ids of two texts; if there is no max_text_tokens for both, the longer one is cut first."""
+        """The token ids of two texts; if both are too long, the longer one is cut first."""
         first_ids = self.ids[first]
         second_ids = self.ids[second]
         shorter, longer = sorted((len(first_ids), len(second_ids)))
