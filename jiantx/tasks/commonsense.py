@@ -208,15 +208,7 @@ arc_easy = register(
     )
 )
 arc_challenge = register(
-    MultipleChoice(
-        name="arc_challenge",
-        source=Hub("allenai/ai2_arc", "ARC-Challenge"),
-        prompt="question",
-        choices=choice_texts,
-        label=answer_index,
-        head="arc",
-        max_length=128,
-    )
+    arc_easy.replace(name="arc_challenge", source=Hub("allenai/ai2_arc", "ARC-Challenge"))
 )
 
 # Bisk et al. 2020 (1911.11641).
