@@ -7,7 +7,7 @@ READY := .venv/.ready
 DEMO := --preset demo --intermediate none mnli squad_v1 --targets xnli udpos xquad tatoeba
 BENCHMARKS := train sparse_embeddings mlm features decoding layers evaluate attention dropout breakdown
 
-.PHONY: help demo encoder test test-fast coverage check format docs oldest newest soak bench parity published clean
+.PHONY: help demo encoder test test-fast coverage check format docs site notebooks package oldest newest soak bench parity published clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,10 +38,22 @@ format: $(READY)  ## format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(READY)  ## write the pages of docs/ that come from the code: tasks, encoders, trainer_arguments
+docs: $(READY)  ## write the pages of docs/ that come from the code: tasks, encoders, arguments, flags
 	$(BIN)/python docs/make_tasks.py
 	$(BIN)/python docs/make_encoders.py
 	$(BIN)/python docs/make_trainer_arguments.py
+	$(BIN)/python docs/make_recipe_flags.py
+
+site: $(READY)  ## build the docs site in build/site; a broken link is an error
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/mkdocs build
+
+notebooks: $(READY)  ## run the notebooks of docs/start and keep what they print
+	for name in first_hour papers_table; do $(BIN)/python docs/run_notebook.py docs/start/$$name.ipynb || exit 1; done
+
+package: $(READY)  ## build the wheel and the source archive in dist/
+	$(BIN)/pip install --quiet --disable-pip-version-check build
+	$(BIN)/python -m build
 
 oldest: LOWEST = $(shell sed -n '/^install_requires/,/^$$/s/^ *\(.*\)>=/\1==/p' setup.cfg)
 oldest:  ## run all tests with the lowest versions that setup.cfg allows

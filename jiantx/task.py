@@ -41,7 +41,7 @@ class Task(ABC):
     """What every task has. Task types are its only subclasses; a task is an instance of one.
 
     Args:
-        name: Matches [a-z][a-z0-9_]*.
+        name: Small letters, digits and `_`, a letter first.
         source: Where its rows come from.
         metrics: Functions of (predictions, references), each with a name of its own.
         main_metrics: The main score is the mean of these (default: of all), on 0-100, higher is

@@ -35,7 +35,7 @@ def _count(text: str) -> int:
     return number
 
 
-def _parser(description: str | None) -> argparse.ArgumentParser:
+def recipe_parser(description: str | None) -> argparse.ArgumentParser:
     """Define the recipe's flags."""
     parser = argparse.ArgumentParser(
         description=description,
@@ -181,7 +181,7 @@ def parse_arguments(
         fine-tuned task that a flag names. Of the options, `intermediate` begins with the baseline,
         and `shard` is a pair of numbers.
     """
-    parser = _parser(description)
+    parser = recipe_parser(description)
     options, remaining = parser.parse_known_args(list(arguments))
     options.languages = _split_commas(options.languages)
     options.target_train_languages = _split_commas(options.target_train_languages)

@@ -1,0 +1,106 @@
+"""The site: its blocks run, its messages are ours, its reference has every public name."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+from transformers import TrainingArguments
+
+import jiantx as jx
+from jiantx.tasks import registry
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+FOLDERS = ("start", "howto", "explanations")
+PAGES = ["index.md", *(str(path.relative_to(DOCS)) for name in FOLDERS for path in sorted((DOCS / name).glob("*.md")))]
+BLOCK = re.compile(r"^( *)```python\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
+CONSTANTS = {"__version__"}
+
+
+def blocks(page: str) -> list[tuple[int, str]]:
+    """(line, code) of the blocks of a page that can run."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    found = []
+    for match in BLOCK.finditer(text):
+        indent = len(match[1])
+        code = "\n".join(line[indent:] for line in match[2].splitlines())
+        found.append((text[: match.start()].count("\n") + 1, code))
+    return found
+
+
+@pytest.fixture
+def _clean_registry() -> Iterator[None]:
+    """Tasks that a page registers are its own."""
+    before = dict(registry.TASKS._values)
+    yield
+    registry.TASKS._values.clear()
+    registry.TASKS._values.update(before)
+
+
+@pytest.fixture
+def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings stop early: here it counts that they run."""
+    checked = TrainingArguments.__post_init__
+
+    def with_few_steps(arguments: TrainingArguments) -> None:
+        arguments.max_steps = min(arguments.max_steps, 6) if arguments.max_steps > 0 else 6
+        checked(arguments)
+
+    monkeypatch.setattr(TrainingArguments, "__post_init__", with_few_steps)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("world", "_clean_registry", "_few_steps")
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
+def test_blocks_of_a_page_run(page, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "__main__"}
+    for line, code in blocks(page):
+        try:
+            exec(compile(code, f"{page}, block at line {line}", "exec"), names)
+        except Exception as error:
+            raise AssertionError(f"{page}, block at line {line}: {error!r}") from error
+
+
+@cache
+def our_texts() -> str:
+    """All texts of the package's code, values in them as `…`, a line each."""
+    texts = []
+    for path in (ROOT / "jiantx").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = (v.value if isinstance(v, ast.Constant) else "…" for v in node.values)
+                texts.append("".join(map(str, parts)))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append(node.value)
+    return "\n".join(texts)
+
+
+def test_messages_of_troubleshooting_are_ours() -> None:
+    text = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    messages = re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE)
+    assert len(messages) >= 30
+    for message in messages:
+        for part in message.split("…"):
+            assert part.strip() in our_texts(), message
+
+
+def test_reference_has_every_public_name() -> None:
+    pages = [path.read_text(encoding="utf-8") for path in (DOCS / "reference").glob("*.md")]
+    names = set(re.findall(r"jx\.([A-Za-z_]\w*)", "\n".join(pages)))
+    assert not set(jx.__all__) - names - CONSTANTS
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^ +- (?:[\w' -]+: )?([\w/]+\.(?:md|ipynb))$", text, re.MULTILINE))
+    pages = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")}
+    assert yaml.safe_load(text)["site_name"] == "jiantx"
+    assert pages <= listed
