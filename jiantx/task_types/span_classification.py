@@ -82,6 +82,7 @@ class SpanClassification(Task):
 
     task_type: ClassVar[str] = "span_classification"
     scored_by: ClassVar[str] = "labels"
+    augment_keeps_tokens: ClassVar[bool] = True
     lowest: ClassVar[Mapping[str, int]] = {
         "projection_size": 1,
         "classifier_size": 1,
