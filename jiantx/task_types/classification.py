@@ -87,10 +87,14 @@ def check_metric_labels(task: str, metrics: Sequence[Metric], labels: Sequence[s
 def _example(
     task: Classification | Regression, row: Row, id: str, language: str, label: Any
 ) -> TextExample:
-    pair = None if task.text_pair is None else column_text(row, task.text_pair)
-    return TextExample(
-        id=id, language=language, text=column_text(row, task.text), text_pair=pair, label=label
-    )
+    # Test splits whose labels are hidden have a few blank texts, and their official files need a
+    # prediction for each row. Such a row is neither learnt from nor scored.
+    has_hidden_label = label is None and task.gold_column in row
+    text = column_text(row, task.text, may_be_blank=has_hidden_label)
+    pair = None
+    if task.text_pair is not None:
+        pair = column_text(row, task.text_pair, may_be_blank=has_hidden_label)
+    return TextExample(id=id, language=language, text=text, text_pair=pair, label=label)
 
 
 def _encode(
