@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -60,6 +61,48 @@ class NumberPrediction(Prediction):
     @property
     def value(self) -> Any:
         return self.number
+
+
+def labels_at(is_predicted: np.ndarray, names: Sequence[str]) -> list[tuple[str, ...]]:
+    """The names of each example's labels.
+
+    Args:
+        is_predicted: (examples, labels) booleans.
+        names: (labels,).
+    """
+    examples, labels = is_predicted.nonzero()
+    predicted = [names[label] for label in labels.tolist()]
+    bounds = np.searchsorted(examples, np.arange(len(is_predicted) + 1)).tolist()
+    return [tuple(predicted[start:stop]) for start, stop in itertools.pairwise(bounds)]
+
+
+def label_predictions(
+    examples: Sequence[Example],
+    labels: Sequence[Any],
+    probabilities: np.ndarray,
+    names: Sequence[str],
+) -> list[LabelPrediction]:
+    """One prediction for each example.
+
+    Args:
+        examples: (examples,).
+        labels: (examples,) what is predicted.
+        probabilities: (examples, labels).
+        names: (labels,).
+    """
+    highest = probabilities.max(axis=1).tolist()
+    return [
+        LabelPrediction(
+            id=example.id,
+            language=example.language,
+            label=label,
+            probability=probability,
+            probabilities=dict(zip(names, row.tolist())),
+        )
+        for example, label, probability, row in zip(
+            examples, labels, highest, probabilities, strict=True
+        )
+    ]
 
 
 def check_metric_labels(task: str, metrics: Sequence[Metric], labels: Sequence[str]) -> None:
@@ -218,24 +261,15 @@ class Classification(Task):
     ) -> list[LabelPrediction]:
         probabilities = outputs["probabilities"]  # (examples, labels)
         names = self.label_names
-        best = probabilities.argmax(axis=1)
-        predictions = []
-        for example, row, top in zip(examples, probabilities, best.tolist(), strict=True):
-            label: str | tuple[str, ...] = names[top]
-            if self.multi_label:
-                label = tuple(name for name, probability in zip(names, row) if probability > 0.5)
-            elif self.label_map is not None:
-                label = self.label_map[names[top]]
-            predictions.append(
-                LabelPrediction(
-                    id=example.id,
-                    language=example.language,
-                    label=label,
-                    probability=float(row[top]),
-                    probabilities=dict(zip(names, row.tolist())),
-                )
-            )
-        return predictions
+        labels: list[Any]
+        if self.multi_label:
+            labels = labels_at(probabilities > 0.5, names)
+        else:
+            reported = names
+            if self.label_map is not None:
+                reported = tuple(self.label_map[name] for name in names)
+            labels = [reported[index] for index in probabilities.argmax(axis=1).tolist()]
+        return label_predictions(examples, labels, probabilities, names)
 
     def reference(self, example: TextExample) -> Any:
         return example.label

@@ -111,7 +111,7 @@ def test_a_list_of_words_is_a_text(any_tokenizer: Any) -> None:
     span_task = task()
     (example,) = examples_of(span_task, [{"text": forms, "span1": [0, 1], "label": "yes"}])
     assert example.text == "New York is big" and example.spans == ((0, 8),)
-    assert join_words(forms)[1] == ((0, 8), (9, 11), (12, 15))
+    assert join_words(tuple(forms))[1] == ((0, 8), (9, 11), (12, 15))
     assert split_words(" New York\u3000is ") == ((1, 4), (5, 9 - 0), (10, 12))
 
 
