@@ -324,6 +324,8 @@ def test_a_model_is_scored_by_group_and_with_mapped_labels(model_of: ModelOf) ->
     predicted = jx.predict(model, hans, rows)
     assert {prediction.value for prediction in predicted} <= {"entailment", "non-entailment"}
     assert set(predicted[0].probabilities) == {"entailment", "neutral", "contradiction"}
+    with pytest.raises(ValueError, match=r"Task hans maps .*'contradiction'\]: mnli\."):
+        model.export(hans, "never")
 
 
 def test_a_test_split_without_labels_is_written(model_of: ModelOf, tmp_path: Path) -> None:

@@ -261,6 +261,12 @@ def test_the_head_is_shared_with_masked_lm(folder: Path) -> None:
     assert list(model.heads) == ["lm"]
 
 
+def test_the_exported_model_is_the_masked_lm(folder: Path, tmp_path: Path) -> None:
+    jx.MultitaskModel.from_pretrained(folder, [TASK]).export(TASK, tmp_path)
+    scores = plain_scores(tmp_path, torch.float32, "piece", 64)
+    assert scores == pytest.approx(plain_scores(folder, torch.float32, "piece", 64), abs=1e-4)
+
+
 def test_there_is_no_training_of_its_own() -> None:
     assert "train a MaskedLM task with head='pairs'" in TASK.training_problem
 
