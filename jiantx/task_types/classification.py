@@ -15,11 +15,14 @@ from jiantx.metrics import Metric, accuracy, metric_name, pearson, spearman
 from jiantx.registry import near_names
 from jiantx.sources import DataError, MissingColumn, Row
 from jiantx.task import Example, Labels, Prediction, Task
+from jiantx.task_types.choice_sequences import pair_features
 from jiantx.tokenization import encode, sequence_features
 
 if TYPE_CHECKING:
     import datasets
     from transformers import PreTrainedTokenizerBase
+
+_REPEATED = 4  # texts that come so often are tokenized once and joined with their pairs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +154,11 @@ def _encode(
     pairs = None
     if examples and examples[0].text_pair is not None:
         pairs = [example.text_pair or "" for example in examples]
+        # as the paragraphs of MultiRC, each with the answers of all its questions
+        distinct_characters = sum(map(len, set(texts)))
+        if _REPEATED * distinct_characters <= sum(map(len, texts)):
+            columns = pair_features(tokenizer, texts, pairs, max_length)
+            return {"example": range(len(examples)), **columns}
     encodings = encode(tokenizer, texts, pairs, max_length=max_length)
     return {"example": range(len(examples)), **sequence_features(tokenizer, encodings)}
 

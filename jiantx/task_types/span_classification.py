@@ -53,7 +53,8 @@ class SpanClassification(Task):
     A row is one target. Rows of the same text that follow each other share one input of the
     encoder, so sort the targets of a sentence together. Of a text that is too long, each target has
     the pieces around its own spans. A target whose spans do not fit into `max_length`, or have no
-    piece, is counted and scored wrong, and not trained on. See `Task` for the other fields.
+    piece, is counted and scored wrong, and not trained on. Its prediction is "", or no labels. See
+    `Task` for the other fields.
 
     The defaults are those of edge probing (Tenney et al. 2019, 1905.06316).
 
