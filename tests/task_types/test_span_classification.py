@@ -207,6 +207,15 @@ def test_lost_targets_are_said(tokenizer: Any) -> None:
     )
 
 
+def test_a_report_counts_lost_targets(model_of: Any) -> None:
+    rows = [{"text": "sits " * 40, "span1": [0, stop], "label": "yes"} for stop in (1, 40)]
+    span_task = task(source=jx.Rows({"validation": rows}), max_length=12)
+    report = jx.evaluate(model_of([span_task]), span_task)
+    counts = {score.metric: score.value for score in report}
+    assert counts["lost_targets"] == 1 and counts["truncated"] == 2
+    assert report.mean() == counts["main_score"] <= 50
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_the_nearest_pieces_hold_the_spans(seed: int) -> None:
     rng = np.random.default_rng(seed)
