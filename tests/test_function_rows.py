@@ -322,7 +322,7 @@ def test_images_that_nobody_asks_for_are_not_decoded() -> None:
 
 def test_a_long_list_of_words_is_not_copied_word_by_word() -> None:
     """The words of a sentence are read once a target, by tasks of spans."""
-    words = ["a"] * 50
-    assert plain(words) is words
+    tokens = ["a"] * 50
+    assert plain(tokens) is tokens
     assert plain([[ColumnText("a")], {"b": ColumnText("c")}]) == [["a"], {"b": "c"}]
     assert type(plain([1, ColumnText("a")])[1]) is str

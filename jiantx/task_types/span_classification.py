@@ -277,7 +277,9 @@ class SpanClassification(Task):
             labels = labels_at(probabilities >= 0.5, names)
         else:
             best = probabilities.argmax(axis=1)
-            labels = ["" if lost else names[i] for i, lost in zip(best.tolist(), is_lost.tolist())]
+            labels = [names[index] for index in best.tolist()]
+            for example in np.flatnonzero(is_lost).tolist():
+                labels[example] = ""
         return label_predictions(examples, labels, probabilities, names)
 
 

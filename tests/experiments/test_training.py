@@ -20,7 +20,7 @@ ROWS = [
 ]
 
 
-def questions(max_rows: int, seed: int, **fields: Any) -> Counter[str | None]:
+def questions(max_rows: int, seed: int, **fields: Any) -> Counter[str]:
     """Question -> its rows among some validation rows."""
     task = jx.Classification(
         name="answers",

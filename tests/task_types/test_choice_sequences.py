@@ -123,7 +123,8 @@ def test_pairs_are_cut_at_their_end(
     name: str, max_length: int, request: pytest.FixtureRequest
 ) -> None:
     tokenizer = request.getfixturevalue(name)
-    texts, pairs = [], []
+    texts: list[str] = []
+    pairs: list[str] = []
     for prompt, choices in groups_of(max_length):
         texts += [prompt] * len(choices)
         pairs += choices

@@ -121,8 +121,8 @@ def test_an_underscore_is_a_word_and_masked_sentences_are_skipped(tmp_path: Path
     sentences = (["a", "_", "b"], ["_", "_", "b"], ["_"])
     path = tmp_path / "de_x-ud-dev.conllu"
     with path.open("w", encoding="utf-8") as file:
-        for words in sentences:
-            for number, word in enumerate(words, 1):
+        for forms in sentences:
+            for number, word in enumerate(forms, 1):
                 relation = "root" if number == 1 else "dep"
                 file.write(f"{number}\t{word}\t_\tX\t_\t_\t{number - 1}\t{relation}\t_\t_\n")
             file.write("\n")

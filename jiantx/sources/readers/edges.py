@@ -8,7 +8,7 @@ from typing import Any
 
 from jiantx.sources.base import DataError, Row
 from jiantx.sources.readers.tables import read_jsonl
-from jiantx.sources.readers.tagging import conllu_trees, is_masked, read_conllu
+from jiantx.sources.readers.tagging import conllu_trees, read_conllu
 
 
 def read_edges(path: Path) -> Iterator[Row]:
@@ -69,7 +69,8 @@ def read_dependencies(path: Path) -> Iterator[Row]:
     """
     for tree in conllu_trees(path):
         forms = list(tree.forms.values())
-        if "" in forms or is_masked(forms):
+        masked = forms.count("_")
+        if "" in forms or (masked and masked >= len(forms) - 1):
             continue
         for word, head in tree.heads.items():
             problem = _arc_problem(head, tree.relations[word], len(forms))

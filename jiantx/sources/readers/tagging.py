@@ -184,17 +184,9 @@ def read_conllu(path: Path) -> Iterator[Row]:
     precedence = _PRECEDENCE_BY_LANGUAGE.get(path.name.split("_")[0], _PRECEDENCE)
     for tree in conllu_trees(path):
         tokens, tags = _surface_words(tree, precedence)
-        if tokens and not is_masked(tokens):
+        masked = tokens.count("_")
+        if tokens and (not masked or masked < len(tokens) - 1):
             yield {"tokens": tokens, "tags": tags}
-
-
-def is_masked(words: Sequence[str]) -> bool:
-    """Whether the words of a sentence are masked (`_`), all or all but one.
-
-    A single underscore among others is a word.
-    """
-    masked = words.count("_")
-    return masked > 0 and masked >= len(words) - 1
 
 
 def conllu_trees(path: Path) -> Iterator[ConlluTree]:
