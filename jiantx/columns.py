@@ -50,12 +50,13 @@ def column_value(row: Row, column: Column) -> Any:
     return value.decode() if isinstance(value, Undecoded) else plain(value)
 
 
-def column_text(row: Row, column: Column) -> str:
+def column_text(row: Row, column: Column, *, may_be_blank: bool = False) -> str:
     """A column that must be text and not blank.
 
     Args:
         row: A row as stored.
         column: The column's name, or a function of the row.
+        may_be_blank: Take a text that is empty, or white space alone.
 
     Raises:
         DataError: The column is missing, no text, blank, or not valid Unicode.
@@ -64,7 +65,7 @@ def column_text(row: Row, column: Column) -> str:
     name = column if isinstance(column, str) else getattr(column, "__name__", "a column function")
     if not isinstance(text, str):
         raise DataError(f"Column {name!r} holds {text!r}; expected text.")
-    if not text.strip():
+    if not may_be_blank and not text.strip():
         raise DataError(
             f"Column {name!r} is an empty text. "
             "Drop such rows with the source's `where`, or fill them in."

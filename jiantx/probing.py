@@ -247,7 +247,7 @@ def _tables(
 
 def _reads_as_stored(task: Task) -> bool:
     """Whether batches have the tokens of the features, and not others as in masked LM."""
-    return type(task).augment is Task.augment
+    return task.augment_keeps_tokens or type(task).augment is Task.augment
 
 
 def _describe_layers(head: Any) -> str:

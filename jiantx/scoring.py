@@ -15,7 +15,7 @@ from jiantx.features import Features
 from jiantx.grouping import named_group_indices, row_groups
 from jiantx.metrics import Metric, metric_name, takes_groups
 from jiantx.report import MAIN, Score
-from jiantx.report.scores import TRUNCATED, group_metric
+from jiantx.report.scores import LOST_TARGETS, TRUNCATED, group_metric
 from jiantx.task import Task
 
 if TYPE_CHECKING:
@@ -103,14 +103,14 @@ def scores_of(result: SplitPredictions) -> list[Score]:
     """
     features = result.features
     values = [prediction.value for prediction in result.predictions]
-    truncated = features.count("truncated")
     tags = {} if result.layer is None else {"layer": result.layer}
     scores = score_values(
         features.task, features.split, features.language, features.rows, values, result.references
     )
-    if truncated:
-        count = float(truncated)
-        scores.append(replace(scores[0], metric=TRUNCATED, value=count))
+    for metric in (TRUNCATED, LOST_TARGETS):  # names of feature columns, too
+        count = features.count(metric)
+        if count:
+            scores.append(replace(scores[0], metric=metric, value=float(count)))
     for name, number in result.head_numbers.items():
         scores.append(replace(scores[0], metric=name, value=number))
     return [replace(score, tags=tags) for score in scores]

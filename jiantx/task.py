@@ -75,6 +75,7 @@ class Task(ABC):
     # The field that names the column of the gold; empty where the gold is among the inputs.
     gold: ClassVar[str] = "label"
     layer_fields: ClassVar[tuple[str, ...]] = ()  # that choose which hidden state is read
+    augment_keeps_tokens: ClassVar[bool] = False  # whether `augment` leaves the sequences alone
     # The module of `jiantx.metrics` that scores its predictions; empty where any may do.
     scored_by: ClassVar[str] = ""
     lowest: ClassVar[Mapping[str, int]] = {"max_length": 1}  # the numbers that fields may hold

@@ -15,6 +15,7 @@ from datasets import ClassLabel, Dataset, Features, Image, Value
 
 import jiantx as jx
 from jiantx.sources import DataError, MissingColumn, read_csv, read_jsonl
+from jiantx.sources.function_rows import ColumnText, plain
 
 Label = Callable[[Any], Any]
 CLASSES = {"text": Value("string"), "label": ClassLabel(names=["neg", "pos"])}
@@ -317,3 +318,11 @@ def test_images_that_nobody_asks_for_are_not_decoded() -> None:
         labels_of(task(unlabelled, label=lambda row: row["image"]))
     with pytest.raises(DataError, match="UnidentifiedImageError"):
         labels_of(task(media(), text=lambda row: row.get("image")))
+
+
+def test_a_long_list_of_words_is_not_copied_word_by_word() -> None:
+    """The words of a sentence are read once a target, by tasks of spans."""
+    tokens = ["a"] * 50
+    assert plain(tokens) is tokens
+    assert plain([[ColumnText("a")], {"b": ColumnText("c")}]) == [["a"], {"b": "c"}]
+    assert type(plain([1, ColumnText("a")])[1]) is str

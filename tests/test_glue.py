@@ -142,6 +142,24 @@ def test_rows_without_an_index_are_refused() -> None:
         text_of(SUPERGLUE_SUBMISSION, "boolq", twice, ["True", "True"])
 
 
+@pytest.mark.parametrize(
+    ("submission", "name", "value", "message"),
+    [
+        (SUPERGLUE_SUBMISSION, "wic", "", r"WiC.jsonl .*of row 3 the prediction is ''.*max_length"),
+        (SUPERGLUE_SUBMISSION, "wsc", "", "expected one of False, True"),
+        (SUPERGLUE_SUBMISSION, "multirc", "maybe", "expected one of False, True"),
+        (GLUE_SUBMISSION, "glue_stsb", float("nan"), "STS-B.tsv .*expected a number"),
+    ],
+)
+def test_what_is_no_prediction_is_not_written(
+    submission: Any, name: str, value: Any, message: str
+) -> None:
+    """A target whose spans are cut off has no label, and an empty one would void the file."""
+    idx = {"paragraph": 3, "question": 1, "answer": 2} if name == "multirc" else 3
+    with pytest.raises(jx.DataError, match=message):
+        text_of(submission, name, [{"idx": idx}], [value])
+
+
 # --- whole submissions ------------------------------------------------------------------------------
 
 
@@ -306,6 +324,8 @@ def test_a_model_is_scored_by_group_and_with_mapped_labels(model_of: ModelOf) ->
     predicted = jx.predict(model, hans, rows)
     assert {prediction.value for prediction in predicted} <= {"entailment", "non-entailment"}
     assert set(predicted[0].probabilities) == {"entailment", "neutral", "contradiction"}
+    with pytest.raises(ValueError, match=r"Task hans maps .*'contradiction'\]: mnli\."):
+        model.export(hans, "never")
 
 
 def test_a_test_split_without_labels_is_written(model_of: ModelOf, tmp_path: Path) -> None:
@@ -318,3 +338,23 @@ def test_a_test_split_without_labels_is_written(model_of: ModelOf, tmp_path: Pat
     assert path.name == "CB.jsonl" and [line["idx"] for line in lines] == [0, 1, 2, 3, 4]
     predictions = jx.predict(model, task, pairs(5, [None]))
     assert [line["label"] for line in lines] == [prediction.label for prediction in predictions]
+
+
+def test_blank_texts_of_a_hidden_test_split_are_predicted(
+    model_of: ModelOf, tmp_path: Path
+) -> None:
+    """QQP's test split has some; the official file needs a line for each row."""
+    rows = [
+        {"question1": " ", "question2": "the cat", "label": None},
+        {"question1": "the dog", "question2": "", "label": None},
+        {"question1": "", "question2": "", "label": None},
+    ]
+    task = get_task("qqp").replace(source=jx.Rows({"test": rows}))
+    model = model_of([task])
+    path, _ = jx.write_glue_predictions(model, task, tmp_path, check_counts=False)
+    assert [line[0] for line in path.read_text().splitlines()[1:]] == ["0", "1", "2"]
+    with pytest.raises(jx.DataError, match="row 0: Column 'question1' is an empty text"):
+        jx.predict(model, task, rows)
+    labelled = [{**row, "label": "duplicate"} for row in rows]
+    with pytest.raises(jx.DataError, match="row 0: Column 'question1' is an empty text"):
+        jx.evaluate(model, task.replace(source=jx.Rows({"validation": labelled})))

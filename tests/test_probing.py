@@ -64,6 +64,22 @@ def test_ten_probes_encode_each_text_once(
 
 
 @pytest.mark.slow
+def test_spans_are_probed_over_stored_states(encoder_folder: EncoderFolder, tmp_path: Path) -> None:
+    """Edge probing runs the encoder once per text, and not at each step."""
+    rows = [
+        {"text": text, "span1": [0, 1], "label": label}
+        for text, label in [("the cat sat", "a"), ("a dog", "b"), ("the dog ran", "a")]
+    ]
+    task = jx.SpanClassification(
+        name="roles", source=jx.Rows({"train": rows, "validation": rows}), labels=("a", "b")
+    )
+    stored, encoded = probed(encoder_folder(), task, tmp_path)
+    assert encoded == 1
+    direct, _ = probed(encoder_folder(), task, tmp_path, store=None)
+    assert values(stored) == pytest.approx(values(direct), abs=1e-5)
+
+
+@pytest.mark.slow
 def test_a_probe_does_not_depend_on_other_tasks(
     encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path
 ) -> None:

@@ -93,6 +93,14 @@ def test_splits_are_tokenized_once(
     assert jx.trim_vocabulary(model_of([task]), [task]) == remaining
 
 
+def test_a_task_without_training_of_its_own_is_counted(model_of: Any) -> None:
+    rows = {"train": [{"better": "the cat", "worse": "cat the"}]}
+    task = jx.SentenceRanking(name="pairs", source=jx.Rows(rows))
+    model = model_of([jx.MaskedLM(name="lm", source=jx.Rows({}))])
+    size = len(model.tokenizer)
+    assert jx.trim_vocabulary(model, [task], splits=("train",)) < size
+
+
 def tokenizer_with_padding_at(tokenizer: Any, index: int) -> PreTrainedTokenizerFast:
     """A copy whose padding token has changed places with an ordinary piece."""
     state = json.loads(tokenizer.backend_tokenizer.to_str())

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
 from transformers import EarlyStoppingCallback, TrainingArguments
 
@@ -19,14 +20,18 @@ from jiantx.experiments.scored_rows import splits_to_score
 from jiantx.experiments.selection import CHANCE, DEVELOPMENT
 from jiantx.features import CHANGE_COUNTS
 from jiantx.fingerprints import UncacheableError, fingerprint_text
+from jiantx.grouping import row_groups
 from jiantx.metrics import metric_name
 from jiantx.model import MultitaskModel
 from jiantx.report import MAIN, Report, Score
-from jiantx.sampling import subset
+from jiantx.sampling import generator, subset
 from jiantx.sources import DataError, Rows
 from jiantx.task import Task
 from jiantx.trainer import Trainer
 from jiantx.training_bar import label_training_bar, training_label
+
+if TYPE_CHECKING:
+    import datasets
 
 QUIET = {"report_to": "none", "save_strategy": "no", "logging_strategy": "no"}
 
@@ -147,7 +152,8 @@ def subsample_validation(
 
     Args:
         task: The task.
-        max_rows: Largest number of rows per language; None returns the task unchanged.
+        max_rows: Largest number of rows per language; None returns the task unchanged. Rows of one
+            group stay together, so that a task with `group` may have fewer rows.
         seed: Chooses the rows, together with the task's name and the language.
         languages: Languages to keep, where the task has validation rows in them.
 
@@ -161,9 +167,33 @@ def subsample_validation(
     for language in languages:
         if language in available:
             rows = task.rows("validation", language)
-            count = min(max_rows, len(rows))
-            sampled[language] = rows.select(subset(seed, task.name, language, len(rows), count))
+            if len(rows) > max_rows:
+                rows = rows.select(_sampled_indices(task, rows, max_rows, seed, language))
+            sampled[language] = rows
     return task.replace(source=Rows({"validation": sampled} if sampled else {}))
+
+
+def _sampled_indices(
+    task: Task, rows: datasets.Dataset, max_rows: int, seed: int, language: str
+) -> np.ndarray:
+    """Choose rows at random; groups are chosen whole, since a part of one has another score.
+
+    Returns:
+        Indices in increasing order: `max_rows`, or with groups as many as fit, at least one group.
+    """
+    if task.group is None:
+        return subset(seed, task.name, language, len(rows), max_rows)
+    groups: dict[Any, list[int]] = {}
+    for index, group in enumerate(row_groups(task, rows, "validation", language)):
+        groups.setdefault((None, index) if group is None else group, []).append(index)
+    members = list(groups.values())
+    chosen: list[int] = []
+    for group_index in generator("subset", seed, task.name, language).permutation(len(members)):
+        indices = members[group_index]
+        if chosen and len(chosen) + len(indices) > max_rows:
+            break
+        chosen += indices
+    return np.sort(chosen)
 
 
 def score_targets(model: MultitaskModel, group: TargetGroup, dtype: torch.dtype | None) -> Report:

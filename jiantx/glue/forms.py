@@ -17,7 +17,8 @@ class Form:
     """A form of predictions.
 
     Args:
-        write: (task, value of a prediction) -> what the file holds: a text or a number.
+        write: (task, value of a prediction) -> what the file holds: a text or a number; DataError
+            if no file can hold it.
         read: (task, what a file holds) -> the value; DataError if it is none.
     """
 
@@ -26,11 +27,21 @@ class Form:
 
 
 def _write_name(task: Task, value: Any) -> str:
+    _check_name(task, value)
     return str(value)
 
 
 def _write_small_name(task: Task, value: Any) -> str:
-    return str(value).lower()
+    return _write_name(task, value).lower()
+
+
+def _check_name(task: Task, value: Any) -> None:
+    """Refuse what is no label: a target whose span is lost has none."""
+    if value not in task.gold_names:
+        raise DataError(
+            f"the prediction is {value!r}, expected one of {', '.join(task.gold_names)}. If it is "
+            "empty, the row's spans do not fit: give the task a larger max_length."
+        )
 
 
 def _read_name(task: Task, item: Any) -> str:
@@ -42,6 +53,7 @@ def _read_name(task: Task, item: Any) -> str:
 
 
 def _write_number(task: Task, value: Any) -> int:
+    _check_name(task, value)
     return task.gold_names.index(value)
 
 
@@ -54,6 +66,8 @@ def _read_number(task: Task, item: Any) -> str:
 
 
 def _write_similarity(task: Task, value: Any) -> str:
+    if not math.isfinite(value):
+        raise DataError(f"the prediction is {value!r}, expected a number: the model is broken.")
     return f"{min(5.0, max(0.0, float(value))):.3f}"
 
 

@@ -49,7 +49,8 @@ def write_glue_predictions(
 
     Raises:
         DataError: A task is not in GLUE, has no such split, or has another number of rows than the
-            official test set. Raised before anything is predicted.
+            official test set. Raised before anything is predicted. Or the official file cannot hold
+            a prediction.
 
     Example:
         >>> write_glue_predictions(model, ["cola"], "glue")  # doctest: +SKIP
@@ -86,7 +87,8 @@ def write_superglue_predictions(
 
     Raises:
         DataError: A task is not in SuperGLUE, has no such split, or has another number of rows than
-            the official test set. Raised before anything is predicted.
+            the official test set. Raised before anything is predicted. Or the official file cannot
+            hold a prediction.
 
     Example:
         >>> write_superglue_predictions(model, ["boolq"], "superglue")  # doctest: +SKIP
@@ -136,11 +138,19 @@ def file_text(submission: Submission, task: Task, result: SplitPredictions) -> s
         submission: What the leaderboard takes.
         task: The task.
         result: Its predictions.
+
+    Raises:
+        DataError: The file cannot hold a prediction; names its row.
     """
-    form = submission.file_of(task).form
-    items = [form.write(task, prediction.value) for prediction in result.predictions]
+    file = submission.file_of(task)
     keys = submission.keys(task, result.features.rows)
-    return submission.write(dict(zip(keys, items, strict=True)))
+    items = {}
+    for key, prediction in zip(keys, result.predictions, strict=True):
+        try:
+            items[key] = file.form.write(task, prediction.value)
+        except DataError as error:
+            raise DataError(f"{file.name} cannot be written: of row {key!r} {error}") from None
+    return submission.write(items)
 
 
 def write_zip(folder: Path, names: Sequence[str]) -> None:

@@ -22,7 +22,7 @@ AnyMetric = TypeVar("AnyMetric", bound=Metric)
 AnyGroupedMetric = TypeVar("AnyGroupedMetric", bound=GroupedMetric)
 
 # What reports hold beside the metrics of a task: no metric can have these names.
-RESERVED_NAMES = ("main_score", "truncated", "development", "chance")
+RESERVED_NAMES = ("main_score", "truncated", "lost_targets", "development", "chance")
 
 
 @dataclass(frozen=True)

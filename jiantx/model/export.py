@@ -38,6 +38,7 @@ _AUTO_CLASSES = {
     "question_answering": AutoModelForQuestionAnswering,
     "multiple_choice": AutoModelForMultipleChoice,
     "masked_lm": AutoModelForMaskedLM,
+    "sentence_ranking": AutoModelForMaskedLM,
 }
 
 # --- our parameter -> theirs, by model family -----------------------------------------------------
@@ -63,12 +64,14 @@ _ROBERTA = {
     "token_classification": {"out": "classifier"},
     "question_answering": {"out": "qa_outputs"},
     "masked_lm": _ROBERTA_MLM,
+    "sentence_ranking": _ROBERTA_MLM,
 }
 _BERT = {
     **_ROBERTA,
     "classification": _BERT_SEQUENCE,
     "regression": _BERT_SEQUENCE,
     "masked_lm": _BERT_MLM,
+    "sentence_ranking": _BERT_MLM,
 }
 EXPORT_KEYS = {"roberta": _ROBERTA, "xlm-roberta": _ROBERTA, "camembert": _ROBERTA, "bert": _BERT}
 
@@ -153,6 +156,12 @@ def _match_masked_lm(plain: PreTrainedModel, head: MaskedLMHead, task: Task) -> 
 
 def _check_outputs(head: Head, task: Task) -> None:
     """Refuse what transformers' class would compute otherwise."""
+    if getattr(task, "label_map", None) is not None:
+        raise ValueError(
+            f"Task {task.name} maps the head's labels to others (label_map), which transformers' "
+            f"class does not. Export a task that has the labels {list(task.label_names)}"
+            f"{': ' if task.train_on else ''}{', '.join(task.train_on)}."
+        )
     pooling = head.config.get("cls_pooling", "cls")
     reads_one_vector = task.task_type in ("classification", "regression", "multiple_choice")
     if reads_one_vector and pooling != "cls":

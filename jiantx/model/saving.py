@@ -166,8 +166,8 @@ class SavingMixin(EmbeddingsMixin):
         the caller asks for truncation.
 
         Args:
-            task: The task or its name. It is of any type for XLM-R, RoBERTa, CamemBERT and BERT, of
-                retrieval for every encoder that has no decoder.
+            task: The task or its name. It is of any type but span classification for XLM-R,
+                RoBERTa, CamemBERT and BERT, of retrieval for every encoder that has no decoder.
             path: A folder.
             prompts: For retrieval, what SentenceTransformer puts before each text, under "query"
                 and "document". Texts are encoded as they are if None.

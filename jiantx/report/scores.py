@@ -9,6 +9,8 @@ from typing import Any
 
 # a metric beside the others: how many inputs had text cut off, where any had
 TRUNCATED = "truncated"
+# as above: how many targets have a span that is cut off or has no piece, and count as wrong
+LOST_TARGETS = "lost_targets"
 # of heads that mix layers: the weight of layer 3 is the metric "layer_weight_3"
 LAYER_WEIGHT = "layer_weight_"
 CENTER_OF_GRAVITY = "center_of_gravity"
@@ -73,7 +75,8 @@ _JSON_TYPES: dict[str, tuple[type, ...]] = {
 
 def is_about_run(metric: str) -> bool:
     """Whether a metric tells how scores came about, and not how good they are."""
-    return metric in (TRUNCATED, CENTER_OF_GRAVITY) or metric.startswith(LAYER_WEIGHT)
+    about_run = (TRUNCATED, LOST_TARGETS, CENTER_OF_GRAVITY)
+    return metric in about_run or metric.startswith(LAYER_WEIGHT)
 
 
 def score_key(score: Score) -> tuple[Any, ...]:

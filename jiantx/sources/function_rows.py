@@ -155,11 +155,16 @@ def function_value(value: Any) -> Any:
     return ColumnText(value) if type(value) is str else value
 
 
+_PLAIN_TYPES = frozenset((str, int, float, bool, type(None)))
+
+
 def plain(value: Any) -> Any:
     """A function's result, or a row's value, with texts as plain `str`, inside collections too."""
     if isinstance(value, ColumnText):
         return str(value)
     if type(value) in (list, tuple, set, frozenset):
+        if _PLAIN_TYPES.issuperset(map(type, value)):  # words, tags: not looked at one by one
+            return value
         return type(value)(map(plain, value))
     if type(value) is dict:
         return {plain(key): plain(item) for key, item in value.items()}

@@ -113,7 +113,7 @@ def _note_keys(value: Any, path: tuple[Any, ...], keys_at: _KeysAt) -> None:
         for key, item in value.items():
             if isinstance(item, dict | list | tuple):
                 _note_keys(item, (*path, key), keys_at)
-    else:
+    elif any(issubclass(kind, dict | list | tuple) for kind in set(map(type, value))):
         for item in value:
             if isinstance(item, dict | list | tuple):
                 _note_keys(item, (*path, None), keys_at)

@@ -86,10 +86,10 @@ class SentenceRanking(Task):
         return {"type": "masked_lm", "labels": []}
 
     @property
-    def for_training(self) -> SentenceRanking:
-        raise ValueError(
-            f"Task {self.name} ranks texts and has no training of its own. To train the masked-LM "
-            f"head, train a MaskedLM task with head={self.head_name!r}."
+    def training_problem(self) -> str:
+        return (
+            "it ranks texts and has no training of its own. To train the masked-LM head, train a "
+            f"MaskedLM task with head={self.head_name!r}."
         )
 
     def example(self, row: Row, *, id: str, language: str) -> RankingExample:
@@ -197,6 +197,8 @@ class SentenceRanking(Task):
         sums = np.bincount(
             text_of_output, outputs["log_probabilities"], minlength=int(text_counts.sum())
         )
+        # other batches round otherwise, and would decide between texts that are the same pieces
+        sums = sums[_first_alike(text_of_feature, columns)]
         predictions = []
         for example, scores in zip(examples, np.split(sums, first_texts[1:]), strict=True):
             best = np.flatnonzero(scores == scores.max())
@@ -212,6 +214,21 @@ class SentenceRanking(Task):
 
     def reference(self, example: RankingExample) -> int:
         return BETTER
+
+
+def _first_alike(text_of_feature: np.ndarray, columns: datasets.Dataset) -> np.ndarray:
+    """(texts,) the first text of the same example that has the same pieces; often itself.
+
+    Args:
+        text_of_feature: (features,) the text of each, counted over all examples.
+        columns: The features, which give arrays.
+    """
+    first = np.arange(text_of_feature.max() + 1)
+    text_of_pieces: dict[tuple[int, bytes], int] = {}
+    rows = zip(columns["example"][:].tolist(), text_of_feature.tolist(), columns["input_ids"][:])
+    for example, text, ids in rows:
+        first[text] = text_of_pieces.setdefault((example, ids.tobytes()), text)
+    return first
 
 
 def _columns(tokenizer: PreTrainedTokenizerBase) -> list[str]:

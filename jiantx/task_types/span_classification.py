@@ -20,7 +20,12 @@ from jiantx.columns import (
 from jiantx.metrics import Metric, accuracy
 from jiantx.sources import DataError, Row
 from jiantx.task import Example, Labels, Task
-from jiantx.task_types.classification import LabelPrediction, check_metric_labels
+from jiantx.task_types.classification import (
+    LabelPrediction,
+    check_metric_labels,
+    label_predictions,
+    labels_at,
+)
 from jiantx.task_types.span_inputs import SpanInput, input_columns, span_inputs
 from jiantx.task_types.spans import Span, check_span, join_words, split_words, without_blanks
 from jiantx.tokenization import has_segments, special_tokens, tokenize
@@ -48,7 +53,8 @@ class SpanClassification(Task):
     A row is one target. Rows of the same text that follow each other share one input of the
     encoder, so sort the targets of a sentence together. Of a text that is too long, each target has
     the pieces around its own spans. A target whose spans do not fit into `max_length`, or have no
-    piece, is counted and scored wrong, and not trained on. See `Task` for the other fields.
+    piece, is counted and scored wrong, and not trained on. Its prediction is "", or no labels. See
+    `Task` for the other fields.
 
     The defaults are those of edge probing (Tenney et al. 2019, 1905.06316).
 
@@ -82,6 +88,7 @@ class SpanClassification(Task):
 
     task_type: ClassVar[str] = "span_classification"
     scored_by: ClassVar[str] = "labels"
+    augment_keeps_tokens: ClassVar[bool] = True
     lowest: ClassVar[Mapping[str, int]] = {
         "projection_size": 1,
         "classifier_size": 1,
@@ -159,7 +166,7 @@ class SpanClassification(Task):
             return text, split_words(text) if self.units == "words" else ()
         if not value or not all(isinstance(word, str) for word in value):
             raise DataError(f"Expected a text or a list of words, found {value!r}.")
-        text, word_spans = join_words(value)
+        text, word_spans = join_words(tuple(value))
         return check_utf8(text), word_spans
 
     def _span(self, row: Row, column: Column, text: str, word_spans: Sequence[Span]) -> Span:
@@ -263,25 +270,17 @@ class SpanClassification(Task):
         examples: Sequence[SpanExample],
     ) -> list[LabelPrediction]:
         names = self.label_names
-        is_lost = _flat(features, "lost")
+        is_lost = _flat(features, "lost").astype(bool)
         probabilities = np.where(is_lost[:, None], 0.0, outputs["probabilities"])
-        best = probabilities.argmax(axis=1)
-        predictions = []
-        rows = zip(examples, probabilities, best.tolist(), is_lost.tolist(), strict=True)
-        for example, row, top, is_without_span in rows:
-            label: Any = "" if is_without_span else names[top]
-            if self.multi_label:
-                label = tuple(name for name, p in zip(names, row) if p >= 0.5)
-            predictions.append(
-                LabelPrediction(
-                    id=example.id,
-                    language=example.language,
-                    label=label,
-                    probability=float(row[top]),
-                    probabilities=dict(zip(names, row.tolist())),
-                )
-            )
-        return predictions
+        labels: list[Any]
+        if self.multi_label:
+            labels = labels_at(probabilities >= 0.5, names)
+        else:
+            best = probabilities.argmax(axis=1)
+            labels = [names[index] for index in best.tolist()]
+            for example in np.flatnonzero(is_lost).tolist():
+                labels[example] = ""
+        return label_predictions(examples, labels, probabilities, names)
 
 
 def _of_one_text(examples: Sequence[SpanExample]) -> list[slice]:

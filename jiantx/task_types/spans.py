@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -27,10 +26,11 @@ def split_words(text: str) -> tuple[Span, ...]:
     return tuple(match.span() for match in re.finditer(r"\S+", text))
 
 
-def join_words(words: Sequence[str]) -> tuple[str, tuple[Span, ...]]:
+@lru_cache(maxsize=16)  # as above
+def join_words(words: tuple[str, ...]) -> tuple[str, tuple[Span, ...]]:
     """Words as a text, with a space between them, and the characters of each.
 
-    >>> join_words(["The", "cat"])
+    >>> join_words(("The", "cat"))
     ('The cat', ((0, 3), (4, 7)))
     """
     lengths = np.array([len(word) for word in words], dtype=int)

@@ -1,6 +1,6 @@
 """Commonsense reasoning, as a choice between completions."""
 
-from jiantx.sources import Hub, Row
+from jiantx.sources import DataError, Hub, Row
 from jiantx.task_types import MultipleChoice
 from jiantx.tasks import languages
 from jiantx.tasks.registry import register
@@ -118,8 +118,14 @@ def text_before_blank(row: Row) -> str:
 
 
 def filled_blanks(row: Row) -> list[str]:
-    """Each option with the rest of the sentence."""
-    rest = row["sentence"].partition("_")[2]
+    """Each option with the rest of the sentence.
+
+    Raises:
+        DataError: The sentence has no blank.
+    """
+    _, blank, rest = row["sentence"].partition("_")
+    if not blank:
+        raise DataError(f"The sentence {row['sentence']!r} has no blank; expected '_' in it.")
     return [f"{row[option]}{rest}" for option in ("option1", "option2")]
 
 

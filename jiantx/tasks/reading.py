@@ -1,7 +1,7 @@
 """Reading comprehension, as a choice between answers."""
 
 from jiantx.metrics import exact_match, squad_f1
-from jiantx.sources import Hub, Row
+from jiantx.sources import DataError, Hub, Row
 from jiantx.task_types import MultipleChoice
 from jiantx.tasks import languages
 from jiantx.tasks.commonsense import context_and_question
@@ -40,7 +40,13 @@ def record_entities(row: Row) -> list[str]:
 
 
 def record_queries(row: Row) -> list[str]:
-    """The query, with each entity in the place that it leaves open."""
+    """The query, with each entity in the place that it leaves open.
+
+    Raises:
+        DataError: It leaves none open, so that all choices would be the same text.
+    """
+    if "@placeholder" not in row["query"]:
+        raise DataError(f"The query {row['query']!r} leaves nothing open; expected '@placeholder'.")
     return [row["query"].replace("@placeholder", entity) for entity in record_entities(row)]
 
 

@@ -12,9 +12,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 import jiantx as jx
-from jiantx.task_types import choice_sequences
-from jiantx.task_types.choice_sequences import Choices, choice_features
-from jiantx.tokenization import encode, grouped_features
+from jiantx.task_types import choice_sequences, classification
+from jiantx.task_types.choice_sequences import Choices, choice_features, pair_features
+from jiantx.tokenization import encode, grouped_features, sequence_features
 
 TOKENIZERS = ["tokenizer", "bert_tokenizer", "roberta_tokenizer", "t5_tokenizer"]
 SHARED = Path(jx.__file__).parents[2] / "shared"
@@ -59,7 +59,7 @@ def check_equal(tokenizer: Any, groups: list[Choices], max_length: int) -> None:
 
 
 def is_joined(tokenizer: Any, groups: list[Choices], max_length: int) -> bool:
-    return choice_sequences._joiner(tokenizer, groups, max_length) is not None
+    return choice_sequences._joiner(tokenizer, groups, max_length, "start") is not None
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
@@ -112,3 +112,41 @@ def test_a_tokenizer_that_knows_no_latin_letter() -> None:
 def test_no_room_for_text(tokenizer: Any, max_length: int) -> None:
     groups = groups_of(0)
     check_equal(tokenizer, groups, max_length)
+
+
+# --- pairs that share their first text ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+@pytest.mark.parametrize("max_length", [9, 16, 33, 512])
+def test_pairs_are_cut_at_their_end(
+    name: str, max_length: int, request: pytest.FixtureRequest
+) -> None:
+    tokenizer = request.getfixturevalue(name)
+    texts: list[str] = []
+    pairs: list[str] = []
+    for prompt, choices in groups_of(max_length):
+        texts += [prompt] * len(choices)
+        pairs += choices
+    encodings = encode(tokenizer, texts, pairs, max_length=max_length)
+    actual = as_lists(pair_features(tokenizer, texts, pairs, max_length))
+    assert actual == as_lists(sequence_features(tokenizer, encodings))
+
+
+def test_a_paragraph_is_tokenized_once(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in MultiRC, where each answer of each question comes with the paragraph."""
+    task = jx.Classification(
+        name="answers", source=jx.Rows({}), labels=("no", "yes"), text_pair="pair"
+    )
+    rows = [{"text": "the cat sees a dog " * 9, "pair": f"a {word}"} for word in WORDS]
+    examples = [task.example(row, id="0", language="en") for row in rows]
+    joined = task.features(examples, tokenizer, 24)
+    monkeypatch.setattr(classification, "_REPEATED", len(rows) + 1)
+    one_by_one = task.features(examples, tokenizer, 24)
+    del joined["example"], one_by_one["example"]
+    assert as_lists(dict(joined)) == as_lists(dict(one_by_one))
+    monkeypatch.setattr(classification, "_REPEATED", 4)
+    monkeypatch.setattr(classification, "encode", None)
+    task.features(examples, tokenizer, 24)
+    with pytest.raises(TypeError):
+        task.features(examples[:2], tokenizer, 24)

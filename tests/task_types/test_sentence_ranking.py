@@ -147,6 +147,17 @@ def test_a_tie_is_an_error(folder: Path) -> None:
     assert tie.value == -1 != TASK.reference(RankingExample(id="0", language="en", texts=("a",)))
 
 
+def test_rounding_does_not_decide_between_equal_pieces(bert_tokenizer: Any) -> None:
+    """As of two texts that differ in what a tokenizer drops: blanks, capitals, accents."""
+    rows = [{"better": "the cat", "worse": "the  cat"}, {"better": "the cat", "worse": "a dog"}]
+    examples = [TASK.example(row, id="0", language="en") for row in rows]
+    table = encode_examples(TASK, examples, bert_tokenizer)
+    counts = np.array([len(positions) for positions in table["masked_positions"]])
+    scores = np.repeat(np.array([-1, -1.0001, -1, -2], dtype=np.float32), counts)
+    outputs = {"counts": counts, "log_probabilities": scores}
+    assert [p.choice for p in TASK.decode(outputs, table, examples)] == [-1, 0]
+
+
 def test_pairs_of_texts_are_rows(folder: Path) -> None:
     model = jx.MultitaskModel.from_pretrained(folder, [TASK])
     row = PAIRS[0]
@@ -250,9 +261,14 @@ def test_the_head_is_shared_with_masked_lm(folder: Path) -> None:
     assert list(model.heads) == ["lm"]
 
 
+def test_the_exported_model_is_the_masked_lm(folder: Path, tmp_path: Path) -> None:
+    jx.MultitaskModel.from_pretrained(folder, [TASK]).export(TASK, tmp_path)
+    scores = plain_scores(tmp_path, torch.float32, "piece", 64)
+    assert scores == pytest.approx(plain_scores(folder, torch.float32, "piece", 64), abs=1e-4)
+
+
 def test_there_is_no_training_of_its_own() -> None:
-    with pytest.raises(ValueError, match=r"train a MaskedLM task with head='pairs'"):
-        TASK.for_training  # noqa: B018
+    assert "train a MaskedLM task with head='pairs'" in TASK.training_problem
 
 
 def test_an_encoder_without_a_mask_token_is_refused(tokenizer: Any) -> None:

@@ -111,7 +111,7 @@ def test_a_list_of_words_is_a_text(any_tokenizer: Any) -> None:
     span_task = task()
     (example,) = examples_of(span_task, [{"text": forms, "span1": [0, 1], "label": "yes"}])
     assert example.text == "New York is big" and example.spans == ((0, 8),)
-    assert join_words(forms)[1] == ((0, 8), (9, 11), (12, 15))
+    assert join_words(tuple(forms))[1] == ((0, 8), (9, 11), (12, 15))
     assert split_words(" New York\u3000is ") == ((1, 4), (5, 9 - 0), (10, 12))
 
 
@@ -205,6 +205,15 @@ def test_lost_targets_are_said(tokenizer: Any) -> None:
         "1 target has a span without a piece, or spans that do not fit, and is scored wrong and "
         "not trained on (max_length 12)."
     )
+
+
+def test_a_report_counts_lost_targets(model_of: Any) -> None:
+    rows = [{"text": "sits " * 40, "span1": [0, stop], "label": "yes"} for stop in (1, 40)]
+    span_task = task(source=jx.Rows({"validation": rows}), max_length=12)
+    report = jx.evaluate(model_of([span_task]), span_task)
+    counts = {score.metric: score.value for score in report}
+    assert counts["lost_targets"] == 1 and counts["truncated"] == 2
+    assert report.mean() == counts["main_score"] <= 50
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -62,6 +62,15 @@ def test_a_sentence_that_begins_with_its_blank() -> None:
     assert (one.prompt, one.choices, one.label) == ("_", ("甲が勝った。", "乙が勝った。"), 1)
 
 
+def test_what_leaves_nothing_open_is_refused() -> None:
+    """All choices would be nearly the same text, and one would be predicted."""
+    row = {"sentence": "It broke.", "option1": "the ball", "option2": "ice", "answer": "2"}
+    with pytest.raises(DataError, match=r"'It broke\.' has no blank; expected '_'"):
+        example_of("winogrande", row)
+    with pytest.raises(DataError, match="'It won' leaves nothing open; expected '@placeholder'"):
+        example_of("record", {**RECORD, "query": "It won"})
+
+
 def test_abductive_nli_counts_from_one() -> None:
     row = {"observation_1": "It was dry.", "observation_2": "All got wet."}
     row |= {"hypothesis_1": "It rained.", "hypothesis_2": "They slept.", "label": "1"}

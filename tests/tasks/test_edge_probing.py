@@ -101,6 +101,34 @@ def test_dependencies_are_arcs(tmp_path: Path) -> None:
         list(read_dependencies(path))
 
 
+@pytest.mark.parametrize(
+    ("head", "relation", "said"),
+    [
+        ("0", "_", "the relation '_': this file has no dependencies"),
+        ("_", "nsubj", "the relation 'nsubj' and no head"),
+    ],
+)
+def test_a_word_without_a_head_is_no_root(
+    head: str, relation: str, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "de_x-ud-dev.conllu"
+    path.write_text(f"1\tdann\t_\tX\t_\t_\t{head}\t{relation}\t_\t_\n\n", encoding="utf-8")
+    with pytest.raises(DataError, match=said):
+        list(read_dependencies(path))
+
+
+def test_an_underscore_is_a_word_and_masked_sentences_are_skipped(tmp_path: Path) -> None:
+    sentences = (["a", "_", "b"], ["_", "_", "b"], ["_"])
+    path = tmp_path / "de_x-ud-dev.conllu"
+    with path.open("w", encoding="utf-8") as file:
+        for forms in sentences:
+            for number, word in enumerate(forms, 1):
+                relation = "root" if number == 1 else "dep"
+                file.write(f"{number}\t{word}\t_\tX\t_\t_\t{number - 1}\t{relation}\t_\t_\n")
+            file.write("\n")
+    assert [row["text"] for row in read_dependencies(path)] == [["a", "_", "b"]] * 3
+
+
 # --- declarations ---------------------------------------------------------------------------------
 
 

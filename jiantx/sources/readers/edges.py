@@ -58,24 +58,25 @@ def read_dependencies(path: Path) -> Iterator[Row]:
 
     `text` is the list of the syntactic words; `span1` is a word, `span2` its head, and the root's
     head is itself. `label` is the relation with its subtype (`nmod:poss`). Empty nodes are skipped,
-    and so are sentences with a masked word (`_`).
+    and so are sentences with an empty word, and those that `read_conllu` skips as masked.
 
     Args:
         path: The file.
 
     Raises:
-        DataError: A line is not CoNLL-U, or a head is no word of its sentence.
+        DataError: A line is not CoNLL-U, a head is no word of its sentence, or a word has no head
+            or no relation, as in files of tags alone.
     """
     for tree in conllu_trees(path):
         forms = list(tree.forms.values())
-        if any(form in ("", "_") for form in forms):
+        masked = forms.count("_")
+        if "" in forms or (masked and masked >= len(forms) - 1):
             continue
         for word, head in tree.heads.items():
-            if not 0 <= head <= len(forms):
-                raise DataError(
-                    f"{path}, the sentence {' '.join(forms[:8])!r}: word {word} has the head "
-                    f"{head}, and there are {len(forms)} words."
-                )
+            problem = _arc_problem(head, tree.relations[word], len(forms))
+            if problem:
+                sentence = " ".join(forms[:8])
+                raise DataError(f"{path}, the sentence {sentence!r}: word {word} has {problem}")
             head_word = head or word
             yield {
                 "text": forms,
@@ -83,6 +84,20 @@ def read_dependencies(path: Path) -> Iterator[Row]:
                 "span2": [head_word - 1, head_word],
                 "label": tree.relations[word],
             }
+
+
+def _arc_problem(head: int, relation: str, word_count: int) -> str:
+    """What is wrong with the arc of a word; empty if nothing is."""
+    if not 0 <= head <= word_count:
+        return f"the head {head}, and there are {word_count} words."
+    if relation in ("", "_"):
+        return (
+            f"the relation {relation!r}: this file has no dependencies. Expected a treebank as "
+            "Universal Dependencies publishes it."
+        )
+    if head == 0 and relation.partition(":")[0] != "root":
+        return f"the relation {relation!r} and no head; expected one, or the relation 'root'."
+    return ""
 
 
 def read_word_tags(path: Path) -> Iterator[Row]:
