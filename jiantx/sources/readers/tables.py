@@ -172,6 +172,11 @@ def numbered_records(
                 f"{path}, line 1: expected a header of different names, found {list(columns)}. If "
                 'the file has no header, name its columns: jx.Csv(…, columns=("text", "label")).'
             )
+        if any("\0" in column for column in columns):
+            raise DataError(
+                f"{path}, line 1: the header holds NUL characters, as UTF-16 read as another "
+                "encoding does. Give encoding='utf-16', or a file of text."
+            )
         first_line = table.line_num + 1
         for fields in table:
             if len(fields) > len(columns):
