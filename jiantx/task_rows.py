@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from jiantx.columns import column_value, row_id
 from jiantx.registry import near_names
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from jiantx.dataset_summary import Preview, Summary
     from jiantx.sources import Source
+    from jiantx.task import Task
 
 SPLITS = ("train", "validation", "test")
 
@@ -25,10 +26,12 @@ class TaskRows:
     if TYPE_CHECKING:
         name: str
         source: Source
-        gold: str
-        gold_column: str | None
-        gold_names: tuple[str, ...]
+        gold: ClassVar[str]
 
+        @property
+        def gold_column(self) -> str | None: ...
+        @property
+        def gold_names(self) -> tuple[str, ...]: ...
         def example(self, row: Row, *, id: str, language: str) -> Any: ...
         def reference(self, example: Any) -> Any: ...
 
@@ -131,7 +134,7 @@ class TaskRows:
         """
         from jiantx.dataset_summary import preview_rows
 
-        return preview_rows(self, n, split, language)
+        return preview_rows(cast("Task", self), n, split, language)
 
     def describe(
         self,
@@ -160,7 +163,7 @@ class TaskRows:
         """
         from jiantx.dataset_summary import summarize
 
-        return summarize(self, splits, languages, unit, tokenizer)
+        return summarize(cast("Task", self), splits, languages, unit, tokenizer)
 
     def _no_gold(self, row: Row) -> str:
         if self.gold:

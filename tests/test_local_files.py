@@ -279,13 +279,11 @@ def test_bilou_tags_from_one_conll_file() -> None:
 
 
 def test_squad_questions_are_split() -> None:
-    questions = [
-        {"id": f"q{i}", "question": "How many?", "answers": [{"text": str(i), "answer_start": 0}]}
-        for i in range(4)
-    ]
-    paragraphs = [
-        {"context": question["answers"][0]["text"], "qas": [question]} for question in questions
-    ]  # type: ignore[index]
+    paragraphs = []
+    for index in range(4):
+        answer = {"text": str(index), "answer_start": 0}
+        question = {"id": f"q{index}", "question": "How many?", "answers": [answer]}
+        paragraphs.append({"context": str(index), "qas": [question]})
     path = write("a.json", json.dumps({"data": [{"paragraphs": paragraphs}]}))
     source = jx.Squad(path, split={"train": 3, "validation": "rest"})
     assert len(rows(source)) == 3 and len(rows(source, "validation")) == 1

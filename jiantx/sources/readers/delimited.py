@@ -7,6 +7,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from jiantx.sources.base import DataError, Row
 from jiantx.sources.readers.tables import numbered_records, text_lines
@@ -41,14 +42,10 @@ def read_delimited(
     Raises:
         DataError: The delimiter cannot be told, the header seems to be missing, or a row is bad.
     """
-    quoting = csv.QUOTE_NONE if quote is None else csv.QUOTE_MINIMAL
-    quoted_by = quote or '"'
     if delimiter is None:
         delimiter = find_delimiter(path, encoding, quote)
     lines = text_lines(path, encoding)
-    records = numbered_records(
-        lines, path, delimiter, columns, quoting=quoting, quotechar=quoted_by
-    )
+    records = numbered_records(lines, path, delimiter, columns, **_dialect(quote))
     if columns:
         records = _without_repeated_header(records, columns, path)
     elif header is None:
@@ -96,11 +93,8 @@ def find_delimiter(path: Path, encoding: str, quote: str | None) -> str:
 
 def _widths(path: Path, encoding: str, delimiter: str, quote: str | None) -> list[int]:
     """The numbers of cells of the first rows; up to a row that is no table's."""
-    quoting = csv.QUOTE_NONE if quote is None else csv.QUOTE_MINIMAL
     lines = (f"{line}\n" for line in text_lines(path, encoding))
-    table = csv.reader(
-        lines, delimiter=delimiter, quoting=quoting, quotechar=quote or '"', strict=True
-    )
+    table = csv.reader(lines, delimiter=delimiter, strict=True, **_dialect(quote))
     widths = []
     try:
         for fields in itertools.islice(filter(None, table), _SAMPLE_ROWS):
@@ -108,6 +102,10 @@ def _widths(path: Path, encoding: str, delimiter: str, quote: str | None) -> lis
     except csv.Error:  # with this delimiter, a quotation mark stands where none may
         widths.append(0)
     return widths
+
+
+def _dialect(quote: str | None) -> dict[str, Any]:
+    return {"quoting": csv.QUOTE_NONE} if quote is None else {"quotechar": quote}
 
 
 def _without_repeated_header(
