@@ -99,8 +99,8 @@ def test_utf8_read_as_another_encoding_is_refused() -> None:
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_byte_order_marks_are_no_letters(encoding: str) -> None:
     path = write("a.csv", "text,label\nschön,y\nno,x\n", encoding)
-    given = {"encoding": encoding} if encoding == "utf-16" else {}
-    assert rows(jx.Csv(path, **given))[0] == {"text": "schön", "label": "y"}  # type: ignore[arg-type]
+    options = {"encoding": encoding} if encoding == "utf-16" else {}
+    assert rows(jx.Csv(path, **options))[0] == {"text": "schön", "label": "y"}  # type: ignore[arg-type]
 
 
 def test_utf16_and_unknown_encodings_are_named() -> None:
@@ -116,8 +116,11 @@ def test_utf16_and_unknown_encodings_are_named() -> None:
 def test_a_missing_header_is_refused_and_can_be_named() -> None:
     path = write("a.csv", "a nice day,good\nbad day,bad\nok day,good\n")
     assert "'good' is also a value of its column" in error_of(jx.Csv(path))
-    named = jx.Csv(path, columns=("text", "label"))
-    assert rows(named)[0] == {"text": "a nice day", "label": "good"} and len(rows(named)) == 3
+    with_columns = jx.Csv(path, columns=("text", "label"))
+    assert (
+        rows(with_columns)[0] == {"text": "a nice day", "label": "good"}
+        and len(rows(with_columns)) == 3
+    )
     assert len(rows(jx.Csv(path, header=True))) == 2
 
 
@@ -140,9 +143,9 @@ def test_errors_of_rows_name_file_and_line() -> None:
     task = jx.Classification("mine", jx.Csv(path), labels=("x", "y"))
     with pytest.raises(DataError, match=r"row 2 \(.*a\.csv, line 5\): Column 'text' is an empty"):
         list(task.examples("train"))
-    kept = jx.Csv(path, where=lambda row, language: row["text"] != "one\ntwo")
+    filtered = jx.Csv(path, where=lambda row, language: row["text"] != "one\ntwo")
     with pytest.raises(DataError, match=r"row 1 \(.*a\.csv, line 5\)"):
-        list(task.replace(source=kept).examples("train"))
+        list(task.replace(source=filtered).examples("train"))
 
 
 def test_the_row_of_a_subsample_gets_no_wrong_line() -> None:
@@ -288,3 +291,45 @@ def test_squad_questions_are_split() -> None:
     source = jx.Squad(path, split={"train": 3, "validation": "rest"})
     assert len(rows(source)) == 3 and len(rows(source, "validation")) == 1
     assert re.search(r"a\.json, question \d$", source.locate("validation", "en", 0))
+
+
+# --- what users also give -------------------------------------------------------------------------
+
+
+def test_files_without_rows_are_refused() -> None:
+    assert "found an empty file" in error_of(jx.Csv(write("a.csv", "")))
+    assert "There are no rows in" in error_of(jx.Csv(write("a.csv", "text,label\n")))
+    assert "is a folder" in error_of(jx.Csv("."))
+
+
+def test_one_row_of_json_lines_with_lists() -> None:
+    row = {"tokens": ["a", "b"], "tags": ["O", "O"]}
+    assert rows(jx.Json(write("a.jsonl", json.dumps(row)))) == [row]
+    assert "name the file .jsonl" in error_of(jx.Json(write("a.json", json.dumps(row))))
+
+
+def test_a_delimiter_is_one_character() -> None:
+    with pytest.raises(ValueError, match=r"delimiter='; '\. Expected one character"):
+        jx.Csv("a.csv", delimiter="; ")
+
+
+def test_files_of_two_forms_and_languages_are_joined() -> None:
+    german = jx.Csv(write("a.csv", "text,label\nja,x\n"), language="de")
+    swahili = jx.Json(write("a.json", json.dumps([{"text": "ndiyo", "label": "y"}])), language="sw")
+    joined = jx.Concat(german, swahili)
+    assert joined.available("train") == ("de", "sw")
+    assert rows(joined, language="sw")[0]["text"] == "ndiyo"
+    assert "split 'test'" in error_of(joined, "test", "de")
+
+
+def test_splits_of_any_source() -> None:
+    files = jx.Files(write("a.csv", "text,label\nja,x\nno,y\n"), jx.read_csv)
+    shares = {"train": 1, "validation": 1}
+    assert 'splits={"train": "train"}' in error_of(jx.Split(files, shares), "validation")
+    one_split = jx.Files("a.csv", jx.read_csv, splits={"train": "train"})
+    assert len(rows(jx.Split(one_split, shares), "validation")) == 1
+
+
+def test_columns_in_the_place_of_splits_are_refused() -> None:
+    with pytest.raises(TypeError, match="If these are columns, give a frame"):
+        jx.Rows({"text": ["a"], "label": ["x"]})

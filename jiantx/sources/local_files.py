@@ -161,6 +161,8 @@ class LocalFiles(Source):
         names = ", ".join(map(str, files[:3])) + (", …" if len(files) > 3 else "")
 
         def read() -> Any:
+            if not any(True for _ in _numbered_rows(reader, files)):
+                raise DataError(f"There are no rows in {names}.")
             with arrow_errors(f"The rows of {names}"):
                 return as_table(lambda: (row for _, _, row in _numbered_rows(reader, files)))
 
@@ -274,6 +276,15 @@ class Csv(LocalFiles):
     quote: str | None = '"'
     columns: tuple[str, ...] = ()
     header: bool | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("delimiter", "quote"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, str) and len(value) == 1):
+                raise ValueError(
+                    f"Csv({self.path!r}): {name}={value!r}. Expected one character, such as ';'."
+                )
 
     def _reader(self) -> NumberedReader:
         return partial(

@@ -107,6 +107,11 @@ def missing_file(pattern: str, word: str, split: str) -> DataError:
     """
     path = Path(pattern.replace("{language}", word))
     folder = path.parent
+    if path.is_dir():
+        example = str(path / "*.csv")
+        return DataError(
+            f"{path.absolute()} is a folder. Give a file, or a pattern such as {example!r}."
+        )
     if not folder.is_dir():
         return DataError(f"There is no folder {folder.absolute()}, where {path.name} should be.")
     names = sorted(os.listdir(folder))

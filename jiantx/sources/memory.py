@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jiantx.sources.base import DataError, Source, dataset_splits
 from jiantx.sources.class_labels import decode_class_labels
 from jiantx.sources.containers import ReadOnce, as_dataset
-from jiantx.sources.shares import check_shares
+from jiantx.sources.shares import SPLIT_NAMES, check_shares
 from jiantx.sources.split import Split
 from jiantx.sources.storing import HELD, with_held
 
@@ -45,6 +45,8 @@ class Rows(Source):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if isinstance(self.splits, Mapping):
+            _refuse_columns(self.splits)
         by_split = self.splits if isinstance(self.splits, Mapping) else {"train": self.splits}
         splits = {split: _kept(rows) for split, rows in by_split.items()}
         if (
@@ -120,6 +122,19 @@ class Rows(Source):
         return tuple(self._by_language(split))
 
 
+def _refuse_columns(splits: Mapping[str, Any]) -> None:
+    """TypeError for columns in the place of splits."""
+    if set(splits) & set(SPLIT_NAMES):
+        return
+    for name, rows in splits.items():
+        if isinstance(rows, list | tuple) and rows and isinstance(rows[0], str | int | float):
+            raise TypeError(
+                f"Rows: {name!r} has the value {rows[0]!r:.60}, which is no row. Rows takes a list "
+                "of dictionaries, or split -> rows. If these are columns, give a frame: "
+                "jx.Rows(pandas.DataFrame(columns))."
+            )
+
+
 def _kept(rows: Any) -> Any:
     """Rows that can be read more than once: generators and streams are kept when they are read."""
     if isinstance(rows, Mapping):
@@ -175,7 +190,7 @@ class Concat(Source):
     def _missing(self, split: str, language: str) -> DataError:
         """The error of the source that should have the rows, or one of our own."""
         for source in self.sources:
-            declares_language = language in getattr(source, "languages", ("en",))
+            declares_language = language in _declared_languages(source)
             if declares_language and dataset_splits(getattr(source, "splits", None), split):
                 try:
                     source.rows(split, language)
@@ -215,7 +230,7 @@ class Concat(Source):
         """The languages that any of the sources declares."""
         languages: dict[str, None] = {}
         for source in self.sources:
-            languages |= dict.fromkeys(getattr(source, "languages", ("en",)))
+            languages |= dict.fromkeys(_declared_languages(source))
         return tuple(languages)
 
 
@@ -229,4 +244,9 @@ def _has_other_keys(joined: Sequence[datasets.Dataset], column: str) -> bool:
 def _declares(source: Source, split: str, language: str) -> bool:
     """Whether a source names this language and split, so that its rows may not be left out."""
     declared_splits = dataset_splits(getattr(source, "splits", None) or {}, split)
-    return language in getattr(source, "languages", ()) and bool(declared_splits)
+    return language in (getattr(source, "languages", None) or ()) and bool(declared_splits)
+
+
+def _declared_languages(source: Source) -> tuple[str, ...]:
+    """The languages that a source was told; English if it was told none."""
+    return tuple(getattr(source, "languages", None) or (source.only_language or "en",))

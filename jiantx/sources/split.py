@@ -77,7 +77,8 @@ class Split(Source):
         if split != "train" and language in self.source.available(split):
             raise DataError(
                 f"The source has a split {split!r}, and split={dict(self.split)!r} takes another "
-                "from its training rows. Leave one of them out."
+                "from its training rows. Leave one of them out. A `Files` pattern without {split} "
+                'has all splits: give it splits={"train": "train"}.'
             )
         rows = self.source.rows("train", language)
         return rows.select(self._indices(rows, split, language))

@@ -45,6 +45,8 @@ def read_objects(path: Path, *, field: str | None = None) -> Iterator[tuple[int,
 
 def _has_lines(path: Path) -> bool:
     """Whether a file has one object a line; a single line may also be one object with a list."""
+    if path.suffix.lower() in (".jsonl", ".ndjson"):
+        return True
     filled = (line for line in text_lines(path) if line.strip())
     first = next(filled, "").strip()
     if not (first.startswith("{") and first.endswith("}")):
@@ -95,7 +97,8 @@ def _needs_field(path: Path, content: Mapping[str, Any]) -> DataError:
     if _is_table_of_columns(content):
         columns = (
             " If it holds a list for each column, as pandas' to_json writes, read it with pandas "
-            "and give the frame: jx.Rows(pandas.read_json(…))."
+            "and give the frame: jx.Rows(pandas.read_json(…)). If it is one row, name the file "
+            ".jsonl."
         )
     return DataError(
         f"{path}: found one JSON object with the keys {keys}; expected one object a line, a list "

@@ -167,7 +167,11 @@ def numbered_records(
     first_line = 1
     try:
         columns = columns or next(table, [])
-        if not columns or len(set(columns)) < len(columns):
+        if not columns:
+            raise DataError(
+                f"{path}, line 1: expected a header of different names, found an empty file."
+            )
+        if len(set(columns)) < len(columns):
             raise DataError(
                 f"{path}, line 1: expected a header of different names, found {list(columns)}. If "
                 'the file has no header, name its columns: jx.Csv(…, columns=("text", "label")).'
