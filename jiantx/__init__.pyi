@@ -34,11 +34,17 @@ from jiantx.report import Report as Report
 from jiantx.report import Score as Score
 from jiantx.sampling import Sampling as Sampling
 from jiantx.sources import Concat as Concat
+from jiantx.sources import Conll as Conll
+from jiantx.sources import Csv as Csv
 from jiantx.sources import DataError as DataError
 from jiantx.sources import Files as Files
 from jiantx.sources import Hub as Hub
+from jiantx.sources import Json as Json
 from jiantx.sources import Rows as Rows
 from jiantx.sources import Source as Source
+from jiantx.sources import Split as Split
+from jiantx.sources import Squad as Squad
+from jiantx.sources import Tsv as Tsv
 from jiantx.sources import data_root as data_root
 from jiantx.sources import read_conll as read_conll
 from jiantx.sources import read_conllu as read_conllu

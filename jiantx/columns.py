@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from jiantx.registry import near_names
 from jiantx.sources import (
     DataError,
     MissingColumn,
@@ -119,8 +120,11 @@ def check_label(value: Any, labels: Sequence[str]) -> str:
         raise DataError(
             f"The label is {value!r}, and the data set does not say what it stands for. Labels are "
             "matched by name: give a `label` function of the row that returns one of "
-            f"{list(labels)}."
+            f"{list(labels)}. If the numbers are the names: label=lambda row: str(row[…])."
         )
     if value not in labels:
-        raise DataError(f"Unknown label {value!r}. The task's labels are {list(labels)}.")
+        raise DataError(
+            f"Unknown label {value!r}. The task's labels are {list(labels)}."
+            f"{near_names(value, labels)}"
+        )
     return value

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from jiantx.columns import Column, column_value, row_id
+from jiantx.columns import Column
 from jiantx.example import Example, Prediction
 from jiantx.fields import check_fields, check_labels, check_name
+from jiantx.labels_in_data import find_labels
 from jiantx.metrics import Metric, check_metrics, mean_of_metrics
-from jiantx.registry import near_names
-from jiantx.sources import (
-    DataError,
-    Row,
-    Source,
-    class_names,
-    data_root,
-    iter_rows,
-)
+from jiantx.sources import Row, Source, data_root
+from jiantx.task_rows import SPLITS, TaskRows
 
 if TYPE_CHECKING:
     import datasets
@@ -31,13 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["SPLITS", "Example", "Labels", "Prediction", "Task"]
 
-SPLITS = ("train", "validation", "test")
 Labels = tuple[str, ...] | Callable[[], tuple[str, ...]]
 T = TypeVar("T", bound="Task")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task(ABC):
+class Task(TaskRows, ABC):
     """What every task has. Task types are its only subclasses; a task is an instance of one.
 
     Args:
@@ -54,12 +47,13 @@ class Task(ABC):
         head: Tasks that name the same head share its parameters (default: the task's own name).
         max_length: Tokens a sequence.
         train_on: Tasks whose training split fine-tunes this one, in order (empty: its own).
-        train_languages: Languages of the training rows.
+        train_languages: Languages of the training rows (default: English, or the `language` that
+            the source was given).
         language_exponent: Languages of a step are drawn with p ~ rows ** exponent.
     """
 
-    name: str
-    source: Source
+    name: str = field(kw_only=False)
+    source: Source = field(kw_only=False)
     metrics: tuple[Metric, ...]
     main_metrics: tuple[Metric, ...] = ()
     group: Column | None = None
@@ -84,6 +78,9 @@ class Task(ABC):
         for name in (self.name,) if self.head is None else (self.name, self.head):
             check_name(name)
         check_fields(self, f"Task {self.name}", {**Task.lowest, **self.lowest})
+        only_language = getattr(self.source, "only_language", None)
+        if only_language and self.train_languages == ("en",):
+            object.__setattr__(self, "train_languages", (only_language,))
         check_metrics(
             self.name,
             self.metrics,
@@ -246,8 +243,13 @@ class Task(ABC):
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """The labels in their order; a function in their place is called once a data root."""
-        labels: Labels = getattr(self, "labels", ())
+        """The labels in their order; a function in their place is called once a data root.
+
+        Labels that are not declared are those of the training rows, in alphabetical order.
+        """
+        labels: Labels | None = getattr(self, "labels", ())
+        if labels is None:
+            return check_labels(self.name, find_labels(self))
         if callable(labels):
             return check_labels(self.name, _called(labels, data_root()))
         return tuple(labels)
@@ -255,77 +257,6 @@ class Task(ABC):
     def replace(self: T, **changes: Any) -> T:
         """A variant of the task."""
         return dataclasses.replace(self, **changes)
-
-    def languages(self, split: str) -> tuple[str, ...]:
-        """The languages that have the split at the present data root.
-
-        Raises:
-            DataError: None has it, and it is no usual split: the name may be misspelt.
-        """
-        available = self.source.available(split)
-        if not available and split not in SPLITS:
-            known_splits = [name for name in SPLITS if self.source.available(name)]
-            raise DataError(
-                f"Task {self.name} has no split {split!r}.{near_names(split, SPLITS)} "
-                f"It has: {', '.join(known_splits) or 'none'}."
-            )
-        return available
-
-    def rows(self, split: str, language: str = "en") -> datasets.Dataset:
-        """The rows as stored.
-
-        Args:
-            split: "train", "validation", "test", or another that the source knows.
-            language: An ISO 639 code.
-
-        Raises:
-            DataError: There are none; names the task.
-        """
-        for name in (split, language):  # they become parts of files' names
-            if any(letter in name for letter in "/\\\0"):
-                raise DataError(
-                    f"Task {self.name}: {name!r} cannot name a split or a language, "
-                    "since it holds a path."
-                )
-        try:
-            return self.source.rows(split, language)
-        except DataError as error:
-            raise DataError(
-                f"Task {self.name}, split {split!r}, language {language!r}: {error}"
-            ) from error.__cause__
-
-    def examples(
-        self,
-        split: str,
-        language: str = "en",
-        *,
-        rows: datasets.Dataset | None = None,
-        labelled: bool = False,
-    ) -> Iterator[Any]:
-        """Examples of a split.
-
-        Args:
-            split: The split.
-            language: An ISO 639 code.
-            rows: Some of the split's rows (default: all).
-            labelled: Refuse rows without gold.
-
-        Raises:
-            DataError: A row is bad; names task, split, language and row.
-        """
-        rows = self.rows(split, language) if rows is None else rows
-        self._check_label_names(rows, split, language)
-        for index, row in enumerate(iter_rows(rows)):
-            try:
-                example = self.example(row, id=row_id(row, index), language=language)
-                if labelled and self.reference(example) is None:
-                    raise DataError(self._no_gold(row))
-            except DataError as error:
-                raise DataError(
-                    f"Task {self.name}, split {split!r}, language {language!r}, "
-                    f"row {index}: {error}"
-                ) from error.__cause__
-            yield example
 
     def compute(
         self,
@@ -347,51 +278,6 @@ class Task(ABC):
     def main_score(self, values: Mapping[str, float]) -> float:
         """The score that is averaged, compared and selected on; NaN where a metric is missing."""
         return mean_of_metrics(self.main_metrics or self.metrics, values)
-
-    def _no_gold(self, row: Row) -> str:
-        if self.gold:
-            try:
-                column_value(row, getattr(self, self.gold))
-            except DataError as error:
-                return str(error)
-        labelled = [split for split in SPLITS if self._has_gold(split)]
-        return (
-            "The label is a placeholder, so nothing can be scored. "
-            f"Splits with labels: {', '.join(labelled) or 'none'}."
-        )
-
-    def is_labelled(self, split: str, languages: Iterable[str] | None = None) -> bool:
-        """Whether a split has gold, by its first row: public test splits may have placeholders.
-
-        Args:
-            split: The split.
-            languages: Where to look (default: all languages of the split).
-        """
-        for language in self.languages(split) if languages is None else languages:
-            rows = self.rows(split, language)
-            for example in self.examples(
-                split, language, rows=rows.select(range(min(1, len(rows))))
-            ):
-                return self.reference(example) is not None
-        return False
-
-    def _has_gold(self, split: str) -> bool:
-        try:
-            return self.is_labelled(split)
-        except DataError:
-            return False
-
-    def _check_label_names(self, rows: datasets.Dataset, split: str, language: str) -> None:
-        """A data set's class names, where it lists them, are the task's labels, in any order."""
-        column = self.gold_column
-        names = class_names(rows, column) if column else None
-        if names is not None and set(names) != set(self.gold_names):
-            raise DataError(
-                f"Task {self.name}, split {split!r}, language {language!r}: the data set's labels "
-                f"are {list(names)}, the task's are {list(self.gold_names)}. Declare the task "
-                f"with the data set's names, or give a `{self.gold}` function of the row that maps "
-                "them."
-            )
 
 
 @lru_cache(maxsize=64)

@@ -22,6 +22,8 @@ STOREYS = [
     "attention_blocks encoder_traits half_precision".split(),
     "sources report checkpoints".split(),
     "columns example".split(),
+    "labels_in_data dataset_summary".split(),
+    ["task_rows"],
     ["task"],
     ["tokenization"],
     ["task_types"],

@@ -690,9 +690,8 @@ def test_cache_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache_dir() == Path.home() / ".cache" / "jiantx"
 
 
-def test_rows_need_splits_and_print_sizes_only() -> None:
-    with pytest.raises(TypeError, match="Rows takes splits"):
-        Rows([{"text": "a"}])  # type: ignore[arg-type]
+def test_rows_print_sizes_only() -> None:
+    assert Rows([{"text": "a"}]).available("validation") == ()  # rows without a split are train
     assert repr(Rows({"train": [{"text": "a"}] * 3})) == "Rows({'train': {'en': 3}})"
 
 

@@ -10,6 +10,7 @@ from jiantx.sources.containers import as_row, iter_items
 from jiantx.sources.files import Files, Reader
 from jiantx.sources.function_rows import MissingColumn, Undecoded, call_on_row, function_name, plain
 from jiantx.sources.hub import Hub
+from jiantx.sources.local_files import Conll, Csv, Json, LocalFiles, Squad, Tsv
 from jiantx.sources.memory import Concat, Rows
 from jiantx.sources.readers import (
     read_bucc,
@@ -36,19 +37,27 @@ from jiantx.sources.readers import (
     read_xquad_r_sentences,
     read_xtreme_tsv,
 )
+from jiantx.sources.split import Split
 from jiantx.sources.storing import HELD, as_held, in_memory
 
 __all__ = [
     "Concat",
+    "Conll",
+    "Csv",
     "HELD",
     "DataError",
     "Files",
     "Hub",
+    "Json",
+    "LocalFiles",
     "MissingColumn",
     "Reader",
     "Row",
     "Rows",
     "Source",
+    "Split",
+    "Squad",
+    "Tsv",
     "Undecoded",
     "as_held",
     "as_row",

@@ -97,6 +97,21 @@ class Source(ABC):
         """
         return ()
 
+    @property
+    def only_language(self) -> str | None:
+        """The language of all rows, where the source was told it; tasks train in it."""
+        return None
+
+    def locate(self, split: str, language: str, index: int) -> str:
+        """Where a row stands, for messages: its file and line; empty where that says nothing.
+
+        Args:
+            split: The row's split.
+            language: Its language.
+            index: Its index in `rows(split, language)`.
+        """
+        return ""
+
     @abstractmethod
     def available(self, split: str) -> tuple[str, ...]:
         """The languages that have this split at the present data root."""

@@ -41,6 +41,23 @@ logger = logging.getLogger("jiantx.sources")
 Reader = Callable[[Path], Iterable[Row]]
 
 
+def cached_table(inputs: object, read: Callable[[], pa.Table], noun: str) -> datasets.Dataset:
+    """Rows that are read once and cached.
+
+    Args:
+        inputs: What the rows depend on.
+        read: Reads the rows.
+        noun: Names them in the log.
+    """
+    try:
+        text = fingerprint_text(inputs)
+    except UncacheableError as error:
+        logger.warning("The rows of %s are not cached: %s.", noun, error)
+        return in_memory(read())
+    key = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return load_or_write(cache_dir() / "files" / f"{key}.arrow", lambda: [read()])
+
+
 @dataclass(frozen=True)
 class Files(Source):
     """Files that a reader turns into rows.
@@ -112,14 +129,7 @@ class Files(Source):
         inputs += (list(map(str, paths)), stats)
         if self.split_column:
             inputs += (self.split_column, dataset_splits(self.splits, split))
-        try:
-            text = fingerprint_text(inputs)
-        except UncacheableError as error:
-            logger.warning("The rows of %s are not cached: %s.", self.pattern, error)
-            return in_memory(self._read(paths, split, language))
-        key = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-        path = cache_dir() / "files" / f"{key}.arrow"
-        return load_or_write(path, lambda: [self._read(paths, split, language)])
+        return cached_table(inputs, lambda: self._read(paths, split, language), self.pattern)
 
     def _matching_rows(self, paths: Sequence[Path], split: str, language: str) -> Iterator[Row]:
         split_names = dataset_splits(self.splits, split)

@@ -40,7 +40,8 @@ class MissingColumn(DataError, KeyError):
     def __str__(self) -> str:
         asked_by = f" (asked for by {self.asked_by})" if self.asked_by else ""
         columns = ", ".join(self.columns)
-        return f"The row has no column {self.column!r}{asked_by}. It has: {columns}."
+        near = near_names(self.column, self.columns)
+        return f"The row has no column {self.column!r}{asked_by}. It has: {columns}.{near}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return MissingColumn, (self.column, self.columns, self.asked_by)

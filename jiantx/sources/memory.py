@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
 from jiantx.sources.base import DataError, Source, dataset_splits
 from jiantx.sources.class_labels import decode_class_labels
 from jiantx.sources.containers import ReadOnce, as_dataset
+from jiantx.sources.shares import SPLIT_NAMES, check_shares
+from jiantx.sources.split import Split
 from jiantx.sources.storing import HELD, with_held
 
 if TYPE_CHECKING:
@@ -20,24 +22,65 @@ class Rows(Source):
     """Rows in memory.
 
     Args:
-        splits: Split -> rows, or language -> rows. Rows are a list (or a generator) of
-            dictionaries, dataclasses or named tuples, a `datasets` object (also a stream), a frame
-            of pandas or polars, or a table of pyarrow.
+        splits: Rows, split -> rows, or split -> language -> rows. Rows are a list (or a generator)
+            of dictionaries, dataclasses or named tuples, a `datasets` object (also a stream), a
+            frame of pandas or polars, or a table of pyarrow. Rows without a split are `train`.
+        language: The language of all rows, if they are not given by language (default: "en").
+        split: Splits to take from the training rows, as `Split` explains.
+        stratify: A column that has the same shares in these splits.
+        group: A column whose equal values stay in one of these splits.
+        seed: Other seeds give other splits.
 
     >>> Rows({"train": [{"text": "yes", "label": "glad"}]})
     Rows({'train': {'en': 1}})
     """
 
-    splits: Mapping[str, Any]
+    splits: Any
+    _: KW_ONLY
+    language: str | None = None
+    split: Mapping[str, str | int] | None = None
+    stratify: str | None = None
+    group: str | None = None
+    seed: int = 0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.splits, Mapping):
-            raise TypeError(
-                f'Rows takes splits, such as {{"train": rows}}; found {type(self.splits).__name__}.'
-            )
-        splits = {split: _kept(rows) for split, rows in self.splits.items()}
-        if any(splits[split] is not rows for split, rows in self.splits.items()):
+        super().__post_init__()
+        if isinstance(self.splits, Mapping):
+            _refuse_columns(self.splits)
+        by_split = self.splits if isinstance(self.splits, Mapping) else {"train": self.splits}
+        splits = {split: _kept(rows) for split, rows in by_split.items()}
+        if (
+            any(splits[split] is not rows for split, rows in by_split.items())
+            or by_split is not self.splits
+        ):
             object.__setattr__(self, "splits", splits)
+        has_languages = any(isinstance(rows, Mapping) for rows in splits.values())
+        if self.language is not None and has_languages:
+            raise ValueError(
+                f"language={self.language!r} is for rows of one language, and these are given by "
+                "language. Leave one of them out."
+            )
+        if self.split is not None:
+            check_shares(self.split)
+            _ = self._shared
+        elif self.stratify or self.group:
+            raise ValueError(
+                "Rows: stratify= and group= say how split= assigns rows, and split= is missing."
+            )
+
+    @property
+    def only_language(self) -> str | None:
+        return self.language
+
+    @property
+    def _shared(self) -> Split | None:
+        """The source of the splits that are taken from the training rows."""
+        if self.split is None:
+            return None
+        training_source = Rows(self.splits, language=self.language)
+        return Split(
+            training_source, self.split, stratify=self.stratify, group=self.group, seed=self.seed
+        )
 
     def __repr__(self) -> str:
         sizes = {}
@@ -51,12 +94,17 @@ class Rows(Source):
 
     def _by_language(self, split: str) -> dict[str, Any]:
         rows = self.splits.get(split, {})
-        return dict(rows) if isinstance(rows, Mapping) else {"en": rows}
+        return dict(rows) if isinstance(rows, Mapping) else {self.language or "en": rows}
 
     def rows(self, split: str, language: str) -> datasets.Dataset:
+        if self._shared is not None:
+            return self._shared.rows(split, language)
         if split not in self.splits:
+            hint = ""
+            if list(self.splits) == ["train"]:
+                hint = ' Take it from train: split={"train": "80%", "validation": "20%"}.'
             raise DataError(
-                f"The rows have no split {split!r}. They have: {', '.join(self.splits)}."
+                f"The rows have no split {split!r}. They have: {', '.join(self.splits)}.{hint}"
             )
         by_language = self._by_language(split)
         if language not in by_language:
@@ -65,8 +113,26 @@ class Rows(Source):
             )
         return as_dataset(by_language[language])
 
+    def locate(self, split: str, language: str, index: int) -> str:
+        return "" if self._shared is None else self._shared.locate(split, language, index)
+
     def available(self, split: str) -> tuple[str, ...]:
+        if self._shared is not None:
+            return self._shared.available(split)
         return tuple(self._by_language(split))
+
+
+def _refuse_columns(splits: Mapping[str, Any]) -> None:
+    """TypeError for columns in the place of splits."""
+    if set(splits) & set(SPLIT_NAMES):
+        return
+    for name, rows in splits.items():
+        if isinstance(rows, list | tuple) and rows and isinstance(rows[0], str | int | float):
+            raise TypeError(
+                f"Rows: {name!r} has the value {rows[0]!r:.60}, which is no row. Rows takes a list "
+                "of dictionaries, or split -> rows. If these are columns, give a frame: "
+                "jx.Rows(pandas.DataFrame(columns))."
+            )
 
 
 def _kept(rows: Any) -> Any:
@@ -124,7 +190,7 @@ class Concat(Source):
     def _missing(self, split: str, language: str) -> DataError:
         """The error of the source that should have the rows, or one of our own."""
         for source in self.sources:
-            declares_language = language in getattr(source, "languages", ("en",))
+            declares_language = language in _declared_languages(source)
             if declares_language and dataset_splits(getattr(source, "splits", None), split):
                 try:
                     source.rows(split, language)
@@ -135,6 +201,11 @@ class Concat(Source):
             f"None of the joined sources has the split {split!r} in {language!r}. "
             f"Languages: {languages}."
         )
+
+    @property
+    def only_language(self) -> str | None:
+        languages = {source.only_language for source in self.sources}
+        return languages.pop() if len(languages) == 1 else None
 
     def hub_ids(self, language: str) -> tuple[str, ...]:
         ids: dict[str, None] = {}
@@ -159,7 +230,7 @@ class Concat(Source):
         """The languages that any of the sources declares."""
         languages: dict[str, None] = {}
         for source in self.sources:
-            languages |= dict.fromkeys(getattr(source, "languages", ("en",)))
+            languages |= dict.fromkeys(_declared_languages(source))
         return tuple(languages)
 
 
@@ -173,4 +244,9 @@ def _has_other_keys(joined: Sequence[datasets.Dataset], column: str) -> bool:
 def _declares(source: Source, split: str, language: str) -> bool:
     """Whether a source names this language and split, so that its rows may not be left out."""
     declared_splits = dataset_splits(getattr(source, "splits", None) or {}, split)
-    return language in getattr(source, "languages", ()) and bool(declared_splits)
+    return language in (getattr(source, "languages", None) or ()) and bool(declared_splits)
+
+
+def _declared_languages(source: Source) -> tuple[str, ...]:
+    """The languages that a source was told; English if it was told none."""
+    return tuple(getattr(source, "languages", None) or (source.only_language or "en",))

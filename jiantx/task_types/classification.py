@@ -171,7 +171,8 @@ class Classification(Task):
     See `Task` for the other fields.
 
     Args:
-        labels: The names of the labels, or a function that returns them.
+        labels: The names of the labels, or a function that returns them (default: the labels of the
+            training rows, in alphabetical order).
         text: The column of the text.
         text_pair: The column of the second text, if there is one.
         label: The column of the label, or of the list of labels.
@@ -189,7 +190,7 @@ class Classification(Task):
 
     task_type: ClassVar[str] = "classification"
     scored_by: ClassVar[str] = "labels"
-    labels: Labels
+    labels: Labels | None = None
     text: Column = "text"
     text_pair: Column | None = None
     label: Column = "label"
@@ -199,7 +200,7 @@ class Classification(Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if callable(self.labels):
+        if self.labels is None or callable(self.labels):
             return
         if self.label_map is not None:
             self._check_label_map()

@@ -94,7 +94,7 @@ class SpanClassification(Task):
         "classifier_size": 1,
         "dropout": 0,
     }
-    labels: Labels
+    labels: Labels | None = None
     text: Column = "text"
     text_pair: Column | None = None
     span1: Column = "span1"
@@ -119,7 +119,7 @@ class SpanClassification(Task):
             )
         if self.dropout is not None and self.dropout >= 1:
             raise ValueError(f"Task {self.name}: dropout={self.dropout!r}. Expected less than 1.")
-        if not callable(self.labels):
+        if self.labels is not None and not callable(self.labels):
             check_metric_labels(self.name, self.metrics, self.labels)
 
     def head_config(self) -> dict[str, Any]:

@@ -54,7 +54,8 @@ class TokenClassification(Task):
     fields.
 
     Args:
-        labels: The tags, or a function that returns them.
+        labels: The tags, or a function that returns them (default: the tags of the training rows,
+            in alphabetical order).
         words: The column of the words.
         tags: The column of their tags.
         scheme: How chunk F1 reads the tags, as `jiantx.metrics.Scheme` explains; recognised from
@@ -64,7 +65,7 @@ class TokenClassification(Task):
     task_type: ClassVar[str] = "token_classification"
     scored_by: ClassVar[str] = "tagging"
     gold: ClassVar[str] = "tags"
-    labels: Labels
+    labels: Labels | None = None
     words: Column = "tokens"
     tags: Column = "tags"
     scheme: Scheme | None = None
@@ -73,7 +74,7 @@ class TokenClassification(Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not callable(self.labels):
+        if self.labels is not None and not callable(self.labels):
             self._check_scheme()
 
     def _check_scheme(self) -> None:

@@ -5,25 +5,37 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from jiantx.sources.base import DataError, Row
+from jiantx.sources.readers.encodings import decoded_lines, is_utf8, not_utf8
 
 
-def text_lines(path: Path) -> Iterator[str]:
-    """The lines of a UTF-8 file, without their ends and without a byte order mark."""
+def text_lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
+    """The lines of a text file, without their ends and without a byte order mark.
+
+    Args:
+        path: The file.
+        encoding: Its encoding, by Python's name of it.
+
+    Raises:
+        DataError: Bytes are not text in the encoding; names line and byte.
+    """
+    if not is_utf8(encoding):
+        yield from decoded_lines(path, encoding)
+        return
     with open(path, "rb") as file:
+        offset = 0
         for line_number, line in enumerate(file, 1):
-            encoding = "utf-8-sig" if line_number == 1 else "utf-8"
+            codec = "utf-8-sig" if line_number == 1 else "utf-8"
             try:
-                yield line.decode(encoding).rstrip("\r\n")
+                yield line.decode(codec).rstrip("\r\n")
             except UnicodeDecodeError as error:
-                raise DataError(
-                    f"{path}, line {line_number}: not UTF-8 text ({error.reason}). "
-                    "Convert the file."
-                ) from None
+                tail = error.object[error.start :]  # without the mark, a line is shorter
+                raise not_utf8(path, line_number, line, len(line) - len(tail), offset) from None
+            offset += len(line)
 
 
 def _parse_json(path: Path, text: str, line_number: int | None = None) -> Any:
@@ -132,20 +144,66 @@ def _read_table(
     path: Path, delimiter: str, columns: Sequence[str] = (), **dialect: Any
 ) -> Iterator[Row]:
     """Rows of a table; its first line names the columns unless `columns` does."""
-    lines = (f"{line}\n" for line in text_lines(path))
-    table = csv.reader(lines, delimiter=delimiter, strict=True, **dialect)
+    for _, row in numbered_records(text_lines(path), path, delimiter, columns, **dialect):
+        yield row
+
+
+def numbered_records(
+    lines: Iterable[str], path: Path, delimiter: str, columns: Sequence[str] = (), **dialect: Any
+) -> Iterator[tuple[int, Row]]:
+    """The rows of a table, each with the number of its first line.
+
+    Args:
+        lines: The lines of the file, without their ends.
+        path: The file, for messages.
+        delimiter: What separates cells.
+        columns: The columns, where the file has no header.
+        **dialect: Further arguments of `csv.reader`.
+
+    Raises:
+        DataError: The header or a row is bad; names the line.
+    """
+    table = csv.reader((f"{line}\n" for line in lines), delimiter=delimiter, strict=True, **dialect)
+    first_line = 1
     try:
         columns = columns or next(table, [])
-        if not columns or len(set(columns)) < len(columns):
+        if not columns:
             raise DataError(
-                f"{path}, line 1: expected a header of different names, found {list(columns)}."
+                f"{path}, line 1: expected a header of different names, found an empty file."
             )
-        for fields in filter(None, table):
+        if len(set(columns)) < len(columns):
+            raise DataError(
+                f"{path}, line 1: expected a header of different names, found {list(columns)}. If "
+                'the file has no header, name its columns: jx.Csv(…, columns=("text", "label")).'
+            )
+        if any("\0" in column for column in columns):
+            raise DataError(
+                f"{path}, line 1: the header holds NUL characters, as UTF-16 read as another "
+                "encoding does. Give encoding='utf-16', or a file of text."
+            )
+        first_line = table.line_num + 1
+        for fields in table:
             if len(fields) > len(columns):
                 raise DataError(
-                    f"{path}, line {table.line_num}: found {len(fields)} fields, "
+                    f"{path}, line {first_line}: found {len(fields)} fields, "
                     f"expected {len(columns)}: {', '.join(columns)}."
                 )
-            yield dict(itertools.zip_longest(columns, fields))
+            if fields:
+                yield first_line, dict(itertools.zip_longest(columns, fields))
+            first_line = table.line_num + 1
     except csv.Error as error:
-        raise DataError(f"{path}, line {table.line_num}: {error}.") from None
+        raise DataError(
+            f"{path}, line {table.line_num}: {error}.{_quoting_hint(str(error), first_line)}"
+        ) from None
+
+
+def _quoting_hint(problem: str, first_line: int) -> str:
+    """What to do about an error of the `csv` module."""
+    if "unexpected end" in problem or "field limit" in problem:
+        return (
+            f" The row that begins in line {first_line} opens a quotation mark and never closes "
+            "it. Close it, or give quote=None if quotation marks are letters like others."
+        )
+    if "expected after" in problem:
+        return ' Inside a quoted cell, write a quotation mark twice ("").'
+    return ""

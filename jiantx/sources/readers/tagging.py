@@ -33,6 +33,21 @@ def read_conll(
     Raises:
         DataError: A line has too few columns, others than its sentence, or an empty tag.
     """
+    for _, row in numbered_sentences(path, token=token, tag=tag, prefixed=prefixed):
+        yield row
+
+
+def numbered_sentences(
+    path: Path, *, token: int = 0, tag: int = -1, prefixed: bool = False
+) -> Iterator[tuple[int, Row]]:
+    """Read columns as `read_conll` does, with the number of each sentence's first line.
+
+    Args:
+        path: The file.
+        token: The index of the words' column.
+        tag: The index of the tags' column.
+        prefixed: Words carry their language.
+    """
     columns = _Columns(path, token, tag)
     for lines in _sentences(path):
         tokens: list[str] = []
@@ -44,7 +59,7 @@ def read_conll(
             tokens.append(fields[token].partition(":")[2] if prefixed else fields[token])
             tags.append(fields[tag])
         if tokens:
-            yield {"tokens": tokens, "tags": tags}
+            yield word_lines[0].number, {"tokens": tokens, "tags": tags}
 
 
 class _Line(NamedTuple):

@@ -1,0 +1,145 @@
+"""Where a user's own files are: paths by split, names with {split} and {language}."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+from jiantx.registry import near_names
+from jiantx.sources.base import DataError
+
+PathLike = str | os.PathLike[str]
+Paths = PathLike | Mapping[str, Any]
+# How people call the splits in the names of files.
+SPLIT_WORDS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev", "development", "eval"),
+    "test": ("test", "testing"),
+}
+_LANGUAGE = r"[a-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*"
+
+
+def patterns_of(paths: Paths, split: str) -> tuple[str, ...]:
+    """The patterns of a split's files, with `{split}` replaced; empty if no file is of the split.
+
+    Args:
+        paths: What the user gave: one path or split -> path.
+        split: "train", "validation", "test", or another key.
+
+    Raises:
+        DataError: Files of two names may be the split.
+    """
+    if isinstance(paths, Mapping):
+        of_split = paths.get(split, ())
+        several = of_split if isinstance(of_split, list | tuple) else [of_split]
+        return tuple(os.path.expanduser(os.fspath(path)) for path in several)
+    pattern = os.path.expanduser(os.fspath(paths))
+    if "split" not in placeholders(pattern):
+        return (pattern,) if split == "train" else ()
+    candidates = [pattern.replace("{split}", word) for word in SPLIT_WORDS.get(split, (split,))]
+    existing = [candidate for candidate in candidates if matching_files(candidate)]
+    if len(existing) > 1:
+        raise DataError(
+            f"Both {existing[0]} and {existing[1]} may be the split {split!r}. Say which: "
+            f'{{"{split}": {existing[0]!r}, …}} in the place of the path.'
+        )
+    return tuple(existing)
+
+
+def placeholders(pattern: str) -> set[str]:
+    """The names in braces.
+
+    Raises:
+        ValueError: There is another one than {split} and {language}.
+    """
+    names = {name for _, name, _, _ in Formatter().parse(pattern) if name is not None}
+    for name in sorted(names - {"split", "language"}):
+        raise ValueError(
+            f"{pattern!r} has the placeholder {{{name}}}. There are: {{split}}, {{language}}."
+            f"{near_names(name, ('split', 'language'))}"
+        )
+    return names
+
+
+def matching_files(pattern: str, word: str | None = None) -> list[str]:
+    """The files that match a pattern; a path that exists is no pattern.
+
+    Args:
+        pattern: May hold `*`, `?` and `{language}`.
+        word: What stands for `{language}` (default: anything).
+    """
+    path = pattern.replace("{language}", "*" if word is None else word)
+    if os.path.isfile(path):
+        return [path]
+    return sorted(name for name in glob.glob(path) if os.path.isfile(name))
+
+
+def languages_in_names(pattern: str) -> dict[str, None]:
+    """The languages whose files exist, by what stands where the pattern has `{language}`."""
+    expression = "".join(
+        _as_expression(item) for item in re.split(r"(\{language\}|\*|\?)", pattern)
+    )
+    languages: dict[str, None] = {}
+    for path in matching_files(pattern):
+        match = re.fullmatch(expression, path)
+        if match:
+            languages[match["language"]] = None
+    return languages
+
+
+def _as_expression(item: str) -> str:
+    wildcards = {"{language}": f"(?P<language>{_LANGUAGE})", "*": "[^/]*", "?": "[^/]"}
+    return wildcards.get(item, re.escape(item))
+
+
+def missing_file(pattern: str, word: str, split: str) -> DataError:
+    """The error of a file that is not there, with files of similar names.
+
+    Args:
+        pattern: The pattern.
+        word: What stands for `{language}`.
+        split: The split that was asked for.
+    """
+    path = Path(pattern.replace("{language}", word))
+    folder = path.parent
+    if path.is_dir():
+        example = str(path / "*.csv")
+        return DataError(
+            f"{path.absolute()} is a folder. Give a file, or a pattern such as {example!r}."
+        )
+    if not folder.is_dir():
+        return DataError(f"There is no folder {folder.absolute()}, where {path.name} should be.")
+    names = sorted(os.listdir(folder))
+    shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+    return DataError(
+        f"There is no file {path.absolute()} (split {split!r})."
+        f"{near_names(path.name, names)} The folder holds: {shown or 'nothing'}."
+    )
+
+
+def check_paths(paths: Paths) -> None:
+    """Check what a user gave as paths, without reading.
+
+    Raises:
+        TypeError: It is neither a path nor split -> path.
+        ValueError: A path holds an unknown placeholder.
+    """
+    for path in each_path(paths):
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(
+                f"The path is {path!r}. Expected a path, or a path for each split: "
+                '{"train": "train.csv", "validation": "dev.csv"}.'
+            )
+        placeholders(os.fspath(path))
+
+
+def each_path(paths: Paths) -> Iterator[Any]:
+    """All paths that a user gave."""
+    for of_split in paths.values() if isinstance(paths, Mapping) else (paths,):
+        several: Sequence[Any] = of_split if isinstance(of_split, list | tuple) else [of_split]
+        yield from several

@@ -1,0 +1,213 @@
+"""What `preview` and `describe` say of data, and labels that are found in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import jiantx as jx
+from jiantx.sources import DataError
+
+TRAIN = [
+    {"text": "one two three", "label": "a"},
+    {"text": "one", "label": "b"},
+    {"text": "one", "label": "a"},
+    {"text": "four five", "label": "rare"},
+    {"text": " ", "label": ""},
+]
+VALIDATION = [{"text": "six", "label": "a"}, {"text": "one two three", "label": "b"}]
+
+
+def task(train: Any = TRAIN, validation: Any = VALIDATION, **fields: Any) -> jx.Classification:
+    source = jx.Rows({"train": train, "validation": validation})
+    return jx.Classification("mine", source, **fields)
+
+
+# --- preview --------------------------------------------------------------------------------------
+
+
+def test_preview_shows_inputs_and_gold_as_the_task_reads_them() -> None:
+    preview = task(text=lambda row: row["text"].upper(), labels=("a", "b", "rare")).preview(2)
+    assert "mine, train, en: 2 of 5 rows" in str(preview)
+    assert "text   ONE TWO THREE" in str(preview) and "label  b" in str(preview)
+    assert preview.to_pandas()["label"].tolist() == ["a", "b"]
+
+
+def test_preview_of_a_row_without_gold_and_with_markup() -> None:
+    preview = task(train=[{"text": "<b>&"}], labels=("a", "b")).preview()
+    assert "label  –" in str(preview)
+    assert "<td>&lt;b&gt;&amp;</td>" in preview._repr_html_()
+
+
+def test_preview_takes_a_language_that_is_there() -> None:
+    source = jx.Rows({"test": {"de": [{"text": "ja", "label": "a"}]}})
+    other = jx.Classification("mine", source, labels=("a", "b"))
+    assert other.preview(split="test").language == "de"
+    with pytest.raises(DataError, match="no split 'train'"):
+        other.preview()
+
+
+def test_preview_of_words_and_choices() -> None:
+    tagged = jx.TokenClassification(
+        "ner",
+        jx.Rows([{"tokens": ["Paris", "ruft"], "tags": ["B-LOC", "O"]}]),
+        labels=("B-LOC", "O"),
+    )
+    assert "words  Paris ruft" in str(tagged.preview()) and "tags   B-LOC O" in str(
+        tagged.preview()
+    )
+    choice = jx.MultipleChoice(
+        "pick", jx.Rows([{"prompt": "so", "choices": ["a b", "c"], "label": 0}])
+    )
+    text = str(choice.preview())
+    assert "choices  a b | c" in text and "label    0" in text
+
+
+# --- describe -------------------------------------------------------------------------------------
+
+
+def test_sizes_lengths_and_gaps() -> None:
+    train, validation = task().describe().splits
+    assert (train.rows, train.unlabelled, train.empty, train.repeated) == (5, 1, 1, 1)
+    assert (train.median, train.longest) == (1, 3)
+    assert (validation.rows, validation.repeated) == (2, 0)
+    assert train.share("a") == 50.0 and validation.share("a") == 50.0
+
+
+def test_findings_name_each_problem() -> None:
+    findings = " ".join(task().describe().findings())
+    assert (
+        "Rows of validation whose inputs are also in train: en 1 (50.0 %). The first is row 1 in "
+        "en, which is row 0 of train." in findings
+    )
+    assert "2 inputs occur with more than one label in en." in findings
+    assert "Rows that repeat an earlier row of their split: train en 1." in findings
+    assert "Rows with an empty input: train en 1." in findings
+    assert "Labels that occur only in train: 'rare'." in findings
+
+
+def test_data_without_problems_have_no_findings() -> None:
+    clean = task(TRAIN[:2], [{"text": "new", "label": "a"}, {"text": "newer", "label": "b"}])
+    assert clean.describe().findings() == []
+
+
+def test_undeclared_labels_are_named() -> None:
+    findings = " ".join(task(labels=("a", "b")).describe().findings())
+    assert "Labels that the task does not declare: 'rare'." in findings
+
+
+def test_a_pair_is_repeated_only_as_a_pair() -> None:
+    rows = [
+        {"text": "a", "pair": "b", "label": "x"},
+        {"text": "a", "pair": "c", "label": "y"},
+        {"text": "a", "pair": None, "label": "y"},
+        {"text": "a", "pair": "b", "label": "x"},
+    ]
+    (entry,) = jx.Classification("pairs", jx.Rows(rows), text_pair="pair").describe().splits
+    assert (entry.repeated, entry.empty) == (1, 1)
+
+
+def test_tags_are_counted_by_word_and_lengths_by_list() -> None:
+    rows = [
+        {"tokens": ["a", "b", "c"], "tags": ["O", "O", "B-X"]},
+        {"tokens": ["d"], "tags": ["O"]},
+    ]
+    summary = jx.TokenClassification("ner", jx.Rows(rows)).describe()
+    assert summary.splits[0].share("O") == 75.0 and summary.splits[0].longest == 3
+
+
+def test_units(tokenizer: Any) -> None:
+    rows = [{"text": "猫 看见", "label": "x"}, {"text": "猫", "label": "y"}]
+    source = jx.Rows({"train": {"zh": rows}})
+    chinese = jx.Classification("mine", source)
+    assert 'describe(unit="characters")' in str(chinese.describe())
+    assert chinese.describe(unit="characters").splits[0].longest == 4
+    tokens = chinese.describe(tokenizer=tokenizer)
+    expected = len(tokenizer("猫 看见", add_special_tokens=False)["input_ids"])
+    assert tokens.splits[0].longest == expected and tokens.unit == "tokens"
+    with pytest.raises(ValueError, match="Expected 'words' or 'characters'"):
+        chinese.describe(unit="letters")  # type: ignore[arg-type]
+
+
+def test_tables_and_picture(tmp_path: Path) -> None:
+    summary = task().describe()
+    assert summary.to_pandas()["rows"].tolist() == [5, 2]
+    assert len(summary.to_pandas("labels")) == 6
+    assert summary.to_pandas("overlaps")["rows"].tolist() == [1]
+    with pytest.raises(ValueError, match="Did you mean 'labels'"):
+        summary.to_pandas("label")  # type: ignore[arg-type]
+    assert "<table>" in summary._repr_html_()
+    summary.plot(tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 1000
+
+
+def test_a_missing_column_names_the_split() -> None:
+    with pytest.raises(DataError, match=r"Task mine, split 'train', language 'en': .*'txt'"):
+        task(text="txt").describe()
+
+
+@pytest.mark.usefixtures("world")
+@pytest.mark.parametrize(
+    "name", ["mnli", "udpos", "xquad", "hellaswag", "tatoeba", "stsb", "lareqa"]
+)
+def test_every_task_type_can_be_looked_at(name: str) -> None:
+    jx.data_root(jx.default_root())
+    built_in = jx.get_task(name)
+    summary = built_in.describe(languages=["en", "de"])
+    assert all(entry.longest > 0 for entry in summary.splits)
+    assert str(built_in.preview(1, summary.splits[0].split))
+
+
+# --- labels in the data ---------------------------------------------------------------------------
+
+
+def test_labels_are_those_of_the_training_rows() -> None:
+    found_task = task(validation=[{"text": "new", "label": "other"}])
+    assert found_task.label_names == ("a", "b", "rare")
+    with pytest.raises(DataError, match="Unknown label 'other'"):
+        list(found_task.examples("validation"))
+
+
+def test_labels_of_a_function_and_of_lists() -> None:
+    assert task(label=lambda row: row["label"].upper() or None).label_names == ("A", "B", "RARE")
+    rows = [{"text": "x", "label": ["p", "q"]}, {"text": "y", "label": []}]
+    many = jx.Classification("mine", jx.Rows(rows), multi_label=True)
+    assert many.label_names == ("p", "q")
+
+
+def test_classes_keep_their_order() -> None:
+    from datasets import ClassLabel, Dataset, Features, Value
+
+    features = Features({"text": Value("string"), "label": ClassLabel(names=["sad", "glad"])})
+    dataset = Dataset.from_dict({"text": ["a"], "label": [1]}, features=features)
+    assert jx.Classification("mine", jx.Rows(dataset)).label_names == ("sad", "glad")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 1], r"label=lambda row: str\(row"),
+        (["a", "a"], "expected at least two"),
+        (["good", "Good "], "differ only in case or blanks"),
+        ([f"text {i}" for i in range(30)], "30 different values in 30 rows"),
+    ],
+)
+def test_what_is_hardly_a_label_is_refused(labels: list[Any], message: str) -> None:
+    rows = [{"text": "x", "label": label} for label in labels]
+    with pytest.raises(DataError, match=message):
+        _ = task(rows).label_names
+
+
+def test_rows_that_are_missing_are_said_to_be() -> None:
+    with pytest.raises(DataError, match=r"no file .*nowhere\.csv"):
+        _ = jx.Classification("mine", jx.Csv("nowhere.csv")).label_names
+
+
+def test_found_labels_are_no_field() -> None:
+    """A task that was looked at equals one that was not, for the registry and the cache."""
+    looked_at = task()
+    assert looked_at.label_names and looked_at == task()
+    assert looked_at.replace(labels=("x", "y")).label_names == ("x", "y")
+    assert vars(looked_at) == vars(task())

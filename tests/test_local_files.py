@@ -1,0 +1,335 @@
+"""A user's own files: delimiters, encodings, headers, languages, JSON, and what errors say."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import jiantx as jx
+from jiantx.sources import DataError
+from jiantx.sources.readers.delimited import find_delimiter
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def write(name: str, text: str, encoding: str = "utf-8") -> str:
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode(encoding))
+    return name
+
+
+def rows(source: jx.Source, split: str = "train", language: str = "en") -> list[dict[str, Any]]:
+    return source.rows(split, language).to_list()
+
+
+def error_of(source: jx.Source, split: str = "train", language: str = "en") -> str:
+    with pytest.raises(DataError) as caught:
+        source.rows(split, language)
+    return str(caught.value)
+
+
+# --- delimiters -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_found_among_others_in_cells(delimiter: str) -> None:
+    other = ";" if delimiter == "," else ","
+    cell = f"well{other} it is{other} good"
+    path = write("a.csv", f"text{delimiter}label\n{cell}{delimiter}glad\nbad{delimiter}sad\n")
+    assert rows(jx.Csv(path))[0] == {"text": cell, "label": "glad"}
+
+
+def test_a_delimiter_in_quotes_does_not_count() -> None:
+    path = write("a.csv", 'text;label\n"one; two\nthree";x\n"say ""yes""";y\n')
+    assert [row["text"] for row in rows(jx.Csv(path))] == ["one; two\nthree", 'say "yes"']
+
+
+def test_two_delimiters_that_fit_are_refused() -> None:
+    path = write("a.csv", "a;b,c;d\n1;2,3;4\n")
+    message = error_of(jx.Csv(path))
+    assert "comma ',': 2 (2 rows); semicolon ';': 3 (2 rows)" in message
+    assert rows(jx.Csv(path, delimiter=";"))[0] == {"a": "1", "b,c": "2,3", "d": "4"}
+
+
+def test_one_column_needs_no_delimiter() -> None:
+    assert rows(jx.Csv(write("a.csv", "text\nyes\nno\n"))) == [{"text": "yes"}, {"text": "no"}]
+
+
+def test_a_broken_row_does_not_change_the_delimiter() -> None:
+    path = write("a.csv", "text,label\nyes,x\nno;y\n" + "good,x\n" * 5)
+    assert find_delimiter(Path(path), "utf-8", '"') == ","
+    assert rows(jx.Csv(path))[1] == {"text": "no;y", "label": None}
+
+
+def test_an_open_quotation_mark_is_named_by_the_line_where_it_opens() -> None:
+    path = write("a.csv", 'text,label\nyes,x\n"no,y\nmore,z\n')
+    message = error_of(jx.Csv(path))
+    assert "The row that begins in line 3 opens a quotation mark" in message
+    assert rows(jx.Csv(path, quote=None))[1] == {"text": '"no', "label": "y"}
+
+
+def test_tsv_reads_quotation_marks_as_letters() -> None:
+    assert rows(jx.Tsv(write("a.tsv", 'text\tlabel\n"no\tx\n'))) == [{"text": '"no', "label": "x"}]
+
+
+# --- encodings ------------------------------------------------------------------------------------
+
+
+def test_a_file_that_is_not_utf8_says_which_encoding_reads_well() -> None:
+    path = write("a.csv", "text,label\nplain,x\nschön,y\n", "latin-1")
+    message = error_of(jx.Csv(path))
+    assert "line 3: not UTF-8 text (byte 22 of the file is 0xf6)" in message
+    assert "begins 'schön,y'" in message and "encoding='cp1252'" in message
+    assert rows(jx.Csv(path, encoding="cp1252"))[1]["text"] == "schön"
+
+
+def test_utf8_read_as_another_encoding_is_refused() -> None:
+    path = write("a.csv", "text,label\nschön,y\n")
+    assert "the file is UTF-8, not latin-1" in error_of(jx.Csv(path, encoding="latin-1"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_byte_order_marks_are_no_letters(encoding: str) -> None:
+    path = write("a.csv", "text,label\nschön,y\nno,x\n", encoding)
+    options = {"encoding": encoding} if encoding == "utf-16" else {}
+    assert rows(jx.Csv(path, **options))[0] == {"text": "schön", "label": "y"}  # type: ignore[arg-type]
+
+
+def test_utf16_and_unknown_encodings_are_named() -> None:
+    path = write("a.csv", "text,label\nno,x\n", "utf-16")
+    assert "Give encoding='utf-16'" in error_of(jx.Csv(path))
+    assert "There is no encoding 'latin_one'" in error_of(jx.Csv(path, encoding="latin_one"))
+    assert "NUL characters" in error_of(jx.Csv(path, encoding="cp932"))
+
+
+# --- headers and cells ----------------------------------------------------------------------------
+
+
+def test_a_missing_header_is_refused_and_can_be_named() -> None:
+    path = write("a.csv", "a nice day,good\nbad day,bad\nok day,good\n")
+    assert "'good' is also a value of its column" in error_of(jx.Csv(path))
+    with_columns = jx.Csv(path, columns=("text", "label"))
+    assert (
+        rows(with_columns)[0] == {"text": "a nice day", "label": "good"}
+        and len(rows(with_columns)) == 3
+    )
+    assert len(rows(jx.Csv(path, header=True))) == 2
+
+
+def test_columns_beside_a_header_are_refused() -> None:
+    path = write("a.csv", "text,label\nyes,x\n")
+    assert "Leave `columns` out" in error_of(jx.Csv(path, columns=("text", "label")))
+
+
+def test_cells_stay_text() -> None:
+    path = write("a.csv", "text,label\nNA,0\nnull,1\n12,01\n")
+    assert [tuple(row.values()) for row in rows(jx.Csv(path))] == [
+        ("NA", "0"),
+        ("null", "1"),
+        ("12", "01"),
+    ]
+
+
+def test_errors_of_rows_name_file_and_line() -> None:
+    path = write("a.csv", 'text,label\n"one\ntwo",x\nyes,y\n,x\n')
+    task = jx.Classification("mine", jx.Csv(path), labels=("x", "y"))
+    with pytest.raises(DataError, match=r"row 2 \(.*a\.csv, line 5\): Column 'text' is an empty"):
+        list(task.examples("train"))
+    filtered = jx.Csv(path, where=lambda row, language: row["text"] != "one\ntwo")
+    with pytest.raises(DataError, match=r"row 1 \(.*a\.csv, line 5\)"):
+        list(task.replace(source=filtered).examples("train"))
+
+
+def test_the_row_of_a_subsample_gets_no_wrong_line() -> None:
+    path = write("a.csv", "text,label\nyes,x\nno,x\n,x\n")
+    task = jx.Classification("mine", jx.Csv(path), labels=("x", "y"))
+    with pytest.raises(DataError, match="row 0: Column 'text'"):
+        list(task.examples("train", rows=task.rows("train").select([2])))
+
+
+# --- splits and languages -------------------------------------------------------------------------
+
+
+def test_files_by_split_and_their_usual_names() -> None:
+    for name in ("train", "dev", "test"):
+        write(f"x/{name}.csv", f"text,label\n{name},a\n")
+    by_name = jx.Csv("x/{split}.csv")
+    by_path = jx.Csv({"train": "x/train.csv", "validation": "x/dev.csv", "test": "x/test.csv"})
+    for source in (by_name, by_path):
+        assert rows(source, "validation")[0]["text"] == "dev"
+        assert [source.available(split) for split in ("train", "test", "other")] == [
+            ("en",),
+            ("en",),
+            (),
+        ]
+    write("x/val.csv", "text,label\nval,a\n")
+    assert "may be the split 'validation'" in error_of(by_name, "validation")
+
+
+def test_one_file_is_train_alone() -> None:
+    source = jx.Csv(write("a.csv", "text,label\nyes,x\n"))
+    assert source.available("train") == ("en",) and source.available("validation") == ()
+    assert 'split={"train": "80%", "validation": "20%"}' in error_of(source, "validation")
+
+
+def test_languages_stand_in_the_names_of_files() -> None:
+    for language in ("en", "de", "pt-BR"):
+        write(f"x/r.{language}.csv", f"text,label\n{language},a\n")
+    source = jx.Csv("x/r.{language}.csv")
+    assert source.available("train") == ("de", "en", "pt-BR")
+    assert rows(source, language="pt-BR")[0]["text"] == "pt-BR"
+    assert "Languages: de, en, pt-BR" in error_of(source, language="fr")
+    mapped = jx.Csv("x/r.{language}.csv", languages={"pt": "pt-BR"})
+    assert mapped.available("train") == ("pt",) and rows(mapped, language="pt")
+
+
+def test_languages_stand_in_a_column() -> None:
+    path = write("a.csv", "text,lang\nyes,en\nja,de\nno,en\n")
+    source = jx.Csv(path, language_column="lang")
+    assert source.available("train") == ("en", "de")
+    assert [row["text"] for row in rows(source)] == ["yes", "no"]
+    assert source.locate("train", "en", 1).endswith("a.csv, line 4")
+    assert "no column 'language'" in error_of(jx.Csv(path, language_column="language"))
+
+
+def test_one_language_for_all_rows_is_trained_in() -> None:
+    path = write("a.csv", "text,label\nja,x\nnein,y\n")
+    task = jx.Classification("mine", jx.Csv(path, language="de"))
+    assert task.train_languages == ("de",) and task.languages("train") == ("de",)
+    assert "Languages: de" in error_of(task.source)
+    frame = jx.Rows([{"text": "ja", "label": "x"}], language="de")
+    assert task.replace(source=frame).train_languages == ("de",)
+    both = jx.Concat(task.source, frame)
+    assert jx.Classification("mine", both).train_languages == ("de",)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"language": "de", "language_column": "lang"},
+        {"languages": ("en", "de")},
+        {"stratify": "label"},
+        {"split": {"train": "all"}},
+    ],
+)
+def test_arguments_that_contradict_each_other_are_refused(fields: Any) -> None:
+    with pytest.raises(ValueError, match=r"Csv|split="):
+        jx.Csv("a.csv", **fields)
+
+
+def test_a_missing_file_names_near_ones() -> None:
+    write("reviews.csv", "text\nyes\n")
+    assert "Did you mean 'reviews.csv'?" in error_of(jx.Csv("reveiws.csv"))
+    assert "There is no folder" in error_of(jx.Csv("nowhere/a.csv"))
+
+
+def test_a_file_that_changes_is_read_again() -> None:
+    source = jx.Csv(write("a.csv", "text,label\nyes,x\n"), split={"train": 1})
+    assert len(rows(source)) == 1
+    write("a.csv", "text,label\nyes,x\nno, maybe,y\n")
+    assert "found 3 fields, expected 2" in error_of(source)
+
+
+# --- JSON, CoNLL, SQuAD ---------------------------------------------------------------------------
+
+ROW = {"text": "yes", "label": "x"}
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        (json.dumps(ROW) + "\n", None),
+        (json.dumps(ROW) + "\n\n" + json.dumps(ROW), None),
+        (json.dumps([ROW]), None),
+        (json.dumps([ROW], indent=2), None),
+        (json.dumps({"version": 1, "data": [ROW]}), "data"),
+        (json.dumps({"version": 1, "data": [ROW]}, indent=2), "data"),
+    ],
+)
+def test_three_forms_of_json(text: str, field: str | None) -> None:
+    assert rows(jx.Json(write("a.json", text), field=field))[0] == ROW
+
+
+@pytest.mark.parametrize(
+    ("content", "field", "message"),
+    [
+        ({"data": [ROW], "n": 1}, None, "lists of rows under data. Say which: field='data'"),
+        ({"data": [ROW]}, "date", "no field 'date'. Did you mean 'data'"),
+        ([ROW], "data", "field='data' is for a JSON object, found list"),
+        ({"text": ["yes"], "label": ["x"]}, None, "jx.Rows(pandas.read_json(…))"),
+        ([ROW, 3], None, "object 2: expected a JSON object, found 3"),
+    ],
+)
+def test_json_that_says_too_little(content: Any, field: str | None, message: str) -> None:
+    path = write("a.json", json.dumps(content))
+    assert message in error_of(jx.Json(path, field=field))
+
+
+def test_bilou_tags_from_one_conll_file() -> None:
+    path = write("a.conll", "Angela B-PER\nMerkel L-PER\n\n\nParis U-LOC\nruft O\n")
+    source = jx.Conll(path, language="de")
+    task = jx.TokenClassification("ner", source)
+    assert task.label_names == ("B-PER", "L-PER", "O", "U-LOC")
+    assert source.locate("train", "de", 1).endswith("a.conll, line 5")
+
+
+def test_squad_questions_are_split() -> None:
+    paragraphs = []
+    for index in range(4):
+        answer = {"text": str(index), "answer_start": 0}
+        question = {"id": f"q{index}", "question": "How many?", "answers": [answer]}
+        paragraphs.append({"context": str(index), "qas": [question]})
+    path = write("a.json", json.dumps({"data": [{"paragraphs": paragraphs}]}))
+    source = jx.Squad(path, split={"train": 3, "validation": "rest"})
+    assert len(rows(source)) == 3 and len(rows(source, "validation")) == 1
+    assert re.search(r"a\.json, question \d$", source.locate("validation", "en", 0))
+
+
+# --- what users also give -------------------------------------------------------------------------
+
+
+def test_files_without_rows_are_refused() -> None:
+    assert "found an empty file" in error_of(jx.Csv(write("a.csv", "")))
+    assert "There are no rows in" in error_of(jx.Csv(write("a.csv", "text,label\n")))
+    assert "is a folder" in error_of(jx.Csv("."))
+
+
+def test_one_row_of_json_lines_with_lists() -> None:
+    row = {"tokens": ["a", "b"], "tags": ["O", "O"]}
+    assert rows(jx.Json(write("a.jsonl", json.dumps(row)))) == [row]
+    assert "name the file .jsonl" in error_of(jx.Json(write("a.json", json.dumps(row))))
+
+
+def test_a_delimiter_is_one_character() -> None:
+    with pytest.raises(ValueError, match=r"delimiter='; '\. Expected one character"):
+        jx.Csv("a.csv", delimiter="; ")
+
+
+def test_files_of_two_forms_and_languages_are_joined() -> None:
+    german = jx.Csv(write("a.csv", "text,label\nja,x\n"), language="de")
+    swahili = jx.Json(write("a.json", json.dumps([{"text": "ndiyo", "label": "y"}])), language="sw")
+    joined = jx.Concat(german, swahili)
+    assert joined.available("train") == ("de", "sw")
+    assert rows(joined, language="sw")[0]["text"] == "ndiyo"
+    assert "split 'test'" in error_of(joined, "test", "de")
+
+
+def test_splits_of_any_source() -> None:
+    files = jx.Files(write("a.csv", "text,label\nja,x\nno,y\n"), jx.read_csv)
+    shares = {"train": 1, "validation": 1}
+    assert 'splits={"train": "train"}' in error_of(jx.Split(files, shares), "validation")
+    one_split = jx.Files("a.csv", jx.read_csv, splits={"train": "train"})
+    assert len(rows(jx.Split(one_split, shares), "validation")) == 1
+
+
+def test_columns_in_the_place_of_splits_are_refused() -> None:
+    with pytest.raises(TypeError, match="If these are columns, give a frame"):
+        jx.Rows({"text": ["a"], "label": ["x"]})
