@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from jiantx.columns import Column, column_value, row_id
 from jiantx.example import Example, Prediction
 from jiantx.fields import check_fields, check_labels, check_name
-from jiantx.metrics import Metric, check_metrics, mean_of_metrics
+from jiantx.metrics import Metric, Metrics, check_metrics, mean_of_metrics, resolve_metrics
 from jiantx.registry import near_names
 from jiantx.sources import (
     DataError,
@@ -43,7 +43,7 @@ class Task(ABC):
     Args:
         name: Matches [a-z][a-z0-9_]*.
         source: Where its rows come from.
-        metrics: Functions of (predictions, references), each with a name of its own.
+        metrics: Functions of (predictions, references), or names of `jx.metrics.list_metrics()`.
         main_metrics: The main score is the mean of these (default: of all), on 0-100, higher is
             better.
         group: The group of a row, for metrics that are marked `grouped`: the question that it
@@ -60,8 +60,8 @@ class Task(ABC):
 
     name: str
     source: Source
-    metrics: tuple[Metric, ...]
-    main_metrics: tuple[Metric, ...] = ()
+    metrics: Metrics
+    main_metrics: Metrics = ()
     group: Column | None = None
     named_groups: Column | None = None
     head: str | None = None
@@ -83,13 +83,11 @@ class Task(ABC):
         for name in (self.name,) if self.head is None else (self.name, self.head):
             check_name(name)
         check_fields(self, f"Task {self.name}", {**Task.lowest, **self.lowest})
-        check_metrics(
-            self.name,
-            self.metrics,
-            self.main_metrics,
-            self.scored_by,
-            has_groups=self.group is not None,
-        )
+        declared = (self.name, self.metrics, self.main_metrics, self.scored_by)
+        for name, metrics in zip(("metrics", "main_metrics"), resolve_metrics(*declared)):
+            object.__setattr__(self, name, metrics)
+        resolved = (self.name, self.metrics, self.main_metrics, self.scored_by)
+        check_metrics(*resolved, has_groups=self.group is not None)
         labels = getattr(self, "labels", None)
         if labels is not None and not callable(labels):
             check_labels(self.name, labels)

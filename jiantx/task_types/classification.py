@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 import numpy as np
 
 from jiantx.columns import Column, check_label, column_gold, column_text, column_value
-from jiantx.metrics import Metric, accuracy, metric_name, pearson, spearman
+from jiantx.metrics import Metric, Metrics, accuracy, metric_name, pearson, spearman
 from jiantx.registry import near_names
 from jiantx.sources import DataError, MissingColumn, Row
 from jiantx.task import Example, Labels, Prediction, Task
@@ -140,7 +140,7 @@ class Classification(Task):
     label: Column = "label"
     multi_label: bool = False
     label_map: Mapping[str, str] | None = None
-    metrics: tuple[Metric, ...] = (accuracy,)
+    metrics: Metrics = (accuracy,)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -262,7 +262,7 @@ class Regression(Task):
     label: Column = "label"
     low: float = 0.0
     high: float = 1.0
-    metrics: tuple[Metric, ...] = (pearson, spearman)
+    metrics: Metrics = (pearson, spearman)
 
     def __post_init__(self) -> None:
         super().__post_init__()

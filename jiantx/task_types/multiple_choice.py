@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 import numpy as np
 
 from jiantx.columns import Column, check_utf8, column_gold, column_text, column_value
-from jiantx.metrics import Answer, Answers, Metric, accuracy, check_metrics
+from jiantx.metrics import Answer, Answers, Metrics, accuracy, check_metrics
 from jiantx.sources import DataError, Row
 from jiantx.task import Example, Prediction, Task
 from jiantx.task_types.choice_sequences import choice_features
@@ -84,7 +84,7 @@ class MultipleChoice(Task):
     label: Column = "label"
     labels_from: int = 0
     scored_texts: Column | None = None
-    metrics: tuple[Metric, ...] = (accuracy,)
+    metrics: Metrics = (accuracy,)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 import numpy as np
 
 from jiantx.columns import Column, column_gold, column_text
-from jiantx.metrics import Answer, Answers, Metric, exact_match, squad_f1
+from jiantx.metrics import Answer, Answers, Metric, Metrics, exact_match, squad_f1
 from jiantx.sources import DataError, Row
 from jiantx.task import Example, Prediction, Task
 from jiantx.task_types.answer_spans import best_spans
@@ -92,7 +92,7 @@ class QuestionAnswering(Task):
     max_question_length: int = 64
     max_answer_length: int = 30
     n_best: int = 20
-    metrics: tuple[Metric, ...] = (exact_match, squad_f1)
+    metrics: Metrics = (exact_match, squad_f1)
 
     def example(self, row: Row, *, id: str, language: str) -> QuestionExample:
         context = column_text(row, self.context)
