@@ -28,7 +28,7 @@ STOREYS = [
     ["tasks", "features"],
     "batching heads".split(),
     ["model"],
-    "inference grouping scoring layer_sweeps stored_states".split(),
+    "inference grouping scoring prediction_rows layer_sweeps stored_states".split(),
     "evaluation run_record trainer_arguments".split(),
     "resuming trainer_setup trainer_card trainer_embeddings trainer_losses training_bar".split(),
     "trainer xtreme glue".split(),

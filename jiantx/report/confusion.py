@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CONFUSION = "confusion"  # the metric that counts have in JSON, beside the scores
 MOST_LABELS = 200  # counts of more labels are not stored
+NO_LABEL = "(none)"  # predicted for what the model could not read
 _MOST_DRAWN = 40
 
 

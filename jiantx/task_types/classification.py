@@ -50,6 +50,12 @@ class LabelPrediction(Prediction):
     def confidence(self) -> Any:
         return self.probability
 
+    def __str__(self) -> str:
+        if isinstance(self.label, str):
+            return f"{self.label} ({self.probability:.2f})"
+        chosen = [f"{label} ({self.probabilities[label]:.2f})" for label in self.label]
+        return ", ".join(chosen) or "no label"
+
 
 @dataclass(frozen=True, kw_only=True)
 class NumberPrediction(Prediction):

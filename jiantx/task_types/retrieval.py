@@ -37,6 +37,7 @@ class PairExample(Example):
     relevant.
     """
 
+    gold_fields: ClassVar[tuple[str, ...]] = ("relevant",)
     query: str | None = None
     candidate: str | None = None
     relevant: tuple[str, ...] | None = None

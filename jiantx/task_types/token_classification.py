@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 class TaggedExample(Example):
     """Words and their tags."""
 
+    gold_fields: ClassVar[tuple[str, ...]] = ("tags",)
     words: tuple[str, ...]
     tags: tuple[str, ...] | None = None
 
@@ -43,6 +44,14 @@ class TagsPrediction(Prediction):
     @property
     def confidence(self) -> Any:
         return self.probabilities
+
+    @property
+    def probability(self) -> float:
+        """That of the least probable of its tags."""
+        return min(self.probabilities)
+
+    def __str__(self) -> str:
+        return " ".join(f"{word}/{tag}" for word, tag in zip(self.words, self.tags, strict=True))
 
 
 @final
