@@ -112,7 +112,15 @@ def test_counts_survive_files_and_old_files_are_read(report: Report, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "damage", [{"cells": [[0, 9, 1]]}, {"labels": None}, {"classes": {"no": [1]}}]
+    "damage",
+    [
+        {"cells": [[0, 9, 1]]},
+        {"cells": [[0, 0, math.inf]]},
+        {"cells": [[0, -1, 1]]},
+        {"labels": None},
+        {"labels": [["no"], "yes"]},
+        {"classes": {"no": [1]}},
+    ],
 )
 def test_damaged_counts_are_named(damage: dict[str, Any], tmp_path: Path) -> None:
     record = json.loads(counts().to_json_line())

@@ -439,6 +439,14 @@ def test_metrics_by_name_are_the_functions() -> None:
     assert choice.metrics == (accuracy,)
 
 
+def test_a_metric_of_no_module_is_one() -> None:
+    """A function that `exec` defines has None for its module, which was taken for a text."""
+    namespace: dict[str, Any] = {}
+    exec("def mine(predictions, references): return 1.0", namespace)
+    namespace["mine"].__module__ = None
+    assert task(metrics=[namespace["mine"]]).metrics == (namespace["mine"],)
+
+
 def test_a_default_main_metric_must_be_among_the_metrics() -> None:
     with pytest.raises(ValueError, match=r"\['f1'\] are not among the metrics \['accuracy'\]"):
         jx.TokenClassification(

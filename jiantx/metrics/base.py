@@ -208,7 +208,8 @@ def check_metrics(
 def _check_takes(task: str, metric: Metric, scored_by: str) -> None:
     """Refuse a metric of other predictions, and one that takes the references first."""
     innermost = _innermost(metric)
-    package, _, module = getattr(innermost, "__module__", "").rpartition(".")
+    defined_in = getattr(innermost, "__module__", "") or ""  # None where code is run by `exec`
+    package, _, module = defined_in.rpartition(".")
     if scored_by and package == __package__ and module != scored_by:
         raise ValueError(
             f"Task {task}: {metric_name(metric)!r} of {package}.{module} is for other predictions "

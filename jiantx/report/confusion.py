@@ -1,5 +1,6 @@
 """Which labels a model confuses: counts by label, and the tables that are made of them."""
 
+import itertools
 import json
 import math
 import os
@@ -90,27 +91,33 @@ def label_counts_from_json(record: Mapping[str, Any]) -> LabelCounts:
     Raises:
         ValueError: If the record is damaged.
     """
-    fields = ("task", "split", "language", "metric", "value", "examples", "counts")
-    tags = {name: value for name, value in record.items() if name not in fields}
     try:
-        counts = record["counts"]
-        names = [*counts["labels"], *counts["others"]]
-        cells = {(names[gold], names[other]): int(n) for gold, other, n in counts["cells"]}
-        classes = {name: ClassCounts(*numbers) for name, numbers in counts["classes"].items()}
-        return LabelCounts(
-            record["task"],
-            record["split"],
-            record["language"],
-            int(record["examples"]),
-            tuple(counts["labels"]),
-            cells,
-            classes,
-            tags,
-        )
+        return _read_counts(record)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"the label counts of {record.get('task')!r} are damaged: {error!r}."
         ) from None
+
+
+def _read_counts(record: Mapping[str, Any]) -> LabelCounts:
+    known_names = ("task", "split", "language", "metric", "value", "examples", "counts")
+    tags = {name: value for name, value in record.items() if name not in known_names}
+    counts = record["counts"]
+    names = [*counts["labels"], *counts["others"]]
+    texts = [record["task"], record["split"], record["language"], *names]
+    numbers = [record["examples"], *itertools.chain(*counts["cells"], *counts["classes"].values())]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("expected texts as names")
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        raise ValueError("expected whole numbers as counts")
+    if not all(type(tag) in (str, int) for tag in tags.values()):
+        raise TypeError("expected texts or whole numbers as tags")
+    json.dumps(record, ensure_ascii=False).encode()  # raises on half of a surrogate pair
+    cells = {(names[gold], names[other]): count for gold, other, count in counts["cells"]}
+    classes = {name: ClassCounts(*values) for name, values in counts["classes"].items()}
+    labels = tuple(counts["labels"])
+    task, split, language = texts[:3]
+    return LabelCounts(task, split, language, record["examples"], labels, cells, classes, tags)
 
 
 def distinct_counts(counts: Iterable[LabelCounts]) -> list[LabelCounts]:
