@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -143,7 +144,7 @@ def _spans_in(context: str, row: Mapping[str, Any]) -> Iterator[Segment]:
     texts = row["gold"][0] if isinstance(row["gold"], list) else ()
     if texts and row.get("gold_starts"):
         spans["gold"] = (row["gold_starts"][0], row["gold_starts"][0] + len(texts[0]))
-    bounds = sorted({0, len(context), *(end for span in spans.values() for end in span)})
+    bounds = sorted({0, len(context), *itertools.chain(*spans.values())})
     for start, stop in zip(bounds, [*bounds[1:], len(context)]):
         # of marks at one place the inner ones close first, and open last
         for role, span in sorted(spans.items(), key=lambda item: (-item[1][0], item[0])):

@@ -196,8 +196,9 @@ def label_counts_of(result: SplitPredictions) -> LabelCounts | None:
         references = list(itertools.chain.from_iterable(references))
     cells: Counter[tuple[str, str]] = Counter()
     if all(isinstance(label, str) for label in (*values, *references)):
-        named = [value or NO_LABEL for value in values]  # of a target whose span was cut off
-        cells.update(zip(references, named))
+        # a target whose span was cut off has no label
+        predicted = [value or NO_LABEL for value in values]
+        cells.update(zip(references, predicted))
     by_label = counts_by_label(values, references)
     by_label = {label: by_label.get(label, ClassCounts(0, 0, 0)) for label in labels}
     return LabelCounts(

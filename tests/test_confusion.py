@@ -57,8 +57,8 @@ def test_counts_are_those_of_the_predictions(model_of: ModelOf, tiny_tasks) -> N
 
 
 def test_tags_are_counted_by_word_and_entities_by_type(report: Report, tiny_tasks) -> None:
-    words = sum(len(row["tokens"]) for row in tiny_tasks["tagging"].rows("validation"))
-    assert report.confusion("entities").to_pandas().to_numpy().sum() == words
+    word_count = sum(len(row["tokens"]) for row in tiny_tasks["tagging"].rows("validation"))
+    assert report.confusion("entities").to_pandas().to_numpy().sum() == word_count
     table = report.per_class("entities")
     assert table.noun == "type" and list(table.classes) == ["X"]
     f1 = report.where(task="entities", metric="f1").records[0].value

@@ -128,10 +128,10 @@ def test_chunks_are_counted_by_type_as_seqeval_reports_them():
 
 def test_every_metric_has_a_name():
     """A new metric that nobody adds to the names could be given as a function only."""
-    others = {"best_threshold", "chunk_scores", "chunk_counts"}
+    not_metrics = {"best_threshold", "chunk_scores", "chunk_counts"}
     listed = set(metrics.list_metrics())
     for module in (metrics.labels, metrics.tagging, metrics.answers, metrics.rankings):
-        for name in set(metrics.__all__) - others:
+        for name in set(metrics.__all__) - not_metrics:
             code = getattr(getattr(module, name, None), "__code__", None)
             if code and code.co_varnames[:2] == ("predictions", "references"):
                 assert name in listed or getattr(module, name).__module__ != module.__name__

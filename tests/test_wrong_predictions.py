@@ -88,11 +88,14 @@ def test_the_surest_come_first_and_languages_are_told_apart(folder: Path) -> Non
 
 
 def test_of_tags_the_surest_wrong_one_counts(tmp_path: Path) -> None:
-    words = {"words": ["a", "b"]}
-    common: dict[str, Any] = {"inputs": words, "gold": ["O", "O"], "confidence": 0.5}
-    sure = prediction_row(id="sure", prediction=["X", "O"], score=[0.8, 0.5], **common)
+    common: dict[str, Any] = {
+        "inputs": {"words": ["a", "b"]},
+        "gold": ["O", "O"],
+        "confidence": 0.5,
+    }
+    surest = prediction_row(id="sure", prediction=["X", "O"], score=[0.8, 0.5], **common)
     unsure = prediction_row(id="unsure", prediction=["X", "O"], score=[0.6, 0.99], **common)
-    errors = jx.errors(write(tmp_path, unsure, sure))
+    errors = jx.errors(write(tmp_path, unsure, surest))
     assert [row["id"] for row in errors] == ["sure", "unsure"]
     assert "en sure: 1 of 2 tags wrong\n    a[O → X] b" in str(errors)
 

@@ -71,11 +71,6 @@ def counts_by_label(
     return {label: ClassCounts(right[label], predicted[label], actual[label]) for label in labels}
 
 
-def label_counts(predictions: Sequence[Any], references: Sequence[Any]) -> list[ClassCounts]:
-    """The values of `counts_by_label`."""
-    return list(counts_by_label(predictions, references).values())
-
-
 def label_set(labels: Any) -> set[Any]:
     """The labels of an example; a text is one label, and no set of letters."""
     is_one = isinstance(labels, str) or not isinstance(labels, Iterable)

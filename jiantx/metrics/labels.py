@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jiantx.metrics.base import Metric, check_lengths, grouped, mean_percent, named
-from jiantx.metrics.counts import label_counts, label_set
+from jiantx.metrics.counts import counts_by_label, label_set
 
 
 def accuracy(predictions: Sequence[Any], references: Sequence[Any]) -> float:
@@ -129,7 +129,7 @@ def macro_f1(predictions: Sequence[Any], references: Sequence[Any]) -> float:
     Returns:
         0–100, or NaN if there are no labels on either side.
     """
-    counts = label_counts(predictions, references)
+    counts = counts_by_label(predictions, references).values()
     return _macro_mean([2 * count.right / (count.predicted + count.actual) for count in counts])
 
 
@@ -155,7 +155,7 @@ def precision(predictions: Sequence[Any], references: Sequence[Any]) -> float:
     Returns:
         0–100, or NaN if there are no labels on either side.
     """
-    counts = label_counts(predictions, references)
+    counts = counts_by_label(predictions, references).values()
     return _macro_mean([count.right / max(count.predicted, 1) for count in counts])
 
 
@@ -176,7 +176,7 @@ def recall(predictions: Sequence[Any], references: Sequence[Any]) -> float:
     Returns:
         0–100, or NaN if there are no labels on either side.
     """
-    counts = label_counts(predictions, references)
+    counts = counts_by_label(predictions, references).values()
     return _macro_mean([count.right / max(count.actual, 1) for count in counts])
 
 

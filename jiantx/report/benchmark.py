@@ -148,8 +148,11 @@ class Leaderboard(ExportsTables):
     def to_pandas(self) -> "pd.DataFrame":
         """Return the scores: a row per run, a column for each group and each of its tasks."""
         columns = list(self._columns())
+        values = []
+        for scores in self.scores.values():
+            values.append([scores[name] for name in columns])
         return table_frame(
-            [[scores[name] for name in columns] for scores in self.scores.values()],
+            values,
             rows=list(self.scores),
             columns=columns,
             names=("row", ""),

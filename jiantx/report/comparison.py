@@ -125,8 +125,11 @@ class Comparison(ExportsTables):
 
         `to_records` has the rest. NaN where a cell has no value.
         """
+        means = []
+        for row in self.rows:
+            means.append([cell.mean for cell in row.all_cells])
         return table_frame(
-            [[cell.mean for cell in row.all_cells] for row in self.rows],
+            means,
             rows=[row.label for row in self.rows],
             columns=[*self.columns, "average"],
             names=("row", ""),

@@ -68,7 +68,7 @@ class LabelCounts:
 
     def to_json_line(self) -> str:
         """Write the counts as a record beside those of scores: with the value null."""
-        names = distinct([*self.labels, *(name for cell in self.cells for name in cell)])
+        names = distinct([*self.labels, *itertools.chain(*self.cells)])
         index = {name: number for number, name in enumerate(names)}
         cells = sorted([index[gold], index[other], n] for (gold, other), n in self.cells.items())
         counts: dict[str, Any] = {"labels": list(self.labels), "cells": cells}
@@ -244,9 +244,11 @@ def make_confusion(counts: Sequence[LabelCounts]) -> Confusion:
             f"Examples of {counts[0].task} may have several labels, so that no label is confused "
             f"with another. report.per_class({counts[0].task!r}) counts each label."
         )
-    labels = distinct(label for one in counts for label in one.labels)
+    labels = distinct(itertools.chain(*(one.labels for one in counts)))
     predicted = distinct([*labels, *(other for _, other in cells)])
-    rows = [tuple(cells[gold, other] for other in predicted) for gold in labels]
+    rows = []
+    for gold in labels:
+        rows.append(tuple(cells[gold, label] for label in predicted))
     return Confusion(_title(counts), tuple(labels), tuple(predicted), tuple(rows))
 
 
@@ -256,7 +258,7 @@ def make_class_table(counts: Sequence[LabelCounts]) -> ClassTable:
     Args:
         counts: What `select_counts` selected.
     """
-    labels = distinct(label for one in counts for label in one.labels)
+    labels = distinct(itertools.chain(*(one.labels for one in counts)))
     classes: dict[str, ClassCounts] = {}
     for one in counts:
         for name, numbers in one.classes.items():

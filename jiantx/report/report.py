@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, overload
 from jiantx.report import plots
 from jiantx.report.averages import (
     cell_means,
-    distinct,
     grouped,
     mean_of_tasks,
     transfer_gaps,
@@ -328,8 +327,7 @@ class Report(ExportsTables):
         """Return a row per score, of all metrics, with tags as columns beside the fields."""
         import pandas as pd
 
-        columns = distinct([*FIELDS, *(name for record in self for name in record.tags)])
-        return pd.DataFrame(self.to_records(), columns=columns)
+        return pd.DataFrame(self.to_records(), columns=None if self.records else list(FIELDS))
 
     def to_records(self) -> list[dict[str, Any]]:
         """Return a dictionary per score, tags beside fields; made for `pandas.DataFrame`."""
