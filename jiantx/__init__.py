@@ -30,6 +30,7 @@ _MODULES = {
     "tasks": """AFRICAN AMERICAN GLUE SUPERGLUE XSTILTS_INTERMEDIATE XTREME XTREME_R get_task
         list_tasks register""",
     "trainer": "Trainer",
+    "wrong_predictions": "errors",
     "xtreme": "score_xtreme write_xtreme_predictions",
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names.split()}

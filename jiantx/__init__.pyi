@@ -78,6 +78,7 @@ from jiantx.tasks import get_task as get_task
 from jiantx.tasks import list_tasks as list_tasks
 from jiantx.tasks import register as register
 from jiantx.trainer import Trainer as Trainer
+from jiantx.wrong_predictions import errors as errors
 from jiantx.xtreme import score_xtreme as score_xtreme
 from jiantx.xtreme import write_xtreme_predictions as write_xtreme_predictions
 

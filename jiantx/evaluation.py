@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -19,8 +20,9 @@ from jiantx.inference import run_tables, tokenizer_of
 from jiantx.layer_sweeps import group_by_pass, layers_of_group
 from jiantx.metrics import mean_of_metrics
 from jiantx.model import MultitaskModel
-from jiantx.report import MAIN, Report, Score
-from jiantx.scoring import SplitPredictions, scores_of, write_predictions
+from jiantx.prediction_rows import write_predictions
+from jiantx.report import MAIN, LabelCounts, Report, Score
+from jiantx.scoring import SplitPredictions, label_counts_of, scores_of
 from jiantx.sources import DataError, Row, as_held, as_row, function_name, iter_items
 from jiantx.task import Task
 from jiantx.tasks import TaskOrName, Tasks, resolve_task, resolve_tasks
@@ -53,12 +55,14 @@ def evaluate(
         layers: For retrieval, score each of these hidden states (0 is the embeddings) in one pass.
             The tag `layer` tells the scores apart.
         predictions: A folder for one JSON-lines file per task and language, with one row per
-            example: id, language, prediction, gold, score.
+            example: id, language, inputs, gold, prediction, confidence, correct, score.
+            `jx.errors(folder)` reads it.
         dtype: `torch.bfloat16` or `torch.float16` computes in half precision, which is faster; None
             computes in that of the weights, also after a training in half precision.
 
     Returns:
-        A report with every metric of every task and language; NaN where one is undefined.
+        A report with every metric of every task and language; NaN where one is undefined. For
+        classification and tagging with at most 200 labels, also with the counts of labels.
 
     Raises:
         DataError: A task has no such split, no labels in it, or none of the languages.
@@ -76,6 +80,7 @@ def evaluate(
     _check_languages(tasks, split, languages, languages_of)
     _check_layers(tasks, layers)
     records: dict[str, list[Score]] = {task.name: [] for task in tasks}
+    label_counts: list[LabelCounts | None] = []
     for group in group_by_pass(model, tasks) if layers is None else [[task] for task in tasks]:
         swept_layers = layers
         if len(group) > 1:
@@ -92,11 +97,13 @@ def evaluate(
         ):
             for task_result in [result] if len(group) == 1 else _by_task(model, group, result):
                 records[task_result.features.task.name] += scores_of(task_result)
+                label_counts.append(label_counts_of(task_result))
                 if predictions is not None and PartialState().is_main_process:
                     write_predictions(Path(predictions), task_result)
                 for note in task_result.features.notes():
                     logger.warning_once(note)
-    return Report(score for scores in records.values() for score in scores)
+    scores = itertools.chain.from_iterable(records.values())
+    return Report(scores, filter(None, label_counts))
 
 
 def _by_task(
@@ -283,7 +290,7 @@ def predict_splits(
             examples = features.examples()
             predictions = task.decode(outputs, features.table, examples)
             references = [task.reference(example) for example in examples]
-            yield SplitPredictions(features, predictions, references, layer, head_numbers)
+            yield SplitPredictions(features, predictions, references, layer, head_numbers, examples)
 
     if not task.threshold_split:
         yield from run(split, labelled)
@@ -353,7 +360,7 @@ def with_undefined_as_lowest(report: Report, tasks: Iterable[Task]) -> Report:
                 f"main score is undefined, and counts as {value:.1f} where models are compared."
             )
         records.append(record)
-    return Report(records)
+    return Report(records, report.label_counts)
 
 
 def _same_rows(one: Score, other: Score) -> bool:

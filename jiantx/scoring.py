@@ -1,20 +1,29 @@
-"""Scores of predictions: every metric, what is undefined, and files of predictions."""
+"""Scores of predictions: every metric, what is undefined, and counts of labels."""
 
 from __future__ import annotations
 
-import json
+import itertools
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers.utils import logging
 
 from jiantx.features import Features
 from jiantx.grouping import named_group_indices, row_groups
-from jiantx.metrics import Metric, metric_name, takes_groups
-from jiantx.report import MAIN, Score
+from jiantx.metrics import (
+    CHUNK_METRICS,
+    ClassCounts,
+    Metric,
+    chunk_counts,
+    counts_by_label,
+    metric_name,
+    takes_groups,
+)
+from jiantx.report import MAIN, LabelCounts, Score
+from jiantx.report.confusion import MOST_LABELS, NO_LABEL
 from jiantx.report.scores import LOST_TARGETS, TRUNCATED, group_metric
 from jiantx.task import Task
 
@@ -35,6 +44,7 @@ class SplitPredictions:
         layer: Of a sweep over layers.
         head_numbers: Metric -> value that the head has for any predictions, such as the weights of
             the layers that it mixes.
+        examples: One for each prediction; empty if nobody needs them.
     """
 
     features: Features
@@ -42,6 +52,7 @@ class SplitPredictions:
     references: Sequence[Any]
     layer: int | None = None
     head_numbers: Mapping[str, float] = field(default_factory=dict)
+    examples: Sequence[Any] = ()
 
 
 @dataclass(frozen=True)
@@ -165,24 +176,38 @@ def _warn_if_undefined(examples: ScoredExamples, values: Mapping[str, float]) ->
         )
 
 
-def write_predictions(folder: Path, result: SplitPredictions) -> None:
-    """Write the predictions of a split in one language as JSON lines, one example each.
+def label_counts_of(result: SplitPredictions) -> LabelCounts | None:
+    """Count how often labels were predicted for labels, of tasks with few labels; else None.
 
-    Args:
-        folder: Made if it is missing.
-        result: The predictions.
+    Tags are counted word by word; classes are the types of chunks where the task scores chunks.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    features = result.features
-    suffix = "" if result.layer is None else f"-layer{result.layer}"
-    name = f"{features.task.name}-{features.split}-{features.language}{suffix}.jsonl"
-    with open(folder / name, "w", encoding="utf-8") as file:
-        for prediction, gold in zip(result.predictions, result.references, strict=True):
-            row = {
-                "id": prediction.id,
-                "language": prediction.language,
-                "prediction": prediction.value,
-                "gold": gold,
-                "score": prediction.confidence,
-            }
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    task = result.features.task
+    labels = task.gold_names
+    if task.scored_by not in ("labels", "tagging") or not 0 < len(labels) <= MOST_LABELS:
+        return None
+    values = [prediction.value for prediction in result.predictions]
+    references = result.references
+    classes: dict[str, ClassCounts] = {}
+    if task.scored_by == "tagging":
+        if any(metric in CHUNK_METRICS for metric in task.metrics):
+            scheme = getattr(task, "scheme", None)
+            classes = chunk_counts(values, references, scheme=scheme, labels=labels)
+        values = list(itertools.chain.from_iterable(values))
+        references = list(itertools.chain.from_iterable(references))
+    cells: Counter[tuple[str, str]] = Counter()
+    if all(isinstance(label, str) for label in (*values, *references)):
+        # a target whose span was cut off has no label
+        predicted = [value or NO_LABEL for value in values]
+        cells.update(zip(references, predicted))
+    by_label = counts_by_label(values, references)
+    by_label = {label: by_label.get(label, ClassCounts(0, 0, 0)) for label in labels}
+    return LabelCounts(
+        task.name,
+        result.features.split,
+        result.features.language,
+        len(result.references),
+        labels,
+        cells,
+        classes or by_label,
+        {} if result.layer is None else {"layer": result.layer},
+    )

@@ -14,7 +14,7 @@ from jiantx.columns import Column
 from jiantx.example import Example, Prediction
 from jiantx.fields import check_fields, check_labels, check_name
 from jiantx.labels_in_data import find_labels
-from jiantx.metrics import Metric, check_metrics, mean_of_metrics
+from jiantx.metrics import Metric, Metrics, check_metrics, mean_of_metrics, resolve_metrics
 from jiantx.sources import Row, Source, data_root
 from jiantx.task_rows import SPLITS, TaskRows
 
@@ -36,7 +36,7 @@ class Task(TaskRows, ABC):
     Args:
         name: Small letters, digits and `_`, a letter first.
         source: Where its rows come from.
-        metrics: Functions of (predictions, references), each with a name of its own.
+        metrics: Functions of (predictions, references), or names of `jx.metrics.list_metrics()`.
         main_metrics: The main score is the mean of these (default: of all), on 0-100, higher is
             better.
         group: The group of a row, for metrics that are marked `grouped`: the question that it
@@ -54,8 +54,8 @@ class Task(TaskRows, ABC):
 
     name: str = field(kw_only=False)
     source: Source = field(kw_only=False)
-    metrics: tuple[Metric, ...]
-    main_metrics: tuple[Metric, ...] = ()
+    metrics: Metrics
+    main_metrics: Metrics = ()
     group: Column | None = None
     named_groups: Column | None = None
     head: str | None = None
@@ -81,13 +81,11 @@ class Task(TaskRows, ABC):
         only_language = getattr(self.source, "only_language", None)
         if only_language and self.train_languages == ("en",):
             object.__setattr__(self, "train_languages", (only_language,))
-        check_metrics(
-            self.name,
-            self.metrics,
-            self.main_metrics,
-            self.scored_by,
-            has_groups=self.group is not None,
-        )
+        declared = (self.name, self.metrics, self.main_metrics, self.scored_by)
+        for name, metrics in zip(("metrics", "main_metrics"), resolve_metrics(*declared)):
+            object.__setattr__(self, name, metrics)
+        resolved = (self.name, self.metrics, self.main_metrics, self.scored_by)
+        check_metrics(*resolved, has_groups=self.group is not None)
         labels = getattr(self, "labels", None)
         if labels is not None and not callable(labels):
             check_labels(self.name, labels)

@@ -312,7 +312,7 @@ def test_a_long_prompt_is_cut_where_the_task_cuts_it(
     with torch.inference_mode():
         logits = plain(**{name: values[None] for name, values in inputs.items()}).logits[0]
     (prediction,) = jx.predict(model, task, [row])
-    assert logits.softmax(0).tolist() == pytest.approx(prediction.probabilities, abs=1e-5)
+    assert logits.softmax(0).tolist() == pytest.approx(prediction.choice_probabilities, abs=1e-5)
 
 
 @pytest.mark.parametrize("changes", [{"padding_side": "left"}, {"type_vocab_size": 1}])

@@ -64,14 +64,82 @@ def test_macro_f1_counts_labels_that_are_only_predicted():
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
-def test_matthews_and_macro_f1_equal_scikit_learn(count):
+def test_matthews_equals_scikit_learn(count):
     rng = random.Random(count)
     references = [rng.choice("abcde"[:count]) for _ in range(200)]
     predictions = [label if rng.random() < 0.6 else rng.choice("abcdef") for label in references]
     matthews = 100 * sklearn_metrics.matthews_corrcoef(references, predictions)
-    macro_f1 = 100 * sklearn_metrics.f1_score(references, predictions, average="macro")
     assert metrics.matthews(predictions, references) == pytest.approx(matthews, abs=1e-9)
-    assert metrics.macro_f1(predictions, references) == pytest.approx(macro_f1, abs=1e-9)
+
+
+MACRO = {
+    "macro_f1": sklearn_metrics.f1_score,
+    "precision": sklearn_metrics.precision_score,
+    "recall": sklearn_metrics.recall_score,
+}
+
+
+@pytest.mark.parametrize("name", MACRO)
+@pytest.mark.parametrize("predicted_labels", ["abc", "abcf", "a", "f"])
+def test_macro_means_equal_scikit_learn(name, predicted_labels):
+    """Also with labels that are never predicted, and with one that is only predicted."""
+    rng = random.Random(predicted_labels)
+    references = rng.choices("abcde", k=60)
+    predictions = rng.choices(predicted_labels, k=60)
+    expected = 100 * MACRO[name](references, predictions, average="macro", zero_division=0)
+    metric = metrics.get_metric(name)
+    assert metric(predictions, references) == pytest.approx(expected, abs=1e-12)
+    assert math.isnan(metric([], []))
+
+
+@pytest.mark.parametrize("name", MACRO)
+def test_macro_means_of_several_labels_equal_scikit_learn(name):
+    rng = random.Random(name)
+    references = [set(rng.choices("abcd", k=rng.randint(0, 3))) for _ in range(60)]
+    predictions = [set(rng.choices("abcd", k=rng.randint(0, 3))) for _ in range(60)]
+    binarizer = MultiLabelBinarizer(classes=list("abcd"))
+    binary = binarizer.fit_transform(references), binarizer.fit_transform(predictions)
+    expected = 100 * MACRO[name](*binary, average="macro", zero_division=0)
+    assert metrics.get_metric(name)(predictions, references) == pytest.approx(expected, abs=1e-12)
+
+
+def test_chunks_are_counted_by_type_as_seqeval_reports_them():
+    rng = random.Random(0)
+    tags = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
+    references = [rng.choices(tags, k=12) for _ in range(30)]
+    predictions = [
+        [t if rng.random() < 0.7 else rng.choice(tags) for t in row] for row in references
+    ]
+    seqeval_metrics = pytest.importorskip("seqeval.metrics")
+    report = seqeval_metrics.classification_report(references, predictions, output_dict=True)
+    counts = metrics.chunk_counts(predictions, references)
+    assert list(counts) == ["LOC", "PER"]
+    for name, count in counts.items():
+        assert count.precision == pytest.approx(100 * report[name]["precision"])
+        assert count.recall == pytest.approx(100 * report[name]["recall"])
+        assert count.f1 == pytest.approx(100 * report[name]["f1-score"])
+        assert count.actual == report[name]["support"]
+    total = report["micro avg"]
+    assert metrics.chunk_precision(predictions, references) == pytest.approx(
+        100 * total["precision"]
+    )
+    assert metrics.chunk_recall(predictions, references) == pytest.approx(100 * total["recall"])
+
+
+def test_every_metric_has_a_name():
+    """A new metric that nobody adds to the names could be given as a function only."""
+    not_metrics = {"best_threshold", "chunk_scores", "chunk_counts"}
+    listed = set(metrics.list_metrics())
+    for module in (metrics.labels, metrics.tagging, metrics.answers, metrics.rankings):
+        for name in set(metrics.__all__) - not_metrics:
+            code = getattr(getattr(module, name, None), "__code__", None)
+            if code and code.co_varnames[:2] == ("predictions", "references"):
+                assert name in listed or getattr(module, name).__module__ != module.__name__
+    assert metrics.get_metric("f1", "answers") is metrics.squad_f1
+    with pytest.raises(LookupError, match=r"'exact_matsh'. Did you mean 'exact_match'"):
+        metrics.get_metric("exact_matsh", "answers")
+    with pytest.raises(ValueError, match="scored_by='label'"):
+        metrics.list_metrics("label")
 
 
 def test_a_renamed_metric_leaves_the_original_its_name():

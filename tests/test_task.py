@@ -20,9 +20,11 @@ from jiantx.metrics import (
     accuracy_at_1,
     chunk_f1,
     f1_of,
+    macro_f1,
     metric_name,
     micro_f1,
     named,
+    recall,
     squad_f1,
     token_accuracy,
 )
@@ -409,12 +411,40 @@ def test_f1_of_a_label_that_the_task_does_not_have() -> None:
         ({"metrics": (named("truncated")(first),)}, "cannot be named 'truncated'"),
         ({"metrics": ()}, "there are no metrics"),
         ({"metrics": accuracy}, "found one function"),
-        ({"metrics": ("accuracy",)}, "expected a tuple of functions"),
+        ({"metrics": "accuracy"}, "found one text"),
+        ({"metrics": {"accuracy"}}, "expected a tuple of functions"),
+        (
+            {"metrics": ("macro_f2",)},
+            r"named 'macro_f2'. Did you mean 'macro_f1'.* Known: accuracy",
+        ),
+        ({"metrics": ("squad_f1",)}, "'squad_f1'.* for predictions of another kind: answers"),
+        ({"metrics": ("accuracy", first), "main_metrics": ["frist"]}, "named 'frist'"),
     ],
 )
 def test_metrics_are_checked_when_declared(fields: Any, message: str) -> None:
     with pytest.raises(ValueError, match=f"Task mood: .*{message}"):
         task(**fields)
+
+
+def test_metrics_by_name_are_the_functions() -> None:
+    declared = task(metrics=["accuracy", "macro_f1", first], main_metrics=["first"])
+    assert declared.metrics == (accuracy, macro_f1, first)
+    assert declared.main_metrics == (first,)
+    assert declared.replace(metrics=["recall"], main_metrics=()).metrics == (recall,)
+    tagging = jx.TokenClassification(
+        name="tags", source=jx.Rows({}), labels=("O", "B-X"), metrics=["accuracy", "f1"]
+    )
+    assert tagging.metrics == (token_accuracy, chunk_f1)
+    choice = jx.MultipleChoice(name="choice", source=jx.Rows({}), metrics=["accuracy"])
+    assert choice.metrics == (accuracy,)
+
+
+def test_a_metric_of_no_module_is_one() -> None:
+    """A function that `exec` defines has None for its module, which was taken for a text."""
+    namespace: dict[str, Any] = {}
+    exec("def mine(predictions, references): return 1.0", namespace)
+    namespace["mine"].__module__ = None
+    assert task(metrics=[namespace["mine"]]).metrics == (namespace["mine"],)
 
 
 def test_a_default_main_metric_must_be_among_the_metrics() -> None:

@@ -18,6 +18,9 @@ Scores are on 0–100; correlations are on -100–100. A metric that is marked `
 the group of each example too.
 """
 
+Metrics = Sequence[Any]
+"""The metrics of a task: functions, or their names ("macro_f1"), which become functions."""
+
 AnyMetric = TypeVar("AnyMetric", bound=Metric)
 AnyGroupedMetric = TypeVar("AnyGroupedMetric", bound=GroupedMetric)
 
@@ -162,7 +165,7 @@ def check_metrics(
         if not isinstance(declared, Sequence) or not all(map(callable, declared)):
             raise ValueError(
                 f"Task {task}: the metrics are {declared!r}; expected a tuple of functions of "
-                "(predictions, references), such as metrics=(accuracy,)."
+                "(predictions, references) or names, such as metrics=('accuracy',)."
             )
         names = [metric_name(metric) for metric in declared]
         for name in names:
@@ -205,7 +208,8 @@ def check_metrics(
 def _check_takes(task: str, metric: Metric, scored_by: str) -> None:
     """Refuse a metric of other predictions, and one that takes the references first."""
     innermost = _innermost(metric)
-    package, _, module = getattr(innermost, "__module__", "").rpartition(".")
+    defined_in = getattr(innermost, "__module__", "") or ""  # None where code is run by `exec`
+    package, _, module = defined_in.rpartition(".")
     if scored_by and package == __package__ and module != scored_by:
         raise ValueError(
             f"Task {task}: {metric_name(metric)!r} of {package}.{module} is for other predictions "

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jiantx.metrics.base import Metric, check_lengths, grouped, mean_percent, named
+from jiantx.metrics.counts import counts_by_label, label_set
 
 
 def accuracy(predictions: Sequence[Any], references: Sequence[Any]) -> float:
@@ -45,8 +46,8 @@ class _F1Of:
 
     def __call__(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
         return micro_f1(
-            [_label_set(label) & {self.positive_label} for label in predictions],
-            [_label_set(label) & {self.positive_label} for label in references],
+            [label_set(label) & {self.positive_label} for label in predictions],
+            [label_set(label) & {self.positive_label} for label in references],
         )
 
 
@@ -78,7 +79,7 @@ def micro_f1(predictions: Sequence[Any], references: Sequence[Any]) -> float:
     """
     check_lengths(predictions, references)
     right = predicted = actual = 0
-    pairs = zip(map(_label_set, predictions), map(_label_set, references), strict=True)
+    pairs = zip(map(label_set, predictions), map(label_set, references), strict=True)
     for prediction, reference in pairs:
         right += len(prediction & reference)
         predicted += len(prediction)
@@ -96,8 +97,8 @@ class _MicroF1Of:
     def __call__(self, predictions: Sequence[Any], references: Sequence[Any]) -> float:
         scored = set(self.labels)
         return micro_f1(
-            [_label_set(labels) & scored for labels in predictions],
-            [_label_set(labels) & scored for labels in references],
+            [label_set(labels) & scored for labels in predictions],
+            [label_set(labels) & scored for labels in references],
         )
 
 
@@ -114,30 +115,69 @@ def micro_f1_of(labels: Iterable[Any], *, name: str) -> Metric:
     return _MicroF1Of(tuple(labels), name)
 
 
-def _label_set(labels: Any) -> set[Any]:
-    """The labels of an example; a text is one label, and no set of letters."""
-    is_one = isinstance(labels, str) or not isinstance(labels, Iterable)
-    return {labels} if is_one else set(labels)
-
-
 @named("macro_f1")
 def macro_f1(predictions: Sequence[Any], references: Sequence[Any]) -> float:
     """Unweighted mean of the F1 of each label (scikit-learn's `f1_score(average="macro")`).
 
+    Labels are those that occur in predictions or references. One that is only predicted, or never
+    predicted, has an F1 of 0.
+
     Args:
-        predictions: (examples,) labels. A label that is only predicted counts too, with an F1 of 0.
-        references: (examples,) labels.
+        predictions: (examples,) labels; or sets, tuples or lists of labels, which may be empty.
+        references: (examples,) of the same kind.
 
     Returns:
-        0–100, or NaN if there are no examples.
+        0–100, or NaN if there are no labels on either side.
     """
-    check_lengths(predictions, references)
-    predicted = Counter(predictions)
-    actual = Counter(references)
-    right = Counter(p for p, r in zip(predictions, references, strict=True) if p == r)
-    labels = predicted.keys() | actual.keys()
-    scores = [2 * right[label] / (predicted[label] + actual[label]) for label in labels]
-    return 100.0 * math.fsum(scores) / len(scores) if scores else math.nan
+    counts = counts_by_label(predictions, references).values()
+    return _macro_mean([2 * count.right / (count.predicted + count.actual) for count in counts])
+
+
+def _macro_mean(values: Sequence[float]) -> float:
+    # exact, so that the order of the labels changes nothing
+    return 100.0 * math.fsum(values) / len(values) if values else math.nan
+
+
+@named("precision")
+def precision(predictions: Sequence[Any], references: Sequence[Any]) -> float:
+    """Unweighted mean of the precision of each label (scikit-learn's with `average="macro"`).
+
+    Labels are those that occur in predictions or references. One that is never predicted has a
+    precision of 0, as with scikit-learn's `zero_division=0`.
+
+    >>> precision(["same", "same", "other"], ["same", "other", "same"])
+    25.0
+
+    Args:
+        predictions: (examples,) labels; or sets, tuples or lists of labels, which may be empty.
+        references: (examples,) of the same kind.
+
+    Returns:
+        0–100, or NaN if there are no labels on either side.
+    """
+    counts = counts_by_label(predictions, references).values()
+    return _macro_mean([count.right / max(count.predicted, 1) for count in counts])
+
+
+@named("recall")
+def recall(predictions: Sequence[Any], references: Sequence[Any]) -> float:
+    """Unweighted mean of the recall of each label (scikit-learn's with `average="macro"`).
+
+    Labels are those that occur in predictions or references. One that is only predicted has a
+    recall of 0, as with scikit-learn's `zero_division=0`.
+
+    >>> recall(["same", "same", "other"], ["same", "other", "same"])
+    25.0
+
+    Args:
+        predictions: (examples,) labels; or sets, tuples or lists of labels, which may be empty.
+        references: (examples,) of the same kind.
+
+    Returns:
+        0–100, or NaN if there are no labels on either side.
+    """
+    counts = counts_by_label(predictions, references).values()
+    return _macro_mean([count.right / max(count.actual, 1) for count in counts])
 
 
 @named("matthews", lowest=-100.0)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jiantx.metrics.base import check_lengths, named
+from jiantx.metrics.counts import ClassCounts
 from jiantx.metrics.tag_schemes import ReadTag, Scheme, read_tags, type_of_bare_tag
 
 Tags = Sequence[Sequence[str]]
@@ -108,7 +109,57 @@ def chunk_f1_seqeval1(
     return _chunk_scores(predictions, references, partial(read_tags, scheme, labels, type_of)).f1
 
 
-CHUNK_METRICS = (chunk_f1, chunk_f1_seqeval1)
+@named("precision")
+def chunk_precision(
+    predictions: Tags,
+    references: Tags,
+    *,
+    scheme: Scheme | None = None,
+    labels: Collection[str] = (),
+) -> float:
+    """Micro precision of chunks, read as `chunk_f1` reads them; reported as "precision".
+
+    Args:
+        predictions: (sentences,) lists of tags, one per word.
+        references: (sentences,) lists of the same lengths.
+        scheme: How tags are read; recognised from `labels` if None.
+        labels: All tags that can occur; those that do occur if empty.
+
+    Returns:
+        0–100, or NaN if neither side has a chunk. Without a predicted chunk it is 0.
+
+    Raises:
+        ValueError: As `chunk_f1` does.
+    """
+    return chunk_scores(predictions, references, scheme=scheme, labels=labels).precision
+
+
+@named("recall")
+def chunk_recall(
+    predictions: Tags,
+    references: Tags,
+    *,
+    scheme: Scheme | None = None,
+    labels: Collection[str] = (),
+) -> float:
+    """Micro recall of chunks, read as `chunk_f1` reads them; reported as "recall".
+
+    Args:
+        predictions: (sentences,) lists of tags, one per word.
+        references: (sentences,) lists of the same lengths.
+        scheme: How tags are read; recognised from `labels` if None.
+        labels: All tags that can occur; those that do occur if empty.
+
+    Returns:
+        0–100, or NaN if neither side has a chunk. Without a right chunk it is 0.
+
+    Raises:
+        ValueError: As `chunk_f1` does.
+    """
+    return chunk_scores(predictions, references, scheme=scheme, labels=labels).recall
+
+
+CHUNK_METRICS = (chunk_f1, chunk_f1_seqeval1, chunk_precision, chunk_recall)
 
 
 class ChunkScores(NamedTuple):
@@ -151,9 +202,53 @@ def chunk_scores(
     return _chunk_scores(predictions, references, partial(read_tags, scheme, labels, type_of))
 
 
-def _chunk_scores(
+def chunk_counts(
+    predictions: Tags,
+    references: Tags,
+    *,
+    scheme: Scheme | None = None,
+    labels: Collection[str] = (),
+) -> dict[str, ClassCounts]:
+    """Count the chunks of each type, read as `chunk_f1` reads them.
+
+    >>> chunk_counts([["B-PER", "O"]], [["B-PER", "B-LOC"]])["PER"]
+    ClassCounts(right=1, predicted=1, actual=1)
+
+    Args:
+        predictions: (sentences,) lists of tags, one per word.
+        references: (sentences,) lists of the same lengths.
+        scheme: How tags are read; recognised from `labels` if None.
+        labels: All tags that can occur; those that do occur if empty.
+
+    Returns:
+        Type -> its counts, sorted by type; of the types that occur.
+
+    Raises:
+        ValueError: As `chunk_f1` does.
+    """
+    type_of = partial(type_of_bare_tag, seqeval="0.0.12")
+    chunks = _read_chunks(predictions, references, partial(read_tags, scheme, labels, type_of))
+    counts = {}
+    for index in np.argsort(chunks.types):
+        columns = (chunks.right, chunks.predicted, chunks.actual)
+        count = ClassCounts(*(int((column == index).sum()) for column in columns))
+        if count.predicted or count.actual:
+            counts[chunks.types[index]] = count
+    return counts
+
+
+class _Chunks(NamedTuple):
+    """The ids of the types of chunks: those that are right, predicted and actual."""
+
+    types: list[str]
+    right: npt.NDArray[np.int64]
+    predicted: npt.NDArray[np.int64]
+    actual: npt.NDArray[np.int64]
+
+
+def _read_chunks(
     predictions: Tags, references: Tags, read: Callable[[Collection[str]], dict[str, ReadTag]]
-) -> ChunkScores:
+) -> _Chunks:
     _check_words(predictions, references)
     tag_ids: dict[str, int] = {"O": 0}
     predicted_tags = _flat_tag_ids(predictions, tag_ids)
@@ -170,9 +265,22 @@ def _chunk_scores(
     actual_end, actual_start = _chunks(prefixes[actual_tags], types[actual_tags])
     same_type = types[predicted_tags] == types[actual_tags]
     same_start = predicted_start == actual_start
-    right = int((predicted_end & actual_end & same_type & same_start).sum())
-    predicted = int(predicted_end.sum())
-    actual = int(actual_end.sum())
+    is_right = predicted_end & actual_end & same_type & same_start
+    return _Chunks(
+        list(type_ids),
+        types[actual_tags][is_right],
+        types[predicted_tags][predicted_end],
+        types[actual_tags][actual_end],
+    )
+
+
+def _chunk_scores(
+    predictions: Tags, references: Tags, read: Callable[[Collection[str]], dict[str, ReadTag]]
+) -> ChunkScores:
+    chunks = _read_chunks(predictions, references, read)
+    right = len(chunks.right)
+    predicted = len(chunks.predicted)
+    actual = len(chunks.actual)
     if not predicted and not actual:
         return ChunkScores(math.nan, math.nan, math.nan)
     if not right:

@@ -2,6 +2,7 @@
 
 from jiantx.report.benchmark import Benchmark, Leaderboard
 from jiantx.report.comparison import Cell, Comparison, Row, interval
+from jiantx.report.confusion import ClassTable, Confusion, LabelCounts
 from jiantx.report.groups import GroupTables
 from jiantx.report.layers import centers_of_gravity, expected_layers, layer_weights, plot_layers
 from jiantx.report.report import Report
@@ -12,8 +13,11 @@ __all__ = [
     "MAIN",
     "Benchmark",
     "Cell",
+    "ClassTable",
     "Comparison",
+    "Confusion",
     "GroupTables",
+    "LabelCounts",
     "Leaderboard",
     "Report",
     "Row",

@@ -4,11 +4,15 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jiantx.report.averages import cell_means, check_comparable, distinct, grouped, mean
+from jiantx.report.export import ExportsTables, table_frame
 from jiantx.report.scores import Score, TagSet, label_runs, run_tags
-from jiantx.report.tables import format_score, markdown_table
+from jiantx.report.tables import TextTable, format_score
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Benchmark(tuple[str, ...]):
@@ -107,7 +111,7 @@ class Benchmark(tuple[str, ...]):
 
 
 @dataclass(frozen=True)
-class Leaderboard:
+class Leaderboard(ExportsTables):
     """Rows of a benchmark, one per run. `Report.benchmark` makes it.
 
     Args:
@@ -123,8 +127,8 @@ class Leaderboard:
     missing: Mapping[str, Mapping[str, tuple[str, ...]]]
     splits: tuple[str, ...]
 
-    def to_markdown(self) -> str:
-        """Write a Markdown table: a column for each group and each of its tasks.
+    def text_tables(self) -> list[TextTable]:
+        """The table: a column for each group and each of its tasks.
 
         A star marks the scores that lack languages; below the table stands which ones.
         """
@@ -139,9 +143,23 @@ class Leaderboard:
                 incomplete = not math.isnan(scores[name]) and missing.keys() & set(tasks)
                 texts.append(format_score(scores[name]) + ("*" if incomplete else ""))
             lines.append([label, *texts])
-        return markdown_table([title, *names], lines) + self._legend()
+        return [TextTable([title, *names], lines, legend=self._legend())]
 
-    __str__ = _repr_markdown_ = to_markdown
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the scores: a row per run, a column for each group and each of its tasks."""
+        columns = list(self._columns())
+        values = []
+        for scores in self.scores.values():
+            values.append([scores[name] for name in columns])
+        return table_frame(
+            values,
+            rows=list(self.scores),
+            columns=columns,
+            names=("row", ""),
+        )
+
+    def __str__(self) -> str:
+        return self.to_markdown()
 
     def _columns(self) -> dict[str, tuple[str, ...]]:
         """Column -> its tasks: "all", then for each group its tasks, and then the group."""

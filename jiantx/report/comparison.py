@@ -2,25 +2,19 @@
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from jiantx.report import heatmaps
-from jiantx.report.averages import check_one_split, distinct, mean
-from jiantx.report.scores import (
-    Score,
-    Tag,
-    TagSet,
-    describe_tags,
-    label_runs,
-    run_tags,
-    without_tag,
-)
-from jiantx.report.tables import FEWER, describe_fewer, format_score, markdown_table, text_table
+from jiantx.report.averages import distinct, mean
+from jiantx.report.export import ExportsTables, table_frame
+from jiantx.report.tables import FEWER, TextTable, describe_fewer, format_score
 
-_AXES = ("task", "language")
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
@@ -97,7 +91,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(ExportsTables):
     """A table of differences to a baseline. `Report.compare` makes it.
 
     Args:
@@ -110,23 +104,55 @@ class Comparison:
     rows: tuple[Row, ...]
     missing: tuple[str, ...] = ()
 
-    def to_markdown(self) -> str:
-        """Write a Markdown table, with a legend below it.
+    def __repr__(self) -> str:
+        columns = ", ".join(self.columns[:5]) + (", …" if len(self.columns) > 5 else "")
+        return f"<Comparison: {len(self.rows)} rows, {len(self.columns)} columns ({columns})>"
 
-        Baseline rows hold scores, other rows signed differences: mean ± standard deviation over
-        seeds.
+    def text_tables(self) -> list[TextTable]:
+        """The table: baseline rows hold scores, other rows signed differences.
+
+        Each is a mean ± standard deviation over seeds.
         """
-        header, *rows = self._texts()
-        return markdown_table(header, rows) + self._legend()
+        header = ["", *self.columns, "average"]
+        rows = []
+        for row in self.rows:
+            texts = [_format_cell(cell, row.is_baseline) for cell in row.all_cells]
+            rows.append([row.label, *texts])
+        return [TextTable(header, rows, legend=self._legend())]
 
-    _repr_markdown_ = to_markdown
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the means: scores in the rows of baselines, differences to them in the others.
 
-    def to_text(self) -> str:
-        """Write the table of `to_markdown`, aligned for a terminal."""
-        header, *rows = self._texts()
-        return text_table(header, rows) + self._legend()
+        `to_records` has the rest. NaN where a cell has no value.
+        """
+        means = []
+        for row in self.rows:
+            means.append([cell.mean for cell in row.all_cells])
+        return table_frame(
+            means,
+            rows=[row.label for row in self.rows],
+            columns=[*self.columns, "average"],
+            names=("row", ""),
+        )
 
-    def plot(self, path: str | os.PathLike[str], *, title: str | None = None) -> None:
+    def to_records(self) -> list[dict[str, Any]]:
+        """Return a dictionary per cell, made for `pandas.DataFrame`.
+
+        Its keys are row, is_baseline, column, mean, sd, seeds (their number) and significant
+        (None in baselines).
+        """
+        records = []
+        for row in self.rows:
+            for column, cell in zip([*self.columns, "average"], row.all_cells, strict=True):
+                record = {"row": row.label, "is_baseline": row.is_baseline, "column": column}
+                record |= {"mean": cell.mean, "sd": cell.sd, "seeds": len(cell.values)}
+                record["significant"] = None if row.is_baseline else cell.significant
+                records.append(record)
+        return records
+
+    def plot(
+        self, path: str | os.PathLike[str] | None = None, *, title: str | None = None
+    ) -> "Figure":
         """Draw the table as a heat map: runs down, columns across, their average set apart.
 
         Baseline rows hold scores on a neutral ground. Differences, in points, are coloured from
@@ -135,14 +161,17 @@ class Comparison:
         Needs matplotlib.
 
         Args:
-            path: The picture to write. Its suffix is the format: .png, .pdf, .svg.
+            path: The picture to write, if any. Its suffix is the format: .png, .pdf, .svg.
             title: Text above the table.
+
+        Returns:
+            The matplotlib figure, which notebooks show.
         """
         baseline_count = sum(row.is_baseline for row in self.rows)
         cells = []
         for row in self.rows:
             cells.append([_heatmap_cell(cell, row.is_baseline) for cell in row.all_cells])
-        heatmaps.draw_differences(
+        return heatmaps.draw_differences(
             cells,
             rows=[row.label for row in self.rows],
             columns=[*self.columns, "average"],
@@ -150,13 +179,6 @@ class Comparison:
             title=title,
             rows_apart=baseline_count % len(self.rows),
         )
-
-    def _texts(self) -> list[list[str]]:
-        lines = [["", *self.columns, "average"]]
-        for row in self.rows:
-            texts = [_format_cell(cell, row.is_baseline) for cell in row.all_cells]
-            lines.append([row.label, *texts])
-        return lines
 
     def _legend(self) -> str:
         legend = ""
@@ -214,186 +236,3 @@ def _heatmap_cell(cell: Cell, is_baseline: bool) -> heatmaps.HeatmapCell:
         difference = "0.0"
     difference += mark
     return heatmaps.HeatmapCell(cell.mean, difference, deviation, bold=cell.significant)
-
-
-# --- How rows are made ----------------------------------------------------------------------------
-
-
-class _ScoreKey(NamedTuple):
-    task: str
-    language: str
-    seed: Tag | None
-
-
-_RunScores = dict[_ScoreKey, float]  # the main scores of one run
-
-
-def compare_scores(
-    scores: Sequence[Score],
-    baseline_scores: Sequence[Score],
-    *,
-    tasks: Sequence[str] | None = None,
-    by: str = "task",
-) -> Comparison:
-    """Compare main scores with those of a baseline; see `Report.compare`.
-
-    Args:
-        scores: Main scores, none of them NaN. Those of the baseline are skipped.
-        baseline_scores: Main scores of one or more baseline runs.
-        tasks: The tasks to compare, in order; None for all.
-        by: What columns are: "task" or "language".
-
-    Returns:
-        The table.
-
-    Raises:
-        ValueError: If there is no baseline, if a run has no baseline or several, or if a task has
-            two splits.
-    """
-    if by not in _AXES:
-        raise ValueError(f"A comparison is by 'task' or by 'language', not by {by!r}.")
-    tasks = [tasks] if isinstance(tasks, str) else tasks
-    if not baseline_scores:
-        raise ValueError("The baseline holds no main score.")
-    baseline_set = set(baseline_scores)
-    new_scores = [score for score in scores if score not in baseline_set]
-    check_one_split([*baseline_scores, *new_scores])
-    baseline_runs = _group_runs(baseline_scores, tasks)
-    new_runs = _group_runs(new_scores, tasks)
-    if tasks is not None and by == "task":
-        columns = list(tasks)
-    else:
-        columns = _column_names([*new_runs.values(), *baseline_runs.values()], by)
-
-    labels = _row_labels([*baseline_runs, *new_runs], len(baseline_runs))
-    baseline_labels = labels[: len(baseline_runs)]
-    new_labels = labels[len(baseline_runs) :]
-    averaged = _averaged_cells([*baseline_runs.values(), *new_runs.values()], by)
-    rows = []
-    for label, run in zip(baseline_labels, baseline_runs.values(), strict=True):
-        rows.append(_row(label, run, columns, averaged, by, is_baseline=True))
-    missing: list[str] = []
-    for label, (tags, run) in zip(new_labels, new_runs.items(), strict=True):
-        baseline = baseline_runs[_matching_baseline(tags, list(baseline_runs))]
-        missing += _describe_missing(label, run, baseline)
-        differences = {key: run[key] - baseline[key] for key in run if key in baseline}
-        rows.append(_row(label, differences, columns, averaged, by, is_baseline=False))
-    return Comparison(tuple(columns), tuple(rows), tuple(missing))
-
-
-def _group_runs(scores: Iterable[Score], tasks: Sequence[str] | None) -> dict[TagSet, _RunScores]:
-    """Collect the scores of each run; a run without scores of `tasks` stays, and is empty."""
-    runs: dict[TagSet, _RunScores] = {}
-    for score in scores:
-        run = runs.setdefault(run_tags(score), {})
-        if tasks is None or score.task in tasks:
-            key = _ScoreKey(score.task, score.language, score.tags.get("seed"))
-            run[key] = score.value
-    return runs
-
-
-def _column_names(runs: Iterable[_RunScores], by: str) -> list[str]:
-    names: list[str] = []
-    for run in runs:
-        names += [getattr(key, by) for key in run]
-    return distinct(names)
-
-
-_Averaged = dict[str, dict[tuple[str, str], str]]  # column -> (task, language) -> name
-
-
-def _averaged_cells(runs: Iterable[_RunScores], by: str) -> _Averaged:
-    """What the mean of each column is over: the languages of its task, or all tasks."""
-    cells = distinct((key.task, key.language) for run in runs for key in run)
-    if by == "task":
-        averaged: _Averaged = {}
-        for task, language in cells:
-            averaged.setdefault(task, {})[task, language] = language
-        return averaged
-    tasks = distinct(task for task, _ in cells)
-    return {language: {(task, language): task for task in tasks} for _, language in cells}
-
-
-def _row(
-    label: str,
-    scores: _RunScores,
-    columns: list[str],
-    averaged: _Averaged,
-    by: str,
-    *,
-    is_baseline: bool,
-) -> Row:
-    """Build one table row.
-
-    The row's average is the mean over columns, for each seed that has a mean in all of them.
-    """
-    means = _column_means(scores, by)
-    scored = {(key.task, key.language) for key in scores}
-    cells = []
-    for column in columns:
-        lacks = [name for cell, name in averaged.get(column, {}).items() if cell not in scored]
-        values = tuple(means.get(column, {}).values())
-        cells.append(Cell(values, tuple(lacks) if values else ()))
-    averages = []
-    for seed in distinct(key.seed for key in scores):
-        seed_means = [by_seed[seed] for by_seed in means.values() if seed in by_seed]
-        if len(seed_means) == len(means):
-            averages.append(fmean(seed_means))
-    lacks = [column for column, cell in zip(columns, cells, strict=True) if not cell.values]
-    return Row(label, is_baseline, tuple(cells), Cell(tuple(averages), tuple(lacks)))
-
-
-def _column_means(scores: _RunScores, by: str) -> dict[str, dict[Tag | None, float]]:
-    """Column -> seed -> mean over the axis that is not shown.
-
-    That axis is languages for task columns, and tasks for language columns. A seed that lacks a
-    value of a mean is left out of it, because means over different sets cannot be compared.
-    """
-    values: dict[str, dict[Tag | None, list[float]]] = {}  # column -> seed -> scores
-    expected: dict[str, set[tuple[str, str]]] = {}  # column -> its (task, language) of any seed
-    for key, value in scores.items():
-        column = getattr(key, by)
-        values.setdefault(column, {}).setdefault(key.seed, []).append(value)
-        expected.setdefault(column, set()).add((key.task, key.language))
-
-    means: dict[str, dict[Tag | None, float]] = {}
-    for column, by_seed in values.items():
-        means[column] = {}
-        for seed, seed_values in by_seed.items():
-            if len(seed_values) == len(expected[column]):
-                means[column][seed] = fmean(seed_values)
-    return means
-
-
-def _describe_missing(label: str, run: _RunScores, baseline: _RunScores) -> Iterator[str]:
-    for key in (*baseline, *run):
-        if key in run and key in baseline:
-            continue
-        seed = "" if key.seed is None else f", seed {key.seed}"
-        absent_from = "baseline" if key in run else "row"
-        yield f"{label}: {key.task}/{key.language}{seed} (not in the {absent_from})"
-
-
-def _matching_baseline(tags: TagSet, baselines: list[TagSet]) -> TagSet:
-    """Return the baseline whose tags, other than "intermediate", are those of a run."""
-    if len(baselines) == 1:
-        return baselines[0]
-    wanted = without_tag(tags, "intermediate")
-    matching = [other for other in baselines if without_tag(other, "intermediate") == wanted]
-    if len(matching) != 1:
-        raise ValueError(
-            f"{len(matching)} rows of the baseline agree with {describe_tags(tags)}; one must."
-        )
-    return matching[0]
-
-
-def _row_labels(runs: list[TagSet], baseline_count: int) -> list[str]:
-    """Label the rows of a comparison, those of baselines first."""
-    labels = label_runs(runs)
-    for index in range(baseline_count):
-        if not runs[index]:
-            labels[index] = "baseline"
-        # Two reports with equal tags can be compared, too.
-        if labels[index] in labels[baseline_count:]:
-            labels[index] += " (baseline)"
-    return labels

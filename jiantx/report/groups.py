@@ -3,17 +3,22 @@
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from jiantx.metrics.base import RESERVED_NAMES
 from jiantx.report.averages import grouped, mean_of_all
+from jiantx.report.export import ExportsTables
 from jiantx.report.scores import Score, describe_tags, run_tags, split_group_metric
-from jiantx.report.tables import format_score, markdown_table
+from jiantx.report.tables import TextTable, format_score
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ALL_ROWS = "all"  # the line of all examples
 
 
 @dataclass(frozen=True)
-class GroupTables:
+class GroupTables(ExportsTables):
     """Scores of named groups. `Report.by_group` makes it.
 
     Args:
@@ -25,8 +30,8 @@ class GroupTables:
     scores: Mapping[str, Mapping[str, Mapping[str, float]]]
     examples: Mapping[str, Mapping[str, int]]
 
-    def to_markdown(self) -> str:
-        """Write the tables as Markdown. An undefined score is a dash."""
+    def text_tables(self) -> list[TextTable]:
+        """A table per title. An undefined score is a dash."""
         tables = []
         for title, groups in self.scores.items():
             metrics = list(dict.fromkeys(itertools.chain.from_iterable(groups.values())))
@@ -35,11 +40,22 @@ class GroupTables:
                 values = [scores.get(metric, float("nan")) for metric in metrics]
                 count = f"{self.examples[title][group]:,}"
                 lines.append([group, count, *map(format_score, values)])
-            table = markdown_table(["group", "examples", *metrics], lines)
-            tables.append(f"**{title}**\n\n{table}")
-        return "\n".join(tables)
+            tables.append(TextTable(["group", "examples", *metrics], lines, title))
+        return tables
 
-    __str__ = _repr_markdown_ = to_markdown
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return a row per title and group: its examples, and a column per metric."""
+        import pandas as pd
+
+        records = []
+        for title, groups in self.scores.items():
+            for group, scores in groups.items():
+                examples = self.examples[title][group]
+                records.append({"table": title, "group": group, "examples": examples, **scores})
+        return pd.DataFrame(records).set_index(["table", "group"])
+
+    def __str__(self) -> str:
+        return self.to_markdown()
 
 
 def score_groups(scores: Iterable[Score]) -> GroupTables:

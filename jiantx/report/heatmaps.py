@@ -57,17 +57,17 @@ def draw_differences(
     *,
     rows: Sequence[str],
     columns: Sequence[str],
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
     title: str | None = None,
     rows_apart: int = 0,
-) -> None:
+) -> "Figure":
     """Draw a table of differences: from brown (negative) over white (0) to teal (positive).
 
     Args:
         cells: One list for each row, as long as `columns`.
         rows: Labels of the rows.
         columns: Labels of the columns. The last column is set apart.
-        path: The picture to write. Its suffix is the format: .png, .pdf, .svg.
+        path: The picture to write, if any. Its suffix is the format: .png, .pdf, .svg.
         title: Text above the table.
         rows_apart: How many of the first rows are set apart.
     """
@@ -77,7 +77,7 @@ def draw_differences(
             if not cell.neutral and not math.isnan(cell.value):
                 limit = max(limit, abs(cell.value))
     scale = _ColorScale("BrBG", 0.14, 0.86, -limit, limit, "difference in points")
-    _draw_heatmap(cells, rows, columns, scale, path, title, rows_apart)
+    return _draw_heatmap(cells, rows, columns, scale, path, title, rows_apart)
 
 
 def draw_scores(
@@ -85,9 +85,9 @@ def draw_scores(
     *,
     rows: Sequence[str],
     columns: Sequence[str],
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
     title: str | None = None,
-) -> None:
+) -> "Figure":
     """Draw a table of scores: the higher, the darker.
 
     Args:
@@ -95,7 +95,7 @@ def draw_scores(
             is a number.
         rows: Labels of the rows.
         columns: Labels of the columns. The last column is set apart.
-        path: The picture to write. Its suffix is the format: .png, .pdf, .svg.
+        path: The picture to write, if any. Its suffix is the format: .png, .pdf, .svg.
         title: Text above the table.
     """
     cells = []
@@ -104,7 +104,32 @@ def draw_scores(
         cells.append([HeatmapCell(score, _format_or_dash(score)) for score in row_scores])
         shown += [score for score in row_scores if not math.isnan(score)]
     scale = _ColorScale("YlGnBu", 0.05, 0.6, min(shown) - 1, max(shown) + 1, "score")
-    _draw_heatmap(cells, rows, columns, scale, path, title)
+    return _draw_heatmap(cells, rows, columns, scale, path, title)
+
+
+def draw_counts(
+    counts: Sequence[Sequence[int]],
+    *,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    path: str | os.PathLike[str] | None = None,
+    title: str | None = None,
+) -> "Figure":
+    """Draw a table of counts: the larger a count's share of its row, the darker.
+
+    Args:
+        counts: One list for each row, as long as `columns`.
+        rows: Labels of the rows.
+        columns: Labels of the columns.
+        path: The picture to write, if any. Its suffix is the format: .png, .pdf, .svg.
+        title: Text above the table.
+    """
+    cells = []
+    for row_counts in counts:
+        total = max(1, sum(row_counts))
+        cells.append([HeatmapCell(100 * count / total, f"{count:,}") for count in row_counts])
+    scale = _ColorScale("YlGnBu", 0.0, 0.6, 0.0, 100.0, "share of the row, %")
+    return _draw_heatmap(cells, rows, columns, scale, path, title, column_apart=False)
 
 
 def _format_or_dash(score: float) -> str:
@@ -116,24 +141,27 @@ def _draw_heatmap(
     rows: Sequence[str],
     columns: Sequence[str],
     scale: _ColorScale,
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None,
     title: str | None,
     rows_apart: int = 0,
-) -> None:
+    column_apart: bool = True,
+) -> "Figure":
     check_matplotlib()
     import matplotlib as mpl
     from matplotlib import style
     from matplotlib.colors import LinearSegmentedColormap, Normalize
-    from matplotlib.figure import Figure
+
+    from jiantx.report.figures import ShownFigure
 
     all_colors = mpl.colormaps[scale.colormap]
     colors = all_colors(np.linspace(scale.start, scale.end, 256))
     colormap = LinearSegmentedColormap.from_list(scale.colormap, colors)
     norm = Normalize(scale.lowest, scale.highest)
 
-    # Positions in cells: the first `rows_apart` rows and the last column stand off by a gap.
+    # Positions in cells: the first `rows_apart` rows and the last column may stand off.
     lefts = [float(index) for index in range(len(columns))]
-    lefts[-1] += _GAP
+    if column_apart:
+        lefts[-1] += _GAP
     tops = [float(index) for index in range(len(rows))]
     if rows_apart:
         tops[rows_apart:] = [top + _GAP for top in tops[rows_apart:]]
@@ -143,7 +171,7 @@ def _draw_heatmap(
     ink = {"text.color": INK, "xtick.color": INK, "ytick.color": INK}
     # matplotlib's defaults, whatever this machine's matplotlibrc says.
     with style.context(["default", {"svg.hashsalt": "jiantx", **ink}]):
-        figure = Figure(figsize=(width, height), facecolor=PAPER)
+        figure = ShownFigure(figsize=(width, height), facecolor=PAPER)
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, lefts[-1] + 1), ylim=(tops[-1] + 1, 0))
         for top, row_cells in zip(tops, cells, strict=True):
             for left, cell in zip(lefts, row_cells, strict=True):
@@ -152,6 +180,7 @@ def _draw_heatmap(
         axes.set_title(title or "", loc="left", fontsize=12, pad=10)
         _draw_color_bar(figure, axes, width, height, colormap, norm, scale.unit)
         save_figure(figure, path)
+    return figure
 
 
 def _draw_cell(

@@ -4,11 +4,15 @@ import math
 import os
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from jiantx.report import plots
 from jiantx.report.averages import cell_means, distinct, grouped, mean_of_all
 from jiantx.report.report import Report
 from jiantx.report.scores import LAYER_WEIGHT, MAIN, Score
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def layer_weights(report: Report) -> dict[str, dict[int, float]]:
@@ -85,20 +89,25 @@ def expected_layers(report: Report) -> dict[str, float]:
     return {task: _expected_layer(scores) for task, scores in by_task.items()}
 
 
-def plot_layers(report: Report, path: str | os.PathLike[str], *, title: str | None = None) -> None:
+def plot_layers(
+    report: Report, path: str | os.PathLike[str] | None = None, *, title: str | None = None
+) -> "Figure":
     """Draw the weight of each layer, a line of bars per task, with its centre of gravity.
 
     Needs matplotlib.
 
     Args:
         report: Of one probe, or of an evaluation of heads that mix layers.
-        path: The picture to write. Its suffix is the format: .png, .pdf, .svg.
+        path: The picture to write, if any. Its suffix is the format: .png, .pdf, .svg.
         title: Text above the picture.
+
+    Returns:
+        The matplotlib figure, which notebooks show.
 
     Raises:
         ValueError: As `layer_weights` does.
     """
-    plots.draw_layers(layer_weights(report), centers_of_gravity(report), path, title=title)
+    return plots.draw_layers(layer_weights(report), centers_of_gravity(report), path, title=title)
 
 
 def _about_mix(report: Report) -> list[Score]:

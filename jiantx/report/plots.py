@@ -22,15 +22,15 @@ _LINE_STYLES = ("--", ":", "-.")
 
 def draw_gaps(
     gaps: Mapping[str, tuple[float, float]],
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
     *,
     title: str | None = None,
-) -> None:
+) -> "Figure":
     """Draw scores in English and in other languages, with the zero-shot gap between them.
 
     Args:
         gaps: Label of a line -> (mean in English, mean in the other languages).
-        path: The picture to write. Its suffix is the format: .png, .pdf, .svg.
+        path: The picture to write, if any. Its suffix is the format: .png, .pdf, .svg.
         title: Text above the picture.
     """
     english_scores = [english for english, _ in gaps.values()]
@@ -59,16 +59,16 @@ def draw_gaps(
         above = 1.0 + 0.9 / (len(gaps) + 1)
         axes.legend(loc="upper left", bbox_to_anchor=(0, above), ncols=2, frameon=False)
 
-    _save_axes(draw, path, title, height=1.2 + 0.3 * len(gaps))
+    return _draw_axes(draw, path, title, height=1.2 + 0.3 * len(gaps))
 
 
 def draw_layers(
     weights: Mapping[str, Mapping[int, float]],
     centers: Mapping[str, float],
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
     *,
     title: str | None = None,
-) -> None:
+) -> "Figure":
     """Draw the weights of layers as bars, a line of them for each label.
 
     The highest bar of a line has the height of the line.
@@ -76,7 +76,7 @@ def draw_layers(
     Args:
         weights: Label of a line -> layer -> weight.
         centers: Label of a line -> mean layer, which is marked.
-        path: The picture to write. Its suffix is the format: .png, .pdf, .svg.
+        path: The picture to write, if any. Its suffix is the format: .png, .pdf, .svg.
         title: Text above the picture.
     """
     rows = range(len(weights))
@@ -110,7 +110,7 @@ def draw_layers(
         figure: Any = axes.get_figure()
         figure.legend(loc="outside lower center", ncols=2, frameon=False)  # below: a title is above
 
-    _save_axes(draw, path, title, height=1.4 + 0.6 * len(weights))
+    return _draw_axes(draw, path, title, height=1.4 + 0.6 * len(weights))
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class Point:
 
 def plot_points(
     series: Mapping[str, Sequence[Point]],
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
     *,
     x: str,
     y: str,
@@ -145,12 +145,12 @@ def plot_points(
     log_x: bool = False,
     joined: bool = True,
     lines: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
-) -> None:
+) -> "Figure":
     """Draw series of points with error bars.
 
     Args:
         series: Name in the legend -> points.
-        path: The picture to write. Its suffix is the format: .png, .pdf, .svg.
+        path: The picture to write, if any. Its suffix is the format: .png, .pdf, .svg.
         x: Label of the x axis, with the unit.
         y: Label of the y axis, with the unit.
         title: Text above the picture.
@@ -177,7 +177,7 @@ def plot_points(
         if len(series) + len(lines) > 1:
             axes.legend(frameon=False, fontsize=9)
 
-    _save_axes(draw, path, title)
+    return _draw_axes(draw, path, title)
 
 
 def _draw_series(
@@ -220,27 +220,29 @@ def _set_log_x(axes: "Axes") -> None:
     axes.xaxis.set_major_formatter(EngFormatter())
 
 
-def _save_axes(
+def _draw_axes(
     draw: Callable[["Axes"], None],
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None,
     title: str | None,
     *,
     height: float = 4.0,
-) -> None:
-    """Save a picture with two axes, on which `draw` draws; `height` in inches."""
+) -> "Figure":
+    """Make a picture with two axes, on which `draw` draws; `height` in inches."""
     check_matplotlib()
     from matplotlib import style
-    from matplotlib.figure import Figure
+
+    from jiantx.report.figures import ShownFigure
 
     ink = {"text.color": INK, "axes.labelcolor": INK}
     with style.context(["default", {"svg.hashsalt": "jiantx", "font.size": 11, **ink}]):
-        figure = Figure(figsize=(7.0, height), facecolor=PAPER, layout="constrained")
+        figure = ShownFigure(figsize=(7.0, height), facecolor=PAPER, layout="constrained")
         axes = figure.add_subplot()
         draw(axes)
         axes.spines[["top", "right"]].set_visible(False)
         if title:
             axes.set_title(title, loc="left", fontsize=12, pad=12)
         save_figure(figure, path)
+    return figure
 
 
 # --- Files ----------------------------------------------------------------------------------------
@@ -254,13 +256,16 @@ def check_matplotlib() -> None:
         raise ImportError("Plots need matplotlib: pip install jiantx[plots]") from error
 
 
-def save_figure(figure: "Figure", path: str | os.PathLike[str]) -> None:
+def save_figure(figure: "Figure", path: str | os.PathLike[str] | None) -> None:
     """Write a figure so that equal figures give equal files.
 
     Args:
         figure: The figure.
-        path: The picture to write. Its suffix is the format: .png, .pdf, .svg.
+        path: The picture to write; nothing is written if None. Its suffix is the format: .png,
+            .pdf, .svg.
     """
+    if path is None:
+        return
     # Neither date nor version.
     metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
     suffix = os.path.splitext(path)[1].lstrip(".").lower()

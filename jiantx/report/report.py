@@ -1,27 +1,37 @@
 """`Report`: a list of scores that can be filtered, averaged, compared, drawn and saved."""
 
-import json
 import math
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
-from jiantx.cache import write_text
-from jiantx.report import heatmaps, plots
+from jiantx.report import plots
 from jiantx.report.averages import (
     cell_means,
-    distinct,
     grouped,
     mean_of_tasks,
     transfer_gaps,
     warn_if_uneven,
 )
 from jiantx.report.benchmark import Benchmark, Leaderboard, score_benchmark
-from jiantx.report.comparison import Comparison, compare_scores
+from jiantx.report.comparison import Comparison
+from jiantx.report.comparison_rows import compare_scores
+from jiantx.report.confusion import (
+    ClassTable,
+    Confusion,
+    LabelCounts,
+    distinct_counts,
+    make_class_table,
+    make_confusion,
+    select_counts,
+    with_tags,
+)
+from jiantx.report.export import ExportsTables
+from jiantx.report.files import read_report, write_report
 from jiantx.report.groups import GroupTables, score_groups
-from jiantx.report.run_tables import run_table
+from jiantx.report.run_tables import draw_run, run_table
 from jiantx.report.scores import (
     FIELDS,
     MAIN,
@@ -30,18 +40,23 @@ from jiantx.report.scores import (
     comparable_value,
     describe_tags,
     flat_record,
-    from_json_records,
+    matches,
     run_tags,
     score_key,
-    to_json_line,
 )
+from jiantx.report.tables import TextTable
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
 
 
-class Report:
-    """A list of scores.
+class Report(ExportsTables):
+    """A list of scores, and the counts of labels that belong to them.
 
     Args:
         records: Scores, of one run or of many. Equal scores are kept once.
+        label_counts: How often labels were predicted for labels; see `confusion`.
 
     Raises:
         ValueError: If two records have different values for one score.
@@ -55,7 +70,9 @@ class Report:
         71.5
     """
 
-    def __init__(self, records: Iterable[Score] = ()) -> None:
+    def __init__(
+        self, records: Iterable[Score] = (), label_counts: Iterable[LabelCounts] = ()
+    ) -> None:
         by_key: dict[Any, Score] = {}
         for record in records:
             earlier = by_key.setdefault(score_key(record), record)
@@ -67,9 +84,11 @@ class Report:
                     f"{describe_tags(record.tags.items()) or 'no tags'}."
                 )
         self.records = list(by_key.values())
+        self.label_counts = distinct_counts(label_counts)
 
     def __add__(self, other: "Report") -> "Report":
-        return Report([*self.records, *other.records])
+        label_counts = [*self.label_counts, *other.label_counts]
+        return Report([*self.records, *other.records], label_counts)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -104,11 +123,13 @@ class Report:
             self._check_name(name)
             is_collection = isinstance(values, Collection) and not isinstance(values, str)
             wanted[name] = values if is_collection else (values,)
-        return Report(record for record in self if _matches(record, wanted))
+        label_counts = [counts for counts in self.label_counts if counts.matches(wanted)]
+        return Report((record for record in self if matches(record, wanted)), label_counts)
 
     def with_tags(self, **tags: Tag) -> "Report":
         """Return the same scores with these tags added, or replaced."""
-        return Report(replace(record, tags={**record.tags, **tags}) for record in self)
+        records = [replace(record, tags={**record.tags, **tags}) for record in self]
+        return Report(records, (with_tags(counts, tags) for counts in self.label_counts))
 
     def _check_name(self, name: str) -> None:
         names = dict.fromkeys(FIELDS)
@@ -258,31 +279,66 @@ class Report:
         """
         return score_groups(self)
 
+    def confusion(self, task: Any, language: str | Collection[str] | None = None) -> Confusion:
+        """Make the table of how often each label was predicted for each gold label.
+
+        Tags of words are counted word by word. Counts are added up over seeds.
+
+        Args:
+            task: The task, or its name.
+            language: One language, or several whose counts are added up; all if None.
+
+        Returns:
+            The table: `to_pandas`, `plot`, `to_markdown`, `to_latex`, `to_csv`.
+
+        Raises:
+            ValueError: If the report holds no counts of the task or the language, or those of
+                several splits or runs. Only `evaluate` stores counts.
+        """
+        return make_confusion(select_counts(self.label_counts, task, language))
+
+    def per_class(self, task: Any, language: str | Collection[str] | None = None) -> ClassTable:
+        """Make the table of precision, recall, F1 and support of each class.
+
+        A class is a label or, for tagging that is scored by chunks, a type of entity. A precision
+        is undefined if the class is never predicted, a recall if it is never gold.
+
+        Args:
+            task: The task, or its name.
+            language: One language, or several whose counts are added up; all if None.
+
+        Raises:
+            ValueError: As for `confusion`.
+        """
+        return make_class_table(select_counts(self.label_counts, task, language))
+
     # --- Tables, files, pictures ------------------------------------------------------------------
 
-    def to_markdown(self) -> str:
-        """Write main scores as Markdown: a line for each task, a column for each language.
+    def text_tables(self) -> list[TextTable]:
+        """The tables of main scores: a line for each task, a column for each language.
 
         Each set of tags other than "seed" has a table of its own. Undefined scores, and means that
         include one, are dashes. A mean over fewer tasks than other languages have is marked.
         """
         runs = grouped((run_tags(score), score) for score in self._main_scores())
-        tables = [run_table(tags, scores) for tags, scores in runs.items()]
-        return "\n".join(tables) or "No scores.\n"
+        return [run_table(tags, scores) for tags, scores in runs.items()]
 
-    _repr_markdown_ = to_markdown
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return a row per score, of all metrics, with tags as columns beside the fields."""
+        import pandas as pd
+
+        return pd.DataFrame(self.to_records(), columns=None if self.records else list(FIELDS))
 
     def to_records(self) -> list[dict[str, Any]]:
         """Return a dictionary per score, tags beside fields; made for `pandas.DataFrame`."""
         return [flat_record(record) for record in self]
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
-        """Write the scores as JSON, sorted, one in each line, with null for NaN.
+        """Write the scores as JSON, sorted, one in each line, with null for NaN; then the counts.
 
         Equal reports give equal bytes. If writing fails, an older file stays as it was.
         """
-        lines = [to_json_line(record) for record in sorted(self, key=_json_order)]
-        write_text(Path(path), "[\n" + ",\n".join(lines) + "\n]\n")
+        write_report(Path(path), self.records, self.label_counts)
 
     @classmethod
     def from_json(cls, path: str | os.PathLike[str]) -> "Report":
@@ -293,50 +349,43 @@ class Report:
                 and the problem.
         """
         try:
-            return cls(from_json_records(json.loads(Path(path).read_text(encoding="utf-8"))))
+            return cls(*read_report(Path(path)))
         except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"{path}: {error}") from None
 
-    def plot(self, path: str | os.PathLike[str], *, title: str | None = None) -> None:
+    def plot(
+        self, path: str | os.PathLike[str] | None = None, *, title: str | None = None
+    ) -> "Figure":
         """Draw one run's main scores as a heat map: tasks down, languages across, means apart.
 
         Scores are averaged over seeds. Needs matplotlib.
 
         Args:
-            path: The picture to write. Its suffix is the format: .png, .pdf, .svg.
+            path: The picture to write, if any. Its suffix is the format: .png, .pdf, .svg.
             title: Text above the table.
+
+        Returns:
+            The matplotlib figure, which notebooks show.
 
         Raises:
             ValueError: If the report holds several runs (sets of tags other than "seed"), or no
                 main score.
         """
-        run_count = len({run_tags(record) for record in self})
-        if run_count > 1:
-            raise ValueError(
-                f"The report holds {run_count} runs. Choose one with where(...), or plot "
-                "report.compare(baseline)."
-            )
-        cells = self.cells()
-        means = self.mean(by="task")
-        if not self._defined_main_scores():
-            raise ValueError("The report holds no main score to plot.")
-        languages = distinct(language for _, language in cells)
-        scores = []
-        for task, task_mean in means.items():
-            by_language = [cells.get((task, language), math.nan) for language in languages]
-            scores.append([*by_language, task_mean])
-        heatmaps.draw_scores(
-            scores, rows=list(means), columns=[*languages, "mean"], path=path, title=title
-        )
+        return draw_run(self._main_scores(), path, title=title)
 
-    def plot_gaps(self, path: str | os.PathLike[str], *, title: str | None = None) -> None:
+    def plot_gaps(
+        self, path: str | os.PathLike[str] | None = None, *, title: str | None = None
+    ) -> "Figure":
         """Draw the means of `transfer_gaps`, English beside the other languages.
 
         Each tag "intermediate" has a line. Needs matplotlib.
 
         Args:
-            path: The picture to write. Its suffix is the format: .png, .pdf, .svg.
+            path: The picture to write, if any. Its suffix is the format: .png, .pdf, .svg.
             title: Text above the picture.
+
+        Returns:
+            The matplotlib figure, which notebooks show.
 
         Raises:
             ValueError: If no task is scored in English and in another language.
@@ -346,14 +395,4 @@ class Report:
             raise ValueError(
                 "The report holds no task that is scored in English and in another language."
             )
-        plots.draw_gaps(gaps, path, title=title)
-
-
-def _matches(record: Score, wanted: dict[str, Collection[Any]]) -> bool:
-    coordinates = flat_record(record)
-    return all(coordinates.get(name) in values for name, values in wanted.items())
-
-
-def _json_order(record: Score) -> tuple[Any, ...]:
-    tags = json.dumps(record.tags, sort_keys=True)
-    return record.task, record.split, record.language, record.metric, tags
+        return plots.draw_gaps(gaps, path, title=title)

@@ -1,14 +1,21 @@
-"""The table of one run: tasks down, languages across."""
+"""The table of one run, and its picture: tasks down, languages across."""
 
 import math
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from jiantx.report.averages import cell_means, distinct, mean_of_all
-from jiantx.report.scores import Score, TagSet, describe_tags
-from jiantx.report.tables import describe_fewer, format_score, markdown_table
+from jiantx.report import heatmaps
+from jiantx.report.averages import cell_means, distinct, grouped, mean_of_all, mean_of_tasks
+from jiantx.report.scores import Score, TagSet, describe_tags, run_tags
+from jiantx.report.tables import TextTable, describe_fewer, format_score
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-def run_table(tags: TagSet, scores: list[Score]) -> str:
-    """Write the table of one run: tasks down, languages across.
+def run_table(tags: TagSet, scores: list[Score]) -> TextTable:
+    """Make the table of one run: tasks down, languages across.
 
     Args:
         tags: Of the run, without "seed".
@@ -47,7 +54,40 @@ def run_table(tags: TagSet, scores: list[Score]) -> str:
     undefined = [f"{score.task} ({score.language})" for score in scores if math.isnan(score.value)]
     if undefined:
         legend += f"\nUndefined, and so without a mean: {', '.join(distinct(undefined))}.\n"
-    return _run_title(tags, scores) + markdown_table(header, texts) + legend
+    return TextTable(header, texts, _run_title(tags, scores), legend)
+
+
+def draw_run(
+    scores: Sequence[Score], path: str | os.PathLike[str] | None, *, title: str | None
+) -> "Figure":
+    """Draw the main scores of one run as a heat map; see `Report.plot`.
+
+    Args:
+        scores: Its main scores.
+        path: The picture to write, if any.
+        title: Text above the table.
+
+    Raises:
+        ValueError: If the scores are of several runs, or none is defined.
+    """
+    run_count = len({run_tags(score) for score in scores})
+    if run_count > 1:
+        raise ValueError(
+            f"The report holds {run_count} runs. Choose one with where(...), or plot "
+            "report.compare(baseline)."
+        )
+    if all(math.isnan(score.value) for score in scores):
+        raise ValueError("The report holds no main score to plot.")
+    cells = cell_means(scores)
+    languages = distinct(language for _, language in cells)
+    by_task = grouped((score.task, score) for score in scores)
+    table = []
+    for task, task_scores in by_task.items():
+        by_language = [cells.get((task, language), math.nan) for language in languages]
+        table.append([*by_language, mean_of_tasks(task_scores)])
+    return heatmaps.draw_scores(
+        table, rows=list(by_task), columns=[*languages, "mean"], path=path, title=title
+    )
 
 
 def _run_title(tags: TagSet, scores: list[Score]) -> str:
@@ -55,7 +95,7 @@ def _run_title(tags: TagSet, scores: list[Score]) -> str:
     seed_count = len({score.tags.get("seed") for score in scores})
     if seed_count > 1:
         phrases.append(f"mean of {seed_count} seeds")
-    return f"**{', '.join(phrases)}**\n\n" if phrases else ""
+    return ", ".join(phrases)
 
 
 def _scores_by_task(cells: dict[tuple[str, str], float]) -> dict[str, dict[str, float]]:

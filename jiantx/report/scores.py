@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -95,6 +95,17 @@ def flat_record(score: Score) -> dict[str, Any]:
     """Return the fields of a score, and its tags beside them, in one dictionary."""
     record = {name: getattr(score, name) for name in FIELDS}
     return {**record, **score.tags}
+
+
+def matches(score: Score, wanted: Mapping[str, Collection[Any]]) -> bool:
+    """Whether the fields and tags of a score have wanted values.
+
+    Args:
+        score: The score.
+        wanted: Field or tag -> wanted values.
+    """
+    coordinates = flat_record(score)
+    return all(coordinates.get(name) in values for name, values in wanted.items())
 
 
 # --- Groups ---------------------------------------------------------------------------------------

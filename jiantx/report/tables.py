@@ -1,9 +1,105 @@
-"""Tables in Markdown and in plain text."""
+"""Tables in Markdown, plain text, LaTeX and HTML."""
 
+import html
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 FEWER = "†"  # marks a mean over fewer scores than the means beside it
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """The texts of a table, to be written in several forms.
+
+    Args:
+        header: Names of the columns.
+        rows: One sequence of texts for each line, as long as the header. `**mean**` is bold.
+        title: Text above the table.
+        legend: Lines below the table, each after an empty one.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    title: str = ""
+    legend: str = ""
+
+    def to_markdown(self) -> str:
+        """Write the table as Markdown."""
+        title = f"**{self.title}**\n\n" if self.title else ""
+        return title + markdown_table(self.header, self.rows) + self.legend
+
+    def to_text(self) -> str:
+        """Write the table for a terminal."""
+        title = f"{self.title}\n\n" if self.title else ""
+        rows = [[_BOLD.sub(r"\1", text) for text in row] for row in self.rows]
+        header = [_BOLD.sub(r"\1", text) for text in self.header]
+        return title + text_table(header, rows) + self.legend
+
+    def to_latex(self) -> str:
+        """Write the table as a LaTeX `tabular` of the package booktabs.
+
+        Title and legend become comments, since the text around the table says what it shows.
+        """
+        lines = [f"% {self.title}"] if self.title else []
+        lines.append(f"\\begin{{tabular}}{{l{'r' * (len(self.header) - 1)}}}")
+        lines += ["\\toprule", _latex_line(self.header), "\\midrule"]
+        lines += map(_latex_line, self.rows)
+        lines += ["\\bottomrule", "\\end{tabular}"]
+        lines += [f"% {line}" for line in self.legend.splitlines() if line]
+        return "\n".join(lines) + "\n"
+
+    def to_html(self) -> str:
+        """Write the table as HTML, without a page around it."""
+        lines = ["<table>"]
+        if self.title:
+            lines.append(f"<caption>{html.escape(self.title)}</caption>")
+        lines.append(f"<thead>{_html_line('th', self.header)}</thead>")
+        lines += ["<tbody>", *(_html_line("td", row) for row in self.rows), "</tbody>", "</table>"]
+        for line in self.legend.splitlines():
+            if line:
+                lines.append(f"<p>{html.escape(line)}</p>")
+        return "\n".join(lines) + "\n"
+
+
+_BOLD = re.compile(r"^\*\*(.+)\*\*$")
+_LATEX = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "–": "--",
+    FEWER: r"$^\dagger$",
+}
+_NUMBER = re.compile(r"^-(?=\d)")
+
+
+def latex_text(text: str) -> str:
+    r"""Escape a text for LaTeX; a number gets a minus sign, and `**mean**` is bold.
+
+    >>> print(latex_text("panx_de"), latex_text("-1.5 ± 0.2 *"), latex_text("**mean**"))
+    panx\_de $-$1.5 $\pm$ 0.2 $^*$ \textbf{mean}
+    """
+    bold = _BOLD.match(text)
+    if bold:
+        return f"\\textbf{{{latex_text(bold[1])}}}"
+    escaped = "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+    return re.sub(r" ?\*$", " $^*$", _NUMBER.sub("$-$", escaped))
+
+
+def _latex_line(texts: Iterable[str]) -> str:
+    return " & ".join(map(latex_text, texts)) + r" \\"
+
+
+def _html_line(tag: str, texts: Iterable[str]) -> str:
+    cells = []
+    for index, text in enumerate(texts):
+        style = ' style="text-align: right"' if index else ' style="text-align: left"'
+        escaped = _BOLD.sub(r"<b>\1</b>", html.escape(text))
+        cells.append(f"<{tag}{style}>{escaped}</{tag}>")
+    return f"<tr>{''.join(cells)}</tr>"
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

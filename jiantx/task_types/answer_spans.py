@@ -20,12 +20,15 @@ class Spans:
         start: (windows,) character offset where it starts.
         stop: (windows,) character offset where it ends.
         null: (windows,) score of the first token, which stands for no answer.
+        log_total: (windows,) exp(score - log_total) is the probability of a span: that of its start
+            times that of its end, among the tokens of the passage and the first one.
     """
 
     score: np.ndarray
     start: np.ndarray
     stop: np.ndarray
     null: np.ndarray
+    log_total: np.ndarray
 
 
 def _list_column(table: Any, column: str) -> tuple[np.ndarray, np.ndarray]:
@@ -70,25 +73,42 @@ def best_spans(
     for block in np.split(np.arange(len(token_counts)), range(_BLOCK, len(token_counts), _BLOCK)):
         outside = np.arange(width) >= sizes[block, None]  # (block, width)
         first_tokens = (window_starts + context_offsets)[block]
-        start = _mask_all_but_top(start_views[first_tokens], outside, n_best)  # (block, width)
-        end = _mask_all_but_top(end_views[first_tokens], outside, n_best)
+        start = start_views[first_tokens]  # (block, width)
+        end = end_views[first_tokens]
+        log_total = _log_sum(start, outside, outputs["start_logits"][window_starts[block]])
+        log_total += _log_sum(end, outside, outputs["end_logits"][window_starts[block]])
+        start = _mask_all_but_top(start, outside, n_best)
+        end = _mask_all_but_top(end, outside, n_best)
         rows = np.arange(len(block))
         first = (start + _sliding_max(end, max_answer_length)).argmax(axis=1)  # (block,)
         # (block, max_answer_length) the ends that the best start may have
         lasts = np.minimum(first[:, None] + np.arange(max_answer_length), width - 1)
         scores = start[rows, first][:, None] + end[rows[:, None], lasts]
         best = scores.argmax(axis=1)
-        results.append((scores[rows, best], first, lasts[rows, best]))
-    score, first, last = map(np.concatenate, zip(*results, strict=True))
+        results.append((scores[rows, best], first, lasts[rows, best], log_total))
+    score, first, last, log_total = map(np.concatenate, zip(*results, strict=True))
     null = outputs["start_logits"][window_starts] + outputs["end_logits"][window_starts]
     start_offsets = offset_starts[passage_starts + first]
     stop_offsets = offset_ends[passage_starts + last]
-    return Spans(score, start_offsets, stop_offsets, null)
+    return Spans(score, start_offsets, stop_offsets, null, log_total)
 
 
 def _views(logits: np.ndarray, width: int) -> np.ndarray:
     """(tokens + 1, width) the logits from each token on, without copying them."""
     return np.lib.stride_tricks.sliding_window_view(np.pad(logits, (0, width)), width)
+
+
+def _log_sum(logits: np.ndarray, outside: np.ndarray, null: np.ndarray) -> np.ndarray:
+    """(rows,) the logarithm of the sum of exp(logit) over what is not outside, and the null logit.
+
+    Args:
+        logits: (rows, width).
+        outside: (rows, width).
+        null: (rows,) of the first token.
+    """
+    highest = np.maximum(null, np.max(logits, axis=1, where=~outside, initial=-np.inf))
+    odds = np.exp(np.where(outside, -np.inf, logits - highest[:, None]))
+    return highest + np.log(odds.sum(axis=1) + np.exp(null - highest))
 
 
 def _mask_all_but_top(logits: np.ndarray, outside: np.ndarray, n: int) -> np.ndarray:

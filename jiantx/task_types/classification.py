@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 import numpy as np
 
 from jiantx.columns import Column, check_label, column_gold, column_text, column_value
-from jiantx.metrics import Metric, accuracy, metric_name, pearson, spearman
+from jiantx.metrics import Metric, Metrics, accuracy, metric_name, pearson, spearman
 from jiantx.registry import near_names
 from jiantx.sources import DataError, MissingColumn, Row
 from jiantx.task import Example, Labels, Prediction, Task
@@ -53,6 +53,12 @@ class LabelPrediction(Prediction):
     @property
     def confidence(self) -> Any:
         return self.probability
+
+    def __str__(self) -> str:
+        if isinstance(self.label, str):
+            return f"{self.label} ({self.probability:.2f})"
+        chosen = [f"{label} ({self.probabilities[label]:.2f})" for label in self.label]
+        return ", ".join(chosen) or "no label"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,7 +202,7 @@ class Classification(Task):
     label: Column = "label"
     multi_label: bool = False
     label_map: Mapping[str, str] | None = None
-    metrics: tuple[Metric, ...] = (accuracy,)
+    metrics: Metrics = (accuracy,)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -309,7 +315,7 @@ class Regression(Task):
     label: Column = "label"
     low: float = 0.0
     high: float = 1.0
-    metrics: tuple[Metric, ...] = (pearson, spearman)
+    metrics: Metrics = (pearson, spearman)
 
     def __post_init__(self) -> None:
         super().__post_init__()

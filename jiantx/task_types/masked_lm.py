@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 import numpy as np
 
 from jiantx.columns import Column, column_text
-from jiantx.metrics import Metric, named
+from jiantx.metrics import Metrics, named
 from jiantx.sampling import generator
 from jiantx.sources import Row
 from jiantx.task import Example, Prediction, Task
@@ -71,7 +71,7 @@ class MaskedLM(Task):
     text: Column = "text"
     mask_share: float = 0.15
     language_exponent: float = 0.3
-    metrics: tuple[Metric, ...] = (masked_accuracy,)
+    metrics: Metrics = (masked_accuracy,)
 
     def example(self, row: Row, *, id: str, language: str) -> LineExample:
         return LineExample(id=id, language=language, text=column_text(row, self.text))

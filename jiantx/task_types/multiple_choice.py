@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 import numpy as np
 
 from jiantx.columns import Column, check_utf8, column_gold, column_text, column_value
-from jiantx.metrics import Answer, Answers, Metric, accuracy, check_metrics
+from jiantx.metrics import Answer, Answers, Metrics, accuracy, check_metrics
 from jiantx.sources import DataError, Row
 from jiantx.task import Example, Prediction, Task
 from jiantx.task_types.choice_sequences import choice_features
@@ -31,6 +31,7 @@ class ChoiceExample(Example):
         right_texts: Those of `texts` that are right.
     """
 
+    gold_fields: ClassVar[tuple[str, ...]] = ("label", "right_texts")
     prompt: str
     choices: tuple[str, ...]
     label: int | None = None
@@ -40,12 +41,17 @@ class ChoiceExample(Example):
 
 @dataclass(frozen=True, kw_only=True)
 class ChoicePrediction(Prediction):
-    """The chosen text, its number and its probability among the choices."""
+    """The chosen text, its number and its probability among the choices.
+
+    `probabilities` is text -> probability, in the order of the choices; equal texts share one.
+    `choice_probabilities` has one for each choice.
+    """
 
     choice: int
     text: str
     probability: float
-    probabilities: tuple[float, ...] = field(repr=False)
+    choice_probabilities: tuple[float, ...] = field(repr=False)
+    probabilities: Mapping[str, float] = field(repr=False)
     is_scored_by_text: bool = field(default=False, repr=False)
 
     @property
@@ -55,6 +61,9 @@ class ChoicePrediction(Prediction):
     @property
     def confidence(self) -> Any:
         return self.probability
+
+    def __str__(self) -> str:
+        return f"{self.text} ({self.probability:.2f})"
 
 
 @final
@@ -84,7 +93,7 @@ class MultipleChoice(Task):
     label: Column = "label"
     labels_from: int = 0
     scored_texts: Column | None = None
-    metrics: tuple[Metric, ...] = (accuracy,)
+    metrics: Metrics = (accuracy,)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -144,14 +153,19 @@ class MultipleChoice(Task):
             odds = np.exp(scores - scores.max())
             best = int(scores.argmax())
             probabilities = (odds / odds.sum()).tolist()
+            texts = example.texts or example.choices
+            by_text = dict.fromkeys(texts, 0.0)
+            for text, probability in zip(texts, probabilities, strict=True):
+                by_text[text] += probability
             predictions.append(
                 ChoicePrediction(
                     id=example.id,
                     language=example.language,
                     choice=best,
-                    text=(example.texts or example.choices)[best],
+                    text=texts[best],
                     probability=probabilities[best],
-                    probabilities=tuple(probabilities),
+                    choice_probabilities=tuple(probabilities),
+                    probabilities=by_text,
                     is_scored_by_text=self.scored_texts is not None,
                 )
             )

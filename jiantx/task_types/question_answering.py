@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 import numpy as np
 
 from jiantx.columns import Column, column_gold, column_text
-from jiantx.metrics import Answer, Answers, Metric, exact_match, squad_f1
+from jiantx.metrics import Answer, Answers, Metric, Metrics, exact_match, squad_f1
 from jiantx.sources import DataError, Row
 from jiantx.task import Example, Prediction, Task
 from jiantx.task_types.answer_spans import best_spans
@@ -28,6 +28,7 @@ class QuestionExample(Example):
     `answers` is None where nothing is known of them, and empty where the passage holds none.
     `realigned`: how many were not where their offset said and were moved."""
 
+    gold_fields: ClassVar[tuple[str, ...]] = ("answers", "starts", "realigned")
     question: str
     context: str
     answers: tuple[str, ...] | None = None
@@ -37,13 +38,17 @@ class QuestionExample(Example):
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerPrediction(Prediction):
-    """The answer ('' for none), and the character offset of the best span, and its score."""
+    """The answer ('' for none), and the character offset of the best span, and its score.
+
+    `probability` is that of the answer among the spans of its window, and no answer.
+    """
 
     answer: str
     start: int
     score: float
     span: str = field(repr=False)  # the best span, also where no answer scores better
     no_answer: float = field(repr=False)  # score of no answer minus score of the best span
+    probability: float | None = None
 
     @property
     def value(self) -> Answer:
@@ -52,6 +57,10 @@ class AnswerPrediction(Prediction):
     @property
     def confidence(self) -> Any:
         return self.score
+
+    def __str__(self) -> str:
+        shown = repr(self.answer) if self.answer else "no answer"
+        return shown if self.probability is None else f"{shown} ({self.probability:.2f})"
 
 
 @final
@@ -92,7 +101,7 @@ class QuestionAnswering(Task):
     max_question_length: int = 64
     max_answer_length: int = 30
     n_best: int = 20
-    metrics: tuple[Metric, ...] = (exact_match, squad_f1)
+    metrics: Metrics = (exact_match, squad_f1)
 
     def example(self, row: Row, *, id: str, language: str) -> QuestionExample:
         context = column_text(row, self.context)
@@ -236,9 +245,14 @@ class QuestionAnswering(Task):
         first_windows = np.flatnonzero(np.diff(example_index, prepend=-1))
         best = np.lexsort((-spans.score, example_index))[first_windows]
         no_answer = np.minimum.reduceat(spans.null, first_windows) - spans.score[best]
-        columns = (spans.start[best], spans.stop[best], spans.score[best], no_answer)
+        # a span is as probable as its start and its end together
+        answer_scores = spans.score[best]
+        if self.unanswerable:
+            answer_scores = answer_scores + np.maximum(no_answer, 0)
+        probabilities = np.exp(np.minimum(answer_scores - spans.log_total[best], 0))
+        columns = (spans.start[best], spans.stop[best], spans.score[best], no_answer, probabilities)
         predictions = []
-        for example, start, stop, score, odds in zip(
+        for example, start, stop, score, odds, probability in zip(
             examples, *(c.tolist() for c in columns), strict=True
         ):
             text = example.context[start:stop]
@@ -252,6 +266,7 @@ class QuestionAnswering(Task):
                     score=score,
                     span=span,
                     no_answer=odds,
+                    probability=probability,
                 )
             )
         return predictions

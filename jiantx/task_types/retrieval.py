@@ -11,6 +11,7 @@ import numpy as np
 from jiantx.columns import Column, column_gold, column_text
 from jiantx.metrics import (
     Metric,
+    Metrics,
     accuracy_at_1,
     best_threshold,
     mean_average_precision,
@@ -36,6 +37,7 @@ class PairExample(Example):
     relevant.
     """
 
+    gold_fields: ClassVar[tuple[str, ...]] = ("relevant",)
     query: str | None = None
     candidate: str | None = None
     relevant: tuple[str, ...] | None = None
@@ -112,7 +114,7 @@ class Retrieval(Task):
     top: int = 20
     max_length: int = 512
     max_query_length: int | None = None
-    metrics: tuple[Metric, ...] = _RANKING_METRICS
+    metrics: Metrics = _RANKING_METRICS
 
     def __post_init__(self) -> None:
         # by identity, so that what a user gives stays, and `replace(mining=…)` takes the other

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 import numpy as np
 
 from jiantx.columns import Column, check_utf8, column_text, column_value
-from jiantx.metrics import Metric, accuracy
+from jiantx.metrics import Metrics, accuracy
 from jiantx.sources import DataError, Row
 from jiantx.task import Example, Prediction, Task
 from jiantx.tokenization import check_mask_token, encode, has_segments
@@ -79,7 +79,7 @@ class SentenceRanking(Task):
     better: Column = "better"
     worse: Column = "worse"
     mask: Literal["piece", "word"] = "piece"
-    metrics: tuple[Metric, ...] = (accuracy,)
+    metrics: Metrics = (accuracy,)
 
     def head_config(self) -> dict[str, Any]:
         # that of MaskedLM, so that both can share a head

@@ -17,7 +17,7 @@ from jiantx.columns import (
     column_text,
     column_value,
 )
-from jiantx.metrics import Metric, accuracy
+from jiantx.metrics import Metrics, accuracy
 from jiantx.sources import DataError, Row
 from jiantx.task import Example, Labels, Task
 from jiantx.task_types.classification import (
@@ -108,7 +108,7 @@ class SpanClassification(Task):
     classifier: Literal["linear", "mlp"] = "mlp"
     classifier_size: int = 256
     dropout: float | None = None
-    metrics: tuple[Metric, ...] = (accuracy,)
+    metrics: Metrics = (accuracy,)
 
     def __post_init__(self) -> None:
         super().__post_init__()

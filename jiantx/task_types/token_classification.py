@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 import numpy as np
 
 from jiantx.columns import Column, check_label, check_utf8, column_gold, column_value
-from jiantx.metrics import CHUNK_METRICS, Metric, Scheme, Tags, chunk_f1, token_accuracy
+from jiantx.metrics import CHUNK_METRICS, Metric, Metrics, Scheme, Tags, chunk_f1, token_accuracy
 from jiantx.sources import DataError, Row
 from jiantx.task import Example, Labels, Prediction, Task
 from jiantx.tokenization import has_segments, special_tokens, tokenize_words
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 class TaggedExample(Example):
     """Words and their tags."""
 
+    gold_fields: ClassVar[tuple[str, ...]] = ("tags",)
     words: tuple[str, ...]
     tags: tuple[str, ...] | None = None
 
@@ -43,6 +44,14 @@ class TagsPrediction(Prediction):
     @property
     def confidence(self) -> Any:
         return self.probabilities
+
+    @property
+    def probability(self) -> float:
+        """That of the least probable of its tags."""
+        return min(self.probabilities)
+
+    def __str__(self) -> str:
+        return " ".join(f"{word}/{tag}" for word, tag in zip(self.words, self.tags, strict=True))
 
 
 @final
@@ -69,8 +78,8 @@ class TokenClassification(Task):
     words: Column = "tokens"
     tags: Column = "tags"
     scheme: Scheme | None = None
-    metrics: tuple[Metric, ...] = (chunk_f1, token_accuracy)
-    main_metrics: tuple[Metric, ...] = (chunk_f1,)
+    metrics: Metrics = (chunk_f1, token_accuracy)
+    main_metrics: Metrics = (chunk_f1,)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -892,7 +892,7 @@ def decode_choice(data: bytes) -> None:
     )
     for prediction, example in zip(predictions, examples, strict=True):
         assert example.choices[prediction.choice] == prediction.text
-        assert abs(sum(prediction.probabilities) - 1) < 1e-4
+        assert abs(sum(prediction.choice_probabilities) - 1) < 1e-4
 
 
 @target

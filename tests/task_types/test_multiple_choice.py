@@ -127,7 +127,7 @@ def test_decoding(seed: int) -> None:
         assert prediction.choice == int(mine.argmax()) == prediction.value
         assert prediction.text == one.choices[prediction.choice]
         odds = np.exp(mine - np.logaddexp.reduce(mine))
-        assert prediction.probabilities == pytest.approx(odds, abs=1e-6)
+        assert prediction.choice_probabilities == pytest.approx(odds, abs=1e-6)
         assert (
             prediction.probability == pytest.approx(odds.max(), abs=1e-6) == prediction.confidence
         )
