@@ -145,6 +145,8 @@ def run_tables(
                 ids = np.concatenate([corpus_ids[other] for other in corpus_languages[language]])
                 candidates = outputs_of(pool[0], pool[-1], layer)
                 candidates["rows_per_id"] = _rows_per_id(ids)
+                sizes = [len(corpus_ids[other]) for other in corpus_languages[language]]
+                candidates["rows_per_language"] = torch.tensor(sizes)
                 collected["candidates"] = ids
             for name, values in head.collect(query_outputs, candidates).items():
                 collected[name] = values.numpy()

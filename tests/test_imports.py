@@ -30,7 +30,8 @@ STOREYS = [
     ["model"],
     "inference grouping scoring layer_sweeps stored_states".split(),
     "evaluation run_record trainer_arguments".split(),
-    "resuming trainer_setup trainer_card trainer_embeddings trainer_losses training_bar".split(),
+    "resuming trainer_setup trainer_card trainer_embeddings trainer_losses".split()
+    + "trainer_step_pool training_bar".split(),
     "trainer xtreme glue".split(),
     ["probing"],
     ["synthetic"],
