@@ -29,7 +29,8 @@ STOREYS = [
     "batching heads".split(),
     ["model"],
     "inference grouping scoring layer_sweeps stored_states".split(),
-    "evaluation run_record trainer_arguments".split(),
+    "evaluation run_record trainer_arguments sentence_vectors".split(),
+    ["negatives"],
     "resuming trainer_setup trainer_card trainer_embeddings trainer_losses".split()
     + "trainer_step_pool training_bar".split(),
     "trainer xtreme glue".split(),
