@@ -141,9 +141,9 @@ class StepPoolMixin(transformers.Trainer):
         sizes_of_ranks = gather(sizes).view(-1, len(tensors)).tolist()
         padded = gather(pad_across_processes(joined, dim=0).contiguous())
         gathered: list[Tensor] = []
-        blocks = padded.split(len(padded) // len(sizes_of_ranks))
+        blocks = torch.split(padded, len(padded) // len(sizes_of_ranks))
         for block, rank_sizes in zip(blocks, sizes_of_ranks, strict=True):
-            gathered += block[: sum(rank_sizes)].split(rank_sizes)
+            gathered += torch.split(block[: sum(rank_sizes)], rank_sizes)
         return gathered
 
     def _check_step_pool(self) -> None:

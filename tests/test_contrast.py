@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 import jiantx as jx
 from jiantx.heads.contrast import Contrast, pair_columns
 
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"query": "the cat", "candidate": ["a cat", "cat cat"], "negatives": ["the dog", "tall"]},
     {"query": "a dog", "candidate": ["the dog"], "negatives": []},
     {"query": "the cat", "candidate": ["cats"], "negatives": ["red house"]},  # the first's query

@@ -229,7 +229,7 @@ def test_prefixes_are_put_before_the_texts(model_of: ModelOf, tokenizer: Any) ->
         source=jx.Rows({"validation": queries}), grades=None, candidate_prefix="not: "
     )
     (ranking, *_) = jx.predict(model, of_corpus, queries)
-    vectors = jx.encode(model, [d["candidate"] for d in DOCUMENTS], task, prefix="not: ")
+    vectors = jx.encode(model, [str(d["candidate"]) for d in DOCUMENTS], task, prefix="not: ")
     query = jx.encode(model, ["the cat"], task)[0]
     assert ranking.scores[0] == pytest.approx(float((vectors @ query).max()), abs=1e-6)
 

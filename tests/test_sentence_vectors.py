@@ -58,6 +58,7 @@ def test_without_a_task_it_is_the_mean_of_the_last_layer(model_of: ModelOf, tmp_
     model.save_encoder(tmp_path)
     plain = AutoModel.from_pretrained(tmp_path).eval()
     for text, vector in zip(TEXTS, vectors, strict=True):
+        assert model.tokenizer is not None
         inputs = model.tokenizer(text, return_tensors="pt")
         with torch.inference_mode():
             states = plain(**{key: inputs[key] for key in ("input_ids", "attention_mask")})

@@ -177,8 +177,8 @@ def cached_losses(
     scale_gradient = None
     if scale_gradients and scale_gradients[0] is not None:
         scale_gradient = scale_gradients[0] / len(vectors)
-    gradients = gradient.split([len(values) for values in vectors])
-    by_batch = losses.detach().split([len(columns["sequences"]) for columns in pairs])
+    gradients = torch.split(gradient, [len(values) for values in vectors])
+    by_batch = torch.split(losses.detach(), [len(columns["sequences"]) for columns in pairs])
     return [
         CachedLoss(batch_losses.sum(), batch_gradients, scale_gradient)
         for batch_losses, batch_gradients in zip(by_batch, gradients, strict=True)

@@ -155,7 +155,7 @@ class RetrievalHead(Head):
                 "center=True subtracts the mean of a language's vectors, and there is one vector. "
                 "Give at least 2 rows, and better hundreds, or task.replace(center=False)."
             )
-        by_language = vectors.split(list(sizes))
+        by_language = torch.split(vectors, list(sizes))
         centered = torch.cat([values - values.mean(dim=0) for values in by_language])
         return normalize(centered, dim=1) if self.config["normalize"] else centered
 

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -269,7 +270,7 @@ def candidates_read(metric: Metric) -> int | None:
     """How many candidates of a ranking a metric of this module reads; None if all; 1 if unknown."""
     if metric in (mean_average_precision, mean_reciprocal_rank):
         return 20
-    cut_off = getattr(metric, "metric", metric)  # of a metric under another name
+    cut_off: Any = getattr(metric, "metric", metric)  # of a metric under another name
     is_ours = isinstance(cut_off, functools.partial) and cut_off.func is _mean_over_queries
     k: int | None = cut_off.keywords["k"] if is_ours else 1
     return k

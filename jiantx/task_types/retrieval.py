@@ -240,7 +240,7 @@ class Retrieval(Task):
             return examples
         return with_known_positives(super().examples(*args, **kwargs), examples)
 
-    def example(self, row: Row, *, id: str, language: str) -> PairExample | ContrastExample:
+    def example(self, row: Row, *, id: str, language: str) -> Any:
         if self._is_training:
             return self._contrast_example(row, id=id, language=language)
         if self.mining and row.get("id") == "":
