@@ -18,9 +18,11 @@ _MODULES = {
     "heads": "Head HeadOutput register_head",
     "model": "MultitaskConfig MultitaskModel",
     "model.vocabulary": "trim_vocabulary",
+    "negatives": "mine_negatives",
     "probing": "probe",
     "report": "Benchmark Comparison Report Score",
     "sampling": "Sampling",
+    "sentence_vectors": "encode",
     "sources": """Concat Conll Csv DataError Files Hub Json Rows Source Split Squad Tsv data_root
         read_conll read_conllu read_csv read_jsonl read_lines read_squad read_tsv""",
     "synthetic": "default_encoder default_root",

@@ -27,12 +27,14 @@ from jiantx.heads import register_head as register_head
 from jiantx.model import MultitaskConfig as MultitaskConfig
 from jiantx.model import MultitaskModel as MultitaskModel
 from jiantx.model.vocabulary import trim_vocabulary as trim_vocabulary
+from jiantx.negatives import mine_negatives as mine_negatives
 from jiantx.probing import probe as probe
 from jiantx.report import Benchmark as Benchmark
 from jiantx.report import Comparison as Comparison
 from jiantx.report import Report as Report
 from jiantx.report import Score as Score
 from jiantx.sampling import Sampling as Sampling
+from jiantx.sentence_vectors import encode as encode
 from jiantx.sources import Concat as Concat
 from jiantx.sources import Conll as Conll
 from jiantx.sources import Csv as Csv

@@ -45,6 +45,7 @@ _NOT_IN_KEY = set(
     train_languages language_exponent""".split()
 )
 _NOT_IN_KEY |= set("pool mining layer depth pooling top".split())  # of retrieval
+_NOT_IN_KEY |= set("normalize center temperature symmetric training_pool".split())  # likewise
 _NOT_IN_KEY |= set("share_pooling projection_size classifier classifier_size dropout".split())
 
 

@@ -39,8 +39,14 @@ def tokenizer_of(model: MultitaskModel) -> Any:
 
 
 @contextmanager
-def _head_in_place(model: MultitaskModel, name: str, head: Head) -> Iterator[None]:
-    """Run this head instead of the model's own inside the block."""
+def head_in_place(model: MultitaskModel, name: str, head: Head) -> Iterator[None]:
+    """Run this head instead of the model's own inside the block.
+
+    Args:
+        model: Changed while the block runs.
+        name: Of the model's head.
+        head: That runs.
+    """
     own_head = model.heads[name]
     model.heads[name] = head
     try:
@@ -119,8 +125,8 @@ def run_tables(
         model.check_token_ids(task, tokenizer_of(model), table)
     table_index = {name: index for index, (name, _) in enumerate(named_tables)}
 
-    with _head_in_place(model, task.head_name, head):
-        counts, outputs = _run_model(model, task, named_tables, batch_size, layers, title, dtype)
+    with head_in_place(model, task.head_name, head):
+        counts, outputs = run_model(model, task, named_tables, batch_size, layers, title, dtype)
     row_bounds = np.cumsum([0, *(len(table) for _, table in named_tables)])
     output_bounds = np.concatenate([[0], np.cumsum(counts)])[row_bounds]
 
@@ -145,6 +151,8 @@ def run_tables(
                 ids = np.concatenate([corpus_ids[other] for other in corpus_languages[language]])
                 candidates = outputs_of(pool[0], pool[-1], layer)
                 candidates["rows_per_id"] = _rows_per_id(ids)
+                sizes = [len(corpus_ids[other]) for other in corpus_languages[language]]
+                candidates["rows_per_language"] = torch.tensor(sizes)
                 collected["candidates"] = ids
             for name, values in head.collect(query_outputs, candidates).items():
                 collected[name] = values.numpy()
@@ -173,7 +181,7 @@ def _rows_per_id(ids: np.ndarray) -> Tensor:
 
 
 @torch.no_grad()  # not inference_mode: parameters that FSDP gathers in it cannot be trained later
-def _run_model(
+def run_model(
     model: MultitaskModel,
     task: Task,
     tables: Sequence[tuple[str, datasets.Dataset]],
@@ -181,10 +189,22 @@ def _run_model(
     layers: Sequence[int] | None,
     title: str,
     dtype: torch.dtype | None,
+    *,
+    progress: bool = True,
 ) -> tuple[np.ndarray, _Outputs]:
     """Run every row of `tables` through the model once.
 
     On several ranks each runs a share, and all return everything.
+
+    Args:
+        model: With the task's head.
+        task: Of the features.
+        tables: (name, features).
+        batch_size: Features of a batch.
+        layers: Hidden states to sweep over.
+        title: Of the progress bar.
+        dtype: Half precision to compute in.
+        progress: Show the bar, on the first rank.
 
     Returns:
         counts: (rows,) number of outputs of each row. outputs: name -> (sum of counts, ...) CPU
@@ -209,9 +229,8 @@ def _run_model(
         token_counts, batch_size, rank=state.process_index, ranks=state.num_processes
     )
     batches = evaluation_batches(task, table, tokenizer_of(model), row_batches, key_of)
-    bar = tqdm(
-        batches, title, len(row_batches), leave=False, delay=1, disable=not state.is_main_process
-    )
+    is_silent = not (progress and state.is_main_process)
+    bar = tqdm(batches, title, len(row_batches), leave=False, delay=1, disable=is_silent)
     buffer = _OutputBuffer(max_outputs)
     with _without_training_precision(model), autocast(model.device, dtype):
         _forward(model, row_batches, bar, layers, buffer)

@@ -41,6 +41,42 @@ def nearest(
     return best.scores, best.indices
 
 
+def nearest_allowed(
+    queries: Tensor,
+    corpus: Tensor,
+    k: int,
+    *,
+    ceilings: Tensor,
+    excluded: Tensor,
+    memory: int = 1 << 28,
+) -> Tensor:
+    """Find the k rows of `corpus` nearest to each query, without some that are not allowed.
+
+    Args:
+        queries: (n, d), as for `nearest`.
+        corpus: (m, d), on the same device.
+        k: Rows for each query.
+        ceilings: (n,) the largest product that is allowed for each query.
+        excluded: (2, pairs) queries and rows of the corpus that do not go together; the queries in
+            increasing order.
+        memory: Bytes of a block of products.
+
+    Returns:
+        (n, k) row indices in int64, the nearest first; -1 where fewer are allowed.
+    """
+    best = _TopK(len(queries), k, queries.device)
+    for query_block, corpus_block, products in _products(queries, corpus, memory):
+        products.masked_fill_(products > ceilings[query_block, None], -math.inf)
+        bounds = torch.tensor([query_block.start, query_block.stop], device=excluded.device)
+        first, last = torch.searchsorted(excluded[0].contiguous(), bounds).tolist()
+        rows, columns = excluded[:, first:last]
+        is_here = (columns >= corpus_block.start) & (columns < corpus_block.stop)
+        rows = rows[is_here] - query_block.start
+        products[rows, columns[is_here] - corpus_block.start] = -math.inf
+        best.add(query_block, corpus_block.start, products)
+    return best.indices.masked_fill(best.scores == -math.inf, -1)
+
+
 def _products(
     queries: Tensor, corpus: Tensor, memory: int
 ) -> Iterator[tuple[slice, slice, Tensor]]:

@@ -33,7 +33,7 @@ _CHANGEABLE_ARGUMENTS = "max_steps num_train_epochs bf16 fp16".split()
 # Fields of tasks that change no training step, or only through the features.
 _NOT_COMPARED = set(
     """name source metrics main_metrics group named_groups head max_length train_on pool
-    top""".split()
+    top center _is_training""".split()
 )
 
 

@@ -22,7 +22,6 @@ from jiantx.fields import check_choice
 from jiantx.half_precision import half_precision
 from jiantx.model import MultitaskModel
 from jiantx.model.config import trained_entry
-from jiantx.model.embedding_noise import noisy_embeddings
 from jiantx.report import Report
 from jiantx.resuming import ManifestCallback, ResumingMixin, checkpoint_to_resume
 from jiantx.sampling import Sampler, Sampling
@@ -45,12 +44,13 @@ from jiantx.trainer_setup import (
     progress_bars,
     tokenizer_for_training,
 )
+from jiantx.trainer_step_pool import StepPoolMixin, sub_batches_of
 from jiantx.training_bar import label_training_bar, training_label
 
 logger = logging.get_logger("jiantx.trainer")
 
 
-class Trainer(RefusedMethods, ResumingMixin, SparseEmbeddingsMixin, LossesMixin):
+class Trainer(RefusedMethods, ResumingMixin, SparseEmbeddingsMixin, LossesMixin, StepPoolMixin):
     """Train a model on one or several tasks, with what `transformers.Trainer` offers.
 
     docs/trainer_arguments.md lists which arguments and methods work, and which are refused.
@@ -123,6 +123,7 @@ class Trainer(RefusedMethods, ResumingMixin, SparseEmbeddingsMixin, LossesMixin)
         self.neftune_noise_alpha = None  # `compute_loss` adds the noise, not transformers
         if self.args.fsdp and not (self.is_fsdp_enabled or self.is_fsdp_xla_enabled):
             raise ValueError(FSDP_IGNORED.format(ranks=self.args.world_size))
+        self._check_step_pool()
         if self.is_distributed_loading_by_transformers and self.args.load_best_model_at_end:
             raise ValueError(f"load_best_model_at_end: {CANNOT_LOAD_SHARDED}")
 
@@ -198,18 +199,11 @@ class Trainer(RefusedMethods, ResumingMixin, SparseEmbeddingsMixin, LossesMixin)
             num_items_in_batch: Items of the whole step; the batch's own if None.
         """
         weights = self.sampling.loss_weight or {}
-        sub_batches = inputs.get("sub_batches", [inputs])
-        if self.args.label_smoothing_factor:
-            for batch in sub_batches:
-                batch["label_smoothing"] = self.args.label_smoothing_factor
-        alpha = self.args.neftune_noise_alpha
-        embeddings = self._own_model.get_input_embeddings()
-        noise = noisy_embeddings(embeddings, inputs["lengths"], alpha) if alpha else nullcontext()
-        with noise:
-            output = model(**inputs)
+        output = self._run_batch(model, inputs)
         items = output.num_items if num_items_in_batch is None else num_items_in_batch
         losses = []
-        for batch, sub_output in zip(sub_batches, output.sub_outputs or [output], strict=True):
+        sub_outputs = output.sub_outputs or [output]
+        for batch, sub_output in zip(sub_batches_of(inputs), sub_outputs, strict=True):
             self._record_loss(batch["task"], sub_output.loss.detach(), sub_output.num_items)
             losses.append(sub_output.loss * weights.get(batch["task"], 1.0))
         item_count = torch.as_tensor(items, device=output.loss.device)

@@ -31,8 +31,10 @@ STOREYS = [
     "batching heads".split(),
     ["model"],
     "inference grouping scoring prediction_rows error_views layer_sweeps stored_states".split(),
-    "evaluation run_record trainer_arguments".split(),
-    "resuming trainer_setup trainer_card trainer_embeddings trainer_losses training_bar".split(),
+    "evaluation run_record trainer_arguments sentence_vectors".split(),
+    ["negatives"],
+    "resuming trainer_setup trainer_card trainer_embeddings trainer_losses".split()
+    + "trainer_step_pool training_bar".split(),
     "trainer xtreme glue wrong_predictions".split(),
     ["probing"],
     ["synthetic"],

@@ -51,7 +51,7 @@ def vectors_of_folder(folder: Path, texts: Sequence[str]) -> Tensor:
     """What sentence-transformers computes: its modules' definitions, with plain transformers."""
     modules = read_json(folder / "modules.json")
     names = [module["type"].rpartition(".")[2] for module in modules]
-    assert names[0] == "Transformer" and names[-1] == "Normalize"
+    assert names[0] == "Transformer"
     tokenizer = AutoTokenizer.from_pretrained(folder)
     settings = read_json(folder / "sentence_bert_config.json")
     is_t5 = AutoConfig.from_pretrained(folder).model_type == "t5"
@@ -174,6 +174,52 @@ def test_prompts(model_of: ModelOf, tmp_path: Path, caplog: pytest.LogCaptureFix
         library = library_class(str(tmp_path), device="cpu")
         vectors = library.encode_document(TEXTS, convert_to_tensor=True)
         torch.testing.assert_close(vectors, documents, atol=1e-5, rtol=0)
+
+
+def test_prefixes_are_prompts(
+    model_of: ModelOf, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the task puts before texts, sentence-transformers puts there too."""
+    task = retrieval(query_prefix="who: ", candidate_prefix="the: ")
+    model = model_of([task])
+    model.export(task, tmp_path)
+    settings = read_json(tmp_path / "config_sentence_transformers.json")
+    assert settings["prompts"] == {"query": "who: ", "document": "the: "}
+    assert settings["similarity_fn_name"] == "cosine" and not caplog.text
+    if HAS_LIBRARY:
+        library_class = importlib.import_module("sentence_transformers").SentenceTransformer
+        library = library_class(str(tmp_path), device="cpu")
+        for encode, prefix in (
+            (library.encode_query, "who: "),
+            (library.encode_document, "the: "),
+        ):
+            expected = torch.from_numpy(jx.encode(model, TEXTS, task, prefix=prefix))
+            vectors = encode(TEXTS, convert_to_tensor=True)
+            torch.testing.assert_close(vectors, expected, atol=1e-5, rtol=0)
+    model.export(task, tmp_path, prompts={"query": "what: "})
+    settings = read_json(tmp_path / "config_sentence_transformers.json")
+    assert settings["prompts"] == {"query": "what: ", "document": "the: "}
+
+
+def test_vectors_that_are_not_normalised(model_of: ModelOf, tmp_path: Path) -> None:
+    task = retrieval(normalize=False)
+    model = model_of([task])
+    model.export(task, tmp_path)
+    assert [module["type"].rpartition(".")[2] for module in read_json(tmp_path / "modules.json")][
+        -1
+    ] == "Pooling"
+    settings = read_json(tmp_path / "config_sentence_transformers.json")
+    assert settings["similarity_fn_name"] == "dot"
+    expected = torch.from_numpy(jx.encode(model, TEXTS, task))
+    assert (expected.norm(dim=1) - 1).abs().max() > 1e-3
+    check_folder(tmp_path, expected)
+
+
+def test_centred_vectors_are_refused(model_of: ModelOf, tmp_path: Path) -> None:
+    task = retrieval(center=True)
+    with pytest.raises(ValueError, match=r"Task pairs: center=True .*task.replace\(center=False\)"):
+        model_of([task]).export(task, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_prompts_have_the_names_that_sentence_transformers_looks_up(

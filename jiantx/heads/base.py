@@ -58,6 +58,11 @@ class Head(nn.Module):
     smooths_labels: bool = False
     reads_embedding: ClassVar[bool] = True
 
+    @property
+    def pools_step(self) -> bool:
+        """Whether an example's loss depends on the other examples of the whole step."""
+        return False
+
     def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any]) -> None:
         super().__init__()
         self.config = dict(config)
@@ -121,8 +126,9 @@ class Head(nn.Module):
 
         Args:
             outputs: Of all rows, in their order.
-            corpus: Of all candidates, for tasks with a corpus; and `rows_per_id` (distinct ids,),
-                how many of the candidates have the same id, the largest number first.
+            corpus: Of all candidates, for tasks with a corpus, language by language; `rows_per_id`
+                (distinct ids,), how many of them have the same id, the largest number first; and
+                `rows_per_language` (languages,).
         """
         return outputs
 

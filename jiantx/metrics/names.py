@@ -1,6 +1,7 @@
 """Metrics by name: "macro_f1" for the function `macro_f1`."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from jiantx.fields import check_choice
@@ -44,6 +45,10 @@ _METRICS: dict[str, tuple[Metric, ...]] = {
         rankings.accuracy_at_1,
         rankings.mean_average_precision,
         rankings.mean_reciprocal_rank,
+        rankings.recall_at_10,  # and any other k, as `ranking_metric` reads them
+        rankings.ndcg_at_10,
+        rankings.mrr_at_10,
+        rankings.map_of_ranking,
         rankings.mined_f1,
         rankings.mined_precision,
         rankings.mined_recall,
@@ -93,6 +98,9 @@ def get_metric(name: str, scored_by: str = "") -> Metric:
         by_name.setdefault(metric_name(metric), metric)
     if name in by_name:
         return by_name[name]
+    if scored_by in ("", "rankings"):
+        with suppress(ValueError):
+            return rankings.ranking_metric(name)
     elsewhere = [kind for kind in _METRICS if scored_by and name in list_metrics(kind)]
     other = f" It is for predictions of another kind: {elsewhere[0]}." if elsewhere else ""
     with_arguments = (
@@ -145,4 +153,4 @@ def _resolve(
 
 
 def _function_name(metric: Metric) -> str:
-    return str(getattr(metric, "__name__", ""))
+    return str(getattr(metric, "__name__", "") or metric_name(metric))

@@ -1,15 +1,26 @@
-"""Scores of rankings and of mined pairs, as LAReQA's and BUCC's scripts compute them."""
+"""Scores of rankings and of mined pairs, as trec_eval's, LAReQA's and BUCC's programs compute them.
 
+A metric reads rankings and no scores, so ties are decided before it: of candidates with the same
+score, the one that comes first in the corpus is ranked first."""
+
+import functools
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from jiantx.metrics.base import check_lengths, mean_percent, named
+from jiantx.metrics.base import Metric, check_lengths, mean_percent, named
+from jiantx.registry import near_names
 
 Rankings = Sequence[Sequence[str]]
 """For each query, ids of candidates: as predictions the best first, as references the relevant."""
+
+Relevant = Collection[str] | Mapping[str, float]
+"""The ids of a query's relevant candidates, or id -> grade, where only grades above 0 count."""
 
 
 @named("accuracy")
@@ -83,6 +94,186 @@ def mean_reciprocal_rank(predictions: Rankings, references: Rankings) -> float:
         hits = (1 / rank for rank, id in enumerate(ranking[:20], 1) if id in relevant)
         scores.append(next(hits, 0.0))
     return mean_percent(scores)
+
+
+def recall_at(k: int) -> Metric:
+    """The share of a query's relevant candidates that are among the first k: "recall_at_<k>".
+
+    The mean over the queries that have relevant candidates, as trec_eval's `recall`. A query with
+    more than k relevant candidates cannot reach 100.
+
+    >>> recall_at(2)([("a", "b", "c")], [("b", "c")])
+    50.0
+
+    Args:
+        k: Candidates of a ranking that count.
+    """
+    return _cut_off("recall", _recall, k)
+
+
+def ndcg_at(k: int | None = None) -> Metric:
+    """Normalised discounted cumulative gain of the first k candidates: "ndcg_at_<k>".
+
+    The gain of a candidate is its grade (1 without grades), divided by log2(rank + 1), as in
+    trec_eval's `ndcg_cut` and scikit-learn's `ndcg_score`. The mean over the queries that have
+    relevant candidates.
+
+    >>> round(ndcg_at(10)([("a", "b")], [{"b": 2.0}]), 1)
+    63.1
+
+    Args:
+        k: Candidates of a ranking that count; all if None.
+    """
+    return _cut_off("ndcg", _ndcg, k)
+
+
+def mrr_at(k: int | None = None) -> Metric:
+    """Mean of 1 / rank of the first relevant candidate, 0 if it is after the first k: "mrr_at_<k>".
+
+    The mean over the queries that have relevant candidates, as trec_eval's `recip_rank`.
+
+    >>> mrr_at(10)([("a", "b"), ("a", "b")], [("b",), ("a",)])
+    75.0
+
+    Args:
+        k: Candidates of a ranking that count; all if None.
+    """
+    return _cut_off("mrr", _reciprocal_rank, k)
+
+
+def map_at(k: int | None = None) -> Metric:
+    """Mean average precision of the first k candidates: "map_at_<k>", or "map" of all.
+
+    The precisions at the ranks of the relevant candidates, divided by how many are relevant, as
+    trec_eval's `map_cut`. The mean over the queries that have relevant candidates.
+
+    >>> map_at()([("a", "b")], [("b",)])
+    50.0
+
+    Args:
+        k: Candidates of a ranking that count; all if None.
+    """
+    return _cut_off("map", _average_precision_of, k)
+
+
+@dataclass(frozen=True)
+class _JudgedRanking:
+    """The first k candidates of a query that has relevant ones.
+
+    Args:
+        gains: The grade of each, 0 where it is not relevant.
+        ideal_gains: The same of the best possible ranking.
+        relevant: How many candidates are relevant, also after the first k.
+    """
+
+    gains: Sequence[float]
+    ideal_gains: Sequence[float]
+    relevant: int
+
+    @property
+    def hit_ranks(self) -> list[int]:
+        """The ranks of the relevant candidates, from 1."""
+        return [rank for rank, gain in enumerate(self.gains, 1) if gain]
+
+
+@functools.cache
+def _cut_off(name: str, score: Callable[[_JudgedRanking], float], k: int | None) -> Metric:
+    """A metric of the first k candidates. The same arguments give the same object."""
+    is_count = isinstance(k, int) and not isinstance(k, bool) and k >= 1
+    if not is_count and k is not None:
+        raise ValueError(f"{name} at k={k!r}. Expected a whole number, at least 1.")
+    metric_name = name if k is None else f"{name}_at_{k}"
+    return named(metric_name)(functools.partial(_mean_over_queries, score=score, k=k))
+
+
+def _mean_over_queries(
+    predictions: Rankings,
+    references: Sequence[Relevant],
+    *,
+    score: Callable[[_JudgedRanking], float],
+    k: int | None,
+) -> float:
+    """100 times the mean score of the queries that have relevant candidates; NaN if none has.
+
+    An id that is ranked several times counts at its first place, and an empty ranking scores 0.
+    """
+    check_lengths(predictions, references)
+    scores = []
+    for ranking, relevant in zip(predictions, references, strict=True):
+        grades = dict.fromkeys(relevant, 1.0)
+        if isinstance(relevant, Mapping):
+            grades = {id: float(grade) for id, grade in relevant.items() if grade > 0}
+        if grades:
+            ids = list(dict.fromkeys(ranking))[:k]
+            gains = [grades.get(id, 0.0) for id in ids]
+            ideal_gains = sorted(grades.values(), reverse=True)[:k]
+            scores.append(score(_JudgedRanking(gains, ideal_gains, len(grades))))
+    return mean_percent(scores)
+
+
+def _recall(ranking: _JudgedRanking) -> float:
+    return len(ranking.hit_ranks) / ranking.relevant
+
+
+def _ndcg(ranking: _JudgedRanking) -> float:
+    return _discounted_sum(ranking.gains) / _discounted_sum(ranking.ideal_gains)
+
+
+def _discounted_sum(gains: Sequence[float]) -> float:
+    return sum(gain / math.log2(rank + 1) for rank, gain in enumerate(gains, 1))
+
+
+def _reciprocal_rank(ranking: _JudgedRanking) -> float:
+    return next((1 / rank for rank in ranking.hit_ranks), 0.0)
+
+
+def _average_precision_of(ranking: _JudgedRanking) -> float:
+    precisions = [hits / rank for hits, rank in enumerate(ranking.hit_ranks, 1)]
+    return sum(precisions) / ranking.relevant
+
+
+_FAMILIES: dict[str, Callable[..., Metric]] = {
+    "recall": recall_at,
+    "ndcg": ndcg_at,
+    "mrr": mrr_at,
+    "map": map_at,
+}
+recall_at_10 = recall_at(10)
+ndcg_at_10 = ndcg_at(10)
+mrr_at_10 = mrr_at(10)
+map_of_ranking = map_at()  # reported as "map"
+
+
+def ranking_metric(name: str) -> Metric:
+    """The metric of a name such as "recall_at_10", "ndcg_at_5", "mrr_at_100", "map_at_20" or "map".
+
+    Args:
+        name: "recall", "ndcg", "mrr" or "map", `_at_` and a number; for all but "recall", the name
+            alone reads the whole ranking.
+
+    Raises:
+        ValueError: It is no such name.
+    """
+    family, _, k = name.partition("_at_")
+    is_known = family in _FAMILIES and re.fullmatch(r"(recall|ndcg|mrr|map)_at_[1-9]\d*", name)
+    if is_known:
+        return _FAMILIES[family](int(k))
+    if name in ("ndcg", "mrr", "map"):
+        return _FAMILIES[name]()
+    raise ValueError(
+        f"{name!r} names no metric of rankings. Expected a name such as 'recall_at_10', "
+        f"'ndcg_at_10', 'mrr_at_10', 'map_at_100' or 'map'.{near_names(family, _FAMILIES)}"
+    )
+
+
+def candidates_read(metric: Metric) -> int | None:
+    """How many candidates of a ranking a metric of this module reads; None if all; 1 if unknown."""
+    if metric in (mean_average_precision, mean_reciprocal_rank):
+        return 20
+    cut_off: Any = getattr(metric, "metric", metric)  # of a metric under another name
+    is_ours = isinstance(cut_off, functools.partial) and cut_off.func is _mean_over_queries
+    k: int | None = cut_off.keywords["k"] if is_ours else 1
+    return k
 
 
 @named("f1")

@@ -170,7 +170,7 @@ class SavingMixin(EmbeddingsMixin):
                 RoBERTa, CamemBERT and BERT, of retrieval for every encoder that has no decoder.
             path: A folder.
             prompts: For retrieval, what SentenceTransformer puts before each text, under "query"
-                and "document". Texts are encoded as they are if None.
+                and "document"; the task's prefixes if None.
 
         Returns:
             The exported model; for retrieval, its encoder.

@@ -47,7 +47,7 @@ def save_sentence_transformer(
     """Write the modules that compute a retrieval head's vectors.
 
     These are the encoder up to the head's layer, the pooling, the pooler's dense layer, and the
-    division of each vector by its length.
+    division of each vector by its length, where the task normalises.
 
     Args:
         path: A folder.
@@ -57,14 +57,14 @@ def save_sentence_transformer(
         tokenizer: Cuts as the task does.
         sample: (tokens,) ids to compare states on.
         expected: (tokens, hidden) their states at the head's layer.
-        prompts: Texts before a "query" and a "document"; none if None.
+        prompts: Texts before a "query" and a "document"; the task's prefixes if None.
 
     Returns:
         The encoder that was written.
 
     Raises:
         ValueError: The encoder has a decoder, or gives other states when it is cut at the head's
-            layer, or a prompt has another name.
+            layer, or a prompt has another name, or the task centres its vectors.
     """
     assert isinstance(head, RetrievalHead)
     if text_encoder(encoder) is not encoder:
@@ -84,7 +84,8 @@ def save_sentence_transformer(
         config["activation_function"] = "torch.nn.modules.activation.Tanh"
         weights = {f"linear.{key}": values for key, values in head.dense.state_dict().items()}
         modules.append(_Module("Dense", config, weights))
-    modules.append(_Module("Normalize"))
+    if task.normalize:
+        modules.append(_Module("Normalize"))
     cut.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     _write_modules(folder, modules)
@@ -94,10 +95,11 @@ def save_sentence_transformer(
         "model_args": without_pooler(type(cut)),
     }
     _write_json(folder / "sentence_bert_config.json", transformer)
+    prefixes = {"query": task.query_prefix, "document": task.candidate_prefix}
     settings = {
-        "prompts": {"query": "", "document": "", **(prompts or {})},
+        "prompts": {**prefixes, **(prompts or {})},
         "default_prompt_name": None,
-        "similarity_fn_name": "cosine",
+        "similarity_fn_name": "cosine" if task.normalize else "dot",
     }
     _write_json(folder / "config_sentence_transformers.json", settings)
     return cut
@@ -142,6 +144,12 @@ def _encoder_to_layer(
 
 def _check_texts(task: Retrieval, prompts: Mapping[str, str] | None) -> None:
     """Warn of texts that sentence-transformers would read otherwise than the task."""
+    if task.center:
+        raise ValueError(
+            f"Task {task.name}: center=True subtracts the mean of all vectors, and "
+            "sentence-transformers encodes each text by itself. Export "
+            "task.replace(center=False), and subtract the means yourself."
+        )
     unknown = sorted(set(prompts or ()) - {"query", "document"})
     if unknown:
         raise ValueError(
@@ -150,11 +158,12 @@ def _check_texts(task: Retrieval, prompts: Mapping[str, str] | None) -> None:
         )
     columns = {"query": task.query, "candidate": task.candidate}
     computed = [name for name, column in columns.items() if callable(column)]
-    if computed and prompts is None:
+    if computed and prompts is None and not (task.query_prefix or task.candidate_prefix):
         logger.warning(
             f"Task {task.name} computes the column(s) {', '.join(computed)}. Encode what the "
-            'function returns, or give what it puts before each text: export(…, prompts={"query": '
-            '"query: ", "document": "passage: "}).'
+            "function returns. If it puts a text before each text, declare that as query_prefix "
+            'and candidate_prefix, or give it here: export(…, prompts={"query": "query: ", '
+            '"document": "passage: "}).'
         )
     if task.max_query_length and task.max_query_length < task.max_length:
         logger.warning(

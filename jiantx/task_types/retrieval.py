@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
 import numpy as np
 
-from jiantx.columns import Column, column_gold, column_text
+from jiantx.columns import Column, column_gold, column_text, column_value
 from jiantx.metrics import (
     Metric,
     Metrics,
     accuracy_at_1,
     best_threshold,
-    mean_average_precision,
-    mean_reciprocal_rank,
+    candidates_read,
     metric_name,
     mined_f1,
     mined_precision,
@@ -23,6 +23,13 @@ from jiantx.metrics import (
 )
 from jiantx.sources import DataError, Row, Source
 from jiantx.task import Example, Prediction, Task
+from jiantx.task_types.contrast import (
+    ContrastExample,
+    column_texts,
+    contrast_features,
+    with_known_positives,
+)
+from jiantx.task_types.ranked_ids import check_own_candidates, check_relevant, graded_ids
 from jiantx.tokenization import encode, grouped_features
 
 if TYPE_CHECKING:
@@ -34,13 +41,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class PairExample(Example):
     """A query and the candidate that belongs to it, or one of the two; and the ids of what is
-    relevant.
+    relevant, with their grades where the data have some.
     """
 
     gold_fields: ClassVar[tuple[str, ...]] = ("relevant",)
     query: str | None = None
     candidate: str | None = None
     relevant: tuple[str, ...] | None = None
+    grades: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +72,7 @@ class RankingPrediction(Prediction):
 _RANKING_METRICS: tuple[Metric, ...] = (accuracy_at_1,)
 _MINING_METRICS: tuple[Metric, ...] = (mined_f1,)
 _MINED = (mined_f1, mined_precision, mined_recall)
-_AT_20 = (mean_average_precision, mean_reciprocal_rank)
+_RANKED = 20  # candidates of a ranking, unless a metric reads more
 
 
 @final
@@ -74,16 +82,24 @@ class Retrieval(Task):
 
     Without a `corpus`, the candidates are those of all rows of the split and language. An encoder
     can be scored without training; training pulls pairs together by softmax over the candidates of
-    a batch. See `Task` for the other fields.
+    a batch. A text that belongs to a query in any training row is never a wrong candidate of that
+    query. See `Task` for the other fields.
 
     Args:
         query: The column of the query.
-        candidate: The column of the text that belongs to it.
+        candidate: The column of the text that belongs to it. In training rows, it may be a list of
+            texts.
+        query_prefix: Put before each query, such as "query: ".
+        candidate_prefix: Put before each candidate, such as "passage: ".
+        negatives: The column of a text, or of a list of texts, that a training query is told apart
+            from beside the candidates of the other rows; see `jx.mine_negatives`.
         corpus: The candidates' source, with columns `id` and `candidate`. Training rows stay pairs.
             Several candidates may have one id, such as the passages of a document: the best of them
             counts.
         pool: With a corpus, candidates are in the query's "language" or in "all" languages.
         relevant: With a corpus, the column of the ids of relevant candidates.
+        grades: With a corpus, the column of the grades of these ids, in the same order. Candidates
+            with a grade of 0 or less are not relevant.
         mining: Mine one-to-one pairs by ratio margin (BUCC), from the threshold that is best on the
             validation split. Texts whose id is "" stay unpaired. The default metric is then the F1
             of the pairs.
@@ -92,8 +108,18 @@ class Retrieval(Task):
             rounded, layer 7 of base.
         pooling: "mean" over all tokens, special ones included, the first token ("cls"), the first
             token through a layer of the head ("pooler", to be trained), or the "last" token.
-        top: Candidates of a ranking.
+        normalize: Divide vectors by their length. If False, candidates are ranked by the inner
+            product.
+        center: When candidates are ranked, subtract the mean of the queries from each query, and
+            the mean of each language's candidates from each of these.
+        top: Candidates of a ranking; as many as the metrics read if None, and 20 at least.
         max_query_length: Tokens of a query, if less than `max_length`.
+        temperature: What training divides the scores by. "learned" starts at 0.01.
+        symmetric: Training also tells the query of each candidate from the batch's other queries;
+            the loss is the mean of both directions.
+        training_pool: The candidates that a training query is told apart from: those of its own
+            "batch", or those of the whole "step", over all accumulated batches and all devices.
+            "step" gives the gradients of one large batch, for a second forward pass of each batch.
     """
 
     task_type: ClassVar[str] = "retrieval"
@@ -104,17 +130,27 @@ class Retrieval(Task):
     layer_fields: ClassVar[tuple[str, ...]] = ("layer", "depth")
     query: Column | None = "query"
     candidate: Column = "candidate"
+    query_prefix: str = ""
+    candidate_prefix: str = ""
+    negatives: Column | None = None
     corpus: Source | None = None
     pool: Literal["language", "all"] = "language"
     relevant: Column = "relevant"
+    grades: Column | None = None
     mining: bool = False
     layer: int | None = None
     depth: float = 1.0
     pooling: Literal["mean", "cls", "pooler", "last"] = "mean"
-    top: int = 20
+    normalize: bool = True
+    center: bool = False
+    top: int | None = None
     max_length: int = 512
     max_query_length: int | None = None
+    temperature: float | Literal["learned"] = "learned"
+    symmetric: bool = False
+    training_pool: Literal["batch", "step"] = "batch"
     metrics: Metrics = _RANKING_METRICS
+    _is_training: bool = False  # its rows are read to train on
 
     def __post_init__(self) -> None:
         # by identity, so that what a user gives stays, and `replace(mining=…)` takes the other
@@ -125,6 +161,7 @@ class Retrieval(Task):
             object.__setattr__(self, "metrics", _RANKING_METRICS)
         super().__post_init__()
         self._check_top()
+        self._check_scoring()
 
     def _check_top(self) -> None:
         """ValueError if a ranking has other candidates than a metric is defined on."""
@@ -132,19 +169,50 @@ class Retrieval(Task):
             if metric in _MINED and not self.mining and self.top != 1:
                 raise ValueError(
                     f"Task {self.name}: {metric_name(metric)!r} is a score of mined pairs, and "
-                    f"rankings have {self.top} candidates. Give mining=True, or top=1."
+                    f"rankings have {self.ranked or 'all'} candidates. Give mining=True, or top=1."
                 )
-            if metric in _AT_20 and self.top < 20:
+            count = candidates_read(metric)
+            if self.top is not None and (count is None or count > self.top):
                 raise ValueError(
-                    f"Task {self.name}: {metric_name(metric)!r} reads 20 candidates of a ranking, "
-                    f"which has top={self.top}. Give top=20 or more."
+                    f"Task {self.name}: {metric_name(metric)!r} reads "
+                    f"{'all' if count is None else count} candidates of a ranking, which has "
+                    f"top={self.top}. "
+                    f"{'Leave `top` out.' if count is None else f'Give top={count} or more.'}"
                 )
+
+    def _check_scoring(self) -> None:
+        """ValueError if vectors cannot be compared, or a loss cannot be computed, as declared."""
+        temperature = self.temperature
+        is_number = isinstance(temperature, int | float) and not isinstance(temperature, bool)
+        if temperature != "learned" and not (is_number and 0 < temperature < math.inf):
+            raise ValueError(
+                f"Task {self.name}: temperature={temperature!r}. Expected a number above 0, such "
+                "as 0.05, or 'learned'."
+            )
+        if self.mining and not self.normalize:
+            raise ValueError(
+                f"Task {self.name}: pairs are mined by the margins of cosines, which need "
+                "normalize=True."
+            )
+        if self.grades is not None and self.corpus is None and not self._is_training:
+            raise ValueError(
+                f"Task {self.name}: `grades` are of the relevant ids of a `corpus`, and the task "
+                "has none."
+            )
+
+    @property
+    def ranked(self) -> int | None:
+        """Candidates of a ranking: `top`, or as many as the metrics read; None: all."""
+        if self.top is not None:
+            return self.top
+        counts = [candidates_read(metric) for metric in self.metrics]
+        return None if None in counts else max(_RANKED, *(count or 0 for count in counts))
 
     @property
     def corpus_task(self) -> Retrieval | None:
         if self.corpus is None:
             return None
-        return replace(self, source=self.corpus, corpus=None, query=None)
+        return replace(self, source=self.corpus, corpus=None, query=None, grades=None)
 
     def candidate_languages(self, split: str, language: str) -> tuple[str, ...]:
         if self.corpus is None:
@@ -153,17 +221,25 @@ class Retrieval(Task):
 
     @property
     def for_training(self) -> Retrieval:
-        return replace(self, corpus=None)
+        return replace(self, corpus=None, _is_training=True)
 
     @property
     def has_independent_rows(self) -> bool:
-        return self.corpus is not None and not self.mining
+        return self.corpus is not None and not self.mining and not self.center
 
     @property
     def threshold_split(self) -> str:
         return "validation" if self.mining else ""
 
-    def example(self, row: Row, *, id: str, language: str) -> PairExample:
+    def examples(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        examples = super().examples(*args, **kwargs)
+        if not self._is_training:
+            return examples
+        return with_known_positives(super().examples(*args, **kwargs), examples)
+
+    def example(self, row: Row, *, id: str, language: str) -> Any:
+        if self._is_training:
+            return self._contrast_example(row, id=id, language=language)
         if self.mining and row.get("id") == "":
             id = ""
         query = None if self.query is None else column_text(row, self.query)
@@ -173,20 +249,43 @@ class Retrieval(Task):
                 id=id, language=language, query=query, candidate=candidate, relevant=(id,)
             )
         relevant = column_gold(row, self.relevant)
+        grades = None
         if relevant is not None:
             relevant = (relevant,) if isinstance(relevant, str) else relevant
             is_list = isinstance(relevant, list | tuple)
             if not is_list or not all(isinstance(id, str) for id in relevant):
                 raise DataError(f"The relevant ids are {relevant!r}; expected a list of text.")
             relevant = tuple(relevant)
-        return PairExample(id=id, language=language, query=query, relevant=relevant)
+            if self.grades is not None:
+                relevant, grades = graded_ids(relevant, column_value(row, self.grades))
+        return PairExample(id=id, language=language, query=query, relevant=relevant, grades=grades)
+
+    def _contrast_example(self, row: Row, *, id: str, language: str) -> ContrastExample:
+        assert self.query is not None
+        query = column_text(row, self.query)
+        positives = column_texts(row, self.candidate)
+        if not positives:
+            raise DataError("The row has no candidate. Drop it with the source's `where`.")
+        negatives = () if self.negatives is None else column_texts(row, self.negatives)
+        return ContrastExample(
+            id=id, language=language, query=query, positives=positives, negatives=negatives
+        )
 
     def features(
-        self, examples: Sequence[PairExample], tokenizer: PreTrainedTokenizerBase, max_length: int
+        self, examples: Sequence[Any], tokenizer: PreTrainedTokenizerBase, max_length: int
     ) -> dict[str, Sequence[Any]]:
-        queries = [e.query for e in examples if e.query is not None]
-        texts = [e.candidate for e in examples if e.candidate is not None]
         query_length = min(max_length, self.max_query_length or max_length)
+        if self._is_training:
+            return contrast_features(
+                examples,
+                tokenizer,
+                query_prefix=self.query_prefix,
+                candidate_prefix=self.candidate_prefix,
+                query_length=query_length,
+                max_length=max_length,
+            )
+        queries = [self.query_prefix + e.query for e in examples if e.query is not None]
+        texts = [self.candidate_prefix + e.candidate for e in examples if e.candidate is not None]
         query_encodings = iter(encode(tokenizer, queries, max_length=query_length))
         candidate_encodings = iter(encode(tokenizer, texts, max_length=max_length))
         groups: list[list[Encoding]] = []
@@ -212,9 +311,9 @@ class Retrieval(Task):
         ids = outputs.get("candidates")
         if ids is None:
             ids = np.array([e.id for e in examples], dtype=object)
-            self._check_own_candidates(examples)
+            check_own_candidates(self.name, examples)
         else:
-            self._check_relevant(examples, set(ids.tolist()))
+            check_relevant(self.name, examples, set(ids.tolist()), mining=self.mining)
         rankings = outputs["ranking"]
         scores = outputs["scores"]  # (examples, top); row -1: none
         if self.mining:
@@ -227,52 +326,14 @@ class Retrieval(Task):
             best: dict[str, float] = {}  # of several rows with one id, the first has the best score
             for candidate, score in zip(ids[r[r >= 0]].tolist(), s[r >= 0].tolist(), strict=True):
                 best.setdefault(candidate, score)
-            ranking = tuple(best)[: self.top]
-            ranked_scores = tuple(best.values())[: self.top]
+            ranking = tuple(best)[: self.ranked]
+            ranked_scores = tuple(best.values())[: self.ranked]
             predictions.append(
                 RankingPrediction(
                     id=e.id, language=e.language, ranking=ranking, scores=ranked_scores
                 )
             )
         return predictions
-
-    def _check_own_candidates(self, examples: Sequence[PairExample]) -> None:
-        """Refuse ids that name different candidates: the wrong ones would count as right."""
-        rows: dict[str, int] = {}
-        for row, example in enumerate(examples):
-            first = rows.setdefault(example.id, row)
-            if example.id and example.candidate != examples[first].candidate:
-                raise DataError(
-                    f"Task {self.name}, language {example.language!r}: rows {first} and {row} have "
-                    f"the same id {example.id!r} and different candidates. Ids tell candidates "
-                    "apart: give each row its own, or drop the column `id`."
-                )
-
-    def _check_relevant(self, examples: Sequence[PairExample], candidate_ids: set[str]) -> None:
-        """Say which relevant ids no candidate has; refuse gold that fits no candidate at all."""
-        gold = [(example.id, set(example.relevant)) for example in examples if example.relevant]
-        lacking = [(id, relevant - candidate_ids) for id, relevant in gold]
-        lacking = [(id, missing) for id, missing in lacking if missing]
-        if not lacking:
-            return
-        query_id, missing = lacking[0]
-        text = (
-            f"Task {self.name}, language {examples[0].language!r}: {len(lacking):,} of "
-            f"{len(gold):,} queries have relevant ids that are not in the corpus, such as "
-            f"{min(missing)!r} of query {query_id!r}. The corpus has {len(candidate_ids):,} ids, "
-            f"such as {min(candidate_ids)!r}."
-        )
-        if all(candidate_ids.isdisjoint(relevant) for _, relevant in gold):
-            raise DataError(
-                f"{text} No relevant id is there, so nothing can be scored. Compare the ids of "
-                'both sides; pool="all" searches all languages.'
-            )
-        if not self.mining:  # there, texts without an id cannot be found on purpose
-            from transformers.utils import logging
-
-            logging.get_logger("jiantx.retrieval").warning_once(
-                f"{text} Such ids count as not found."
-            )
 
     def best_threshold(
         self, predictions: Sequence[RankingPrediction], references: Sequence[tuple[str, ...]]
@@ -298,9 +359,16 @@ class Retrieval(Task):
             for p in predictions
         ]
 
-    def reference(self, example: PairExample) -> tuple[str, ...] | None:
+    def reference(self, example: Any) -> Any:
+        """The relevant ids, or id -> grade; None where there is no gold."""
+        if isinstance(example, ContrastExample):
+            return (example.id,)
+        if example.grades is not None:
+            return dict(zip(example.relevant, example.grades, strict=True))
         return example.relevant
 
     def head_config(self) -> dict[str, Any]:
-        names = ("layer", "depth", "pooling", "top", "mining")
-        return {**super().head_config(), **{name: getattr(self, name) for name in names}}
+        names = """layer depth pooling mining normalize center temperature symmetric
+            training_pool""".split()
+        settings = {name: getattr(self, name) for name in names}
+        return {**super().head_config(), **settings, "top": self.ranked}

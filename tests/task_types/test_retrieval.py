@@ -114,7 +114,7 @@ SEARCH = jx.Retrieval(
 
 def test_training_rows_are_pairs_and_others_are_queries(tokenizer: Any) -> None:
     (pair,) = SEARCH.for_training.examples("train")
-    assert (pair.query, pair.candidate, pair.relevant) == ("a", "b", ("p0",))
+    assert (pair.query, pair.positives, pair.negatives) == ("a", ("b",), ())
     queries = list(SEARCH.examples("validation", "de", labelled=True))
     assert [e.candidate for e in queries] == [None, None] and [e.relevant for e in queries] == [
         ("de_1",),

@@ -441,7 +441,7 @@ def test_lareqa_learns_from_squad_s_rows_as_pairs() -> None:
     assert isinstance(training, jx.Retrieval) and training.head_name == "lareqa"
     row = training.rows("train")[0]
     example = next(training.for_training.examples("train", labelled=True))
-    sentence = example.candidate.removesuffix(row["context"])
+    sentence = example.positives[0].removesuffix(row["context"])
     assert (
         example.query == row["question"]
         and row["answers"]["text"][0] in sentence
