@@ -16,9 +16,11 @@ _MODULES = {
     "evaluation": "evaluate predict",
     "glue": "score_glue score_superglue write_glue_predictions write_superglue_predictions",
     "heads": "Head HeadOutput register_head",
+    "losses": "CrossEntropy FocalLoss",
     "model": "MultitaskConfig MultitaskModel",
     "model.vocabulary": "trim_vocabulary",
     "probing": "probe",
+    "progress_bars": "progress",
     "report": "Benchmark Comparison Report Score",
     "sampling": "Sampling",
     "sources": """Concat DataError Files Hub Rows Source data_root read_conll read_conllu read_csv

@@ -19,7 +19,7 @@ DOOR: Any = jiantx  # with names that `__init__.pyi` does not show
 # From the ground up. `test_no_cycles` sees to the order within a storey and within a package.
 STOREYS = [
     "registry fields metrics sampling cache fingerprints nearest_neighbors attention "
-    "attention_blocks encoder_traits half_precision".split(),
+    "attention_blocks encoder_traits half_precision progress_bars".split(),
     "sources report checkpoints".split(),
     "columns example".split(),
     ["task"],
@@ -27,10 +27,11 @@ STOREYS = [
     ["task_types"],
     ["tasks", "features"],
     "batching heads".split(),
-    ["model"],
+    "model losses".split(),
     "inference grouping scoring layer_sweeps stored_states".split(),
     "evaluation run_record trainer_arguments".split(),
-    "resuming trainer_setup trainer_card trainer_embeddings trainer_losses training_bar".split(),
+    "resuming trainer_setup trainer_card trainer_embeddings trainer_losses training_bar "
+    "trainer_groups trainer_evaluation".split(),
     "trainer xtreme glue".split(),
     ["probing"],
     ["synthetic"],
