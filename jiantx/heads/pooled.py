@@ -90,7 +90,7 @@ class RegressionHead(PooledHead):
         numbers = self.scores(states, batch)[:, 0]
         labels = batch["labels"]
         output = HeadOutput(num_items=count_labels(labels))
-        output.loss = chosen_loss(batch, numbers, batch["targets"])
+        output.loss = chosen_loss(numbers, batch["targets"], batch)
         if output.loss is None:
             output.loss = ((numbers - batch["targets"]).square() * labels.ne(-100)).sum()
         if not self.training:

@@ -122,13 +122,13 @@ def smooth(losses: Tensor, uniform_losses: Tensor, batch: Batch) -> Tensor:
     return (1 - smoothing) * losses + smoothing * uniform_losses
 
 
-def chosen_loss(batch: Batch, scores: Tensor, targets: Tensor) -> Tensor | None:
+def chosen_loss(scores: Tensor, targets: Tensor, batch: Batch) -> Tensor | None:
     """Sum the loss that the trainer chose over the items that have a label.
 
     Args:
-        batch: With `labels` (items,), and perhaps `loss`, a function of (scores, targets).
         scores: (items,) or (items, labels).
         targets: (items,) or (items, labels); perhaps the labels themselves.
+        batch: With `labels` (items,), and perhaps `loss`, a function of (scores, targets).
 
     Returns:
         Scalar; None if the batch has no `loss`.
@@ -164,7 +164,7 @@ def label_loss(logits: Tensor, targets: Tensor, batch: Batch) -> Tensor:
     Returns:
         Scalar.
     """
-    loss = chosen_loss(batch, logits, targets)
+    loss = chosen_loss(logits, targets, batch)
     if loss is not None:
         return loss
     if targets.dim() == 1:
