@@ -186,7 +186,7 @@ def _check_class_weights(weights: Any) -> None:
     if weights is None or (isinstance(weights, str) and weights == "balanced"):
         return
     is_valid = isinstance(weights, Mapping) and all(
-        isinstance(value, Real) and 0 <= value < math.inf for value in weights.values()
+        isinstance(value, Real) and 0 <= float(value) < math.inf for value in weights.values()
     )
     if not is_valid:
         raise ValueError(

@@ -166,8 +166,12 @@ class ResumingMixin(transformers.Trainer):
     _sampler: Sampler | None
     _manifests: ManifestCallback
     _own_model: Any
-    _run_settings: dict[str, Any]
     eval_languages: Collection[str] | None
+
+    @property
+    def _run_settings(self) -> dict[str, Any]:
+        """What jiantx's own parameters say of the run, by their names."""
+        raise NotImplementedError
 
     def _identify_run(self, path: str | None) -> None:
         """Describe this run for its checkpoints, and compare it with that of a checkpoint.

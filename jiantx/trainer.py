@@ -134,8 +134,9 @@ class Trainer(
         check_task_names(self._eval_tasks)
         if len(self._eval_tasks) > 1 and "score" in [task.name for task in self._eval_tasks]:
             raise ValueError("No task can be named 'score': `eval_score` is the mean over tasks.")
-        is_one = isinstance(eval_languages, str)
-        self.eval_languages = [eval_languages] if is_one else eval_languages
+        if isinstance(eval_languages, str):
+            eval_languages = [eval_languages]
+        self.eval_languages = eval_languages
         self._features: Mapping[tuple[str, str], Features] = {}
         self._sampler: Sampler | None = None
         self._forget_losses()

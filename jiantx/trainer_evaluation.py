@@ -218,7 +218,7 @@ def _check_metric(metric: str, greater_is_better: bool | None, names: Mapping[st
     if name not in names:
         raise ValueError(
             f"metric_for_best_model={metric!r} is none of the scores of an evaluation: "
-            f"{', '.join(f'eval_{known}' for known in names)}. Choose one of them."
+            f"{', '.join(f'eval_{choice}' for choice in names)}. Choose one of them."
         )
     is_loss = names[name].startswith("the loss") or name == LOSS
     if is_loss and greater_is_better:

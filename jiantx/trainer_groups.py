@@ -61,7 +61,7 @@ class ParameterSettings:
                     f"Trainer({option}={values!r}): expected a dictionary, pattern -> number."
                 )
             for pattern, value in values.items():
-                is_number = isinstance(value, Real) and 0 <= value < math.inf
+                is_number = isinstance(value, Real) and 0 <= float(value) < math.inf
                 if not is_number or (option == "learning_rates" and value == 0):
                     raise ValueError(
                         f"Trainer({option}={{{pattern!r}: {value!r}}}): expected a positive number."

@@ -12,10 +12,12 @@ from conftest import ModelOf, batch_of
 from test_trainer import Gradients, arguments
 from torch import Tensor
 from torch.nn.functional import huber_loss, one_hot
+from transformers import RobertaConfig
 from transformers.utils import logging
 
 import jiantx as jx
 from jiantx.features import load_features
+from jiantx.heads import HEADS
 from jiantx.losses import batch_entries
 
 CPU = torch.device("cpu")
@@ -31,14 +33,14 @@ def entries(
 
 def logits_of(task: jx.Task, model: jx.MultitaskModel, batch: dict[str, Any]) -> Tensor:
     """What a loss is computed of, by a loss that keeps it."""
-    kept = []
+    scores_seen = []
 
     def keep(scores: Tensor, targets: Tensor) -> Tensor:
-        kept.append(scores)
+        scores_seen.append(scores)
         return scores.new_zeros(len(scores))
 
     model(**batch, loss=keep)
-    return kept[0]
+    return scores_seen[0]
 
 
 @pytest.mark.parametrize("kind", ["classification", "tagging", "spans"])
@@ -75,8 +77,8 @@ def test_with_several_labels_weights_are_of_the_positive_side(
     if kind == "multi_label":
         targets = batch["targets"].view_as(scores)
     else:
-        owners = torch.repeat_interleave(torch.arange(len(scores)), batch["gold_counts"])
-        targets[owners, batch["gold_labels"]] = 1
+        target_of_label = torch.repeat_interleave(torch.arange(len(scores)), batch["gold_counts"])
+        targets[target_of_label, batch["gold_labels"]] = 1
     weights = torch.tensor([2.0, 1.0, 0.5])
     loss = jx.CrossEntropy(class_weights=dict(zip(task.label_names, weights.tolist())))
     expected = torch.nn.BCEWithLogitsLoss(pos_weight=weights, reduction="none")(scores, targets)
@@ -113,10 +115,10 @@ def test_balanced_weights_of_tags_and_of_several_labels(model_of: ModelOf, tiny_
     loss = entries(jx.CrossEntropy(class_weights="balanced"), tagging, model)["loss"]
     expected = [len(tags) / (2 * tags.count(name)) for name in tagging.label_names]
     assert loss.keywords["weight"].tolist() == pytest.approx(expected)
-    named = [row["labels"] for row in topics.rows("train")]
-    positives = [sum(name in row for row in named) for name in topics.label_names]
+    label_lists = [row["labels"] for row in topics.rows("train")]
+    positives = [sum(name in row for row in label_lists) for name in topics.label_names]
     loss = entries(jx.CrossEntropy(class_weights="balanced"), topics, model)["loss"]
-    expected = [(len(named) - count) / count for count in positives]
+    expected = [(len(label_lists) - count) / count for count in positives]
     assert loss.keywords["pos_weight"].tolist() == pytest.approx(expected)
 
 
@@ -145,22 +147,21 @@ def test_focal_loss_is_that_of_the_paper(
     torch.testing.assert_close(unfocused, model(**batch).loss, rtol=1e-5, atol=1e-5)
 
 
+SURE = jx.Classification(name="sure", source=jx.Rows({}), labels=("a", "b"))
+
+
 def test_a_certain_item_has_a_finite_gradient() -> None:
     scores = torch.tensor([[200.0, -200.0]], requires_grad=True)
     loss = batch_entries(
         jx.FocalLoss(gamma=0.5),
-        jx.Classification(name="sure", source=jx.Rows({}), labels=("a", "b")),
-        torch.nn.Module.__new__(_Labelled),
+        SURE,
+        HEADS["classification"](RobertaConfig(hidden_size=4), SURE.head_config()),
         [],
         label_smoothing=0.0,
         device=CPU,
     )["loss"]
     loss(scores, torch.tensor([0])).sum().backward()
     assert scores.grad is not None and scores.grad.isfinite().all()
-
-
-class _Labelled(torch.nn.Module):
-    config: dict[str, Any] = {}
 
 
 def test_a_function_is_a_loss(model_of: ModelOf, tiny_tasks, tokenizer) -> None:
@@ -183,7 +184,7 @@ def test_weighted_losses_are_exact_under_accumulation_and_in_mixed_batches(
 ) -> None:
     """And each task has its own."""
     tasks = [tiny_tasks["classification"], tiny_tasks["tagging"]]
-    losses = {
+    losses: dict[str, Any] = {
         "mood": jx.FocalLoss(gamma=2.0, class_weights="balanced"),
         "entities": jx.CrossEntropy(class_weights={"O": 0.2}, label_smoothing=0.1),
     }
@@ -208,10 +209,10 @@ def test_weighted_losses_are_exact_under_accumulation_and_in_mixed_batches(
         )
         trainer.train()
         steps.append((trainer.state.log_history[0]["loss"], gradients.found))
-    (loss, expected), (other_loss, others) = steps
+    (loss, expected), (other_loss, other_gradients) = steps
     assert other_loss == pytest.approx(loss, abs=1e-5)
     for name, value in expected.items():
-        torch.testing.assert_close(others[name], value, atol=1e-6, rtol=1e-4)
+        torch.testing.assert_close(other_gradients[name], value, atol=1e-6, rtol=1e-4)
 
 
 def test_losses_are_checked_before_training(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:

@@ -118,13 +118,13 @@ def test_a_resumed_run_with_groups_ends_as_one_that_was_not_stopped(
     task = tiny_tasks["classification"]
     options = {"learning_rates": {"heads": 1e-2}, "layer_decay": 0.5, "freeze": ["layer.0.output"]}
     saves = {"save_strategy": "steps", "save_steps": 2, "max_steps": 4}
-    whole = model_of([task])
+    straight = model_of([task])
     args = arguments(tmp_path, **saves)
-    jx.Trainer(whole, args, tasks=[task], **options).train()  # type: ignore[arg-type]
+    jx.Trainer(straight, args, tasks=[task], **options).train()  # type: ignore[arg-type]
     resumed = model_of([task], seed=7)
     trainer = jx.Trainer(resumed, args, tasks=[task], **options)  # type: ignore[arg-type]
     trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
-    for name, value in whole.state_dict().items():
+    for name, value in straight.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
 
 
@@ -151,9 +151,9 @@ def test_what_cannot_work_is_refused(model_of: ModelOf, tiny_tasks, tmp_path: Pa
     ):
         with pytest.raises(ValueError, match=message):
             trainer(**settings)
-    given = torch.optim.AdamW(model.parameters())
+    own_optimizer = torch.optim.AdamW(model.parameters())
     with pytest.raises(ValueError, match="the trainer was given an optimizer"):
-        trainer(layer_decay=0.9, optimizers=(given, None))
+        trainer(layer_decay=0.9, optimizers=(own_optimizer, None))
     albert = model_of([task], "albert")
     with pytest.raises(ValueError, match="AlbertModel has no layers with parameters of their own"):
         jx.Trainer(albert, arguments(tmp_path), tasks=[task], layer_decay=0.9)
