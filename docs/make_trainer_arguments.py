@@ -17,6 +17,14 @@ what works, and what is refused with an error that names it. `make docs` writes 
 
 Names without a note work as transformers documents them.
 """
+OURS = """Ours are `tasks`, `sampling` and `max_length`;
+`losses` ([howto/class_imbalance.md](howto/class_imbalance.md));
+`eval_tasks` and `eval_languages`
+([howto/best_checkpoint_and_early_stopping.md](howto/best_checkpoint_and_early_stopping.md));
+`freeze`, `learning_rates`, `weight_decays` and `layer_decay`
+([howto/learning_rates_and_freezing.md](howto/learning_rates_and_freezing.md)); and
+`sparse_embeddings` ([performance.md](performance.md)).
+"""
 RESUMING = """## Resuming
 
 `train(resume_from_checkpoint=True)` takes the newest complete checkpoint of the run that was begun
@@ -31,8 +39,9 @@ tasks, data or arguments does not resume from it: the error lists what differs.
 | arguments of logging, saving, evaluation and loading | Except the two below. |
 | `Trainer(sparse_embeddings=…)` | The optimizer's moments are converted. |
 
-`metric_for_best_model`, and with it the `eval_tasks`, may not differ: later scores are compared
-with the best one so far.
+`metric_for_best_model`, and with it the `eval_tasks` and `eval_languages`, may not differ: later
+scores are compared with the best one so far. `losses`, `freeze`, `learning_rates`, `weight_decays`
+and `layer_decay` may not differ either.
 
 The folder may be moved, copied or renamed: the best checkpoint is looked for beside the one that
 you resume from. A run that its last step or early stopping ended is not trained on. A run that
@@ -48,7 +57,7 @@ def page() -> str:
     sections = [
         INTRODUCTION,
         "## Parameters of `Trainer`, `train` and `evaluate`\n",
-        "`tasks`, `sampling`, `max_length`, `eval_tasks` and `sparse_embeddings` are ours.\n",
+        OURS,
         section(table.PARAMETERS, table.REFUSED_PARAMETERS),
         "## Methods of `Trainer`\n",
         section(table.METHODS, table.REFUSED_METHODS),

@@ -24,11 +24,14 @@ from jiantx.glue import write_superglue_predictions as write_superglue_predictio
 from jiantx.heads import Head as Head
 from jiantx.heads import HeadOutput as HeadOutput
 from jiantx.heads import register_head as register_head
+from jiantx.losses import CrossEntropy as CrossEntropy
+from jiantx.losses import FocalLoss as FocalLoss
 from jiantx.model import MultitaskConfig as MultitaskConfig
 from jiantx.model import MultitaskModel as MultitaskModel
 from jiantx.model.vocabulary import trim_vocabulary as trim_vocabulary
 from jiantx.negatives import mine_negatives as mine_negatives
 from jiantx.probing import probe as probe
+from jiantx.progress_bars import progress as progress
 from jiantx.report import Benchmark as Benchmark
 from jiantx.report import Comparison as Comparison
 from jiantx.report import Report as Report

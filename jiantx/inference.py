@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -232,8 +233,11 @@ def run_model(
     is_silent = not (progress and state.is_main_process)
     bar = tqdm(batches, title, len(row_batches), leave=False, delay=1, disable=is_silent)
     buffer = _OutputBuffer(max_outputs)
+    # all ranks run as many batches: what comes after a rank's own ones repeats the last
+    batch_count = math.ceil(len(table) / batch_size)
+    own_batches = len(range(state.process_index, batch_count, state.num_processes))
     with _without_training_precision(model), autocast(model.device, dtype):
-        _forward(model, row_batches, bar, layers, buffer)
+        _forward(model, row_batches, bar, layers, buffer, own_batches)
     if state.num_processes > 1:
         rank_rows = np.concatenate(row_batches) if row_batches else np.zeros(0, dtype=np.int64)
         gathered = gather_object([(rank_rows, *buffer.read(rank_rows))])
@@ -288,8 +292,12 @@ def _forward(
     batches: Iterable[Batch],
     layers: Sequence[int] | None,
     buffer: _OutputBuffer,
+    own_batches: int,
 ) -> None:
-    """Run batches through the model and write their outputs into the buffer."""
+    """Run batches through the model and write their outputs into the buffer.
+
+    Those after `own_batches` are repeated, which the model's hooks see as `is_repeat`.
+    """
     was_training = model.training
     device = model.device
     sweep = {} if layers is None else {"layers": layers}
@@ -301,6 +309,7 @@ def _forward(
                 name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
                 for name, value in batch.items()
             }
+            moved["is_repeat"] = count > own_batches
             pending.append((batch_rows, batch["counts"].numpy(), model(**moved, **sweep).outputs))
             if len(pending) == _MOVED or count == len(row_batches):
                 rows, counts, outputs = zip(*pending, strict=True)

@@ -18,6 +18,7 @@ from jiantx.half_precision import half_precision
 from jiantx.inference import tokenizer_of
 from jiantx.model import MultitaskModel
 from jiantx.model.new_heads import with_new_heads
+from jiantx.progress_bars import without_bars
 from jiantx.report import Report
 from jiantx.sampling import Sampling
 from jiantx.sources import DataError
@@ -26,7 +27,7 @@ from jiantx.task import Task
 from jiantx.tasks import Tasks, resolve_tasks
 from jiantx.tasks.registry import training_tasks
 from jiantx.trainer import Trainer
-from jiantx.trainer_setup import evaluated_languages, load_training_features, progress_bars
+from jiantx.trainer_setup import evaluated_languages, load_training_features
 
 if TYPE_CHECKING:
     import datasets
@@ -94,7 +95,7 @@ def probe(
     for name in dict.fromkeys(task.head_name for task in tasks):
         scored_tasks = [task for task in tasks if task.head_name == name]
         runs.append(_Run(name, scored_tasks, layers, args, max_length, max_examples))
-    with _frozen_encoder(model, args), progress_bars(disable=args.disable_tqdm):
+    with _frozen_encoder(model, args), without_bars(args.disable_tqdm):
         if store is not None:
             stored = StoredStates(model, dtype=store, half=half_precision(vars(args)))
             tables = []

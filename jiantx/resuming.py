@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -166,6 +166,12 @@ class ResumingMixin(transformers.Trainer):
     _sampler: Sampler | None
     _manifests: ManifestCallback
     _own_model: Any
+    eval_languages: Collection[str] | None
+
+    @property
+    def _run_settings(self) -> dict[str, Any]:
+        """What jiantx's own parameters say of the run, by their names."""
+        raise NotImplementedError
 
     def _identify_run(self, path: str | None) -> None:
         """Describe this run for its checkpoints, and compare it with that of a checkpoint.
@@ -185,6 +191,8 @@ class ResumingMixin(transformers.Trainer):
                 self._eval_tasks,
                 self._features,
                 self._sampler,
+                settings=self._run_settings,
+                eval_languages=self.eval_languages,
             )
         self._manifests.resumed_best = None
         if path:

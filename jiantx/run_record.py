@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,9 @@ def describe_run(
     eval_tasks: Sequence[Task],
     features: Mapping[tuple[str, str], Features],
     sampler: Sampler,
+    *,
+    settings: Mapping[str, Any],
+    eval_languages: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """Describe a run, so that another one can be told from it.
 
@@ -54,6 +57,8 @@ def describe_run(
         eval_tasks: Scored during training.
         features: (task, language) -> its training features.
         sampler: Of the run.
+        settings: Parameters of the trainer that decide what a step does, by name.
+        eval_languages: Scored during training; each task's training languages if None.
 
     Returns:
         Plain JSON: `fixed` and `changeable` (name -> value), `examples_per_step` (task -> number),
@@ -77,12 +82,13 @@ def describe_run(
         fixed[f"training features of task {name} in {language}"] = _digest(table.table)
     for field in ("exponent", "cap", "weights", "schedule", "loss_weight", "mix"):
         fixed[f"Sampling.{field}"] = getattr(sampler.sampling, field)
+    fixed |= settings
     for name in _ARGUMENTS:
         fixed[name] = getattr(args, name)
     if args.metric_for_best_model is not None:  # the best score is compared with later ones
         fixed["metric_for_best_model"] = args.metric_for_best_model
         fixed["greater_is_better"] = args.greater_is_better
-        languages = [(task.name, task.train_languages) for task in eval_tasks]
+        languages = [(task.name, eval_languages or task.train_languages) for task in eval_tasks]
         fixed["eval_tasks and their languages"] = languages
     changeable = {name: getattr(args, name) for name in _CHANGEABLE_ARGUMENTS}
     return {

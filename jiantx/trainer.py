@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,32 +16,32 @@ from transformers.utils import logging
 
 from jiantx.batching import TrainingFeatures, TrainingLoader
 from jiantx.checkpoints import MANIFEST, exclusive_writer
-from jiantx.evaluation import check_task_names, evaluate, with_undefined_as_lowest
+from jiantx.evaluation import check_task_names
 from jiantx.features import Features
 from jiantx.fields import check_choice
-from jiantx.half_precision import half_precision
+from jiantx.losses import Loss, check_losses, describe_loss
 from jiantx.model import MultitaskModel
 from jiantx.model.config import trained_entry
-from jiantx.report import Report
+from jiantx.progress_bars import without_bars
 from jiantx.resuming import ManifestCallback, ResumingMixin, checkpoint_to_resume
 from jiantx.sampling import Sampler, Sampling
 from jiantx.tasks import Tasks, resolve_tasks
 from jiantx.trainer_arguments import RefusedMethods, check_parameters
 from jiantx.trainer_card import CardCallback, without_adapters, write_card
 from jiantx.trainer_embeddings import SparseEmbeddingsMixin
+from jiantx.trainer_evaluation import check_evaluation, logged_names, score_tasks
+from jiantx.trainer_groups import ParameterGroupsMixin, ParameterSettings, check_optimizer
 from jiantx.trainer_losses import LossesMixin
 from jiantx.trainer_setup import (
     CANNOT_LOAD_SHARDED,
     FSDP_IGNORED,
     check_eval_dataset,
-    check_evaluation,
     check_label_smoothing,
     compile_instead_of_accelerate,
     decay_parameter_names,
     evaluated_languages,
     load_training_features,
     prepare_arguments,
-    progress_bars,
     tokenizer_for_training,
 )
 from jiantx.trainer_step_pool import StepPoolMixin, sub_batches_of
@@ -50,7 +50,14 @@ from jiantx.training_bar import label_training_bar, training_label
 logger = logging.get_logger("jiantx.trainer")
 
 
-class Trainer(RefusedMethods, ResumingMixin, SparseEmbeddingsMixin, LossesMixin, StepPoolMixin):
+class Trainer(
+    RefusedMethods,
+    ResumingMixin,
+    SparseEmbeddingsMixin,
+    ParameterGroupsMixin,
+    LossesMixin,
+    StepPoolMixin,
+):
     """Train a model on one or several tasks, with what `transformers.Trainer` offers.
 
     docs/trainer_arguments.md lists which arguments and methods work, and which are refused.
@@ -60,9 +67,17 @@ class Trainer(RefusedMethods, ResumingMixin, SparseEmbeddingsMixin, LossesMixin,
         args: `transformers.TrainingArguments`. `metric_for_best_model` is `eval_score` by default.
         tasks: What the model learns, each in its `train_languages`: tasks, names, or one alone.
         sampling: How tasks share the steps; in proportion to their rows if None.
+        losses: Task -> its loss, where it is not the head's own: `jx.CrossEntropy(…)` for class
+            weights and label smoothing, `jx.FocalLoss(…)`, or a function of (scores, targets).
         max_length: Tokens of a sequence; each task's own if None.
-        eval_tasks: Scored by `evaluate` on their validation splits in their training languages; the
-            tasks if None.
+        eval_tasks: Scored by `evaluate` on their validation splits; the tasks if None.
+        eval_languages: In which they are scored; each task's training languages if None.
+        freeze: Names or patterns of parameters that are not trained, such as "embeddings" and
+            "encoder.layer.[0-5]"; see `jiantx.trainer_groups.ParameterSettings`.
+        learning_rates: Pattern -> learning rate, where it is not that of `args`; the last one that
+            matches counts.
+        weight_decays: Pattern -> weight decay, likewise; biases and norms never decay.
+        layer_decay: The learning rate of a layer is that of the layer above times this.
         sparse_embeddings: Train only the embeddings that the training data use; the others decay as
             they would otherwise. "auto" does so where no result changes, True is an error where one
             would. docs/performance.md has the conditions.
@@ -83,8 +98,14 @@ class Trainer(RefusedMethods, ResumingMixin, SparseEmbeddingsMixin, LossesMixin,
         *,
         tasks: Tasks,
         sampling: Sampling | None = None,
+        losses: Mapping[str, Loss] | None = None,
         max_length: int | None = None,
         eval_tasks: Tasks | None = None,
+        eval_languages: Collection[str] | None = None,
+        freeze: Sequence[str] = (),
+        learning_rates: Mapping[str, float] | None = None,
+        weight_decays: Mapping[str, float] | None = None,
+        layer_decay: float | None = None,
         sparse_embeddings: bool | Literal["auto"] = "auto",
         **kwargs: Any,
     ) -> None:
@@ -92,6 +113,13 @@ class Trainer(RefusedMethods, ResumingMixin, SparseEmbeddingsMixin, LossesMixin,
         check_choice("sparse_embeddings", sparse_embeddings, (True, False, "auto"))
         self._sparse_embeddings = sparse_embeddings
         args, kept_checkpoints = prepare_arguments(args, model)
+        self.parameter_settings = ParameterSettings(
+            freeze=freeze,
+            learning_rates=learning_rates or {},
+            weight_decays=weight_decays or {},
+            layer_decay=layer_decay,
+        )
+        check_optimizer(self.parameter_settings, args, kwargs.get("optimizers") or ())
         tasks = resolve_tasks(tasks)
         if not tasks:
             raise ValueError("Trainer(tasks=[]): name a task that the model is to learn.")
@@ -102,13 +130,18 @@ class Trainer(RefusedMethods, ResumingMixin, SparseEmbeddingsMixin, LossesMixin,
         self.sampling.check(self.tasks)
         for task in tasks:
             model.head_of(task, exact=True)
-        check_label_smoothing(args, model, tasks)
+        self.losses = dict(losses or {})
+        check_losses(self.losses, self.tasks, model)
+        check_label_smoothing(args, model, tasks, self.losses)
         compile_instead_of_accelerate(args, model)
         self.max_length = max_length
         self._eval_tasks = tasks if eval_tasks is None else resolve_tasks(eval_tasks)
         check_task_names(self._eval_tasks)
         if len(self._eval_tasks) > 1 and "score" in [task.name for task in self._eval_tasks]:
             raise ValueError("No task can be named 'score': `eval_score` is the mean over tasks.")
+        if isinstance(eval_languages, str):
+            eval_languages = [eval_languages]
+        self.eval_languages = eval_languages
         self._features: Mapping[tuple[str, str], Features] = {}
         self._sampler: Sampler | None = None
         self._forget_losses()
@@ -120,6 +153,7 @@ class Trainer(RefusedMethods, ResumingMixin, SparseEmbeddingsMixin, LossesMixin,
         callbacks = [self._manifests, cards, *(kwargs.pop("callbacks", None) or [])]
         super().__init__(model, args, callbacks=callbacks, processing_class=tokenizer, **kwargs)
         label_training_bar(self, training_label(self.tasks))
+        self.parameter_settings.check(model, lambda: self.get_decay_parameter_names(model))
         self.neftune_noise_alpha = None  # `compute_loss` adds the noise, not transformers
         if self.args.fsdp and not (self.is_fsdp_enabled or self.is_fsdp_xla_enabled):
             raise ValueError(FSDP_IGNORED.format(ranks=self.args.world_size))
@@ -219,7 +253,7 @@ class Trainer(RefusedMethods, ResumingMixin, SparseEmbeddingsMixin, LossesMixin,
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
-        """Score the validation splits in the training languages.
+        """Score the validation splits, in `eval_languages` or else the training languages.
 
         Args:
             eval_dataset: Tasks to score instead of the trainer's own.
@@ -227,8 +261,9 @@ class Trainer(RefusedMethods, ResumingMixin, SparseEmbeddingsMixin, LossesMixin,
             metric_key_prefix: Before the names of the scores.
 
         Returns:
-            Main scores, `eval_<task>`, and their mean, `eval_score`; nothing for tasks without
-            validation rows in their training languages. An undefined metric counts as its worst
+            Main scores, `eval_<task>`, and their mean, `eval_score`; losses, `eval_<task>_loss` and
+            `eval_loss`; `eval_<task>_<language>` and `eval_<task>_<metric>`. Nothing for tasks
+            without validation rows in these languages. An undefined metric counts as its worst
             score. The precision is that of the training.
 
         Raises:
@@ -237,26 +272,14 @@ class Trainer(RefusedMethods, ResumingMixin, SparseEmbeddingsMixin, LossesMixin,
         check_parameters({"ignore_keys": ignore_keys})
         check_eval_dataset(eval_dataset)
         model = self._own_model
-        report = Report()
         tasks = self._eval_tasks if eval_dataset is None else resolve_tasks(eval_dataset)
-        for task in tasks:
-            languages = evaluated_languages(task)
-            if languages:
-                with progress_bars(disable=self.args.disable_tqdm):
-                    report += evaluate(
-                        model,
-                        [task],
-                        languages=languages,
-                        batch_size=self.args.per_device_eval_batch_size,
-                        max_length=self.max_length,
-                        dtype=half_precision(vars(self.args)),
-                    )
+        languages_of = {task.name: evaluated_languages(task, self.eval_languages) for task in tasks}
+        heads = {task.name: model.head_of(task) for task in tasks if languages_of[task.name]}
+        logged_names(languages_of, tasks, heads)  # an error if one would stand for two things
+        with without_bars(self.args.disable_tqdm):
+            report, values = score_tasks(model, tasks, languages_of, self.args, self.max_length)
         without_adapters(model).report = report  # for the model card
-        comparable = with_undefined_as_lowest(report, tasks)
-        task_scores = comparable.mean(by="task")
-        metrics = {f"{metric_key_prefix}_{task}": score for task, score in task_scores.items()}
-        if metrics:
-            metrics[f"{metric_key_prefix}_score"] = comparable.mean()
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in values.items()}
         self.log(dict(metrics))
         self.control: Any = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
@@ -289,7 +312,7 @@ class Trainer(RefusedMethods, ResumingMixin, SparseEmbeddingsMixin, LossesMixin,
         """
         check_parameters({"trial": trial, "ignore_keys_for_eval": ignore_keys_for_eval})
         if type(self).evaluate is Trainer.evaluate:  # a subclass may score something else
-            check_evaluation(self.args, self._eval_tasks, self._own_model)
+            check_evaluation(self.args, self._eval_tasks, self.eval_languages, self._own_model)
         self._forget_losses()
         folder = Path(self.args.output_dir)
         for task in self.tasks.values():  # for the model card
@@ -298,7 +321,8 @@ class Trainer(RefusedMethods, ResumingMixin, SparseEmbeddingsMixin, LossesMixin,
         writes = self.args.process_index == 0 and saves
         with (
             exclusive_writer(folder) if writes else nullcontext(),
-            progress_bars(disable=self.args.disable_tqdm),
+            without_bars(self.args.disable_tqdm),
+            self.parameter_settings.frozen(self._own_model),
         ):
             path = checkpoint_to_resume(folder, resume_from_checkpoint, saves=saves)
             if path and self.is_distributed_loading_by_transformers:
@@ -339,6 +363,12 @@ class Trainer(RefusedMethods, ResumingMixin, SparseEmbeddingsMixin, LossesMixin,
         return int(self._own_model.num_parameters(exclude_embeddings=True))
 
     # --- ours -------------------------------------------------------------------------------------
+
+    @property
+    def _run_settings(self) -> dict[str, Any]:
+        """What jiantx's own parameters say of a run, by their names."""
+        losses = {name: describe_loss(loss) for name, loss in self.losses.items()}
+        return {"losses": losses, **self.parameter_settings.described()}
 
     @property
     def _own_model(self) -> MultitaskModel:

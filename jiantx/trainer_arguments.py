@@ -39,9 +39,9 @@ REFUSED_PARAMETERS: dict[str, str] = {
     "ignore_keys": "A head decides which outputs there are.",
     "ignore_keys_for_eval": "A head decides which outputs there are.",
     "model_init": "Create the model first. To compare settings, create a model and a Trainer for "
-    "each of them in a loop.",
-    "compute_loss_func": "A head computes its loss. Register your own with `jx.register_head`, see "
-    "docs/add_a_task.md.",
+    "each of them in a loop, see docs/howto/search_hyperparameters.md.",
+    "compute_loss_func": 'Give each task its loss: `Trainer(losses={"mnli": …})`, see '
+    "docs/howto/class_imbalance.md. Or register a head, see docs/add_a_task.md.",
     "compute_metrics": f"{_OWN_SCORES} Choose them with `task.replace(metrics=…)`.",
     "preprocess_logits_for_metrics": f"{_OWN_SCORES} A task type's `decode` turns outputs into "
     "predictions.",
@@ -52,7 +52,7 @@ instead."""
 METHODS: dict[str, str] = {
     **dict.fromkeys(
         """add_callback autocast_smart_context_manager compute_loss_context_manager
-        create_accelerator_and_postprocess create_optimizer create_optimizer_and_scheduler
+        create_accelerator_and_postprocess create_optimizer_and_scheduler
         create_scheduler end get_cp_size get_decay_parameter_names get_learning_rates
         get_num_trainable_parameters get_optimizer_cls_and_kwargs get_optimizer_group get_sp_size
         get_total_train_batch_size get_tp_size init_hf_repo is_local_process_zero
@@ -66,8 +66,9 @@ METHODS: dict[str, str] = {
     "evaluate": "Scores tasks: `eval_tasks`, or those that you pass.",
     "floating_point_ops": "6 × parameters × tokens.",
     "get_batch_samples": "",
+    "create_optimizer": "With the groups of `learning_rates`, `weight_decays` and `layer_decay`.",
     "get_train_dataloader": "Batches of one task per step, without padding.",
-    "log": "Adds the loss of each task.",
+    "log": "Adds the loss of each task; see docs/howto/logging.md.",
     "push_to_hub": "",
     "save_model": "",
     "train": "Resumes exactly, and only from a checkpoint of the same run.",
@@ -82,7 +83,7 @@ REFUSED_METHODS: dict[str, str] = {
     "get_eval_dataloader": f"{_OWN_SCORES}",
     "get_test_dataloader": f"{_OWN_SCORES}",
     "hyperparameter_search": "Create a model and a Trainer for each trial, and return "
-    "`trainer.evaluate()['eval_score']` to the search.",
+    "`trainer.evaluate()['eval_score']` to the search, see docs/howto/search_hyperparameters.md.",
     "call_model_init": REFUSED_PARAMETERS["model_init"],
 }
 """Public methods of `transformers.Trainer` that are refused -> what to do instead."""
@@ -106,8 +107,8 @@ ARGUMENTS: dict[str, str] = {
         _BY_TRANSFORMERS,
     ),
     **dict.fromkeys("do_train do_eval do_predict resume_from_checkpoint".split(), _FOR_SCRIPTS),
-    "lr_scheduler_type": "`reduce_lr_on_plateau` and `greedy` follow `eval_score`, and take higher "
-    "as better.",
+    "lr_scheduler_type": "`reduce_lr_on_plateau` and `greedy` follow `metric_for_best_model`: "
+    "`eval_score` by default, where higher is better.",
     "label_smoothing_factor": "In every loss that is a cross-entropy: over the labels, the choices "
     "of an example, the tokens of a window, the vocabulary, or the candidates of a batch. Other "
     "losses (regression, multi-label) stay as they are, which is logged; without any "
@@ -118,10 +119,15 @@ ARGUMENTS: dict[str, str] = {
     "torch_compile_mode": "As `torch_compile`.",
     "logging_nan_inf_filter": "Always off: a loss that is not finite stops the run.",
     "include_num_input_tokens_seen": "`all` and `non_padding` are the same: no token is padding.",
-    "disable_tqdm": "Also for the bars of evaluations and of features.",
+    "disable_tqdm": "Also for the bars of evaluations, of features and of datasets. "
+    "`jx.progress(False)` hides all bars of a program.",
     "eval_strategy": "Refused if no task has validation rows.",
-    "metric_for_best_model": "`eval_score` by default, or `eval_<task>`.",
-    "greater_is_better": "A higher score is better; False is refused.",
+    "metric_for_best_model": "`eval_score` by default, or any other name that evaluations log, "
+    "such as `eval_loss`, `eval_<task>`, `eval_<task>_loss`, `eval_<task>_<language>` or "
+    "`eval_<task>_<metric>`; see docs/howto/best_checkpoint_and_early_stopping.md. It is checked "
+    "before training. `loss`, transformers' default, stands for `eval_score`.",
+    "greater_is_better": "True for scores and False for losses, as by default; the opposite is "
+    "refused.",
     "save_only_model": "Such checkpoints cannot be resumed from.",
     "save_total_limit": "Old checkpoints are deleted after the new one is complete.",
     "restore_callback_states_from_checkpoint": "Always on.",

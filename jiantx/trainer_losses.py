@@ -1,27 +1,36 @@
-"""The losses of a run: logged by task, and watched for one that is not finite."""
+"""The losses of a run: chosen by task, logged by task, watched for one that is not finite."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
 from torch import Tensor
 
 from jiantx.features import Features
+from jiantx.losses import Loss, batch_entries
 from jiantx.sampling import Draw, Sampler
 from jiantx.task import Task
 from jiantx.trainer_setup import describe_rows
 
 
 class LossesMixin(transformers.Trainer):
-    """What `Trainer` keeps of its losses between two logs, on the device."""
+    """The losses that `Trainer` asks for, and what it keeps of them, on the device, for its logs.
+
+    Attributes:
+        losses: Task -> its loss, where it is not the head's own.
+    """
 
     tasks: Mapping[str, Task]
     _features: Mapping[tuple[str, str], Features]
     _sampler: Sampler | None
+    _own_model: Any
+    losses: Mapping[str, Loss]
+    _loss_entries: dict[str, dict[str, Any]]  # task -> what its batches say of the loss
     _loss_sums: dict[str, Tensor]  # task -> (loss, items) since the last log
     _first_nonfinite_step: Tensor  # -1 if there is none
 
@@ -31,8 +40,29 @@ class LossesMixin(transformers.Trainer):
 
     def _forget_losses(self) -> None:
         """Begin a run."""
+        self._loss_entries = {}
         self._loss_sums = {}
         self._first_nonfinite_step = torch.tensor(-1)
+
+    def _choose_loss(self, batch: dict[str, Any]) -> None:
+        """Let a batch of one task say to its head which loss to compute."""
+        name = batch["task"]
+        smoothing = self.args.label_smoothing_factor
+        if name not in self.losses:
+            batch.update({"label_smoothing": smoothing} if smoothing else {})
+            return
+        if name not in self._loss_entries:
+            if not self._features:  # outside `train`
+                self.get_train_dataloader()
+            self._loss_entries[name] = batch_entries(
+                self.losses[name],
+                self.tasks[name],
+                self._own_model.head_of(self.tasks[name]),
+                [features for (task, _), features in self._features.items() if task == name],
+                label_smoothing=smoothing,
+                device=self.args.device,
+            )
+        batch.update(self._loss_entries[name])
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add each task's mean loss per item; stop if a loss was not finite.

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from torch import nn
 from transformers import TrainingArguments
-from transformers.trainer_utils import IntervalStrategy, SaveStrategy, SchedulerType
+from transformers.trainer_utils import SaveStrategy, SchedulerType
 from transformers.utils import logging
 
 from jiantx.features import Features, load_features
 from jiantx.half_precision import half_precision, warn_if_slow
 from jiantx.heads import Head, LayerMix
+from jiantx.losses import Loss, smooths_labels
 from jiantx.model import MultitaskModel
 from jiantx.sampling import Draw, Sampling
 from jiantx.sources import DataError
@@ -129,14 +129,21 @@ def decay_parameter_names(
     return [name for name in dict.fromkeys(names) if name not in mix_names]
 
 
-def evaluated_languages(task: Task) -> list[str]:
-    """The training languages of a task that have validation rows; logs it if there are none."""
+def evaluated_languages(task: Task, requested: Collection[str] | None = None) -> list[str]:
+    """The languages in which a task is scored during training; logs it if there are none.
+
+    Args:
+        task: The task.
+        requested: Of these, those that have validation rows; the training languages if None.
+    """
     available = task.languages("validation")  # some sources go through all rows for this
-    languages = [language for language in task.train_languages if language in available]
+    wanted = task.train_languages if requested is None else requested
+    languages = [language for language in wanted if language in available]
     if not languages:
+        noun = "its training languages" if requested is None else "the languages"
         logger.warning_once(
-            f"Task {task.name} is not evaluated: it has no validation rows in its training "
-            f"languages, {', '.join(task.train_languages)}."
+            f"Task {task.name} is not evaluated: it has no validation rows in {noun}, "
+            f"{', '.join(wanted)}."
         )
     return languages
 
@@ -157,60 +164,11 @@ def check_eval_dataset(eval_dataset: Any) -> None:
         )
 
 
-def check_evaluation(
-    args: TrainingArguments, eval_tasks: Sequence[Task], model: MultitaskModel
-) -> None:
-    """Check that evaluations during training have heads and rows, and the metric that is followed.
-
-    Args:
-        args: Of the run.
-        eval_tasks: Scored during training.
-        model: What is trained.
-
-    Raises:
-        ValueError: Evaluations are asked for, and no task has validation rows in its training
-            languages; or `metric_for_best_model` is none of their scores, or lower is to be better.
-        LookupError: The model has no head for one of the tasks.
-    """
-    asking = []
-    if args.load_best_model_at_end:
-        asking.append("load_best_model_at_end")
-    if args.eval_strategy != IntervalStrategy.NO:
-        asking.append(f"eval_strategy={args.eval_strategy.value!r}")
-    if args.eval_on_start:
-        asking.append("eval_on_start")
-    if not asking:
-        return
-    scores = ["score"]
-    missing = []
-    for task in eval_tasks:
-        if evaluated_languages(task):
-            model.head_of(task)  # an error now, and not at the first evaluation
-            scores.append(task.name)
-        else:
-            missing.append(f"{task.name} in {', '.join(task.train_languages)}")
-    if len(scores) == 1:
-        raise ValueError(
-            f"{' and '.join(asking)} needs validation rows, and there are none of "
-            f"{'; '.join(missing) or 'any task'}. Give `eval_tasks` that have some, or leave it "
-            "out."
-        )
-    metric = args.metric_for_best_model
-    if metric is not None and metric.removeprefix("eval_") not in scores:
-        raise ValueError(
-            f"metric_for_best_model={metric!r} is none of the scores of an evaluation: "
-            f"{', '.join(f'eval_{name}' for name in scores)}. Choose one of them."
-        )
-    if metric is not None and not args.greater_is_better:
-        raise ValueError(
-            f"metric_for_best_model={metric!r} with greater_is_better=False would keep the worst "
-            "model: a higher score is better. Pass greater_is_better=True. transformers assumes "
-            "False for names that end in 'loss'."
-        )
-
-
 def check_label_smoothing(
-    args: TrainingArguments, model: MultitaskModel, tasks: Iterable[Task]
+    args: TrainingArguments,
+    model: MultitaskModel,
+    tasks: Iterable[Task],
+    losses: Mapping[str, Loss],
 ) -> None:
     """Say which tasks `label_smoothing_factor` does not change.
 
@@ -218,6 +176,7 @@ def check_label_smoothing(
         args: Of the run.
         model: What is trained.
         tasks: What it learns.
+        losses: Task -> its loss, where it is not the head's own.
 
     Raises:
         ValueError: It is set, and no task's loss is a cross-entropy.
@@ -231,10 +190,11 @@ def check_label_smoothing(
         )
     names: dict[bool, list[str]] = {True: [], False: []}
     for task in tasks:
-        names[model.head_of(task).smooths_labels].append(task.name)
+        is_smoothed = smooths_labels(losses.get(task.name), model.head_of(task))
+        names[is_smoothed].append(task.name)
     unchanged = (
-        f"label_smoothing_factor does not change the loss of {', '.join(names[False])}, whose head "
-        "does not smooth labels"
+        f"label_smoothing_factor does not change the loss of {', '.join(names[False])}, whose loss "
+        "smooths no labels"
     )
     if not names[True]:
         raise ValueError(f"{unchanged}. Leave it out.")
@@ -268,23 +228,6 @@ def tokenizer_for_training(model: MultitaskModel, requested: Any) -> Any:
             "evaluated and saved. Leave it out, or set `model.tokenizer`."
         )
     return model_tokenizer
-
-
-@contextmanager
-def progress_bars(*, disable: bool) -> Iterator[None]:
-    """Show no progress bars meanwhile, if they are to be disabled.
-
-    Args:
-        disable: As `TrainingArguments.disable_tqdm`.
-    """
-    if not disable or not logging.is_progress_bar_enabled():
-        yield
-        return
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.enable_progress_bar()
 
 
 def load_training_features(

@@ -29,6 +29,10 @@ class StepPoolMixin(transformers.Trainer):
     _own_model: Any
     _micro_batches: Sequence[dict[str, Any]] = ()  # of the step
 
+    def _choose_loss(self, batch: dict[str, Any]) -> None:
+        """Let a batch of one task say to its head which loss to compute."""
+        raise NotImplementedError
+
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         """As transformers'; the batches of the step are remembered."""
         self._micro_batches, num_items = super().get_batch_samples(*args, **kwargs)
@@ -54,9 +58,8 @@ class StepPoolMixin(transformers.Trainer):
 
     def _run_batch(self, model: nn.Module, inputs: dict[str, Any]) -> Any:
         """Run a flat batch through the model, with what the arguments add to training."""
-        if self.args.label_smoothing_factor:
-            for batch in sub_batches_of(inputs):
-                batch["label_smoothing"] = self.args.label_smoothing_factor
+        for batch in sub_batches_of(inputs):
+            self._choose_loss(batch)
         alpha = self.args.neftune_noise_alpha
         embeddings = self._own_model.get_input_embeddings()
         noise = noisy_embeddings(embeddings, inputs["lengths"], alpha) if alpha else nullcontext()

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from tqdm.auto import tqdm
 from transformers import ProgressCallback, TrainingArguments
+
+from jiantx.progress_bars import are_bars_hidden
 
 
 class TrainingBar(ProgressCallback):
@@ -24,6 +27,10 @@ class TrainingBar(ProgressCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any
     ) -> None:
+        if state.is_world_process_zero and are_bars_hidden():
+            self.training_bar = tqdm(disable=True)  # one that shows nothing
+            self.current_step = 0
+            return
         super().on_train_begin(args, state, control, **kwargs)
         if self.training_bar is not None:  # only the first process has one
             self.training_bar.set_description(self.label)

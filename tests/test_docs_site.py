@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from transformers import TrainingArguments
 
 import jiantx as jx

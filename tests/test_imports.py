@@ -19,7 +19,7 @@ DOOR: Any = jiantx  # with names that `__init__.pyi` does not show
 # From the ground up. `test_no_cycles` sees to the order within a storey and within a package.
 STOREYS = [
     "registry fields metrics sampling cache fingerprints nearest_neighbors attention "
-    "attention_blocks encoder_traits half_precision".split(),
+    "attention_blocks encoder_traits half_precision progress_bars".split(),
     "sources report checkpoints".split(),
     "columns example".split(),
     "labels_in_data dataset_summary".split(),
@@ -29,12 +29,12 @@ STOREYS = [
     ["task_types"],
     ["tasks", "features"],
     "batching heads".split(),
-    ["model"],
+    "model losses".split(),
     "inference grouping scoring prediction_rows error_views layer_sweeps stored_states".split(),
     "evaluation run_record trainer_arguments sentence_vectors".split(),
     ["negatives"],
-    "resuming trainer_setup trainer_card trainer_embeddings trainer_losses".split()
-    + "trainer_step_pool training_bar".split(),
+    "resuming trainer_setup trainer_card trainer_embeddings trainer_losses training_bar "
+    "trainer_step_pool trainer_groups trainer_evaluation".split(),
     "trainer xtreme glue wrong_predictions".split(),
     ["probing"],
     ["synthetic"],

@@ -31,6 +31,14 @@ from jiantx.heads import HeadOutput
 pytestmark = pytest.mark.slow
 
 BATCH, STEPS = 24, 6  # examples of a step on all ranks
+WEIGHTED: dict[str, Any] = {  # of the mixed runs
+    "losses": {
+        "mood": jx.FocalLoss(class_weights="balanced"),
+        "entities": jx.CrossEntropy(class_weights={"O": 0.3}, label_smoothing=0.1),
+    },
+    "learning_rates": {"heads": 1e-3},
+    "layer_decay": 0.9,
+}
 
 
 def tasks_of() -> dict[str, jx.Task]:
@@ -100,7 +108,9 @@ def trained(
     }
     size = BATCH // PartialState().num_processes // mix
     args = arguments(folder, max_steps=STEPS, per_device_train_batch_size=size, **changes)
-    trainer = Seen(model, args, tasks=tasks, sampling=jx.Sampling(exponent=0, mix=mix))
+    sampling = jx.Sampling(exponent=0, mix=mix)
+    settings = WEIGHTED if mix > 1 else {}
+    trainer = Seen(model, args, tasks=tasks, sampling=sampling, **settings)
     trainer.train()
     trainer.save_model(str(folder / "model"))
     return history(trainer), trainer.seen

@@ -42,7 +42,9 @@ TrainerOf = Callable[..., jx.Trainer]
 
 @pytest.fixture
 def trainer_of(model_of: ModelOf, task: jx.Task, tmp_path: Path) -> TrainerOf:
-    """(task, *callbacks, seed of the model, sampling, folder, **changes of arguments) -> trainer."""
+    """(task, *callbacks, seed of the model, sampling, folder, settings of the trainer, **changes of
+    arguments) -> trainer.
+    """
 
     def made(
         own_task: jx.Task = task,
@@ -50,12 +52,18 @@ def trainer_of(model_of: ModelOf, task: jx.Task, tmp_path: Path) -> TrainerOf:
         seed: int = 0,
         sampling: jx.Sampling | None = None,
         folder: str = ".",
+        settings: dict[str, Any] | None = None,
         **changes: Any,
     ) -> jx.Trainer:
         args = arguments(tmp_path / folder, **{**SAVES, **changes})
         model = model_of([own_task], seed=seed)
         return jx.Trainer(
-            model, args, tasks=[own_task], sampling=sampling, callbacks=list(callbacks)
+            model,
+            args,
+            tasks=[own_task],
+            sampling=sampling,
+            callbacks=list(callbacks),
+            **(settings or {}),
         )
 
     return made
@@ -87,6 +95,14 @@ def test_another_run_is_refused(trainer_of: TrainerOf, task: jx.Task, tmp_path: 
         for requested in (True, str(tmp_path / "checkpoint-4")):
             with pytest.raises(ValueError, match=f"another run. .*{difference}"):
                 trainer.train(resume_from_checkpoint=requested)
+    for settings, difference in (
+        ({"losses": {"mood": jx.CrossEntropy(class_weights="balanced")}}, "losses: "),
+        ({"learning_rates": {"heads": 1e-2}}, "learning_rates: "),
+        ({"freeze": ["embeddings"]}, "freeze: "),
+        ({"layer_decay": 0.5}, "layer_decay: "),
+    ):
+        with pytest.raises(ValueError, match=f"another run. .*{difference}"):
+            trainer_of(settings=settings).train(resume_from_checkpoint=True)
     frozen = trainer_of()
     frozen.model.encoder.requires_grad_(False)
     with pytest.raises(ValueError, match="trained parameters"):

@@ -13,7 +13,7 @@ import transformers
 from accelerate.utils import ParallelismConfig
 from conftest import ModelOf
 from peft import get_peft_model
-from test_trainer import arguments
+from test_trainer import Gradients, arguments
 from transformers import TrainerCallback
 from transformers.integrations.neftune import neftune_post_forward_hook
 from transformers.utils import logging
@@ -183,6 +183,41 @@ def test_label_smoothing_names_the_tasks_that_it_does_not_change(
     jx.Trainer(model_of(tasks), args, tasks=tasks)
     logging.disable_propagation()
     assert "does not change the loss of stars, topics" in caplog.text
+
+
+class Measured(jx.Trainer):
+    """Counts the bytes that forward passes keep for the backward pass."""
+
+    kept_bytes = 0
+
+    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            self.kept_bytes += tensor.numel() * tensor.element_size()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            return super().compute_loss(*args, **kwargs)
+
+
+@pytest.mark.parametrize("padding_free", ["auto", False])
+def test_checkpointing_keeps_the_gradients_and_less_for_the_backward_pass(
+    padding_free: Any, model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
+    task = tiny_tasks["classification"]
+    kept_bytes = []
+    steps = []
+    for checkpointing in (False, True):
+        gradients = Gradients()
+        args = arguments(tmp_path, max_steps=1, gradient_checkpointing=checkpointing)
+        model = model_of([task], padding_free=padding_free)
+        trainer = Measured(model, args, tasks=[task], callbacks=[gradients])
+        trainer.train()
+        kept_bytes.append(trainer.kept_bytes)
+        steps.append(gradients.found)
+    assert kept_bytes[1] < kept_bytes[0] / 2
+    assert steps[0].keys() == steps[1].keys()
+    for name, value in steps[0].items():
+        torch.testing.assert_close(steps[1][name], value, atol=1e-6, rtol=1e-5)
 
 
 def test_noise_is_scaled_by_each_sequence() -> None:

@@ -22,6 +22,7 @@ from jiantx.experiments.rows import BASELINE
 from jiantx.experiments.stages import Stage, Stages, fingerprint
 from jiantx.experiments.training import subsample_validation, task_fingerprints
 from jiantx.experiments.vocabulary_stage import vocabulary_stage
+from jiantx.progress_bars import without_bars
 from jiantx.report import Report
 from jiantx.task import Task
 from jiantx.tasks import resolve_tasks, training_tasks
@@ -101,7 +102,8 @@ class Recipe:
             Scores with the tags `intermediate` (the row) and `seed`.
         """
         plan = self.plan(rows, targets, seeds=seeds)
-        self.stages(plan).run()
+        with without_bars(bool(self.target.get("disable_tqdm"))):
+            self.stages(plan).run()
         return self.report(plan)
 
     def plan(

@@ -28,6 +28,7 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 from jiantx.checkpoints import MANIFEST, find_problem, write_json, write_manifest
+from jiantx.progress_bars import are_bars_hidden
 
 T = TypeVar("T")
 _STAGE_FILE = "stage.json"
@@ -119,7 +120,8 @@ class Stages:
         gc.freeze()
         try:
             (needed,) = broadcast_object_list([[stage.key for stage in self.needed()]])
-            bar = tqdm(self.stages, "stages", unit="stage", disable=not ranks.is_main_process)
+            is_hidden = are_bars_hidden() or not ranks.is_main_process
+            bar = tqdm(self.stages, "stages", unit="stage", disable=is_hidden)
             for stage in bar:
                 bar.set_postfix_str(stage.name)
                 if stage.key not in needed or self._all_see_done(stage):

@@ -10,7 +10,14 @@ from jiantx.heads.layer_mix import LayerMix, mixed_layers
 from jiantx.heads.pooled import ClassificationHead, MultipleChoiceHead, PooledHead, RegressionHead
 from jiantx.heads.retrieval import RetrievalHead
 from jiantx.heads.spans import SpanClassificationHead, SpanPooling
-from jiantx.heads.states import mean_states, pad_sequences, pooled_states, sequence_index
+from jiantx.heads.states import (
+    chosen_loss,
+    label_loss,
+    mean_states,
+    pad_sequences,
+    pooled_states,
+    sequence_index,
+)
 from jiantx.heads.tokens import MaskedLMHead, QuestionAnsweringHead, TokenClassificationHead
 
 __all__ = [
@@ -29,6 +36,8 @@ __all__ = [
     "SpanClassificationHead",
     "SpanPooling",
     "TokenClassificationHead",
+    "chosen_loss",
+    "label_loss",
     "mean_states",
     "mixed_layers",
     "pad_sequences",

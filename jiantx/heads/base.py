@@ -48,6 +48,8 @@ class Head(nn.Module):
         settings: Entries of the config that its parameters do not depend on, so that a task may
             have other ones than the model's head.
         smooths_labels: The loss is a cross-entropy that reads the batch's `label_smoothing`.
+        takes_loss: The head computes the batch's `loss` where there is one, by `chosen_loss`.
+        evaluation_loss: It computes a loss outside training, too.
         reads_embedding: The head reads the batch's `embedding`, all rows of it. If False, the batch
             has none, and the trainer may hold only the embeddings that its data use.
     """
@@ -56,6 +58,8 @@ class Head(nn.Module):
     layer_mix: LayerMix | None
     settings: ClassVar[tuple[str, ...]] = ()
     smooths_labels: bool = False
+    takes_loss: ClassVar[bool] = False
+    evaluation_loss: ClassVar[bool] = True
     reads_embedding: ClassVar[bool] = True
 
     @property
@@ -107,9 +111,10 @@ class Head(nn.Module):
                 sequence and the index of its first; `longest`: the largest length; `sequences`
                 (features,): sequences of each feature; `most_sequences`: their maximum; `labels`:
                 one entry for each item, -100 if it has none; `embedding` (vocabulary, size): the
-                input embeddings, if `reads_embedding`; `label_smoothing`: a number, from the
-                trainer; and every list column that the task's `features` makes, flat. Columns that
-                end in `_positions` are indices into `states`.
+                input embeddings, if `reads_embedding`; `label_smoothing`: a number,
+                and `loss`: a function of (scores, targets), both from the trainer; and every list
+                column that the task's `features` makes, flat. Columns that end in `_positions` are
+                indices into `states`.
         """
 
     def resize_vocabulary(self, size: int) -> None:

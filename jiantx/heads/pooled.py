@@ -8,13 +8,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import cross_entropy
 from transformers import PreTrainedConfig
 
 from jiantx.heads.base import Batch, Head, HeadOutput, register_head
 from jiantx.heads.states import (
+    chosen_loss,
     count_labels,
     encoder_dropout,
+    label_loss,
     mean_states,
     pad_sequences,
     pooled_states,
@@ -57,6 +59,8 @@ class ClassificationHead(PooledHead):
     outputs: probabilities (examples, labels).
     """
 
+    takes_loss = True
+
     def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any]) -> None:
         super().__init__(encoder, config)
         self.smooths_labels = not config["multi_label"]
@@ -66,14 +70,8 @@ class ClassificationHead(PooledHead):
         labels = batch["labels"]
         output = HeadOutput(num_items=count_labels(labels))
         multi_label = self.config["multi_label"]
-        if multi_label:
-            targets = batch["targets"].view_as(logits)
-            losses = binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=1)
-            output.loss = (losses * labels.ne(-100)).sum()
-        else:
-            output.loss = cross_entropy(
-                logits, labels, reduction="sum", label_smoothing=smoothing_of(batch)
-            )
+        targets = batch["targets"].view_as(logits) if multi_label else labels
+        output.loss = label_loss(logits, targets, batch)
         if not self.training:
             probabilities = logits.sigmoid() if multi_label else logits.softmax(dim=1)
             output.outputs = {"probabilities": probabilities}
@@ -86,11 +84,15 @@ class RegressionHead(PooledHead):
     outputs: numbers (examples,).
     """
 
+    takes_loss = True
+
     def forward(self, states: Tensor, batch: Batch) -> HeadOutput:
         numbers = self.scores(states, batch)[:, 0]
         labels = batch["labels"]
         output = HeadOutput(num_items=count_labels(labels))
-        output.loss = ((numbers - batch["targets"]).square() * labels.ne(-100)).sum()
+        output.loss = chosen_loss(numbers, batch["targets"], batch)
+        if output.loss is None:
+            output.loss = ((numbers - batch["targets"]).square() * labels.ne(-100)).sum()
         if not self.training:
             output.outputs = {"numbers": numbers}
         return output

@@ -37,6 +37,7 @@ class RetrievalHead(Head):
 
     settings = ("layer", "depth", "pooling", "top", "mining", *_DEFAULTS)
     smooths_labels = True
+    evaluation_loss = False  # it would depend on which rows share a batch
     reads_embedding = False
 
     def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any]) -> None:

@@ -7,11 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from transformers import PreTrainedConfig
 
 from jiantx.heads.base import Batch, Head, HeadOutput, register_head
-from jiantx.heads.states import count_labels, encoder_dropout, sequence_index, smoothing_of
+from jiantx.heads.states import count_labels, encoder_dropout, label_loss, sequence_index
 
 
 class SpanPooling(nn.Module):
@@ -83,6 +82,7 @@ class SpanClassificationHead(Head):
     """
 
     settings = ("dropout",)
+    takes_loss = True
     reads_embedding = False
 
     def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any]) -> None:
@@ -123,15 +123,8 @@ class SpanClassificationHead(Head):
         labels = batch["labels"]
         output = HeadOutput(num_items=count_labels(labels))
         multi_label = self.config["multi_label"]
-        if multi_label:
-            losses = binary_cross_entropy_with_logits(
-                logits, _gold_matrix(batch, logits), reduction="none"
-            )
-            output.loss = (losses.mean(dim=1) * labels.ne(-100)).sum()
-        else:
-            output.loss = cross_entropy(
-                logits, labels, reduction="sum", label_smoothing=smoothing_of(batch)
-            )
+        targets = _gold_matrix(batch, logits) if multi_label else labels
+        output.loss = label_loss(logits, targets, batch)
         if not self.training:
             probabilities = logits.sigmoid() if multi_label else logits.softmax(dim=1)
             output.outputs = {"probabilities": probabilities}

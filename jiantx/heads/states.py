@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from transformers import PreTrainedConfig
 
 from jiantx.heads.base import Batch
@@ -119,6 +120,58 @@ def smooth(losses: Tensor, uniform_losses: Tensor, batch: Batch) -> Tensor:
     """
     smoothing = smoothing_of(batch)
     return (1 - smoothing) * losses + smoothing * uniform_losses
+
+
+def chosen_loss(scores: Tensor, targets: Tensor, batch: Batch) -> Tensor | None:
+    """Sum the loss that the trainer chose over the items that have a label.
+
+    Args:
+        scores: (items,) or (items, labels).
+        targets: (items,) or (items, labels); perhaps the labels themselves.
+        batch: With `labels` (items,), and perhaps `loss`, a function of (scores, targets).
+
+    Returns:
+        Scalar; None if the batch has no `loss`.
+
+    Raises:
+        ValueError: The function did not return one loss for each item.
+    """
+    loss = batch.get("loss")
+    if loss is None:
+        return None
+    labels = batch["labels"]
+    # a function may look up what belongs to a label: -100 is none
+    losses = loss(scores, targets.clamp_min(0) if targets is labels else targets)
+    if losses.dim() == 2:
+        losses = losses.mean(dim=1)
+    if losses.shape != labels.shape:
+        raise ValueError(
+            f"The loss of task {batch.get('task')!r} is of shape {tuple(losses.shape)}; expected "
+            f"one for each of {len(labels)} items. Let it return them all: reduction='none'."
+        )
+    return losses.masked_fill(labels.eq(-100), 0.0).sum()
+
+
+def label_loss(logits: Tensor, targets: Tensor, batch: Batch) -> Tensor:
+    """Sum the loss over items with labels: the one that the trainer chose, else a cross-entropy.
+
+    Args:
+        logits: (items, labels).
+        targets: The batch's labels, (items,), for a softmax; 0 or 1 for each label, (items,
+            labels), for sigmoids.
+        batch: As in `Head.forward`.
+
+    Returns:
+        Scalar.
+    """
+    loss = chosen_loss(logits, targets, batch)
+    if loss is not None:
+        return loss
+    if targets.dim() == 1:
+        smoothing = smoothing_of(batch)
+        return cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing)
+    losses = binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=1)
+    return (losses * batch["labels"].ne(-100)).sum()
 
 
 def count_labels(labels: Tensor) -> Tensor:

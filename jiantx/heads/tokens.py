@@ -17,6 +17,7 @@ from jiantx.heads.states import (
     config_value,
     count_labels,
     encoder_dropout,
+    label_loss,
     mean_states,
     pad_sequences,
     smooth,
@@ -31,6 +32,7 @@ class TokenClassificationHead(Head):
     """
 
     smooths_labels = True
+    takes_loss = True
     reads_embedding = False
 
     def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any]) -> None:
@@ -41,7 +43,7 @@ class TokenClassificationHead(Head):
     def forward(self, states: Tensor, batch: Batch) -> HeadOutput:
         logits = self.out(self.dropout(states[batch["word_positions"]])).float()  # (words, labels)
         labels = batch["labels"]
-        loss = cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing_of(batch))
+        loss = label_loss(logits, labels, batch)
         output = HeadOutput(loss=loss, num_items=count_labels(labels))
         if not self.training:
             probabilities, tags = logits.softmax(dim=1).max(dim=1)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from jiantx.progress_bars import are_bars_hidden
 from jiantx.sources.base import ARTIFICIAL_WORLD as MANIFEST
 from jiantx.synthetic.hub_datasets import (
     EVALUATION,
@@ -76,7 +77,7 @@ def write_root(
         draft.mkdir()
         writers = _writers(draft, seed, sizes, text_lines)
         label = f"writing the artificial world to {path}, once"
-        for write in tqdm(writers, desc=label, unit="part"):
+        for write in tqdm(writers, desc=label, unit="part", disable=are_bars_hidden()):
             write()
         (draft / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         try:
