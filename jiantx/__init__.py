@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from typing import Any
 from warnings import warn
 
+from jiantx.auto_classes import register_auto_classes
+
 __version__ = "0.1.0"
 
 _MODULES = {
@@ -18,6 +20,7 @@ _MODULES = {
     "heads": "Head HeadOutput register_head",
     "model": "MultitaskConfig MultitaskModel",
     "model.vocabulary": "trim_vocabulary",
+    "predictor": "Predictor load",
     "probing": "probe",
     "report": "Benchmark Comparison Report Score",
     "sampling": "Sampling",
@@ -73,3 +76,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+register_auto_classes()

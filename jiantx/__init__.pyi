@@ -27,6 +27,8 @@ from jiantx.heads import register_head as register_head
 from jiantx.model import MultitaskConfig as MultitaskConfig
 from jiantx.model import MultitaskModel as MultitaskModel
 from jiantx.model.vocabulary import trim_vocabulary as trim_vocabulary
+from jiantx.predictor import Predictor as Predictor
+from jiantx.predictor import load as load
 from jiantx.probing import probe as probe
 from jiantx.report import Benchmark as Benchmark
 from jiantx.report import Comparison as Comparison

@@ -32,9 +32,10 @@ STOREYS = [
     "evaluation run_record trainer_arguments".split(),
     "resuming trainer_setup trainer_card trainer_embeddings trainer_losses training_bar".split(),
     "trainer xtreme glue".split(),
-    ["probing"],
+    ["probing", "predictor", "auto_classes"],
     ["synthetic"],
     ["experiments"],
+    ["command", "__main__"],
     ["__init__"],
 ]
 STOREY = {name: level for level, names in enumerate(STOREYS) for name in names}
