@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import is_dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -50,11 +51,20 @@ def load(
 
     Raises:
         ValueError: The path holds no jiantx model.
+        OSError: There is no such folder, and no such model on the Hub.
 
     >>> load("runs/mood").predict("What a day!").label  # doctest: +SKIP
     'glad'
     """
-    model = MultitaskModel.from_pretrained(path, **kwargs)
+    try:
+        model = MultitaskModel.from_pretrained(path, **kwargs)
+    except OSError as error:
+        if Path(path).exists():
+            raise
+        raise OSError(
+            f"There is no folder {os.fspath(path)}, and no such model could be read from the Hub: "
+            f"{error}"
+        ) from error
     is_placed = "device_map" in kwargs or "distributed_config" in kwargs
     if device is None and torch.cuda.is_available() and not is_placed:
         device = "cuda"

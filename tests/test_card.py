@@ -326,10 +326,10 @@ def test_no_section_is_empty() -> None:
         base_model="bert-base-cased",
         license="mit",
     )
-    bare = model_card("bert", {}, {}, Report())
+    minimal = model_card("bert", {}, {}, Report())
     for text, titles in (
         (full, ["Usage", "Tasks", "Training data", "Main scores"]),
-        (bare, ["Usage"]),
+        (minimal, ["Usage"]),
     ):
         sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
         assert [re.split(r" \(|\n", section)[0] for section in sections] == titles

@@ -121,7 +121,7 @@ def test_one_task_needs_no_name_and_several_do(
         LookupError, match=r"has the tasks answers, .*, topics. Name one: task=\"an"
     ):
         loaded.predict("the cat")
-    with pytest.raises(LookupError, match="no task 'mod'. Did you mean 'mood'"):
+    with pytest.raises(LookupError, match=r"no task 'mod'. Did you mean 'mood'"):
         loaded.predict("the cat", task="mod")
     with pytest.raises(TypeError, match="either inputs or columns"):
         alone.predict("the cat", text="a dog")
@@ -159,9 +159,9 @@ def test_a_function_is_missed_by_name_and_can_be_given(
         loaded.predict({"words": "the cat"}, task="shouted")
     with pytest.raises(LookupError, match="has the tasks mood, shouted"):
         loaded.predict("the cat")
-    given = jx.load(tmp_path, tasks=[task])
+    with_task = jx.load(tmp_path, tasks=[task])
     rows = [{"words": "the cat"}]
-    assert_same(given.predict(rows, task="shouted"), jx.predict(model, task, rows))
+    assert_same(with_task.predict(rows, task="shouted"), jx.predict(model, task, rows))
 
 
 def test_functions_come_from_the_registered_task_of_that_name(
@@ -259,8 +259,8 @@ def test_a_folder_is_scored_on_tasks_whose_rows_are_known(
     task = tiny_tasks["classification"]
     scores = loaded.evaluate(task, languages=["de"])
     assert_same(list(scores), list(jx.evaluate(saved[0], task, languages=["de"])))
-    given = jx.load(saved[1], tasks=[task])
-    assert {score.task for score in given.evaluate()} == {"mood"}
+    with_task = jx.load(saved[1], tasks=[task])
+    assert {score.task for score in with_task.evaluate()} == {"mood"}
     with pytest.raises(LookupError, match="The folder holds no rows, and none of its tasks"):
         loaded.evaluate()
 
@@ -290,9 +290,9 @@ def test_text_classification_pipelines_predict_the_same(loaded: jx.Predictor) ->
 
 def test_token_classification_pipelines_predict_the_same(loaded: jx.Predictor) -> None:
     run = loaded.pipeline("token-classification", ignore_labels=[])
-    words = "the cat sees a river".split()
-    expected = loaded.predict(tuple(words), task="entities")
-    (pieces,) = run([words], is_split_into_words=True)
+    sentence = "the cat sees a river".split()
+    expected = loaded.predict(tuple(sentence), task="entities")
+    (pieces,) = run([sentence], is_split_into_words=True)
     starts = {0, 4, 8, 13, 15}  # of the words: a word's tag is that of its first piece
     first_pieces = [piece for piece in pieces if piece["start"] in starts]
     assert tuple(piece["entity"] for piece in first_pieces) == expected.tags

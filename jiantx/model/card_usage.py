@@ -52,13 +52,13 @@ def usage(
     if needed:
         lines.append(f"# your declarations, whose functions no folder holds: {', '.join(needed)}")
         options = f", tasks=[{', '.join(needed)}]"
-    place = "this folder, or its id on the Hub"
-    lines.append(f"model = jx.load({quoted_path}{options})  # {place}")
+    remark = "this folder, or its id on the Hub"
+    lines.append(f"model = jx.load({quoted_path}{options})  # {remark}")
     examples = [(name, _example(entry)) for name, entry in tasks.items()]
     examples = [(name, example) for name, example in examples if example is not None]
     for name, example in examples[:_MOST_EXAMPLES]:
         chosen = f', task="{name}"' if len(tasks) > 1 else ""
-        lines.append(f"print(model.predict({example!r}{chosen}))")
+        lines.append(f"print(model.predict({_literal(example)}{chosen}))")
     return "\n".join(["```python", *lines, "```"])
 
 
@@ -75,6 +75,19 @@ def _example(entry: Mapping[str, Any]) -> Any:
     if declared["type"] == "multiple_choice" and columns.get("scored_texts") is not None:
         return None
     return _INPUTS.get(declared["type"])
+
+
+def _literal(value: Any) -> str:
+    """A value as Python code, with double quotes."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, Mapping):
+        items = [f"{_literal(key)}: {_literal(item)}" for key, item in value.items()]
+        return f"{{{', '.join(items)}}}"
+    if isinstance(value, tuple | list):
+        items = ", ".join(map(_literal, value))
+        return f"({items})" if isinstance(value, tuple) else f"[{items}]"
+    return repr(value)
 
 
 def _spans(columns: Mapping[str, Any]) -> dict[str, Any]:
