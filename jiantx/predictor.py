@@ -190,11 +190,12 @@ class Predictor:
             LookupError: None of the model's tasks is registered.
         """
         if tasks is None:
-            tasks = [task for task in self.tasks.values() if task.languages("validation")]
+            split = kwargs.get("split", "validation")
+            tasks = [task for task in self.tasks.values() if task.languages(split)]
             if not tasks:
                 raise LookupError(
                     f"The folder holds no rows, and none of its tasks ({', '.join(self.tasks)}) is "
-                    "registered with a validation split. Give the tasks that are to be scored."
+                    f"registered with a split {split!r}. Give the tasks that are to be scored."
                 )
         elif isinstance(tasks, str | Task):
             tasks = [self.task(tasks)]

@@ -158,6 +158,12 @@ def test_files_that_register_tasks(my_tasks: Path) -> None:
         import_tasks([other])
 
 
+def test_flags_of_the_recipe_name_imported_tasks(my_tasks: Path) -> None:
+    flags = ["--targets", "command_mood", "--import", str(my_tasks)]
+    options, training = jx.experiments.parse_arguments([*flags, "--command_mood.max_steps", "3"])
+    assert options.targets == ["command_mood"] and training["command_mood"] == {"max_steps": 3}
+
+
 def test_evaluate_prints_and_writes(
     folder: Path, my_tasks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -207,7 +213,7 @@ def test_predict_reads_and_writes_files(
 
 def test_reports_of_several_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def score(intermediate: str, value: float) -> Score:
-        tags = {"intermediate": intermediate, "seed": 1}
+        tags: dict[str, str | int] = {"intermediate": intermediate, "seed": 1}
         return Score("xnli", "test", "sw", MAIN, value, 10, tags)
 
     for run_name in ("a", "b"):

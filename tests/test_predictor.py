@@ -12,7 +12,13 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModel, AutoTokenizer, pipeline
+from transformers import (
+    AutoModel,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    pipeline,
+)
 
 import jiantx as jx
 from jiantx.task_types.classification import TextExample
@@ -170,7 +176,7 @@ def test_functions_come_from_the_registered_task_of_that_name(
     """All else is the folder's: here `max_length` and the order of the labels."""
     labels = jx.get_task("pawsx").label_names
     task = jx.get_task("pawsx").replace(max_length=17, labels=labels[::-1])
-    assert callable(task.text)
+    assert callable(getattr(task, "text"))  # noqa: B009
     model = model_of([task])
     model.save_pretrained(tmp_path)
     loaded = jx.load(tmp_path)
@@ -240,6 +246,15 @@ def test_folders_of_older_versions_load(tmp_path: Path, model_of: Any, tiny_task
     assert jx.load(tmp_path, tasks=mood).predict("the cat", task="mood").label
 
 
+def test_a_folder_of_checkpoints_names_them(tmp_path: Path, model_of: Any, tiny_tasks: Any) -> None:
+    model = model_of([tiny_tasks["classification"]])
+    for step in (9, 10):
+        model.save_pretrained(tmp_path / f"checkpoint-{step}")
+    with pytest.raises(ValueError, match=r"no saved model. It holds checkpoints: load .*point-10"):
+        jx.load(tmp_path)
+    assert jx.load(tmp_path / "checkpoint-9").tasks
+
+
 def test_a_damaged_declaration_is_named(tmp_path: Path, model_of: Any, tiny_tasks: Any) -> None:
     model_of([tiny_tasks["classification"]]).save_pretrained(tmp_path)
     text = (tmp_path / "config.json").read_text()
@@ -263,6 +278,8 @@ def test_a_folder_is_scored_on_tasks_whose_rows_are_known(
     assert {score.task for score in with_task.evaluate()} == {"mood"}
     with pytest.raises(LookupError, match="The folder holds no rows, and none of its tasks"):
         loaded.evaluate()
+    with pytest.raises(LookupError, match="is registered with a split 'test'"):
+        with_task.evaluate(split="test")
 
 
 # --- transformers ---------------------------------------------------------------------------------
@@ -345,6 +362,18 @@ def test_auto_model_is_the_encoder(saved: Any) -> None:
     assert torch.equal(states, expected)
     half = AutoModel.from_pretrained(folder, dtype=torch.bfloat16)
     assert half.dtype == torch.bfloat16
+
+
+def test_auto_classes_with_heads_take_the_one_task_that_fits(saved: Any, loaded: Any) -> None:
+    model, folder = saved
+    tagger = pipeline("token-classification", model=str(folder), ignore_labels=[])
+    expected = loaded.pipeline("token-classification", ignore_labels=[])("the cat sees")
+    output = tagger("the cat sees")
+    assert [piece["entity"] for piece in output] == [piece["entity"] for piece in expected]
+    answering = AutoModelForQuestionAnswering.from_pretrained(folder)
+    assert answering.qa_outputs.weight.equal(model.heads["answers"].out.weight)
+    with pytest.raises(LookupError, match=r"has 4 that fit: mood, pairs, stars, topics. Choose"):
+        AutoModelForSequenceClassification.from_pretrained(folder)
 
 
 @pytest.mark.slow

@@ -85,8 +85,8 @@ def _literal(value: Any) -> str:
         items = [f"{_literal(key)}: {_literal(item)}" for key, item in value.items()]
         return f"{{{', '.join(items)}}}"
     if isinstance(value, tuple | list):
-        items = ", ".join(map(_literal, value))
-        return f"({items})" if isinstance(value, tuple) else f"[{items}]"
+        joined = ", ".join(map(_literal, value))
+        return f"({joined})" if isinstance(value, tuple) else f"[{joined}]"
     return repr(value)
 
 

@@ -136,7 +136,7 @@ def saved_task(name: str, entry: Mapping[str, Any], head: Mapping[str, Any]) -> 
         )
     if task_class.gold in declared.get("code", {}):
         plain[task_class.gold] = _unsaved_gold
-    without_scores = {"metrics": (_unsaved_metric,), "main_metrics": ()}
+    without_scores: dict[str, Any] = {"metrics": (_unsaved_metric,), "main_metrics": ()}
     return task_class(name=name, source=Rows({}), **without_scores, **plain)
 
 
@@ -174,11 +174,12 @@ def _check_fields(name: str, task_class: type[Task], values: Mapping[str, Any]) 
 
 def _task_class(task_type: Any) -> type[Task] | None:
     """The imported class of a task type: jiantx's, or one of the user's own."""
-    classes: list[type[Task]] = [Task]
+    classes: list[Any] = [Task]
     for parent in classes:
         classes += parent.__subclasses__()
         if getattr(parent, "task_type", None) == task_type:
-            return parent
+            task_class: type[Task] = parent
+            return task_class
     return None
 
 
