@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
@@ -144,8 +144,8 @@ class Predictor:
         rows = [inputs] if is_one else inputs
         if rows is None:
             raise TypeError('Give an input: predict("some text").')
-        if isinstance(rows, list):
-            rows = _as_rows(chosen, rows)
+        if isinstance(rows, list | Iterator):
+            rows = _as_rows(chosen, list(rows))
         predictions = predict(self.model, chosen, rows, language=language, dtype=dtype)
         return predictions[0] if is_one else predictions
 

@@ -98,6 +98,8 @@ def test_inputs_without_column_names(loaded: jx.Predictor) -> None:
         assert_same(loaded.predict(**row, task=task), expected)
     assert loaded.predict([["the", "cat"]], task="entities")[0].words == ("the", "cat")
     assert loaded.predict([], task="mood") == []
+    lazy = loaded.predict((text for text in ["the cat", "a dog eats"]), task="entities")
+    assert [len(prediction.tags) for prediction in lazy] == [2, 3]
 
 
 @pytest.mark.parametrize(
