@@ -169,6 +169,8 @@ def test_every_push_of_the_trainer_has_our_card(
     assert data.license == "mit" and data.base_model == "xlm-roberta-base"
     assert data.tags == ["jiantx", "classification", "mood"]
     assert values["main_score"] == trainer.evaluate()["eval_score"]
+    trainer.create_model_card()  # later cards keep the licence
+    assert ModelCard.load(tmp_path / "run" / "README.md").data.license == "mit"
     with pytest.raises(TypeError, match="takes no 'dataset': it shows the model's tasks and its"):
         trainer.create_model_card(dataset="glue")
 
