@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from typing import Any
 from warnings import warn
 
+from jiantx.auto_classes import register_auto_classes
+
 __version__ = "0.1.0"
 
 _MODULES = {
@@ -20,6 +22,7 @@ _MODULES = {
     "model": "MultitaskConfig MultitaskModel",
     "model.vocabulary": "trim_vocabulary",
     "negatives": "mine_negatives",
+    "predictor": "Predictor load",
     "probing": "probe",
     "progress_bars": "progress",
     "report": "Benchmark Comparison Report Score",
@@ -78,3 +81,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+register_auto_classes()

@@ -30,6 +30,8 @@ from jiantx.model import MultitaskConfig as MultitaskConfig
 from jiantx.model import MultitaskModel as MultitaskModel
 from jiantx.model.vocabulary import trim_vocabulary as trim_vocabulary
 from jiantx.negatives import mine_negatives as mine_negatives
+from jiantx.predictor import Predictor as Predictor
+from jiantx.predictor import load as load
 from jiantx.probing import probe as probe
 from jiantx.progress_bars import progress as progress
 from jiantx.report import Benchmark as Benchmark

@@ -80,6 +80,7 @@ def write_card(
     }
     set_fields = {name: value for name, value in metadata.items() if value is not None}
     base = without_adapters(model)
-    base.write_card(folder, is_adapter=base is not model, **set_fields)
+    base.card_metadata = {**base.card_metadata, **set_fields}  # for the cards after this one
+    base.write_card(folder, is_adapter=base is not model)
     if base is not model:
         model.create_or_update_model_card(folder)  # PEFT's library name and version

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 import transformers
 from huggingface_hub import ModelCard
+from huggingface_hub.repocard_data import model_index_to_eval_results
 from transformers import AutoConfig, TrainingArguments
 
 import jiantx as jx
 from jiantx.model import saving
 from jiantx.model.config import MultitaskConfig, trained_entry
+from jiantx.model.declarations import declaration
 from jiantx.model.model_card import model_card
 from jiantx.report import MAIN, Report, Score
 
@@ -64,7 +66,8 @@ def test_a_trained_model_is_saved_with_its_scores(
         and f"{score:.1f}" in text
     )
     again = jx.MultitaskModel.from_pretrained(tmp_path / "saved")
-    assert again.config.tasks == {"mood": {"head": "mood", "languages": ["en"]}}
+    saved = {"head": "mood", "languages": ["en"], "declaration": declaration(task)}
+    assert again.config.tasks == {"mood": saved}
 
 
 def test_the_card_is_what_is_pushed(
@@ -89,6 +92,7 @@ def test_the_card_is_what_is_pushed(
     assert sent["repo_id"] == "me/mine" and sent["create_pr"] and sent["token"] == "t"
     assert {"README.md", "config.json", "model.safetensors", "tokenizer.json"} <= sent["files"]
     assert "| entities | entities | token_classification | O, B-X | not trained |" in sent["card"]
+    assert 'model = jx.load("me/mine")' in sent["card"]  # and not the temporary folder
     sent.clear()
     model_of([tiny_tasks["tagging"]]).save_pretrained(
         tmp_path / "yours", push_to_hub=True, token="t"
@@ -165,6 +169,8 @@ def test_every_push_of_the_trainer_has_our_card(
     assert data.license == "mit" and data.base_model == "xlm-roberta-base"
     assert data.tags == ["jiantx", "classification", "mood"]
     assert values["main_score"] == trainer.evaluate()["eval_score"]
+    trainer.create_model_card()  # later cards keep the licence
+    assert ModelCard.load(tmp_path / "run" / "README.md").data.license == "mit"
     with pytest.raises(TypeError, match="takes no 'dataset': it shows the model's tasks and its"):
         trainer.create_model_card(dataset="glue")
 
@@ -233,16 +239,110 @@ def test_base_model_and_datasets_are_those_of_the_hub(
         jx.Rows({"train": []}),
     )
     task = tiny_tasks["pair"].replace(source=both, train_languages=("en", "de"))
-    assert trained_entry(task) == {
-        "head": "pairs",
-        "languages": ["en", "de"],
-        "datasets": ["facebook/xnli", "me/german-nli"],
-    }
+    entry = {"head": "pairs", "languages": ["en", "de"], "declaration": declaration(task)}
+    assert trained_entry(task) == {**entry, "datasets": ["facebook/xnli", "me/german-nli"]}
     jx.data_root(tmp_path)
     assert "datasets" in trained_entry(task)  # a mirror
     (tmp_path / "jiantx-synthetic.json").touch()
-    assert trained_entry(task) == {"head": "pairs", "languages": ["en", "de"]}
+    assert trained_entry(task) == entry
     (tmp_path / "facebook" / "xnli").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     jx.data_root(None)
     assert trained_entry(task)["datasets"] == ["me/german-nli"]  # the other is a folder here
+
+
+def test_scores_survive_the_hub_s_parsing() -> None:
+    """Also those of two tasks that read one data set: each keeps its name."""
+    shared = {"datasets": ["me/moods"], "head": "nli", "languages": ["en"]}
+    tasks = {"mood": shared, "mood_again": shared, "ccg": {**TASKS["ccg"], "datasets": ["me/ccg"]}}
+    scores = [
+        Score(task, "test", language, metric, value, 10)
+        for value, (task, language, metric) in enumerate(
+            [("mood", "en", MAIN), ("mood_again", "en", MAIN), ("ccg", "de", "accuracy")]
+        )
+    ]
+    data = ModelCard(model_card("bert", tasks, HEADS, Report(scores))).data
+    name, results = model_index_to_eval_results(data.to_dict()["model-index"])
+    assert name == "mood, mood_again, ccg on a shared encoder (bert)"
+    assert results == data.eval_results
+    assert [(r.dataset_type, r.dataset_name, r.metric_value) for r in results] == [
+        ("mood", "mood (en)", 0),
+        ("mood_again", "mood_again (en)", 1),
+        ("me/ccg", "ccg (de)", 2),
+    ]
+
+
+def code_of(card: str) -> str:
+    return re.findall(r"```python\n(.*?)```", card, re.DOTALL)[0]
+
+
+def test_the_code_of_a_card_runs(
+    tmp_path: Path, model_of: Any, tiny_tasks: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    types = (
+        "classification",
+        "pair",
+        "regression",
+        "tagging",
+        "qa",
+        "choice",
+        "spans",
+        "retrieval",
+    )
+    model = model_of([tiny_tasks[name] for name in types])
+    folder = tmp_path / 'a "quoted" folder'
+    model.save_pretrained(folder)
+    exec(code_of((folder / "README.md").read_text()), {})
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.partition("(")[0].lstrip("[") for line in printed] == [
+        "LabelPrediction",
+        "LabelPrediction",
+        "NumberPrediction",
+        "TagsPrediction",
+        "AnswerPrediction",
+        "ChoicePrediction",
+        "LabelPrediction",
+        "RankingPrediction",
+    ]
+
+
+def test_a_card_names_the_declarations_that_it_needs(tmp_path: Path, model_of: Any) -> None:
+    task = jx.Classification(
+        name="moody",
+        source=jx.Rows({"train": []}),
+        labels=("a", "b"),
+        text=lambda row: row["title"] + row["body"],
+    )
+    model_of([task]).write_card(tmp_path)
+    code = code_of((tmp_path / "README.md").read_text())
+    assert "whose functions no folder holds: moody" in code
+    assert f'jx.load("{tmp_path}", tasks=[moody])' in code and "predict" not in code
+
+
+def test_no_section_is_empty() -> None:
+    full = model_card(
+        "bert",
+        {"xnli": {**TASKS["xnli"], "datasets": ["facebook/xnli"]}},
+        HEADS,
+        Report([Score("xnli", "validation", "sw", MAIN, 61.25, 10)]),
+        base_model="bert-base-cased",
+        license="mit",
+    )
+    minimal = model_card("bert", {}, {}, Report())
+    for text, titles in (
+        (full, ["Usage", "Tasks", "Training data", "Main scores"]),
+        (minimal, ["Usage"]),
+    ):
+        sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+        assert [re.split(r" \(|\n", section)[0] for section in sections] == titles
+        assert all(section.partition("\n")[2].strip() for section in sections)
+    assert "[bert-base-cased](https://huggingface.co/bert-base-cased)" in full
+    assert "- [facebook/xnli](https://huggingface.co/datasets/facebook/xnli)" in full
+    assert ModelCard(full).data.license == "mit"
+
+
+def test_a_licence_stays_for_later_cards(tmp_path: Path, model_of: Any, tiny_tasks: Any) -> None:
+    model = model_of([tiny_tasks["tagging"]])
+    model.card_metadata = {"license": "mit"}
+    model.save_pretrained(tmp_path)
+    assert ModelCard.load(tmp_path / "README.md").data.license == "mit"

@@ -36,9 +36,10 @@ STOREYS = [
     "resuming trainer_setup trainer_card trainer_embeddings trainer_losses training_bar "
     "trainer_step_pool trainer_groups trainer_evaluation".split(),
     "trainer xtreme glue wrong_predictions".split(),
-    ["probing"],
+    ["probing", "predictor", "auto_classes"],
     ["synthetic"],
     ["experiments"],
+    ["command", "__main__"],
     ["__init__"],
 ]
 STOREY = {name: level for level, names in enumerate(STOREYS) for name in names}

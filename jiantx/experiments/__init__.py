@@ -10,6 +10,7 @@ from jiantx.experiments.costs import Cost, Costs, estimate_costs
 from jiantx.experiments.html_page import Page
 from jiantx.experiments.presets import PRESETS, ROWS
 from jiantx.experiments.recipe import Recipe
+from jiantx.experiments.recipe_program import run_recipe
 from jiantx.experiments.results_page import best_table, write_results_page
 from jiantx.experiments.rows import BASELINE, default_learning_rate, joint_sampling, parse_row
 from jiantx.experiments.selection import (
@@ -59,6 +60,7 @@ __all__ = [
     "parse_arguments",
     "parse_row",
     "recipe_from_options",
+    "run_recipe",
     "shard",
     "significance_sentence",
     "split_by_sign",

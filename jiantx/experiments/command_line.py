@@ -15,7 +15,7 @@ from jiantx.experiments.recipe import Recipe
 from jiantx.experiments.rows import BASELINE, default_learning_rate, parse_row
 from jiantx.experiments.stages import shard
 from jiantx.registry import near_names
-from jiantx.tasks import get_task, list_tasks
+from jiantx.tasks import get_task, import_tasks, list_tasks
 from jiantx.trainer_arguments import refused_argument
 
 KINDS = ("intermediate", "target")  # of training, for flags
@@ -35,9 +35,12 @@ def _count(text: str) -> int:
     return number
 
 
-def recipe_parser(description: str | None) -> argparse.ArgumentParser:
+def recipe_parser(
+    description: str | None, program: str | None = None
+) -> argparse.ArgumentParser:
     """Define the recipe's flags."""
     parser = argparse.ArgumentParser(
+        prog=program,
         description=description,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -50,6 +53,13 @@ def recipe_parser(description: str | None) -> argparse.ArgumentParser:
 
 def _add_table_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that choose the encoder, the rows and the columns of the table."""
+    parser.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        metavar="FILE.py",
+        help="run this file first: it registers tasks of your own (may be repeated)",
+    )
     parser.add_argument(
         "--preset",
         choices=sorted(PRESETS),
@@ -165,7 +175,7 @@ def _add_run_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def parse_arguments(
-    arguments: Sequence[str], description: str | None = None
+    arguments: Sequence[str], description: str | None = None, *, program: str | None = None
 ) -> tuple[argparse.Namespace, TrainingFlags]:
     """Parse the recipe's flags, and those of `TrainingArguments`; exit with a message on errors.
 
@@ -175,13 +185,15 @@ def parse_arguments(
     Args:
         arguments: The command line without the program's name.
         description: Text at the top of `--help`.
+        program: How the program is called; what this process was started with if None.
 
     Returns:
         The recipe's options, and the `TrainingArguments` of each kind of training and of each
         fine-tuned task that a flag names. Of the options, `intermediate` begins with the baseline,
         and `shard` is a pair of numbers.
     """
-    parser = recipe_parser(description)
+    import_tasks(_imported_files(arguments))  # first, as flags may name their tasks
+    parser = recipe_parser(description, program)
     options, remaining = parser.parse_known_args(list(arguments))
     options.languages = _split_commas(options.languages)
     options.target_train_languages = _split_commas(options.target_train_languages)
@@ -213,6 +225,14 @@ def parse_arguments(
     except ValueError as error:
         parser.error(str(error))
     return options, flags
+
+
+def _imported_files(arguments: Sequence[str]) -> list[str]:
+    """The files after --import."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--import", dest="imports", action="append", default=[])
+    imported: list[str] = parser.parse_known_args(list(arguments))[0].imports
+    return imported
 
 
 def _split_commas(values: Sequence[str] | None) -> list[str]:

@@ -11,6 +11,7 @@ from huggingface_hub.utils import validate_repo_id
 from transformers import AutoConfig, PreTrainedConfig
 
 from jiantx.fields import check_name
+from jiantx.model.declarations import declaration
 from jiantx.task import Task
 
 _Entries = Mapping[str, Mapping[str, Any]]
@@ -22,8 +23,8 @@ class MultitaskConfig(PreTrainedConfig):
     Args:
         encoder: A config, or its values with a `model_type`.
         heads: Head name -> its config: task type, labels, sizes.
-        tasks: Task name -> its head, the languages that it was trained in, and their `datasets` on
-            the Hub if there are any, for the model card.
+        tasks: Task name -> its head, the languages that it was trained in, their `datasets` on the
+            Hub if there are any, and its `declaration`, from which a saved model makes it again.
         base_model: The encoder's name on the Hub; read off `encoder` if None.
         kwargs: As `transformers.PreTrainedConfig`'s.
 
@@ -86,7 +87,8 @@ def task_entry(task: Task, saved: Mapping[str, Any]) -> dict[str, Any]:
         saved: An entry of the same task; empty if it was not trained.
     """
     trained = {name: saved[name] for name in ("languages", "datasets") if name in saved}
-    return {"head": task.head_name, "languages": [], **trained}
+    declared = {"declaration": declaration(task)}
+    return {"head": task.head_name, "languages": [], **trained, **declared}
 
 
 def trained_entry(task: Task) -> dict[str, Any]:
@@ -133,6 +135,15 @@ def _check_task(name: str, task: Mapping[str, Any]) -> None:
     if not isinstance(task.get("head"), str) or not has_languages:
         raise ValueError(
             f"The config's task {name!r} is {dict(task)}; expected its 'head' and 'languages'."
+        )
+    declared = task.get("declaration", {"type": "", "fields": {}})  # before 0.2 there was none
+    is_mapping = isinstance(declared, Mapping) and isinstance(declared.get("type"), str)
+    if not is_mapping or not all(
+        isinstance(declared.get(key, {}), Mapping) for key in ("fields", "code")
+    ):
+        raise ValueError(
+            f"The declaration of the config's task {name!r} is {declared!r}; expected a 'type' and "
+            "dictionaries 'fields' and 'code'."
         )
 
 

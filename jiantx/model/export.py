@@ -31,7 +31,7 @@ from jiantx.tokenization import tokenize_words
 
 logger = logging.get_logger("jiantx.model")
 
-_AUTO_CLASSES = {
+AUTO_CLASSES = {
     "classification": AutoModelForSequenceClassification,
     "regression": AutoModelForSequenceClassification,
     "token_classification": AutoModelForTokenClassification,
@@ -126,7 +126,7 @@ def plain_model(encoder: PreTrainedModel, head: Head, task: Task, dtype: Any) ->
     if isinstance(task, Regression):
         dtype = torch.float32  # the scale's own digits would be lost in half precision
     config = _plain_config(encoder.config, head, task)
-    plain = _AUTO_CLASSES[task.task_type].from_config(config, dtype=dtype)
+    plain = AUTO_CLASSES[task.task_type].from_config(config, dtype=dtype)
     base = plain.base_model_prefix
     state = {f"{base}.{key}": values for key, values in encoder.state_dict().items()}
     for key, values in _scaled_state(head, task).items():

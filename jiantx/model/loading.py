@@ -130,8 +130,12 @@ def check_folder(path: str | os.PathLike[str], subfolder: str | None) -> None:
     folder = Path(path)
     model_folder = Path(path, subfolder or "")
     if folder.is_dir() and not (model_folder / "config.json").is_file():
+        checkpoints = [config.parent for config in model_folder.glob("checkpoint-*/config.json")]
+        latest = max(checkpoints, key=lambda path: path.stat().st_mtime, default=None)
+        hint = f" It holds checkpoints: load {latest}, say." if latest else ""
         raise ValueError(
-            f"The folder {model_folder} holds no config.json, and so no encoder and no saved model."
+            f"The folder {model_folder} holds no config.json, and so no encoder and no saved "
+            f"model.{hint}"
         )
     looks_like_folder = (
         folder.is_absolute() or os.fspath(path).startswith(".") or len(folder.parts) > 2

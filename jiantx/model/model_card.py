@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from jiantx.model.card_usage import usage
 from jiantx.report import Report
-from jiantx.report.scores import Score, is_about_run, split_group_metric
+from jiantx.report.scores import MAIN, Score, is_about_run, split_group_metric
 from jiantx.report.tables import table_line
 
 _MAX_LABELS = 20  # labels of a task that are listed one by one
 _TABLE_HEADER = ["| task | head | type | labels | languages of training |", "|---|---|---|---|---|"]
-_USAGE = """```python
-import jiantx as jx
-
-model = jx.MultitaskModel.from_pretrained("…")  # this folder
-```"""
-_ADAPTER_USAGE = """```python
-import jiantx as jx
-from peft import PeftModel
-
-model = jx.MultitaskModel.from_pretrained("…", tasks)  # the encoder that was adapted
-model = PeftModel.from_pretrained(model, "…")  # this folder
-```"""
 # task type -> the Hub's word for it
 _PIPELINE_TAGS = {
     "classification": "text-classification",
@@ -46,6 +37,7 @@ def model_card(
     heads: Mapping[str, Mapping[str, Any]],
     report: Report | None,
     *,
+    path: str | os.PathLike[str] = "…",
     base_model: str | None = None,
     is_adapter: bool = False,
     tags: Sequence[str] = (),
@@ -58,6 +50,7 @@ def model_card(
         tasks: Task name -> its head, its training languages and, where known, its `datasets`.
         heads: Head name -> its config.
         report: Scores to show.
+        path: The folder or the id on the Hub that the card's code loads.
         base_model: The encoder's name on the Hub.
         is_adapter: The folder holds PEFT's adapters and no encoder.
         tags: More tags.
@@ -70,12 +63,7 @@ def model_card(
     for task in tasks.values():
         languages |= set(task["languages"])
         datasets |= dict.fromkeys(task.get("datasets", ()))
-    results = [
-        _eval_result(record, tasks.get(record.task, {}), type_of.get(record.task))
-        for record in report or ()
-        if not is_about_run(record.metric) and not math.isnan(record.value)
-        if not split_group_metric(record.metric)[1]
-    ]
+    results = _eval_results(report or Report(), tasks, type_of)
     title = f"{', '.join(tasks) or 'Heads'} on a shared encoder ({encoder})"
     fields: dict[str, Any] = {
         "library_name": "jiantx",
@@ -92,28 +80,69 @@ def model_card(
     else:
         known_fields.pop("model_name", None)  # it names the scores
     data = ModelCardData(**known_fields)
-    lines = ["---", data.to_yaml(), "---", "", f"# {title}", ""]
-    lines += [_ADAPTER_USAGE if is_adapter else _USAGE, "", *_TABLE_HEADER]
+    lines = ["---", data.to_yaml(), "---", "", f"# {title}", "", _origin(base_model), ""]
+    lines += ["## Usage", "", usage(path, tasks, is_adapter=is_adapter), ""]
+    if not is_adapter:
+        lines += ["It needs `pip install jiantx`.", ""]
+    if tasks:
+        lines += ["## Tasks", "", *_TABLE_HEADER, *_task_lines(tasks, heads), ""]
+    if datasets:
+        links = [f"- [{name}](https://huggingface.co/datasets/{name})" for name in datasets]
+        lines += ["## Training data", "", *links, ""]
+    if report is not None and any(record.metric == MAIN for record in report):
+        splits = ", ".join(sorted({record.split for record in report}))
+        lines += [f"## Main scores ({splits}, 0 to 100)", "", report.to_markdown()]
+    return "\n".join(lines)
+
+
+def _origin(base_model: str | None) -> str:
+    """Say what the model is, and where its encoder comes from."""
+    sentence = "One encoder with a head for each of its tasks"
+    if base_model is None:
+        return f"{sentence}."
+    return f"{sentence}, fine-tuned from [{base_model}](https://huggingface.co/{base_model})."
+
+
+def _task_lines(
+    tasks: Mapping[str, Mapping[str, Any]], heads: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """The lines of the table of tasks."""
+    lines = []
     for name, task in tasks.items():
         head = heads[task["head"]]
         trained = ", ".join(task["languages"]) or "not trained"
         labels = _label_text(head.get("labels", ()))
         lines.append(table_line([name, task["head"], head["type"], labels, trained]))
-    if report is not None and len(report):
-        splits = ", ".join(sorted({record.split for record in report}))
-        lines += ["", f"## Main scores ({splits}, 0 to 100)", "", report.to_markdown()]
-    return "\n".join([*lines, ""])
+    return lines
 
 
-def _eval_result(record: Score, task: Mapping[str, Any], task_type: str | None) -> EvalResult:
+def _eval_results(
+    report: Report, tasks: Mapping[str, Mapping[str, Any]], type_of: Mapping[str, str]
+) -> list[EvalResult]:
+    """The numbers of the metadata's `model-index`, without counts and undefined ones."""
+    scored = dict.fromkeys(record.task for record in report)
+    datasets_of = {name: tuple(tasks.get(name, {}).get("datasets", ())) for name in scored}
+    # the Hub joins the numbers of one dataset: tasks that share one go by their names
+    counts = Counter(datasets_of.values())
+    results = []
+    for record in report:
+        is_about_rows = not is_about_run(record.metric) and not split_group_metric(record.metric)[1]
+        if is_about_rows and not math.isnan(record.value):
+            names = datasets_of[record.task]
+            has_own = len(names) == 1 and counts[names] == 1
+            dataset = names[0] if has_own else record.task
+            results.append(_eval_result(record, dataset, type_of.get(record.task)))
+    return results
+
+
+def _eval_result(record: Score, dataset: str, task_type: str | None) -> EvalResult:
     """One number of the metadata's `model-index`.
 
     Its name holds the task and the language, as the Hub groups the numbers of one dataset.
     """
-    datasets = task.get("datasets", ())
     return EvalResult(
         task_type=_PIPELINE_TAGS.get(task_type or "", task_type or record.task),
-        dataset_type=datasets[0] if len(datasets) == 1 else record.task,
+        dataset_type=dataset,
         dataset_name=f"{record.task} ({record.language})",
         dataset_config=record.language,
         dataset_split=record.split,

@@ -4,10 +4,12 @@ task.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,6 +22,7 @@ from jiantx.model.export import plain_model, plain_tokenizer
 from jiantx.model.model_card import model_card
 from jiantx.model.sentence_folder import save_sentence_transformer
 from jiantx.report import Report
+from jiantx.task import Task
 from jiantx.task_types import Retrieval
 from jiantx.tasks import TaskOrName, resolve_task
 
@@ -31,10 +34,16 @@ _SAMPLE_TEXT = "Retrieval ranks 20 candidates of a query by the cosine of their 
 
 
 class SavingMixin(EmbeddingsMixin):
-    """The ways out of a `MultitaskModel`, which defines these attributes."""
+    """The ways out of a `MultitaskModel`, which defines these attributes.
 
+    Attributes:
+        card_metadata: More metadata of its model card, such as {"license": "mit"}.
+    """
+
+    card_metadata: Mapping[str, Any] = MappingProxyType({})
     tokenizer: PreTrainedTokenizerBase | None
     report: Report | None
+    _padded_attention: str
 
     def head_of(self, task: TaskOrName, *, exact: bool = False) -> Head:
         """The head of a task.
@@ -69,17 +78,22 @@ class SavingMixin(EmbeddingsMixin):
             repo_id = Path(save_directory).name
             self.push_to_hub(**{"repo_id": repo_id, **push_options}, **kwargs)
 
-    def write_card(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
+    def write_card(
+        self, save_directory: str | os.PathLike[str], *, repo_id: str | None = None, **kwargs: Any
+    ) -> None:
         """Write the model card into a folder.
 
         Args:
             save_directory: The folder.
-            kwargs: More metadata, as `huggingface_hub.ModelCardData`'s, such as a license.
+            repo_id: On the Hub, for the card's code; the folder if None.
+            kwargs: More metadata, as `huggingface_hub.ModelCardData`'s; it goes before that of
+                `card_metadata`.
         """
         config = self.config
         family = self.encoder.config.model_type
-        metadata = {"base_model": config.base_model, **kwargs}
-        card = model_card(family, config.tasks, config.heads, self.report, **metadata)
+        metadata = {"base_model": config.base_model, **self.card_metadata, **kwargs}
+        path = repo_id or save_directory
+        card = model_card(family, config.tasks, config.heads, self.report, path=path, **metadata)
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "README.md").write_text(card, encoding="utf-8")
@@ -114,6 +128,7 @@ class SavingMixin(EmbeddingsMixin):
         repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
         with TemporaryDirectory() as folder:
             self.save_pretrained(folder, **kwargs)
+            self.write_card(folder, repo_id=repo_id)
             commit = api.upload_folder(
                 repo_id=repo_id,
                 folder_path=folder,
@@ -138,6 +153,18 @@ class SavingMixin(EmbeddingsMixin):
                 "The model holds PEFT's adapters. Save those with the PeftModel's save_pretrained, "
                 "or merge them into the weights first: model = peft_model.merge_and_unload()."
             )
+
+    def plain_encoder(self) -> PreTrainedModel:
+        """Copy the encoder, as one of transformers that reads padded batches.
+
+        Raises:
+            ValueError: The model is sharded, or holds adapters.
+        """
+        self._check_unsharded()
+        self._check_no_adapters()
+        encoder = copy.deepcopy(self.encoder)
+        encoder.set_attn_implementation(self._padded_attention)
+        return encoder.eval()
 
     def save_encoder(self, path: str | os.PathLike[str]) -> None:
         """Save the encoder and its tokenizer as a plain transformers folder.
@@ -179,27 +206,52 @@ class SavingMixin(EmbeddingsMixin):
             ValueError: transformers has no class that computes the same, the head reads a mix of
                 layers, or the model is sharded or holds adapters.
         """
+        task = resolve_task(task)
+        if isinstance(task, Retrieval):
+            self._check_exportable(task)
+            if self.tokenizer is None:
+                raise ValueError("The model has no tokenizer, which sentence-transformers needs.")
+            tokenizer = plain_tokenizer(self.tokenizer, task, self.encoder.config)
+            return self._export_retrieval(task, path, tokenizer, prompts)
+        if prompts is not None:
+            raise ValueError(f"Task {task.name} is no retrieval task: it takes no `prompts`.")
+        plain, task_tokenizer = self.to_transformers(task)
+        plain.save_pretrained(path)
+        if task_tokenizer is not None:
+            task_tokenizer.save_pretrained(path)
+        return plain
+
+    def to_transformers(
+        self, task: TaskOrName
+    ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase | None]:
+        """Make what `export` writes, without a folder: an `AutoModelFor…` and its tokenizer.
+
+        Args:
+            task: The task or its name, of any type but retrieval.
+
+        Returns:
+            The model, with weights of its own, and a tokenizer that cuts texts as the task does if
+            the caller asks for truncation; None if this model has no tokenizer.
+
+        Raises:
+            ValueError: As of `export`.
+        """
+        task = resolve_task(task)
+        head = self._check_exportable(task)
+        tokenizer = self.tokenizer and plain_tokenizer(self.tokenizer, task, self.encoder.config)
+        return plain_model(self.encoder, head, task, self.dtype), tokenizer
+
+    def _check_exportable(self, task: Task) -> Head:
+        """The head of a task, if another class can compute the same."""
         self._check_unsharded()
         self._check_no_adapters()
-        task = resolve_task(task)
         head = self.head_of(task)
         if head.layer_mix is not None:
             raise ValueError(
                 f"The head of task {task.name} reads a mix of layers, which no exported model can. "
                 "Save it with save_pretrained."
             )
-        tokenizer = self.tokenizer and plain_tokenizer(self.tokenizer, task, self.encoder.config)
-        if isinstance(task, Retrieval):
-            if tokenizer is None:
-                raise ValueError("The model has no tokenizer, which sentence-transformers needs.")
-            return self._export_retrieval(task, path, tokenizer, prompts)
-        if prompts is not None:
-            raise ValueError(f"Task {task.name} is no retrieval task: it takes no `prompts`.")
-        plain = plain_model(self.encoder, head, task, self.dtype)
-        plain.save_pretrained(path)
-        if tokenizer is not None:
-            tokenizer.save_pretrained(path)
-        return plain
+        return head
 
     @torch.no_grad()
     def _export_retrieval(

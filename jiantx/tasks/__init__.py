@@ -36,6 +36,7 @@ from jiantx.tasks.benchmarks import (
     XTREME,
     XTREME_R,
 )
+from jiantx.tasks.importing import import_tasks
 from jiantx.tasks.registry import (
     TASKS,
     TaskOrName,
@@ -66,6 +67,7 @@ __all__ = [
     "edge_probing",
     "get_task",
     "glue",
+    "import_tasks",
     "entities",
     "extractive_qa",
     "intents",

@@ -1,0 +1,7 @@
+"""`python -m jiantx` is the command `jiantx`."""
+
+import sys
+
+from jiantx.command import main
+
+sys.exit(main())

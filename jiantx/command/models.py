@@ -1,0 +1,129 @@
+"""`jiantx evaluate` and `jiantx predict`: a saved model at work."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TextIO
+
+from jiantx.command.data import choose_data_root
+from jiantx.predictor import Predictor, load
+from jiantx.sources import DataError, Row, read_csv, read_jsonl, read_lines, read_tsv
+from jiantx.task import Task
+
+_READERS: dict[str, Callable[[Path], Iterable[Row]]] = {
+    "csv": read_csv,
+    "tsv": read_tsv,
+    "jsonl": read_jsonl,
+    "txt": read_lines,
+}
+_OUTPUTS = (".csv", ".jsonl")
+
+
+def evaluate_model(options: argparse.Namespace) -> None:
+    """Score a saved model, print the main scores, and write what is asked for."""
+    choose_data_root(options.data_root)
+    model = load(options.model, device=options.device)
+    report = model.evaluate(
+        options.tasks or None,
+        split=options.split,
+        languages=options.languages,
+        batch_size=options.batch_size,
+        predictions=options.predictions,
+    )
+    print(report.to_markdown(), end="")
+    if options.output:
+        path = Path(options.output)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        report.with_tags(model=str(options.model)).to_json(path)
+        print(f"\nWritten: {path}")
+
+
+def predict_file(options: argparse.Namespace) -> None:
+    """Predict for the rows of a file, and write the rows with their predictions.
+
+    Raises:
+        DataError: The file or its format is not known, or a row does not fit the task.
+    """
+    output = None if options.output is None else Path(options.output)
+    if output is not None and output.suffix not in _OUTPUTS:
+        raise DataError(f"--output {output}: expected a file .csv or .jsonl.")
+    choose_data_root(options.data_root)
+    rows, file_format = _read_rows(options.file, options.format)
+    model = load(options.model, device=options.device)
+    task = model.task(options.task)
+    inputs = [row["text"] for row in rows] if file_format == "txt" else rows
+    predictions = _predict(model, task, inputs, options.language)
+    columns = [
+        {**row, **_predicted_columns(prediction)} for row, prediction in zip(rows, predictions)
+    ]
+    if output is None:
+        _write_jsonl(sys.stdout, columns)
+        return
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write = _write_csv if output.suffix == ".csv" else _write_jsonl
+    with output.open("w", encoding="utf-8", newline="") as file:
+        write(file, columns)
+    print(f"Written: {output} ({len(columns):,} rows, task {task.name})", file=sys.stderr)
+
+
+def _predict(model: Predictor, task: Task, inputs: Sequence[Any], language: str) -> list[Any]:
+    predictions: list[Any] = model.predict(inputs, task=task, language=language)
+    return predictions
+
+
+def _read_rows(file: str, file_format: str | None) -> tuple[list[Row], str]:
+    """The rows of a file or of stdin, and their format."""
+    from_stdin = file == "-"
+    path = Path(file)
+    if file_format is None:
+        file_format = "txt" if from_stdin else path.suffix.removeprefix(".")
+    if file_format not in _READERS:
+        raise DataError(
+            f"{file}: {path.suffix or 'a file without an ending'} is of no known format. Expected "
+            f"one of {', '.join(_READERS)}; --format names it."
+        )
+    if not from_stdin and not path.is_file():
+        raise DataError(f"There is no file {path}.")
+    with TemporaryDirectory() if from_stdin else nullcontext() as folder:
+        if folder is not None:  # readers read files
+            path = Path(folder, "stdin")
+            path.write_bytes(sys.stdin.buffer.read())
+        return list(_READERS[file_format](path)), file_format
+
+
+def _predicted_columns(prediction: Any) -> dict[str, Any]:
+    """What a prediction says: the fields that its repr shows, without details."""
+    values = {
+        field.name: getattr(prediction, field.name)
+        for field in fields(prediction)
+        if field.repr and field.name not in ("id", "language")
+    }
+    return {f"predicted_{name}": value for name, value in values.items()}
+
+
+def _write_jsonl(file: TextIO, rows: Sequence[Mapping[str, Any]]) -> None:
+    for row in rows:
+        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _write_csv(file: TextIO, rows: Sequence[Mapping[str, Any]]) -> None:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.writer(file)
+    writer.writerow(names)
+    for row in rows:
+        writer.writerow([_csv_cell(row.get(name)) for name in names])
+
+
+def _csv_cell(value: Any) -> Any:
+    """A list or a dictionary in a cell is JSON."""
+    return (
+        json.dumps(value, ensure_ascii=False) if isinstance(value, tuple | list | dict) else value
+    )

@@ -1,0 +1,151 @@
+"""`jiantx tasks` and `jiantx show`: what can be trained and scored, and on what rows."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import textwrap
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+from jiantx.command.data import choose_data_root
+from jiantx.metrics import metric_name
+from jiantx.registry import near_names
+from jiantx.report.tables import text_table
+from jiantx.sources import Concat, DataError, Files, Hub, Source, function_name
+from jiantx.task import SPLITS, Task
+from jiantx.tasks import ALIASES, BENCHMARKS, get_task, list_tasks
+
+_MOST_SHOWN = 400  # characters of a value
+_NOT_SHOWN = ("name", "source", "corpus", "metrics", "main_metrics", "labels", "head", "train_on")
+
+
+def list_matching_tasks(options: argparse.Namespace) -> None:
+    """Print the tasks that meet all conditions.
+
+    Raises:
+        LookupError: There are none.
+    """
+    names = list_tasks(type=options.type, language=options.language, benchmark=options.benchmark)
+    wanted = [word.casefold() for word in options.words]
+    names = tuple(
+        name for name in names if all(word in _searched_text(get_task(name)) for word in wanted)
+    )
+    if not names:
+        hint = near_names(wanted[0], [*list_tasks(), *ALIASES]) if wanted else ""
+        raise LookupError(f"No task has {' and '.join(options.words)!r}.{hint}")
+    rows = []
+    for name in names:
+        task = get_task(name)
+        languages = str(len(_declared_languages(task)))
+        rows.append([name, task.task_type, languages, ", ".join(_benchmarks(task))])
+    print(text_table(["task", "type", "languages", "benchmarks"], rows), end="")
+    print(f"\n{len(names)} tasks. `jiantx show NAME` prints one's card and some of its rows.")
+
+
+def _searched_text(task: Task) -> str:
+    aliases = [alias for alias, name in ALIASES.items() if name == task.name]
+    texts = [task.name, *aliases, task.task_type, *_benchmarks(task), *_sources(task.source)]
+    texts += task.label_names if isinstance(getattr(task, "labels", None), tuple) else ()
+    return " ".join(texts).casefold()
+
+
+def _benchmarks(task: Task) -> list[str]:
+    return [benchmark.name for benchmark in BENCHMARKS.values() if task.name in benchmark]
+
+
+def _declared_languages(task: Task) -> tuple[str, ...]:
+    languages = getattr(task.source, "languages", None)
+    if languages is not None:
+        return tuple(languages)
+    available = [language for split in SPLITS for language in task.source.available(split)]
+    return tuple(dict.fromkeys(available))
+
+
+def _sources(source: Source) -> Iterator[str]:
+    """Where rows come from, in words."""
+    if isinstance(source, Concat):
+        for inner in source.sources:
+            yield from _sources(inner)
+    elif isinstance(source, Hub):
+        yield f"Hub {source.path}" + (f", {source.config}" if source.config else "")
+    elif isinstance(source, Files):
+        yield f"files {source.pattern}" + (f" from {source.origin}" if source.origin else "")
+    else:
+        yield type(source).__name__
+
+
+def show_task(options: argparse.Namespace) -> None:
+    """Print a task's card and some of its rows.
+
+    Raises:
+        DataError: There are no rows in the language or split that is asked for.
+    """
+    choose_data_root(options.data_root)
+    task = get_task(options.task)
+    facts = dict(_facts(task))
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        print(f"{name:<{width}}  {_wrapped(value, width + 2)}")
+    split = options.split or _first_split(task, options.language)
+    available = task.languages(split)
+    default = "en" if "en" in available else next(iter(available), "en")
+    rows = task.rows(split, options.language or default)
+    count = min(options.rows, len(rows))
+    print(f"\n{split}, {options.language or default}: {count} of {len(rows):,} rows")
+    for row in rows.select(range(count)):
+        print()
+        for column, value in row.items():
+            print(f"{column}: {_shortened(value)}")
+
+
+def _facts(task: Task) -> Iterator[tuple[str, str]]:
+    """The lines of a card: (what, its value)."""
+    yield "task", task.name
+    yield "type", task.task_type
+    yield "source", "; ".join(dict.fromkeys(_sources(task.source)))
+    if task.corpus_task is not None:
+        yield "candidates", "; ".join(dict.fromkeys(_sources(task.corpus_task.source)))
+    languages = _declared_languages(task)
+    yield "languages", f"{len(languages)}: {' '.join(sorted(languages))}"
+    if isinstance(getattr(task, "labels", None), tuple):
+        yield "labels", ", ".join(task.label_names)
+    for field in fields(task):
+        value = getattr(task, field.name)
+        if field.name not in _NOT_SHOWN and value != field.default:
+            yield field.name, function_name(value) + "()" if callable(value) else str(value)
+    yield "metrics", ", ".join(map(metric_name, task.metrics))
+    yield "main score", ", ".join(map(metric_name, task.main_metrics or task.metrics))
+    if task.train_on:
+        yield "trained on", ", then ".join(task.train_on)
+    if task.head is not None:
+        yield "head", task.head
+    benchmarks = _benchmarks(task)
+    if benchmarks:
+        yield "benchmarks", ", ".join(benchmarks)
+
+
+def _first_split(task: Task, language: str | None) -> str:
+    """The first split with rows, for scoring before for training."""
+    for split in ("validation", "test", "train"):
+        languages = task.languages(split)
+        if languages if language is None else language in languages:
+            return split
+    if language is not None and any(map(task.languages, SPLITS)):
+        available = sorted({code for split in SPLITS for code in task.languages(split)})
+        raise DataError(
+            f"Task {task.name} has no rows in {language!r} here.{near_names(language, available)} "
+            f"It has: {', '.join(available)}."
+        )
+    return "validation"  # whose source says what is missing
+
+
+def _wrapped(text: str, indent: int) -> str:
+    lines = textwrap.wrap(text, 100 - indent, break_long_words=False) or [""]
+    return f"\n{' ' * indent}".join(lines)
+
+
+def _shortened(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]} …"
