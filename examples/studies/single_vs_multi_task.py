@@ -88,7 +88,9 @@ def main(options: Options) -> None:
         sizes,
         picture,
         y=f"difference (points, mean of {len(options.targets)} targets)",
-        title=f"95 % intervals over {options.seeds} seeds",
+        title=(
+            f"One intermediate task or several at once: 95 % intervals over {options.seeds} seeds"
+        ),
     )
     summary = summarize_differences(series, failure_sentence(report, sizes), options.seeds)
     publish(
