@@ -80,6 +80,7 @@ def main() -> None:
                 options.output,
                 splits=options.split,
                 command=" ".join(["python", *sys.argv]),
+                encoder=options.encoder,
             )
     ranks.wait_for_everyone()
     ranks.destroy_process_group()

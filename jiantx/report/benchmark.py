@@ -123,10 +123,11 @@ class Leaderboard:
     missing: Mapping[str, Mapping[str, tuple[str, ...]]]
     splits: tuple[str, ...]
 
-    def to_markdown(self) -> str:
+    def to_markdown(self, *, mark: str = "*") -> str:
         """Write a Markdown table: a column for each group and each of its tasks.
 
-        A star marks the scores that lack languages; below the table stands which ones.
+        Args:
+            mark: Marks the scores that lack languages; below the table stands which ones.
         """
         columns = self._columns()
         title = f"{self.benchmark.name} ({', '.join(self.splits) or 'no scores'})"
@@ -137,7 +138,7 @@ class Leaderboard:
             texts = []
             for name, tasks in columns.items():
                 incomplete = not math.isnan(scores[name]) and missing.keys() & set(tasks)
-                texts.append(format_score(scores[name]) + ("*" if incomplete else ""))
+                texts.append(format_score(scores[name]) + (mark if incomplete else ""))
             lines.append([label, *texts])
         return markdown_table([title, *names], lines) + self._legend()
 

@@ -25,7 +25,7 @@ from jiantx.report.picture_style import (
     type_points,
     wrap_name,
 )
-from jiantx.report.tables import FEWER
+from jiantx.report.tables import FAILED, FEWER
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,6 +101,8 @@ def draw_differences(
     title: str | None = None,
     rows_apart: int = 0,
     spread: str = "the standard deviation over seeds",
+    last_apart: bool = True,
+    limit: float | None = None,
 ) -> None:
     """Draw a table of differences: from brown (negative) over white (0) to teal (positive).
 
@@ -109,13 +111,16 @@ def draw_differences(
     Args:
         cells: One list for each row, as long as `columns`.
         rows: Labels of the rows.
-        columns: Labels of the columns. The last column is set apart.
+        columns: Labels of the columns.
         path: The picture to write. Its suffix is the format: .png, .pdf, .svg.
         title: Text above the table.
         rows_apart: How many of the first rows are set apart.
         spread: What the cells' details are, for the small print.
+        last_apart: Whether the last column is set apart, because it has averages.
+        limit: The difference of the strongest colour, at least; pictures with one limit, which is
+            that of all of them, can be compared. None takes the largest difference, or 1.
     """
-    limit = 1.0
+    limit = limit or 1.0
     with_spread = False
     without_spread = False
     for row_cells in cells:
@@ -132,10 +137,13 @@ def draw_differences(
         notes.append(f"±: {spread}; bold: the 95 % interval excludes zero")
     if without_spread:
         notes.append("grey: one seed, so no difference can be claimed")
-    if any(FEWER in cell.text for row_cells in cells for cell in row_cells):
-        notes.append(f"{FEWER}: a mean over fewer scores, not comparable with the others")
+    meanings = {FEWER: "a mean over fewer scores than others have", FAILED: "runs did not learn"}
+    for mark, meaning in meanings.items():
+        if any(mark in cell.text for row_cells in cells for cell in row_cells):
+            notes.append(f"{mark}: {meaning}")
     scale = claims if with_spread or not without_spread else greys
-    _draw_heatmap(cells, rows, columns, scale, path, title, rows_apart, notes, greys)
+    gap = _GAP if last_apart else 0.0
+    _draw_heatmap(cells, rows, columns, scale, path, title, rows_apart, notes, greys, gap)
 
 
 def draw_scores(
@@ -181,8 +189,12 @@ def _draw_heatmap(
     rows_apart: int = 0,
     notes: Sequence[str] = (),
     greys: _ColorScale | None = None,
+    gap: float = _GAP,
 ) -> None:
-    """Draw a heat map; cells without a `detail` are coloured by `greys`, if it is given."""
+    """Draw a heat map; cells without a `detail` are coloured by `greys`, if it is given.
+
+    `gap` is how far the last column stands off, in cells.
+    """
     with picture_style():
         from matplotlib.figure import Figure
 
@@ -192,7 +204,7 @@ def _draw_heatmap(
 
         # Positions in cells: the first `rows_apart` rows and the last column stand off by a gap.
         lefts = [float(index) for index in range(len(columns))]
-        lefts[-1] += _GAP
+        lefts[-1] += gap
         tops = [float(index) for index in range(len(rows))]
         if rows_apart:
             tops[rows_apart:] = [top + _GAP for top in tops[rows_apart:]]

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 FEWER = "†"  # marks a mean over fewer scores than the means beside it
+FAILED = "‡"  # marks a score of runs that did not learn
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -66,7 +67,7 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _mark_width(text: str) -> int:
-    return len(text) - len(text.rstrip(f" *{FEWER}"))
+    return len(text) - len(text.rstrip(f" *{FEWER}{FAILED}"))
 
 
 def describe_fewer(lacking: Mapping[str, Sequence[str]]) -> str:
