@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from jiantx.experiments.result_tables import seed_count
 from jiantx.experiments.rows import parse_row
 from jiantx.experiments.significance import Interval, format_interval, significance_sentence
 from jiantx.report import Comparison, interval
+from jiantx.report.tables import FAILED
 from jiantx.task import Task
 from jiantx.tasks import training_tasks
 
-_MOST_NAMED = 5  # differences that a sentence names
+_MOST_NAMED = 3  # differences that a sentence names
 Differences = Mapping[tuple[str, str], Interval]  # (row, target or language) -> difference
 
 
-def conclude(by_target: Comparison, by_language: Comparison) -> list[str]:
+def conclude(
+    by_target: Comparison,
+    by_language: Comparison,
+    failed: Collection[tuple[str, str]] = (),
+) -> list[str]:
     """Say which row is best on average, where rows help and hurt, and what is not shown.
 
     An effect is claimed only if its 95 % interval excludes zero.
@@ -24,6 +29,8 @@ def conclude(by_target: Comparison, by_language: Comparison) -> list[str]:
     Args:
         by_target: Differences to the row `none`, with a column for each target.
         by_language: The same, with a column for each language.
+        failed: (row, target) of the cells some of whose runs did not learn, and (row, "") of rows
+            whose scores by language hold such runs; they are marked.
 
     Returns:
         Three sentences, in Markdown.
@@ -39,9 +46,9 @@ def conclude(by_target: Comparison, by_language: Comparison) -> list[str]:
     language_differences = differences(by_language)
     return [
         _best_sentence(averages, f"the average of {targets}", seeds),
-        _where_sentence(target_differences, "target")
+        _where_sentence(target_differences, "target", failed)
         + " "
-        + _where_sentence(language_differences, "language"),
+        + _where_sentence(language_differences, "language", failed),
         _undecided_sentence(target_differences, language_differences),
     ]
 
@@ -130,7 +137,7 @@ def _best_sentence(averages: Mapping[str, Interval], average: str, seeds: int) -
     difference = format_interval(tested[highest], "+")
     return (
         f"**No row is shown to be better than `none` on average**: the highest, `{highest}`, is "
-        f"{difference} points from it in {average} ({over_seeds}).{worse}"
+        f"{difference} points away in {average} ({over_seeds}).{worse}"
     )
 
 
@@ -144,26 +151,32 @@ def _claimed(intervals: Differences) -> dict[tuple[str, str], Interval]:
     return {cell: pair for cell, pair in intervals.items() if abs(pair[0]) > pair[1]}
 
 
-def _where_sentence(intervals: Differences, noun: str) -> str:
+def _where_sentence(intervals: Differences, noun: str, failed: Collection[tuple[str, str]]) -> str:
     claimed = _claimed(intervals)
     positive = {cell: pair for cell, pair in claimed.items() if pair[0] > 0}
     negative = {cell: pair for cell, pair in claimed.items() if pair[0] < 0}
     if not claimed:
         return f"By {noun}, no row is shown to help or to hurt."
     phrases = [
-        f"**help** is shown for {_cells_text(positive)}" if positive else "no help is shown",
-        f"**harm** is shown for {_cells_text(negative)}" if negative else "no harm is shown",
+        f"**help** is shown for {_cells_text(positive, failed)}"
+        if positive
+        else "no help is shown",
+        f"**harm** is shown for {_cells_text(negative, failed)}"
+        if negative
+        else "no harm is shown",
     ]
     return f"By {noun}, {'; '.join(phrases)}."
 
 
-def _cells_text(cells: Differences) -> str:
+def _cells_text(cells: Differences, failed: Collection[tuple[str, str]]) -> str:
     """xnli after `mnli` (+6.3 ± 3.2), …, and 3 more; the largest first."""
     ordered = sorted(cells, key=lambda cell: -abs(cells[cell][0]))
     texts = []
     for row_spec, column in ordered[:_MOST_NAMED]:
         difference = format_interval(cells[row_spec, column], "+")
-        texts.append(f"{column} after `{row_spec}` ({difference})")
+        has_failed = (row_spec, column) in failed or (row_spec, "") in failed
+        mark = f" {FAILED}" if has_failed else ""
+        texts.append(f"{column} after `{row_spec}` ({difference}{mark})")
     hidden = len(ordered) - _MOST_NAMED
     return ", ".join(texts) + (f", and {hidden} more" if hidden > 0 else "")
 

@@ -11,13 +11,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Protocol
 
 from jiantx.cache import write_text
-from jiantx.experiments.html_table import PageTable, inline_html, parse_table
+from jiantx.experiments.html_table import inline_html, parse_table
 from jiantx.experiments.page_style import SCRIPT, STYLE
 from jiantx.report.picture_style import RESOLUTION
 
 _FEWEST_LINKS = 3  # headings from which on a page has a list of them
+
+
+class HtmlBlock(Protocol):
+    """A part of a page that can be written in both forms."""
+
+    def to_markdown(self) -> str:
+        """The block as Markdown."""
+
+    def to_html(self) -> str:
+        """The block as HTML."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +38,24 @@ class Picture:
     Args:
         path: The file: .png, .svg or .jpg.
         alt: What it shows, for readers who do not see it.
-        caption: A line below it; none by default.
     """
 
     path: Path
     alt: str
-    caption: str = ""
+
+    def to_markdown(self) -> str:
+        """A link to the picture, by its name."""
+        return f"![{self.alt}]({self.path.name})"
+
+    def to_html(self) -> str:
+        """The picture itself, in its size on a page."""
+        content = self.path.read_bytes()
+        data = base64.b64encode(content).decode()
+        suffix = self.path.suffix
+        media_type = {".svg": "svg+xml", ".jpg": "jpeg"}.get(suffix, html.escape(suffix[1:]))
+        source = f"data:image/{media_type};base64,{data}"
+        alt = html.escape(self.alt, quote=True)
+        return f'<figure><img alt="{alt}"{_size_html(content)} src="{source}"></figure>'
 
 
 @dataclass(frozen=True)
@@ -45,6 +68,17 @@ class Facts:
 
     entries: Sequence[tuple[str, str]]
 
+    def to_markdown(self) -> str:
+        """The facts as a list."""
+        return "\n".join(f"- {term}: {text}" for term, text in self.entries)
+
+    def to_html(self) -> str:
+        """The facts as a list of terms, in two columns where there is room."""
+        entries = ""
+        for term, text in self.entries:
+            entries += f"<dt>{inline_html(term)}</dt><dd>{inline_html(text)}</dd>"
+        return f'<dl class="facts">{entries}</dl>'
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -56,6 +90,15 @@ class Finding:
 
     paragraphs: Sequence[str]
 
+    def to_markdown(self) -> str:
+        """The paragraphs."""
+        return "\n\n".join(self.paragraphs)
+
+    def to_html(self) -> str:
+        """The paragraphs in a box."""
+        paragraphs = "".join(f"<p>{inline_html(text)}</p>" for text in self.paragraphs)
+        return f'<div class="finding">{paragraphs}</div>'
+
 
 @dataclass(frozen=True)
 class Details:
@@ -63,14 +106,20 @@ class Details:
 
     Args:
         summary: The line that is always shown.
-        blocks: As `Page.add` takes them.
+        blocks: Markdown or other blocks.
     """
 
     summary: str
-    blocks: Sequence[Block]
+    blocks: Sequence[str | HtmlBlock]
 
+    def to_markdown(self) -> str:
+        """The blocks below a heading."""
+        return "\n\n".join([f"## {self.summary}", *map(_block_markdown, self.blocks)])
 
-Block = str | Path | Picture | PageTable | Facts | Finding | Details
+    def to_html(self) -> str:
+        """The blocks, closed but on paper."""
+        inside = _HtmlWriter(self.summary).write(self.blocks)
+        return f"<details><summary>{inline_html(self.summary)}</summary>{inside}</details>"
 
 
 class Page:
@@ -89,17 +138,21 @@ class Page:
 
     def __init__(self, title: str) -> None:
         self.title = title
-        self._blocks: list[Block] = []
+        self._blocks: list[str | HtmlBlock] = []
 
-    def add(self, *blocks: Block | os.PathLike[str]) -> None:
+    def add(self, *blocks: str | os.PathLike[str] | HtmlBlock) -> None:
         """Add blocks.
 
         Args:
             *blocks: Markdown (headings, paragraphs, lists, tables, `code`), paths of pictures, or
-                any other `Block`.
+                blocks such as `Picture`, `PageTable`, `Facts`, `Finding` and `Details`.
         """
         for block in blocks:
-            self._blocks.append(Path(block) if isinstance(block, os.PathLike) else block)
+            if isinstance(block, os.PathLike):
+                path = Path(block)
+                self._blocks.append(Picture(path, path.stem))
+            else:
+                self._blocks.append(block)
 
     def to_markdown(self) -> str:
         """The page as Markdown; pictures are linked by their names."""
@@ -145,27 +198,8 @@ class Page:
         return [html_path, markdown_path]
 
 
-# --- Markdown -------------------------------------------------------------------------------------
-
-
-def _block_markdown(block: Block) -> str:
-    if isinstance(block, Path):
-        return f"![{block.stem}]({block.name})"
-    if isinstance(block, Picture):
-        picture = f"![{block.alt}]({block.path.name})"
-        return f"{picture}\n\n{block.caption}" if block.caption else picture
-    if isinstance(block, PageTable):
-        return block.to_markdown()
-    if isinstance(block, Facts):
-        return "\n".join(f"- {term}: {text}" for term, text in block.entries)
-    if isinstance(block, Finding):
-        return "\n\n".join(block.paragraphs)
-    if isinstance(block, Details):
-        return "\n\n".join([f"## {block.summary}", *map(_block_markdown, block.blocks)])
-    return block.strip()
-
-
-# --- HTML -----------------------------------------------------------------------------------------
+def _block_markdown(block: str | HtmlBlock) -> str:
+    return block.strip() if isinstance(block, str) else block.to_markdown()
 
 
 class _HtmlWriter:
@@ -179,28 +213,12 @@ class _HtmlWriter:
         self.headings: dict[str, str] = {}  # anchor -> HTML of the text
         self._caption = title  # the nearest heading
 
-    def write(self, blocks: Iterable[Block]) -> str:
-        return "\n".join(map(self._block_html, blocks))
-
-    def _block_html(self, block: Block) -> str:
-        if isinstance(block, Path):
-            return _picture_html(Picture(block, block.stem))
-        if isinstance(block, Picture):
-            return _picture_html(block)
-        if isinstance(block, PageTable):
-            return block.to_html()
-        if isinstance(block, Facts):
-            entries = ""
-            for term, text in block.entries:
-                entries += f"<dt>{inline_html(term)}</dt><dd>{inline_html(text)}</dd>"
-            return f'<dl class="facts">{entries}</dl>'
-        if isinstance(block, Finding):
-            paragraphs = "".join(f"<p>{inline_html(text)}</p>" for text in block.paragraphs)
-            return f'<div class="finding">{paragraphs}</div>'
-        if isinstance(block, Details):
-            inside = self.write(block.blocks)
-            return f"<details><summary>{inline_html(block.summary)}</summary>{inside}</details>"
-        return self._markdown_html(block)
+    def write(self, blocks: Iterable[str | HtmlBlock]) -> str:
+        written = []
+        for block in blocks:
+            is_text = isinstance(block, str)
+            written.append(self._markdown_html(block) if is_text else block.to_html())
+        return "\n".join(written)
 
     def _markdown_html(self, text: str) -> str:
         """HTML of the subset of Markdown that our tables and sentences use."""
@@ -238,19 +256,6 @@ def _line_kind(line: str) -> str:
     if line.strip().startswith("- "):
         return "list"
     return {"|": "table", "#": "heading"}.get(line.strip()[:1], "paragraph")
-
-
-def _picture_html(picture: Picture) -> str:
-    path = picture.path
-    content = path.read_bytes()
-    data = base64.b64encode(content).decode()
-    media_type = {".svg": "svg+xml", ".jpg": "jpeg"}.get(path.suffix, html.escape(path.suffix[1:]))
-    alt = html.escape(picture.alt, quote=True)
-    caption = ""
-    if picture.caption:
-        caption = f"<figcaption>{inline_html(picture.caption)}</figcaption>"
-    image = f'<img alt="{alt}"{_size_html(content)} src="data:image/{media_type};base64,{data}">'
-    return f"<figure>{image}{caption}</figure>"
 
 
 def _size_html(content: bytes) -> str:

@@ -12,6 +12,7 @@ from jiantx.report import markdown_table
 SIGNIFICANT = "*"  # the 95 % interval of a difference excludes zero
 _CODE = re.compile(r"`([^`]+)`")
 _HYPHEN_MINUS = re.compile(r"(?<![\w.&#;])-(?=\d)")
+_BREAK_AFTER = re.compile(r"([+_])(?=\w)")
 _COLUMN_END = re.compile(r"(?<!\\)\|")
 
 
@@ -49,7 +50,10 @@ class PageTable:
     def to_html(self) -> str:
         """The table as HTML, in a region that scrolls sideways where it is too wide."""
         hidden = ' class="hidden"' if self.hides_caption else ""
-        columns = "".join(f'<th scope="col">{inline_html(name)}</th>' for name in self.header)
+        columns = ""
+        for name in self.header:
+            kind = ' class="text"' if name in self.text_columns else ""
+            columns += f'<th scope="col"{kind}>{inline_html(name)}</th>'
         fixed, sortable, last = self._bodies()
         body = ""
         if fixed:
@@ -63,7 +67,7 @@ class PageTable:
         notes = "".join(f'<p class="note">{inline_html(note)}</p>' for note in self.notes)
         return (
             f'<div class="scroll" role="region" tabindex="0" aria-label="{name}"><table>'
-            f"<caption{hidden}>{inline_html(self.caption)}</caption>"
+            f"<caption{hidden}><span>{inline_html(self.caption)}</span></caption>"
             f"<thead><tr>{columns}</tr></thead>{body}</table></div>{notes}"
         )
 
@@ -77,7 +81,8 @@ class PageTable:
     def _rows_html(self, rows: Sequence[Sequence[str]], *, claims: bool = True) -> str:
         lines = ""
         for label, *texts in rows:
-            lines += f'<tr><th scope="row">{inline_html(label)}</th>'
+            name_html = _BREAK_AFTER.sub(r"\1<wbr>", inline_html(label))
+            lines += f'<tr><th scope="row">{name_html}</th>'
             for name, text in zip(self.header[1:], texts, strict=True):
                 kind = self._cell_kind(name, text, claims and self.with_claims)
                 css_class = f' class="{kind}"' if kind else ""
@@ -120,6 +125,10 @@ def inline_html(text: str) -> str:
     """Return the HTML of a line of Markdown: code, bold text and minus signs."""
     written = ""
     for index, part in enumerate(_CODE.split(html.escape(text))):
-        is_code = index % 2 == 1
-        written += f"<code>{part}</code>" if is_code else _HYPHEN_MINUS.sub("\N{MINUS SIGN}", part)
+        if index % 2:  # code breaks between words only
+            words = [f'<span class="word">{word}</span>' for word in part.split(" ")]
+            part = " ".join(words) if len(words) > 1 else part
+            written += f"<code>{part}</code>"
+            continue
+        written += _HYPHEN_MINUS.sub("\N{MINUS SIGN}", part)
     return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", written)

@@ -31,13 +31,17 @@ nav ul {{ list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .2r
 .facts dt {{ color: var(--muted) }} .facts dd {{ margin: 0 }}
 .scroll {{ overflow-x: auto; margin: 1rem 0 }}
 table {{ border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums }}
-caption {{ text-align: left; font-weight: bold; padding: 0 0 .5rem; max-width: 44rem }}
+caption {{ text-align: left; font-weight: bold; padding: 0 0 .5rem }}
+caption span {{ display: block; position: sticky; left: 0; max-width: min(44rem, 100vw - 2rem) }}
 caption.hidden {{ position: absolute; left: -999rem }}
 th, td {{ padding: .35em .75em; text-align: right; border-bottom: 1px solid var(--rule);
   white-space: nowrap; overflow-wrap: normal }}
 thead th {{ vertical-align: bottom; border-bottom: 2px solid var(--muted) }}
 th:first-child {{ text-align: left; position: sticky; left: 0; background: var(--paper);
   font-weight: normal; max-width: 16rem; white-space: normal }}
+tbody th, tfoot th {{ min-width: min(11rem, 26vw) }}
+.word {{ display: inline-block; max-width: 100% }}
+th.text {{ text-align: left }}
 td.text {{ text-align: left; white-space: normal; min-width: 9rem }}
 tbody.fixed th, tbody.fixed td {{ background: var(--soft) }}
 tfoot th, tfoot td {{ border-bottom: 0; border-top: 2px solid var(--muted) }}
@@ -50,6 +54,7 @@ thead button::after {{ content: " \\2195"; color: var(--muted); font-weight: nor
 [aria-sort=ascending] button::after {{ content: " \\2191" }}
 figure {{ margin: 1.2rem 0 }}
 figure img {{ max-width: 100%; height: auto; display: block; background: #fff; border-radius: 4px }}
+.note code {{ font: inherit; background: none; padding: 0; color: var(--ink) }}
 figcaption, .note {{ color: var(--muted); font-size: {SMALL_PIXELS}px; max-width: 44rem }}
 details {{ margin: 1rem 0; border: 1px solid var(--rule); border-radius: 4px;
   padding: .4rem .8rem }}
@@ -62,12 +67,14 @@ summary {{ cursor: pointer; font-weight: bold }}
   @page {{ margin: 15mm }} body {{ font-size: 10pt; max-width: none; padding: 0 }}
   nav, .skip {{ display: none }} .scroll {{ overflow: visible }}
   table {{ font-size: 8pt }} th, td {{ padding: .25em .45em }}
-  th:first-child {{ position: static }} thead button::after {{ content: "" }}
+  th:first-child {{ position: static }} tbody th, tfoot th {{ min-width: 0 }}
+  tfoot {{ display: table-row-group }} thead button::after {{ content: "" }}
   tr, figure, .finding {{ break-inside: avoid }} h2, h3, caption {{ break-after: avoid }}
   figure img {{ max-height: 90vh }} }}
 """
 
-# Headers of columns become buttons that sort; before printing, all details open.
+# Headers of columns become buttons that sort. Before printing, all details open, and tables that are
+# wider than paper become smaller.
 SCRIPT = """
 const number = (row, column) => {
   const text = row.cells[column].textContent.replace(/\\u2212/g, "-").replace(/,/g, "");
@@ -97,5 +104,11 @@ for (const body of document.querySelectorAll("tbody.sortable")) {
 }
 addEventListener("beforeprint", () => {
   document.querySelectorAll("details").forEach(details => { details.open = true; });
+  document.querySelectorAll("table").forEach(table => {
+    table.style.zoom = Math.min(1, 900 / table.offsetWidth);
+  });
+});
+addEventListener("afterprint", () => {
+  document.querySelectorAll("table").forEach(table => { table.style.zoom = ""; });
 });
 """

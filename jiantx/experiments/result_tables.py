@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from jiantx.experiments.html_table import SIGNIFICANT, PageTable
 from jiantx.experiments.significance import format_interval
@@ -64,12 +65,42 @@ def result_table(
     baselines = sum(row.is_baseline for row in comparison.rows)
     return PageTable(
         caption,
-        ["", *columns],
+        ["row", *columns],
         rows,
         fixed_rows=baselines,
         with_claims=True,
         notes=_legend(comparison, columns, rows, with_average),
     )
+
+
+def split_table(table: PageTable, parts: Sequence[Sequence[str]]) -> list[PageTable]:
+    """Split a wide table into tables that fit on a page.
+
+    Args:
+        table: The table.
+        parts: The columns of each, in their order.
+
+    Returns:
+        The tables; the last one has the notes.
+    """
+    tables = []
+    start = 1
+    for number, columns in enumerate(parts, start=1):
+        end = start + len(columns)
+        caption = table.caption
+        if len(parts) > 1:
+            caption += f" ({number} of {len(parts)}: {columns[0]} to {columns[-1]})"
+        tables.append(
+            replace(
+                table,
+                caption=caption,
+                header=[table.header[0], *table.header[start:end]],
+                rows=[[row[0], *row[start:end]] for row in table.rows],
+                notes=table.notes if number == len(parts) else (),
+            )
+        )
+        start = end
+    return tables
 
 
 def _shown_cells(row: Row, with_average: bool) -> tuple[Cell, ...]:
@@ -106,8 +137,8 @@ def _legend(
     if any(_lacks_seeds(row, with_average) for row in comparison.rows):
         notes.append(_FEWER_SEEDS)
     if comparison.missing:
-        shown = "; ".join(comparison.missing[:5])
-        hidden = len(comparison.missing) - 5
+        shown = "; ".join(comparison.missing[:3])
+        hidden = len(comparison.missing) - 3
         more = f"; and {hidden} more" if hidden > 0 else ""
         notes.append(f"On one side only, and left out: {shown}{more}.")
     return notes

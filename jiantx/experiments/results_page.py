@@ -13,7 +13,13 @@ from statistics import fmean
 from jiantx.experiments.conclusions import conclude, repeated_training_sentence
 from jiantx.experiments.html_page import Details, Facts, Finding, Page, Picture
 from jiantx.experiments.html_table import PageTable
-from jiantx.experiments.result_tables import draw_comparison, picture_columns, result_table
+from jiantx.experiments.result_tables import (
+    AVERAGE,
+    draw_comparison,
+    picture_columns,
+    result_table,
+    split_table,
+)
 from jiantx.experiments.run_facts import data_table, describe_run
 from jiantx.experiments.selection import (
     FailedSeeds,
@@ -116,7 +122,7 @@ def _add_finding(
         return
     by_target = _by_target(scores, [target.name for target in targets])
     by_language = scores.compare(baseline, by="language")
-    sentences = conclude(by_target, by_language)
+    sentences = conclude(by_target, by_language, {*failed, *_failed_rows(failed)})
     page.add(f"## What it says ({split})", Finding(sentences))
     notes = [repeated_training_sentence(by_target, targets)]
     if failed:
@@ -177,21 +183,23 @@ def _add_split(
         return
     by_target = _by_target(scores, targets)
     title = f"Main score by target ({split}), mean over languages"
-    table = result_table(by_target, f"{title}. Row `none`: scores. Other rows: differences", failed)
-    page.add(f"## By target ({split})", table)
+    # an average is marked with its parts
+    marked = {*failed, *((row, AVERAGE) for row, _ in failed)}
+    caption = f"{title}. Row `none`: scores; other rows: differences"
+    table = result_table(by_target, caption, marked)
+    page.add(f"## By target ({split})")
     _print_table(title, table)
-    _draw_table(page, by_target, folder / f"{split}-targets.png", title, failed)
+    _add_comparison(page, by_target, table, folder / f"{split}-targets.png", title, marked)
 
     by_language = scores.compare(baseline, by="language")
     title = f"Main score by language ({split}), mean over the targets that have it"
-    # a row none of whose seeds learned a target has the language scores of that failure
-    failed_rows = {(row, "") for (row, _), seeds in failed.items() if seeds.failed == seeds.all}
-    caption = f"{title}. Row `none`: scores. Other rows: differences"
-    table = result_table(by_language, caption, failed_rows, with_average=False)
-    page.add(f"## By language ({split})", table)
+    caption = f"{title}. Row `none`: scores; other rows: differences"
+    marked_rows = _failed_rows(failed)
+    table = result_table(by_language, caption, marked_rows, with_average=False)
+    page.add(f"## By language ({split})")
     _print_table(title, table)
     path = folder / f"{split}-languages.png"
-    _draw_table(page, by_language, path, title, failed_rows, with_average=False)
+    _add_comparison(page, by_language, table, path, title, marked_rows, with_average=False)
 
     title = f"English beside the other languages ({split})"
     path = folder / f"{split}-gaps.png"
@@ -204,22 +212,27 @@ def _add_split(
         page.add(f"## {title}", Picture(path, alt))
 
 
+def _failed_rows(failed: FailedCells) -> set[tuple[str, str]]:
+    """(row, "") of the rows whose scores by language hold those of runs that did not learn."""
+    return {(row, "") for (row, _), seeds in failed.items() if seeds.failed == seeds.all}
+
+
 def _print_table(title: str, table: PageTable) -> None:
-    header, *_ = [list(table.header)]
     notes = "\n".join(table.notes)
-    print(f"\n{title}\n\n{text_table(header, table.rows)}\n{notes}")
+    print(f"\n{title}\n\n{text_table(table.header, table.rows)}\n{notes}")
 
 
-def _draw_table(
+def _add_comparison(
     page: Page,
     comparison: Comparison,
+    table: PageTable,
     path: Path,
     title: str,
     failed: Collection[tuple[str, str]],
     *,
     with_average: bool = True,
 ) -> None:
-    """Draw a comparison, in several pictures if it has many columns, and add them to the page."""
+    """Add a comparison as a table and a picture, or as several if it has many columns."""
     parts = picture_columns(comparison, with_average=with_average)
     paths = [path]
     for number in range(2, len(parts) + 1):
@@ -228,9 +241,11 @@ def _draw_table(
     def draw() -> None:
         draw_comparison(comparison, paths, title, failed, with_average=with_average)
 
-    if _can_draw(path, draw):
+    is_drawn = _can_draw(path, draw)
+    page.add(*split_table(table, parts))
+    if is_drawn:
         for picture, columns in zip(paths, parts, strict=True):
-            alt = f"Heat map of the table above: {', '.join(columns)}. {title}."
+            alt = f"Heat map of the numbers above: {', '.join(columns)}. {title}."
             page.add(Picture(picture, alt))
 
 
@@ -322,10 +337,14 @@ def _format_range(lowest: int, highest: int) -> str:
 
 def _add_failed_runs(page: Page, report: Report) -> None:
     """List the runs that did not learn."""
-    failed = failed_runs(report)
-    if failed:
-        lines = [
-            f"- {row_spec}, seed {seed}: {', '.join(trained)}"
-            for (row_spec, seed), trained in failed.items()
-        ]
+    seeds_of: dict[tuple[str, str], list[int]] = {}  # (row, fine-tuning) -> failed seeds
+    for (row_spec, seed), trained in failed_runs(report).items():
+        for name in trained:
+            seeds_of.setdefault((row_spec, name), []).append(seed)
+    if seeds_of:
+        lines = []
+        for (row_spec, name), seeds in seeds_of.items():
+            noun = "seed" if len(seeds) == 1 else "seeds"
+            numbers = ", ".join(map(str, sorted(seeds)))
+            lines.append(f"- fine-tuning on {name} after `{row_spec}`: {noun} {numbers}")
         page.add("## Runs that failed", _FAILED, "\n".join(lines))

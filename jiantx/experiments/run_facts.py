@@ -13,7 +13,7 @@ from transformers import AutoConfig
 from jiantx.experiments.html_table import PageTable
 from jiantx.experiments.speed import parameter_count
 from jiantx.report import MAIN, Report
-from jiantx.sources import data_root
+from jiantx.sources import Concat, Files, Hub, data_root
 from jiantx.task import Task
 from jiantx.tasks import training_tasks
 
@@ -43,7 +43,7 @@ def describe_run(
     roots = _distinct(values["data_root"] for values in inputs if "data_root" in values)
     facts = {
         "Command": f"`{command}`",
-        "Finished": _time_text(descriptions),
+        "Time": _time_text(descriptions),
         "Encoder": _encoder_text(encoders, encoder),
         "Data": ", ".join(_root_text(root) for root in roots),
         "Intermediate training": _training_text(inputs, is_intermediate=True),
@@ -76,7 +76,7 @@ def data_table(report: Report, targets: Sequence[Task], split: str) -> PageTable
         rows.append(
             [
                 target.name,
-                _source_text(target, languages[0]),
+                _source_text(target.source, languages[0]),
                 trained or "nothing",
                 f"{len(languages)}: {', '.join(sorted(languages))}",
                 size,
@@ -90,17 +90,21 @@ def data_table(report: Report, targets: Sequence[Task], split: str) -> PageTable
     )
 
 
-def _source_text(target: Task, language: str) -> str:
-    source: Any = target.source
+def _source_text(source: Any, language: str) -> str:
+    """Where a source reads: the Hub's dataset and its revision, or the pattern of its files."""
     source = getattr(source, "source", source)  # of sampled rows
-    path = str(getattr(source, "path", "") or getattr(source, "pattern", ""))
-    if not path:
-        return ", ".join(source.hub_ids(language)) or type(source).__name__
-    text = path.replace("{language}", language)
-    revision = getattr(source, "revision", None)
-    if hasattr(source, "revision") and data_root() is None:
-        text += f" at {revision[:12]}" if revision else " (no revision pinned)"
-    return text
+    if isinstance(source, Concat):
+        texts = [_source_text(inner, language) for inner in source.sources]
+        return ", ".join(_distinct(texts))
+    if isinstance(source, Files):
+        patterns = [source.pattern] if isinstance(source.pattern, str) else source.pattern
+        return ", ".join(patterns)
+    if not isinstance(source, Hub):
+        return type(source).__name__
+    path = source.path.replace("{language}", language)
+    if data_root() is not None:  # which decides the revision
+        return path
+    return f"{path} at {source.revision[:12]}" if source.revision else f"{path}, not pinned"
 
 
 def _distinct(values: Iterable[str]) -> list[str]:
@@ -180,10 +184,8 @@ def _arguments_text(arguments: Mapping[str, Any]) -> str:
     length = f"{steps} steps" if steps > 0 else f"{arguments.get('num_train_epochs', 3):g} epochs"
     batch_size = arguments.get("per_device_train_batch_size", 8)
     accumulated = arguments.get("gradient_accumulation_steps") or 1
-    batch = (
-        f"{batch_size} examples" if accumulated == 1 else f"{accumulated} × {batch_size} examples"
-    )
-    text = f"{length} of {batch} per device"
+    times = f"{accumulated} × " if accumulated > 1 else ""
+    text = f"{length} of {times}{batch_size} examples per device"
     if "learning_rate" in arguments:
         text += f", learning rate {arguments['learning_rate']:g}"
     return text

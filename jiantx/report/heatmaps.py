@@ -36,6 +36,7 @@ _GAP = 0.18  # between a table and its averages, in cells
 _CELL_WIDTH = 0.80  # inches
 _CELL_HEIGHT = 0.46
 _LINE_HEIGHT = 0.2  # inches of a line of a row's name
+_PALE = 0.45  # how much of its colour a difference has that cannot be claimed
 _ROW_NAME = 24  # characters of a line
 _COLUMN_NAME = 9
 
@@ -49,7 +50,8 @@ class HeatmapCell:
         text: The text in the middle of the cell.
         detail: Smaller text below it: the spread over seeds. A difference without one is of one
             seed, and `draw_differences` draws it in shades of grey.
-        bold: Whether `text` is bold, because the 95 % interval excludes zero.
+        bold: Whether `text` is bold, because the 95 % interval excludes zero. Other differences
+            are pale.
         neutral: Whether the cell is grey, because its value cannot be compared with the others.
     """
 
@@ -106,7 +108,8 @@ def draw_differences(
 ) -> None:
     """Draw a table of differences: from brown (negative) over white (0) to teal (positive).
 
-    Differences of one seed, of which nothing can be claimed, are grey: the larger, the darker.
+    Colours are strong where an effect can be claimed, and pale elsewhere. Differences of one seed,
+    of which nothing can be claimed, are grey: the larger, the darker.
 
     Args:
         cells: One list for each row, as long as `columns`.
@@ -134,7 +137,7 @@ def draw_differences(
     greys = _ColorScale(UNPROVEN, 0.02, 0.42, 0, limit, unit, of_size=True)
     notes = []
     if with_spread:
-        notes.append(f"±: {spread}; bold: the 95 % interval excludes zero")
+        notes.append(f"±: {spread}; bold, strong colour: the 95 % interval excludes zero")
     if without_spread:
         notes.append("grey: one seed, so no difference can be claimed")
     meanings = {FEWER: "a mean over fewer scores than others have", FAILED: "runs did not learn"}
@@ -216,7 +219,8 @@ def _draw_heatmap(
         for top, row_cells in zip(tops, cells, strict=True):
             for left, cell in zip(lefts, row_cells, strict=True):
                 cell_scale = scale if greys is None or cell.detail else greys
-                _draw_cell(axes, left, top, cell, cell_scale)
+                is_pale = greys is not None and bool(cell.detail) and not cell.bold
+                _draw_cell(axes, left, top, cell, cell_scale, is_pale)
         _label_heatmap(axes, lefts, columns, tops, row_names)
         add_title(axes, title, width=width + 2)  # which the names of the rows add
         if any(not cell.neutral and not math.isnan(cell.value) for row in cells for cell in row):
@@ -235,7 +239,7 @@ def _draw_heatmap(
 
 
 def _draw_cell(
-    axes: "Axes", left: float, top: float, cell: HeatmapCell, scale: _ColorScale
+    axes: "Axes", left: float, top: float, cell: HeatmapCell, scale: _ColorScale, is_pale: bool
 ) -> None:
     from matplotlib.colors import to_rgb
     from matplotlib.patches import Rectangle
@@ -245,6 +249,8 @@ def _draw_cell(
         fill = NEUTRAL
     elif not math.isnan(cell.value):
         fill = scale.color(cell.value)
+        if is_pale:
+            fill = tuple(1 - _PALE * (1 - channel) for channel in fill)
     axes.add_patch(Rectangle((left, top), 1, 1, facecolor=fill, edgecolor=PAPER, linewidth=1.5))
     centered: dict[str, Any] = {"ha": "center", "va": "center", "color": ink_on(to_rgb(fill))}
     weight = "bold" if cell.bold else "normal"
