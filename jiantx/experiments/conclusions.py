@@ -153,18 +153,18 @@ def _claimed(intervals: Differences) -> dict[tuple[str, str], Interval]:
 
 def _where_sentence(intervals: Differences, noun: str, failed: Collection[tuple[str, str]]) -> str:
     claimed = _claimed(intervals)
-    positive = {cell: pair for cell, pair in claimed.items() if pair[0] > 0}
-    negative = {cell: pair for cell, pair in claimed.items() if pair[0] < 0}
     if not claimed:
         return f"By {noun}, no row is shown to help or to hurt."
-    phrases = [
-        f"**help** is shown for {_cells_text(positive, failed)}"
-        if positive
-        else "no help is shown",
-        f"**harm** is shown for {_cells_text(negative, failed)}"
-        if negative
-        else "no harm is shown",
-    ]
+    signed = {
+        "help": {cell: pair for cell, pair in claimed.items() if pair[0] > 0},
+        "harm": {cell: pair for cell, pair in claimed.items() if pair[0] < 0},
+    }
+    phrases = []
+    for effect, cells in signed.items():
+        if cells:
+            phrases.append(f"**{effect}** is shown for {_cells_text(cells, failed)}")
+        else:
+            phrases.append(f"no {effect} is shown")
     return f"By {noun}, {'; '.join(phrases)}."
 
 

@@ -14,7 +14,7 @@ STYLE = f"""
   --down: #e2ad66 }} }}
 * {{ box-sizing: border-box }}
 body {{ font: {TEXT_PIXELS}px/1.55 {_FONT_STACK}; color: var(--ink); background: var(--paper);
-  max-width: 72rem; margin: 0 auto; padding: 1rem 1rem 4rem; overflow-wrap: anywhere }}
+  max-width: 76rem; margin: 0 auto; padding: 1rem 1rem 4rem; overflow-wrap: anywhere }}
 h1 {{ font-size: 24px; line-height: 1.25; margin: 1rem 0 }}
 h2 {{ font-size: 20px; line-height: 1.3; margin: 2.6rem 0 .6rem }}
 h3 {{ font-size: {TITLE_PIXELS}px; margin: 1.8rem 0 .4rem }}
@@ -30,16 +30,17 @@ nav ul {{ list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .2r
 .facts {{ display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1.2rem }}
 .facts dt {{ color: var(--muted) }} .facts dd {{ margin: 0 }}
 .scroll {{ overflow-x: auto; margin: 1rem 0 }}
-table {{ border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums }}
-caption {{ text-align: left; font-weight: bold; padding: 0 0 .5rem }}
+table {{ border-collapse: collapse; font-size: {SMALL_PIXELS}px;
+  font-variant-numeric: tabular-nums }}
+caption {{ text-align: left; font-weight: bold; font-size: 14px; padding: 0 0 .5rem }}
 caption span {{ display: block; position: sticky; left: 0; max-width: min(44rem, 100vw - 2rem) }}
 caption.hidden {{ position: absolute; left: -999rem }}
-th, td {{ padding: .35em .75em; text-align: right; border-bottom: 1px solid var(--rule);
+th, td {{ padding: .4em .6em; text-align: right; border-bottom: 1px solid var(--rule);
   white-space: nowrap; overflow-wrap: normal }}
 thead th {{ vertical-align: bottom; border-bottom: 2px solid var(--muted) }}
 th:first-child {{ text-align: left; position: sticky; left: 0; background: var(--paper);
   font-weight: normal; max-width: 16rem; white-space: normal }}
-tbody th, tfoot th {{ min-width: min(11rem, 26vw) }}
+tbody th, tfoot th {{ min-width: min(10rem, 26vw) }}
 .word {{ display: inline-block; max-width: 100% }}
 th.text {{ text-align: left }}
 td.text {{ text-align: left; white-space: normal; min-width: 9rem }}
@@ -49,7 +50,7 @@ td.up {{ color: var(--up); font-weight: bold }} td.down {{ color: var(--down); f
 td.unproven {{ color: var(--muted) }}
 thead button {{ font: inherit; font-weight: bold; color: inherit; background: none; border: 0;
   padding: 0; cursor: pointer; text-align: inherit }}
-thead button::after {{ content: " \\2195"; color: var(--muted); font-weight: normal }}
+thead button::after {{ content: "\\2009\\2195"; color: var(--muted); font-weight: normal }}
 [aria-sort=descending] button::after {{ content: " \\2193" }}
 [aria-sort=ascending] button::after {{ content: " \\2191" }}
 figure {{ margin: 1.2rem 0 }}
@@ -73,8 +74,8 @@ summary {{ cursor: pointer; font-weight: bold }}
   figure img {{ max-height: 90vh }} }}
 """
 
-# Headers of columns become buttons that sort. Before printing, all details open, and tables that are
-# wider than paper become smaller.
+# Headers of columns become buttons that sort. Before printing, all details open, and tables wider
+# than paper become smaller.
 SCRIPT = """
 const number = (row, column) => {
   const text = row.cells[column].textContent.replace(/\\u2212/g, "-").replace(/,/g, "");

@@ -128,7 +128,8 @@ def _time_text(descriptions: Sequence[Description]) -> str:
     if finished:
         last = datetime.fromisoformat(max(finished)).astimezone(UTC)
         when = f"{last:%Y-%m-%d %H:%M} UTC; "
-    return f"{when}{len(descriptions)} stages took {_duration(seconds)} in all"
+    noun = "stage" if len(descriptions) == 1 else "stages"
+    return f"{when}{len(descriptions)} {noun} took {_duration(seconds)} in all"
 
 
 def _duration(seconds: float) -> str:
