@@ -233,7 +233,12 @@ def draw(records: Sequence[Mapping[str, Any]], path: Path) -> None:
                 if share > 0.03:
                     text = f"{100 * share:.0f}"
                     ink = style.ink_on(to_rgb(fill))
-                    centered = {"ha": "center", "va": "center", "color": ink, "fontsize": small}
+                    centered: dict[str, Any] = {
+                        "ha": "center",
+                        "va": "center",
+                        "color": ink,
+                        "fontsize": small,
+                    }
                     axes.text(left + share / 2, row, text, **centered)
                 left += share
         axes.set_yticks(range(len(records)), labels)

@@ -216,8 +216,10 @@ class _HtmlWriter:
     def write(self, blocks: Iterable[str | HtmlBlock]) -> str:
         written = []
         for block in blocks:
-            is_text = isinstance(block, str)
-            written.append(self._markdown_html(block) if is_text else block.to_html())
+            if isinstance(block, str):
+                written.append(self._markdown_html(block))
+            else:
+                written.append(block.to_html())
         return "\n".join(written)
 
     def _markdown_html(self, text: str) -> str:

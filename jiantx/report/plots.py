@@ -198,8 +198,8 @@ def plot_points(
         if any(_reaches_below_zero(points) for points in series.values()) and bounds[0] < 0:
             axes.axhline(0, color=RULE, linewidth=1, zorder=0)
         axes.margins(x=0.06)
-        x_values = {point.x for points in series.values() for point in points}
-        _set_x_axis(axes, sorted(x_values), log_x)
+        run_values = {point.x for points in series.values() for point in points}
+        _set_x_axis(axes, sorted(run_values), log_x)
         axes.set_xlabel(x)
         axes.set_ylabel(y if "\n" in y else wrap_name(y, 40))
         if len(series) + len(lines) > 1:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 from recipe_fixtures import score
 
@@ -9,7 +11,7 @@ import jiantx as jx
 from jiantx.experiments.conclusions import conclude, repeated_training_sentence
 from jiantx.tasks import get_task
 
-Values = dict[str, tuple[float, ...]]  # row -> score of each seed
+Values = Mapping[str, tuple[float, ...]]  # row -> score of each seed
 
 
 def say(xnli: Values, pawsx: Values, failed: tuple[tuple[str, str], ...] = ()) -> list[str]:
