@@ -34,6 +34,7 @@ def test_every_test_that_a_page_names_is_there(page: str, fewest: int) -> None:
         assert any(f"def {test_name}(" in text for text in texts), f"{file_name}::{test_name}"
 
 
+@pytest.mark.slow
 def test_pictures_are_drawn_from_the_tables_of_their_pages(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     spec = importlib.util.spec_from_file_location("make_pictures", DOCS / "make_pictures.py")

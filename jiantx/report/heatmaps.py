@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,6 +78,7 @@ class _ColorScale:
     unit: str
     of_size: bool = False
 
+    @cached_property
     def colors(self) -> tuple["Colormap", "Normalize"]:
         """The colours, and what takes a value to its place among them."""
         import matplotlib as mpl
@@ -90,7 +92,7 @@ class _ColorScale:
         """Red, green and blue of a value."""
         from matplotlib.colors import to_rgb
 
-        colormap, norm = self.colors()
+        colormap, norm = self.colors
         return to_rgb(colormap(float(norm(abs(value) if self.of_size else value))))
 
 
@@ -286,7 +288,7 @@ def _draw_color_bar(
     from matplotlib.cm import ScalarMappable
     from matplotlib.ticker import MaxNLocator
 
-    colormap, norm = scale.colors()
+    colormap, norm = scale.colors
     bar_height = min(2.4, max(1.3, height))
     bar_axes = axes.inset_axes(
         (1 + 0.22 / width, 1 - bar_height / height, 0.13 / width, bar_height / height)

@@ -145,7 +145,15 @@ def relative_luminance(color: Sequence[float]) -> float:
 
 
 def contrast(color: Sequence[float], other: Sequence[float]) -> float:
-    """Return the contrast of two colours, from 1 to 21; text needs 4.5 (WCAG 2)."""
+    """Return the contrast of two colours, as WCAG 2 defines it.
+
+    Args:
+        color: Red, green and blue, from 0 to 1.
+        other: Another colour.
+
+    Returns:
+        From 1 (the same) to 21 (black and white); text needs 4.5.
+    """
     lighter, darker = sorted(map(relative_luminance, (color, other)), reverse=True)
     return (lighter + 0.05) / (darker + 0.05)
 

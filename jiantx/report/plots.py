@@ -269,7 +269,7 @@ def _label_points(axes: "Axes", series: Mapping[str, Sequence[Point]]) -> None:
         for point in filter(lambda point: point.label, points):
             rightmost[point.x, point.y, point.label] = _side_step(index, all_points)
     outline = withStroke(linewidth=3, foreground=PAPER)  # readable across a line
-    taken: list[tuple[float, float]] = []  # the places of labels, in points
+    taken: list[tuple[float, float]] = []  # where labels stand, in points
     for (x, y, text), shift in sorted(rightmost.items()):
         column, height = axes.transData.transform((x, y)) / pixels_per_point
         column += shift
@@ -311,11 +311,11 @@ def _set_x_axis(axes: "Axes", values: Sequence[float], log_x: bool) -> None:
 
 def _ticks_apart(values: Sequence[float], log_x: bool) -> Iterable[float]:
     """Yield sorted values, but for those that are too near to the one before."""
-    places = [math.log(value) for value in values] if log_x else list(values)
+    positions = [math.log(value) for value in values] if log_x else list(values)
     previous = -math.inf
-    for value, place in zip(values, places, strict=True):
-        if place - previous >= _TICK_DISTANCE * (places[-1] - places[0]):
-            previous = place
+    for value, position in zip(values, positions, strict=True):
+        if position - previous >= _TICK_DISTANCE * (positions[-1] - positions[0]):
+            previous = position
             yield value
 
 
