@@ -215,32 +215,40 @@ def kind_of(operation: str) -> str:
 
 def draw(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Draw a bar for each record; kinds have their share written where they are wide enough."""
-    import matplotlib
+    style = jx.report.picture_style
+    small = style.type_points(style.SMALL_PIXELS)
+    fills = [*style.SERIES_COLORS[:6], "#7a5195", style.RULE, style.NEUTRAL]
+    with style.picture_style():
+        from matplotlib.colors import to_rgb
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(10, 2.9), layout="constrained")
-    colors = [*pyplot.get_cmap("tab20").colors[::2][: len(KINDS)], "0.6", "0.8"]
-    labels = []
-    for row, record in enumerate(reversed(records)):
-        labels.append(f"{record['what']}\n{1000 * record['seconds']:.0f} ms")
-        left = 0.0
-        for kind, color in zip(ALL_KINDS, colors, strict=True):
-            share = record["shares"][kind]
-            label = kind if row == 0 else None
-            axes.barh(row, share, left=left, color=color, label=label, edgecolor="white")
-            if share > 0.03:
-                text = f"{100 * share:.0f}"
-                axes.text(left + share / 2, row, text, ha="center", va="center", fontsize=9)
-            left += share
-    axes.set_yticks(range(len(records)), labels, fontsize=9)
-    axes.set_xlim(0, 1)
-    axes.set_xticks([])
-    axes.spines[:].set_visible(False)
-    axes.set_title("Where the time goes, %", loc="left", fontsize=11)
-    figure.legend(loc="outside lower center", ncols=5, frameon=False, fontsize=9)
-    figure.savefig(path, dpi=150)
+        figure, axes = style.new_axes(1.5 + 0.55 * len(records), width=9)
+        labels = []
+        for row, record in enumerate(reversed(records)):
+            labels.append(f"{record['what']}\n{1000 * record['seconds']:.0f} ms")
+            left = 0.0
+            for kind, fill in zip(ALL_KINDS, fills, strict=True):
+                share = record["shares"][kind]
+                label = kind if row == 0 else None
+                axes.barh(row, share, left=left, color=fill, label=label, edgecolor=style.PAPER)
+                if share > 0.03:
+                    text = f"{100 * share:.0f}"
+                    ink = style.ink_on(to_rgb(fill))
+                    centered: dict[str, Any] = {
+                        "ha": "center",
+                        "va": "center",
+                        "color": ink,
+                        "fontsize": small,
+                    }
+                    axes.text(left + share / 2, row, text, **centered)
+                left += share
+        axes.set_yticks(range(len(records)), labels)
+        axes.set_xlim(0, 1)
+        axes.set_xticks([])
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        style.add_title(axes, "Where the time goes, % of a step or batch", width=9)
+        figure.legend(loc="outside lower center", ncols=5)
+        style.save_figure(figure, path)
 
 
 if __name__ == "__main__":

@@ -32,3 +32,16 @@ def test_every_test_that_a_page_names_is_there(page: str, fewest: int) -> None:
         file_name = cited_file or file_name  # a test without a file is in the file before
         texts = [path.read_text(encoding="utf-8") for path in TESTS.rglob(file_name)]
         assert any(f"def {test_name}(" in text for text in texts), f"{file_name}::{test_name}"
+
+
+@pytest.mark.slow
+def test_pictures_are_drawn_from_the_tables_of_their_pages(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    spec = importlib.util.spec_from_file_location("make_pictures", DOCS / "make_pictures.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for name, draw in module.PICTURES.items():
+        assert (DOCS / name).is_file()
+        draw(tmp_path / name)
+        assert (tmp_path / name).stat().st_size > 0

@@ -18,7 +18,14 @@ from jiantx.tasks import registry
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 FOLDERS = ("start", "howto", "explanations")
-PAGES = ["index.md", *(str(path.relative_to(DOCS)) for name in FOLDERS for path in sorted((DOCS / name).glob("*.md")))]
+PAGES = [
+    "index.md",
+    *(
+        str(path.relative_to(DOCS))
+        for name in FOLDERS
+        for path in sorted((DOCS / name).glob("*.md"))
+    ),
+]
 BLOCK = re.compile(r"^( *)```python\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 CONSTANTS = {"__version__"}
 

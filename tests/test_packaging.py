@@ -65,8 +65,10 @@ def test_archives_hold_the_package_and_nothing_else(archives) -> None:
     assert any(name.endswith("synthetic-encoder/model.safetensors") for name in names)
     assert any(name.endswith("LICENSE") for name in names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"jiantx"}
-    in_sdist = tarfile.open(sdist).getnames()
-    assert any(name.endswith("/jiantx/synthetic/synthetic-encoder/model.safetensors") for name in in_sdist)
+    with tarfile.open(sdist) as archive:
+        archived = archive.getnames()
+    weights = "/jiantx/synthetic/synthetic-encoder/model.safetensors"
+    assert any(name.endswith(weights) for name in archived)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from jiantx.report import MAIN, Report, Score
 
 pytest.importorskip("matplotlib")
 
-from jiantx.report import heatmaps, plots
+from jiantx.report import heatmaps, picture_style, plots
 
 LONG_NAME = "a_long_intermediate_task"
 
@@ -190,3 +190,91 @@ def test_points(log_x, tmp_path, monkeypatch):
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
     assert {"mnli", "squad", "fit", "small", "large"} <= set(texts)
     assert {"parameters", "gain, points", "Gain by size"} <= set(texts)
+
+
+# --- the style ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["BrBG", "YlGnBu", "Greys"])
+def test_text_is_legible_on_every_colour(name):
+    import matplotlib as mpl
+    from matplotlib.colors import to_rgb
+
+    for color in mpl.colormaps[name](range(256)):
+        assert picture_style.contrast(to_rgb(picture_style.ink_on(color)), color) > 4.1
+    for series_color in picture_style.SERIES_COLORS:
+        assert picture_style.contrast(to_rgb(series_color), (1, 1, 1)) > 2
+
+
+def drawn_axes(monkeypatch):
+    """Collect the axes of every figure that is saved from now on."""
+    from matplotlib.figure import Figure
+
+    axes: list[Any] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *args, **kwargs: axes.extend(figure.axes))
+    return axes
+
+
+def test_ticks_stand_at_the_values_that_were_run(tmp_path, monkeypatch):
+    axes = drawn_axes(monkeypatch)
+    series = {
+        "fixed": [plots.Point(8, 80, 7), plots.Point(32, 82, 3), plots.Point(128, 83, 3)],
+        "linear": [plots.Point(8, 58, 27), plots.Point(32, 82, 3), plots.Point(128, 98, 9)],
+    }
+    plots.plot_points(series, tmp_path / "a.png", x="batch size", y="score", log_x=True)
+    assert [label.get_text() for label in axes[0].get_xticklabels()] == ["8", "32", "128"]
+    assert not axes[0].get_xticklabels(minor=True)
+    plots.plot_points(
+        {"a": [plots.Point(x, 0) for x in (100, 101, 500)]}, tmp_path / "b.png", x="x", y="y"
+    )
+    assert [label.get_text() for label in axes[1].get_xticklabels()] == ["100", "500"]
+
+
+@pytest.mark.parametrize("bounds", [(0, 100), (-float("inf"), float("inf"))])
+def test_error_bars_end_where_scores_end(bounds, tmp_path, monkeypatch):
+    axes = drawn_axes(monkeypatch)
+    points = [plots.Point(1, 98, 9), plots.Point(2, 3, 9), plots.Point(3, 50, float("nan"))]
+    plots.plot_points({"a": points}, tmp_path / "a.png", x="x", y="y", bounds=bounds)
+    segments = [segment for bars in axes[0].collections for segment in bars.get_segments()]
+    ends = sorted(end for segment in segments for _, end in segment)
+    assert (ends[0], ends[-1]) == ((0, 100) if bounds[0] == 0 else (-6, 107))
+    assert not any(end != end for end in ends), "a point without an interval has no bar"
+
+
+def test_series_that_share_x_values_stand_side_by_side(tmp_path, monkeypatch):
+    axes = drawn_axes(monkeypatch)
+    series = {"a": [plots.Point(1, 1, 1)], "b": [plots.Point(1, 1, 1)]}
+    plots.plot_points(series, tmp_path / "a.png", x="x", y="y")
+    places = [line.get_transform().transform((1, 1))[0] for line in axes[0].lines]
+    assert len(set(places)) > 1
+    plots.plot_points({"a": [plots.Point(1, 1)], "b": [plots.Point(2, 1)]}, "a.png", x="x", y="y")
+    assert len({line.get_transform().transform((1, 1))[0] for line in axes[1].lines}) == 1
+
+
+def fills(axes):
+    from matplotlib.colors import to_rgb
+    from matplotlib.patches import Rectangle
+
+    return [to_rgb(patch.get_facecolor()) for patch in axes.patches if isinstance(patch, Rectangle)]
+
+
+def test_one_seed_is_grey_and_what_cannot_be_claimed_is_pale(tmp_path, monkeypatch):
+    axes = drawn_axes(monkeypatch)
+    cell = heatmaps.HeatmapCell
+    one_seed = [[cell(5.0, "+5.0"), cell(-2.0, "−2.0")]]
+    frame: dict[str, Any] = {"rows": ["mnli"], "columns": ["xnli", "average"]}
+    heatmaps.draw_differences(one_seed, path=tmp_path / "a.png", **frame)
+    assert all(max(color) - min(color) < 1e-6 for color in fills(axes[0]))
+    seeds = [[cell(5.0, "+5.0", "± 1.0", bold=True), cell(5.0, "+5.0", "± 9.0")]]
+    heatmaps.draw_differences(seeds, path=tmp_path / "b.png", **frame)
+    strong, pale = fills(axes[1])
+    assert min(strong) < min(pale), "colour is for what can be claimed"
+
+
+def test_long_names_wrap(tmp_path, monkeypatch):
+    texts = drawn_texts(monkeypatch)
+    assert picture_style.wrap_name("xnli", 4) == "xnli"
+    row = "anli_plus+mnli+qqp+squad_v2+hellaswag+mlm"
+    table = [[heatmaps.HeatmapCell(1.0, "+1.0")]]
+    heatmaps.draw_differences(table, rows=[row], columns=["average"], path=tmp_path / "a.png")
+    assert "anli_plus+mnli+qqp+\nsquad_v2+hellaswag+mlm" in texts

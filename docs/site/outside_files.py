@@ -24,12 +24,16 @@ def on_files(files: Files, *, config: Any) -> Files:
     for page in list(files.documentation_pages()):
         for link, _ in LINK.findall(page.content_string):
             outside = _outside_path(page.src_uri, link)
-            if outside and (root / outside).is_file() and not files.get_file_from_path(
-                _page_of(outside)
+            if (
+                outside
+                and (root / outside).is_file()
+                and not files.get_file_from_path(_page_of(outside))
             ):
                 files.append(
                     File.generated(
-                        config, _page_of(outside), content=_listing(root, outside),
+                        config,
+                        _page_of(outside),
+                        content=_listing(root, outside),
                     )
                 )
     return files

@@ -79,16 +79,14 @@ def add_budget(
 
 
 def _draw(scores: Mapping[Setting, Sequence[float]], picture: Path, **labels: Any) -> None:
-    """Draw the scores of each rule by batch size, side by side so that none hides another."""
+    """Draw the scores of each rule by batch size."""
     rules = list(dict.fromkeys(setting.rule for setting in scores))
     points: dict[str, list[jx.report.plots.Point]] = {rule: [] for rule in rules}
     for (batch_size, rule), values in scores.items():
-        shift = 1.08 ** (rules.index(rule) - 1)
         interval = jx.report.interval(values)
-        point = jx.report.plots.Point(batch_size * shift, *interval)
-        points[rule].append(point)
+        points[rule].append(jx.report.plots.Point(batch_size, *interval))
     x = "batch size (examples, log scale)"
-    jx.report.plots.plot_points(points, picture, x=x, log_x=True, **labels)
+    jx.report.plots.plot_points(points, picture, x=x, log_x=True, bounds=(0, 100), **labels)
 
 
 def speed_table(costs: Mapping[int, Mapping[str, Any]]) -> str:

@@ -37,11 +37,8 @@ def draw(
         points[group] = []
         for name in sorted(costs, key=lambda name: costs[name].mean_score(group)):
             price = costs[name].price(group)
-            # A second name at the same price goes a line higher.
-            is_crowded = any(point.x == price for point in points[group])
             interval = jx.report.interval(costs[name].scores[group])
-            label = f"{name}\n" if is_crowded else name
-            points[group].append(jx.report.plots.Point(price, *interval, label))
+            points[group].append(jx.report.plots.Point(price, *interval, name))
         prices = [costs[name].price(group) for name in fronts[group]]
         scores = [costs[name].mean_score(group) for name in fronts[group]]
         lines[f"nothing better, {group}"] = (prices, scores)
@@ -50,8 +47,10 @@ def draw(
         picture,
         x="floating-point operations to read a word (log scale)",
         y=score_label,
+        title="Score by the price of reading a word, with 95 % intervals",
         log_x=True,
         joined=False,
+        bounds=(0, 100),
         lines=lines,
     )
 

@@ -104,7 +104,7 @@ def plot_by_size(
 ) -> None:
     """Draw intervals against the encoders' parameters.
 
-    Series stand side by side, and the last one is labelled with the encoders' names.
+    The last series is labelled with the encoders' names.
 
     Args:
         series: Label -> encoder -> interval.
@@ -116,7 +116,7 @@ def plot_by_size(
     for index, (label, intervals) in enumerate(series.items()):
         is_last = index == len(series) - 1
         points[label] = [
-            jx.report.plots.Point(sizes[name] * 1.08**index, *interval, name if is_last else "")
+            jx.report.plots.Point(sizes[name], *interval, name if is_last else "")
             for name, interval in intervals.items()
         ]
     axis = "parameters without embeddings (log scale)"

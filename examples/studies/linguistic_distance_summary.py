@@ -62,6 +62,7 @@ def draw(
         picture,
         x=f"{kind} distance from English (0 to 1)",
         y="gain in points\n(95 % interval)",
+        title=f"Gain in each language by its {kind} distance from English",
         joined=False,
     )
 

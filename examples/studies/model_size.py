@@ -60,6 +60,7 @@ def main(options: Options) -> None:
         picture,
         y="difference to no intermediate\n"
         f"training (points, mean of {len(options.targets)} targets)",
+        title=f"What {options.intermediate} does for encoders of {len(sizes)} sizes",
         lines={"least squares": line["line"], "its 95 % band": line["band"]} if line else {},
     )
     table = []

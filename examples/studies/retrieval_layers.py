@@ -105,7 +105,14 @@ def show(options: Options, scores: Mapping[str, LayerScores]) -> None:
         table.append([row, *cells])
     names = ", ".join(options.targets)
     picture = options.output / "retrieval_layers.png"
-    jx.report.plots.plot_points(points, picture, x="layer", y=f"score of {names}, mean")
+    jx.report.plots.plot_points(
+        points,
+        picture,
+        x="layer (0 is the embeddings)",
+        y="main score, mean over languages\n(95 % interval)",
+        title=f"{names} by layer, after intermediate training",
+        bounds=(0, 100),
+    )
     publish(
         f"{names} by layer, after intermediate training",
         options,

@@ -88,7 +88,7 @@ def main(options: Options) -> None:
         sizes,
         picture,
         y=f"difference (points, mean of {len(options.targets)} targets)",
-        title=f"95 % intervals over {options.seeds} seeds",
+        title="One intermediate task or several at once, 95 % intervals",
     )
     summary = summarize_differences(series, failure_sentence(report, sizes), options.seeds)
     publish(

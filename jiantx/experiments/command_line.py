@@ -35,9 +35,7 @@ def _count(text: str) -> int:
     return number
 
 
-def recipe_parser(
-    description: str | None, program: str | None = None
-) -> argparse.ArgumentParser:
+def recipe_parser(description: str | None, program: str | None = None) -> argparse.ArgumentParser:
     """Define the recipe's flags."""
     parser = argparse.ArgumentParser(
         prog=program,

@@ -100,6 +100,7 @@ def run_recipe(
                 options.output,
                 splits=options.split,
                 command=" ".join([program, *arguments]),
+                encoder=options.encoder,
             )
     ranks.wait_for_everyone()
     ranks.destroy_process_group()

@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
-from jiantx.experiments.html_page import Page
-from jiantx.experiments.selection import best_rows, failed_runs, without_failed
-from jiantx.experiments.significance import format_paired, significance_sentence
+from jiantx.experiments.conclusions import conclude, repeated_training_sentence
+from jiantx.experiments.html_page import Details, Facts, Finding, Page, Picture
+from jiantx.experiments.html_table import PageTable
+from jiantx.experiments.result_tables import (
+    AVERAGE,
+    draw_comparison,
+    picture_columns,
+    result_table,
+    split_table,
+)
+from jiantx.experiments.run_facts import data_table, describe_run
+from jiantx.experiments.selection import (
+    FailedSeeds,
+    best_rows,
+    failed_cells,
+    failed_runs,
+    without_failed,
+)
+from jiantx.experiments.significance import format_paired
 from jiantx.experiments.stages import Stages
-from jiantx.report import Comparison, Report, interval
+from jiantx.report import Comparison, Report, text_table
+from jiantx.report.tables import FEWER
 from jiantx.task import Task
 from jiantx.tasks.benchmarks import XTREME
 
@@ -31,8 +49,8 @@ _FAILED = (
     "where another seed of the same row succeeded, and so is their seed from averages that include "
     "them."
 )
-_AVERAGE = "The difference of the average from the row `none`"
-_ONE_BY_ONE = "Each interval is tested by itself: of 20 intervals, about one misses by chance."
+_TITLE = "English intermediate tasks, zero-shot cross-lingual transfer"
+FailedCells = Mapping[tuple[str, str], FailedSeeds]
 _PAIRED = (
     "Means over the seeds that both rows have (for the average: in all targets). Differences are "
     "paired by seed, ± half the 95 % interval."
@@ -47,8 +65,11 @@ def write_results_page(
     *,
     splits: Sequence[str],
     command: str,
+    encoder: str | os.PathLike[str] | None = None,
 ) -> None:
     """Write the scores, the timings, and a page of tables and pictures; print the main tables.
+
+    The page begins with what the tables say in three sentences, and with what was run.
 
     Args:
         report: Scores of the finished cells, by `Recipe.report`.
@@ -57,35 +78,68 @@ def write_results_page(
         folder: An existing folder, for `report.json`, `timings.json`, `report.html`, `report.md`
             and the pictures.
         splits: The scored splits. With both "validation" and "test", the page has a table of the
-            best row for each target.
+            best row for each target, and its first sentences are about "test".
         command: The command that made the table, for the top of the page.
+        encoder: Hub id or folder of the encoder; None leaves out its size.
     """
     names = [target.name for target in targets]
-    page = Page("English intermediate tasks, zero-shot cross-lingual transfer")
-    page.add(f"`{command}`")
+    page = Page(_TITLE)
+    failed = failed_cells(report, targets)
+    scores = without_failed(report, targets).where(task=names)
+    main_split = "test" if "test" in splits else splits[0]
+    _add_finding(page, scores.where(split=main_split), targets, main_split, failed)
+    _add_unfinished(page, stages)
+    page.add(
+        "## What was run", Facts(describe_run(stages.descriptions(), report, command, encoder))
+    )
+    page.add(data_table(report, targets, main_split))
+    _add_sampled_rows(page, report, targets)
+    report.to_json(folder / "report.json")
+    timings = json.dumps(stages.timings(), indent=1) + "\n"
+    (folder / "timings.json").write_text(timings, encoding="utf-8")
+    for split in splits:
+        _add_split(page, scores.where(split=split), names, split, folder, failed)
+    has_baseline = len(scores.where(intermediate="none")) > 0
+    if set(splits) == {"validation", "test"} and has_baseline:
+        chosen = best_rows(report, targets)
+        if chosen:
+            page.add("## The best intermediate task for each target", best_table(scores, chosen))
+    _add_failed_runs(page, report)
+    _add_changed_rows(page, report)
+    for split in splits:
+        _add_all_scores(page, scores.where(split=split), split)
+    written = page.write(folder)
+    file_names = [path.name for path in (*written, *sorted(folder.glob("*.png")))]
+    print(f"\nWritten to {folder}: report.json, timings.json, {', '.join(file_names)}")
+
+
+def _add_finding(
+    page: Page, scores: Report, targets: Sequence[Task], split: str, failed: FailedCells
+) -> None:
+    """Say in three sentences what one split shows."""
+    baseline = scores.where(intermediate="none")
+    if not baseline.mean(by="task"):
+        return
+    by_target = _by_target(scores, [target.name for target in targets])
+    by_language = scores.compare(baseline, by="language")
+    sentences = conclude(by_target, by_language, {*failed, *_failed_rows(failed)})
+    page.add(f"## What it says ({split})", Finding(sentences))
+    notes = [repeated_training_sentence(by_target, targets)]
+    if failed:
+        lost = [f"{target} after `{row}`" for (row, target) in failed]
+        shown = ", ".join(lost[:5]) + (f", and {len(lost) - 5} more" if len(lost) > 5 else "")
+        notes.append(f"Runs that did not learn, marked `‡` in the tables: {shown}.")
+    page.add("\n".join(f"- {note}" for note in notes if note))
+    print("\n" + "\n".join([*sentences, *filter(None, notes)]).replace("**", ""))
+
+
+def _add_unfinished(page: Page, stages: Stages) -> None:
     unfinished = [stage.name for stage in stages if not stages.done(stage)]
     if unfinished:
         page.add(
             f"**{len(unfinished)} stages are not done yet**, such as {unfinished[0]}: the tables "
             "lack their scores."
         )
-    _add_sampled_rows(page, report, targets)
-    report.to_json(folder / "report.json")
-    timings = json.dumps(stages.timings(), indent=1) + "\n"
-    (folder / "timings.json").write_text(timings, encoding="utf-8")
-    scores = without_failed(report, targets).where(task=names)
-    for split in splits:
-        _add_split(page, scores.where(split=split), names, split, folder)
-    has_baseline = len(scores.where(intermediate="none")) > 0
-    if set(splits) == {"validation", "test"} and has_baseline:
-        chosen = best_rows(report, targets)
-        if chosen:
-            page.add("## The best intermediate task for each target", best_table(scores, chosen))
-    _add_changed_rows(page, report)
-    _add_failed_runs(page, report)
-    written = page.write(folder)
-    file_names = [path.name for path in (*written, *sorted(folder.glob("*.png")))]
-    print(f"\nWritten to {folder}: report.json, timings.json, {', '.join(file_names)}")
 
 
 def _add_sampled_rows(page: Page, report: Report, targets: Sequence[Task]) -> None:
@@ -104,62 +158,119 @@ def _add_sampled_rows(page: Page, report: Report, targets: Sequence[Task]) -> No
     print(f"\n{sentence.replace('**', '')}")
 
 
+def _by_target(scores: Report, targets: Sequence[str]) -> Comparison:
+    """Differences to the row `none`, with a column for each target that has scores."""
+    scored = scores.mean(by="task")
+    names = [name for name in targets if name in scored]
+    return scores.compare(scores.where(intermediate="none"), tasks=names)
+
+
 def _add_split(
-    page: Page, scores: Report, targets: Sequence[str], split: str, folder: Path
+    page: Page,
+    scores: Report,
+    targets: Sequence[str],
+    split: str,
+    folder: Path,
+    failed: FailedCells,
 ) -> None:
     """Show the tables and pictures of one split, on the page and in the terminal."""
     baseline = scores.where(intermediate="none")
     if not baseline.mean(by="task"):
         page.add(
-            f"## {split}",
+            f"## Scores ({split})",
             "No table: the baseline row `none` has no scores here yet.",
         )
         return
-    scored_targets = [name for name in targets if name in scores.mean(by="task")]
-    by_target = scores.compare(baseline, tasks=scored_targets)
+    by_target = _by_target(scores, targets)
+    title = f"Main score by target ({split}), mean over languages"
+    # an average is marked with its parts
+    marked = {*failed, *((row, AVERAGE) for row, _ in failed)}
+    caption = f"{title}. Row `none`: scores; other rows: differences"
+    table = result_table(by_target, caption, marked)
+    page.add(f"## By target ({split})")
+    _print_table(title, table)
+    _add_comparison(page, by_target, table, folder / f"{split}-targets.png", title, marked)
+
     by_language = scores.compare(baseline, by="language")
-    target_title = f"Main score by target ({split}), mean over languages"
-    language_title = f"Main score by language ({split}), mean over the targets that have it"
-    print(f"\n{target_title}\n\n{by_target.to_text()}\n{language_title}\n\n{by_language.to_text()}")
-    pictures = _draw(scores, by_target, by_language, split, folder)
-    page.add(f"## {target_title}", by_target.to_markdown())
-    page.add(*pictures[:1], f"## {language_title}", by_language.to_markdown(), *pictures[1:])
-    sentence = _average_sentence(by_target)
-    page.add("## XTREME", scores.benchmark(XTREME).to_markdown(), sentence)
+    title = f"Main score by language ({split}), mean over the targets that have it"
+    caption = f"{title}. Row `none`: scores; other rows: differences"
+    marked_rows = _failed_rows(failed)
+    table = result_table(by_language, caption, marked_rows, with_average=False)
+    page.add(f"## By language ({split})")
+    _print_table(title, table)
+    path = folder / f"{split}-languages.png"
+    _add_comparison(page, by_language, table, path, title, marked_rows, with_average=False)
+
+    title = f"English beside the other languages ({split})"
+    path = folder / f"{split}-gaps.png"
+    if _can_draw(path, lambda: scores.plot_gaps(path, title=title)):
+        gaps = scores.transfer_gaps()
+        phrases = [
+            f"{row}: {english:.1f} and {others:.1f}" for row, (english, others) in gaps.items()
+        ]
+        alt = f"{title}: mean main score in English and in the others. {'; '.join(phrases)}."
+        page.add(f"## {title}", Picture(path, alt))
+
+
+def _failed_rows(failed: FailedCells) -> set[tuple[str, str]]:
+    """(row, "") of the rows whose scores by language hold those of runs that did not learn."""
+    return {(row, "") for (row, _), seeds in failed.items() if seeds.failed == seeds.all}
+
+
+def _print_table(title: str, table: PageTable) -> None:
+    notes = "\n".join(table.notes)
+    print(f"\n{title}\n\n{text_table(table.header, table.rows)}\n{notes}")
+
+
+def _add_comparison(
+    page: Page,
+    comparison: Comparison,
+    table: PageTable,
+    path: Path,
+    title: str,
+    failed: Collection[tuple[str, str]],
+    *,
+    with_average: bool = True,
+) -> None:
+    """Add a comparison as a table and a picture, or as several if it has many columns."""
+    parts = picture_columns(comparison, with_average=with_average)
+    paths = [path]
+    for number in range(2, len(parts) + 1):
+        paths.append(path.with_stem(f"{path.stem}-{number}"))
+
+    def draw() -> None:
+        draw_comparison(comparison, paths, title, failed, with_average=with_average)
+
+    is_drawn = _can_draw(path, draw)
+    page.add(*split_table(table, parts))
+    if is_drawn:
+        for picture, columns in zip(paths, parts, strict=True):
+            alt = f"Heat map of the numbers above: {', '.join(columns)}. {title}."
+            page.add(Picture(picture, alt))
+
+
+def _can_draw(path: Path, draw: Callable[[], None]) -> bool:
+    """Draw a picture; print why it cannot be drawn."""
+    try:
+        draw()
+    except (ImportError, ValueError) as error:  # no matplotlib, or no language but English
+        print(f"No picture {path.name}: {error}")
+        return False
+    return True
+
+
+def _add_all_scores(page: Page, scores: Report, split: str) -> None:
+    """Add the tables that few readers need: every score, and the benchmark's row."""
+    if not len(scores):
+        return
     untagged = Report(
         replace(record, tags={name: record.tags[name] for name in ("intermediate", "seed")})
         for record in scores
     )
-    page.add(f"## Every target and language ({split})", untagged.to_markdown())
-    print(f"\n{sentence}")
-
-
-def _draw(
-    scores: Report, by_target: Comparison, by_language: Comparison, split: str, folder: Path
-) -> list[Path]:
-    """Draw the pictures of one split, and return their paths; print which cannot be drawn."""
-    drawings = {
-        f"{split}-targets.png": by_target.plot,
-        f"{split}-languages.png": by_language.plot,
-        f"{split}-gaps.png": scores.plot_gaps,
-    }
-    drawn = []
-    for name, draw in drawings.items():
-        try:
-            draw(folder / name)
-            drawn.append(folder / name)
-        except (ImportError, ValueError) as error:  # no matplotlib, or no language but English
-            print(f"No picture {name}: {error}")
-    return drawn
-
-
-def _average_sentence(comparison: Comparison) -> str:
-    """Say which rows have another average than the baseline."""
-    rows = [row for row in comparison.rows if not row.is_baseline]
-    seeds = max((len(row.average.values) for row in rows), default=0)
-    intervals = {row.label: interval(row.average.values) for row in rows}
-    sentence = significance_sentence(intervals, seeds, subject=_AVERAGE)
-    return sentence if seeds < 2 else f"{sentence} {_ONE_BY_ONE}"
+    page.add(Details(f"Every target and language ({split})", [untagged.to_markdown()]))
+    legend = f"`{FEWER}` a mean over fewer languages than the benchmark has."
+    leaderboard = scores.benchmark(XTREME).to_markdown(mark=f" {FEWER}")
+    page.add(Details(f"The row of the XTREME leaderboard ({split})", [leaderboard, legend]))
 
 
 def best_table(scores: Report, chosen: Mapping[str, str]) -> str:
@@ -226,10 +337,14 @@ def _format_range(lowest: int, highest: int) -> str:
 
 def _add_failed_runs(page: Page, report: Report) -> None:
     """List the runs that did not learn."""
-    failed = failed_runs(report)
-    if failed:
-        lines = [
-            f"- {row_spec}, seed {seed}: {', '.join(trained)}"
-            for (row_spec, seed), trained in failed.items()
-        ]
+    seeds_of: dict[tuple[str, str], list[int]] = {}  # (row, fine-tuning) -> failed seeds
+    for (row_spec, seed), trained in failed_runs(report).items():
+        for name in trained:
+            seeds_of.setdefault((row_spec, name), []).append(seed)
+    if seeds_of:
+        lines = []
+        for (row_spec, name), seeds in seeds_of.items():
+            noun = "seed" if len(seeds) == 1 else "seeds"
+            numbers = ", ".join(map(str, sorted(seeds)))
+            lines.append(f"- fine-tuning on {name} after `{row_spec}`: {noun} {numbers}")
         page.add("## Runs that failed", _FAILED, "\n".join(lines))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from statistics import fmean
+from typing import NamedTuple
 
 from jiantx.report import MAIN, Report, Score
 from jiantx.report.scores import comparable_value
@@ -59,6 +60,40 @@ def failed_runs(report: Report) -> dict[tuple[str, int], list[str]]:
     return failed
 
 
+class FailedSeeds(NamedTuple):
+    """The runs of one row and one target that did not learn.
+
+    Attributes:
+        failed: Their seeds.
+        all: All seeds that were run.
+    """
+
+    failed: set[int]
+    all: set[int]
+
+
+def failed_cells(report: Report, targets: Iterable[Task]) -> dict[tuple[str, str], FailedSeeds]:
+    """Find the cells of the table, some or all of whose runs did not learn.
+
+    Args:
+        report: Scores by `Recipe.report`, with the records that decide whether a run failed.
+        targets: The targets of the report.
+
+    Returns:
+        (row, target) -> its seeds, for cells with failed runs.
+    """
+    training_names = _training_names(targets)
+    failed = failed_runs(report)
+    cells: dict[tuple[str, str], FailedSeeds] = {}
+    for record in report:
+        row_spec, seed = _row_and_seed(record)
+        seeds = cells.setdefault((row_spec, record.task), FailedSeeds(set(), set()))
+        seeds.all.add(seed)
+        if training_names.get(record.task) in failed.get((row_spec, seed), ()):
+            seeds.failed.add(seed)
+    return {cell: seeds for cell, seeds in cells.items() if seeds.failed}
+
+
 def without_failed(report: Report, targets: Iterable[Task]) -> Report:
     """Exclude the scores of failed runs.
 
@@ -68,22 +103,12 @@ def without_failed(report: Report, targets: Iterable[Task]) -> Report:
         report: Scores by `Recipe.report`, with the records that decide whether a run failed.
         targets: The targets of the report.
     """
-    training_names = _training_names(targets)
-    failed = failed_runs(report)
-    all_seeds: dict[tuple[str, str], set[int]] = {}  # (row, target) -> seeds
-    failed_seeds: dict[tuple[str, str], set[int]] = {}
-    for record in report:
-        row_spec, seed = _row_and_seed(record)
-        key = (row_spec, record.task)
-        all_seeds.setdefault(key, set()).add(seed)
-        if training_names.get(record.task) in failed.get((row_spec, seed), ()):
-            failed_seeds.setdefault(key, set()).add(seed)
+    cells = failed_cells(report, targets)
 
     def is_excluded(record: Score) -> bool:
         row_spec, seed = _row_and_seed(record)
-        key = (row_spec, record.task)
-        failures = failed_seeds.get(key, set())
-        return seed in failures and failures != all_seeds[key]
+        seeds = cells.get((row_spec, record.task))
+        return seeds is not None and seed in seeds.failed and seeds.failed != seeds.all
 
     return Report(record for record in report if not is_excluded(record))
 

@@ -12,12 +12,15 @@ import gc
 import hashlib
 import json
 import os
+import platform
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +30,7 @@ from accelerate.utils import broadcast_object_list
 from filelock import FileLock
 from tqdm.auto import tqdm
 
+import jiantx
 from jiantx.checkpoints import MANIFEST, find_problem, write_json, write_manifest
 from jiantx.progress_bars import are_bars_hidden
 
@@ -150,18 +154,42 @@ class Stages:
         ranks.wait_for_everyone()
         if ranks.is_main_process:
             seconds = round(time.perf_counter() - started, 3)
-            description = {"name": stage.name, "inputs": dict(stage.inputs), "seconds": seconds}
+            description = {
+                "name": stage.name,
+                "inputs": dict(stage.inputs),
+                "seconds": seconds,
+                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+                "software": _software_versions(),
+            }
             write_json(folder / _STAGE_FILE, description)
             write_manifest(folder)
         ranks.wait_for_everyone()
 
-    def timings(self) -> list[dict[str, Any]]:
-        """Return the `stage` (its name) and `seconds` of each stage that is done, in order."""
-        timings = []
+    def descriptions(self) -> list[dict[str, Any]]:
+        """Return what each stage that is done noted about itself, in order.
+
+        Its `name`, its `inputs`, the `seconds` that it took, when it `finished` (UTC), and the
+        versions of the `software`; stages of earlier versions lack the last two.
+        """
+        descriptions = []
         for stage in filter(self.done, self.stages):
             text = (self.folder_of(stage) / _STAGE_FILE).read_text(encoding="utf-8")
-            timings.append({"stage": stage.name, "seconds": json.loads(text)["seconds"]})
-        return timings
+            descriptions.append({**json.loads(text), "name": stage.name})
+        return descriptions
+
+    def timings(self) -> list[dict[str, Any]]:
+        """Return the `stage` (its name) and `seconds` of each stage that is done, in order."""
+        return [
+            {"stage": stage["name"], "seconds": stage["seconds"]} for stage in self.descriptions()
+        ]
+
+
+def _software_versions() -> dict[str, str]:
+    """Versions of the libraries that a result depends on most, and of Python."""
+    versions = {"jiantx": jiantx.__version__}
+    for name in ("transformers", "torch", "datasets"):
+        versions[name] = version(name)
+    return {**versions, "python": platform.python_version()}
 
 
 def _release_memory() -> None:

@@ -128,10 +128,18 @@ class Leaderboard(ExportsTables):
     splits: tuple[str, ...]
 
     def text_tables(self) -> list[TextTable]:
-        """The table: a column for each group and each of its tasks.
+        return self._tables("*")
 
-        A star marks the scores that lack languages; below the table stands which ones.
+    def to_markdown(self, *, mark: str = "*") -> str:
+        """Write a Markdown table: a column for each group and each of its tasks.
+
+        Args:
+            mark: Marks the scores that lack languages; below the table stands which ones.
         """
+        return "\n".join(table.to_markdown() for table in self._tables(mark))
+
+    def _tables(self, mark: str) -> list[TextTable]:
+        """The table; `mark` marks the scores that lack languages."""
         columns = self._columns()
         title = f"{self.benchmark.name} ({', '.join(self.splits) or 'no scores'})"
         names = [name if name in self.benchmark else f"**{name}**" for name in columns]
@@ -141,7 +149,7 @@ class Leaderboard(ExportsTables):
             texts = []
             for name, tasks in columns.items():
                 incomplete = not math.isnan(scores[name]) and missing.keys() & set(tasks)
-                texts.append(format_score(scores[name]) + ("*" if incomplete else ""))
+                texts.append(format_score(scores[name]) + (mark if incomplete else ""))
             lines.append([label, *texts])
         return [TextTable([title, *names], lines, legend=self._legend())]
 

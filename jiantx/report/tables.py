@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 FEWER = "†"  # marks a mean over fewer scores than the means beside it
+FAILED = "‡"  # marks a score of runs that did not learn
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _mark_width(text: str) -> int:
-    return len(text) - len(text.rstrip(f" *{FEWER}"))
+    return len(text) - len(text.rstrip(f" *{FEWER}{FAILED}"))
 
 
 def describe_fewer(lacking: Mapping[str, Sequence[str]]) -> str:

@@ -20,28 +20,47 @@ def test_best_rows_are_compared_over_the_seeds_that_both_have() -> None:
     assert "| **average** | | 71.0 | 72.2 | +1.2 ± 3.2 |" in table
 
 
-def test_changed_rows_and_failed_runs_are_listed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(jx.Comparison, "plot", lambda *arguments: None)
-    monkeypatch.setattr(jx.Report, "plot_gaps", lambda *arguments: None)
+def write_page(folder: Path, records: list[jx.Score]) -> str:
+    jx.experiments.write_results_page(
+        jx.Report(records),
+        [get_task("xnli")],
+        jx.experiments.Stages(folder, []),
+        folder,
+        splits=["validation"],
+        command="python program.py",
+    )
+    return (folder / "report.md").read_text(encoding="utf-8")
+
+
+def test_changed_rows_and_failed_runs_are_listed(tmp_path: Path) -> None:
     records = []
     for seed in (1, 2):
         records.append(score("none", seed, 70.0))
         records.append(score("none", seed, 70.0 * seed - 40, "mnli", DEVELOPMENT))
         records.append(score("none", seed, 33.0, "mnli", CHANCE))
         records.append(score("none", seed, 10.0 + seed, "mnli", "truncated", split="train"))
-    for picture in ("targets", "languages", "gaps"):
-        (tmp_path / f"validation-{picture}.png").write_bytes(b"")
-    jx.experiments.write_results_page(
-        jx.Report(records),
-        [get_task("xnli")],
-        jx.experiments.Stages(tmp_path, []),
-        tmp_path,
-        splits=["validation"],
-        command="python program.py",
-    )
-    page = (tmp_path / "report.md").read_text(encoding="utf-8")
+    page = write_page(tmp_path, records)
     assert "- mnli train en: text cut off in 11 to 12 of 100 inputs" in page
-    assert "- none, seed 1: mnli" in page and "- none, seed 2: mnli" not in page
+    assert "- fine-tuning on mnli after `none`: seed 1\n" in page
+    assert "| none | 70.0 ‡ | 70.0 ‡ |" in page, "the headline table says it, too"
     assert (tmp_path / "report.json").exists() and (tmp_path / "timings.json").exists()
+
+
+def test_the_page_begins_with_what_it_says_and_what_was_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    records = []
+    for seed in (1, 2, 3):
+        for language in ("en", "de"):
+            records.append(score("none", seed, 70.0, language=language))
+            records.append(score("mnli", seed, 75.0 + seed / 10, language=language))
+    page = write_page(tmp_path, records)
+    best = "`mnli` is best on average"
+    places = [page.index(text) for text in (best, "## What was run", "## By target (validation)")]
+    assert places == sorted(places)
+    assert best in capsys.readouterr().out
+    assert "| mnli | +5.2 ± 0.2 * | +5.2 ± 0.2 * |" in page
+    assert "Trained on the same rows twice: xnli after `mnli`" in page
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert html.count("<img alt=") == 3 and 'alt=""' not in html
+    assert "http" not in html.replace("https://", "", 0) or 'src="http' not in html
