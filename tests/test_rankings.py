@@ -241,7 +241,8 @@ def test_vectors_are_centred_language_by_language(model_of: ModelOf) -> None:
         code: [{"id": f"{code}{i}", "candidate": text} for i, text in enumerate(values)]
         for code, values in texts.items()
     }
-    queries = [{"query": text, "relevant": ["en0"]} for text in ("the cat", "who", "not a dog")]
+    questions = ["the cat", "who", "not a dog"]
+    queries = [{"query": text, "relevant": ["en0"]} for text in questions]
     task = TASK.replace(
         source=jx.Rows({"validation": queries}),
         corpus=jx.Rows({"validation": corpus}),
@@ -257,7 +258,7 @@ def test_vectors_are_centred_language_by_language(model_of: ModelOf) -> None:
         return raw / np.linalg.norm(raw, axis=1, keepdims=True)
 
     candidates = np.concatenate([centered(values) for values in texts.values()])
-    expected = centered([row["query"] for row in queries]) @ candidates.T
+    expected = centered(questions) @ candidates.T
     for prediction, scores in zip(predictions, expected, strict=True):
         np.testing.assert_allclose(prediction.scores, np.sort(scores)[::-1], atol=1e-4)
     assert not task.has_independent_rows
