@@ -17,7 +17,7 @@ from jiantx import metrics
 from jiantx.experiments import CHANCE, DEVELOPMENT
 from jiantx.metrics import Answer, Answers
 from jiantx.report import MAIN
-from jiantx.report.scores import TRUNCATED
+from jiantx.report.scores import LOST_TARGETS, TRUNCATED
 
 UPOS = "ADJ ADP AUX CCONJ DET INTJ NOUN NUM PART PROPN PUNCT SCONJ SYM VERB X".split()
 BIO = "O B-PER B-LOC B-ORG I-PER I-LOC I-ORG".split()
@@ -163,7 +163,7 @@ def test_an_undefined_metric_counts_as_the_worst_score_it_can_have():
 
 
 def test_no_metric_has_a_name_that_reports_use():
-    used = {MAIN, TRUNCATED, DEVELOPMENT, CHANCE}
+    used = {MAIN, TRUNCATED, LOST_TARGETS, DEVELOPMENT, CHANCE}
     assert used == set(metrics.base.RESERVED_NAMES)
 
 
