@@ -1,4 +1,4 @@
-"""Write docs/reference/recipe_flags.md from the program's own help (`make docs`; a test compares)."""
+"""Write docs/reference/recipe_flags.md from the program's own help (`make docs`)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from jiantx.experiments.command_line import recipe_parser
 PAGE = Path(__file__).parent / "reference" / "recipe_flags.md"
 INTRODUCTION = """# Flags of the recipe
 
-The program `examples/intermediate_then_target.py` has these flags; [Running the paper](../recipes.md) shows them in use. Flags
-that are not listed are fields of `transformers.TrainingArguments`. `--learning_rate 1e-5` holds for every training,
+The program `examples/intermediate_then_target.py`, which is also `jiantx recipe`, has these flags;
+[Running the paper](../recipes.md) shows them in use. Flags that are not listed are fields of
+`transformers.TrainingArguments`. `--learning_rate 1e-5` holds for every training,
 `--intermediate.learning_rate 1e-5` and `--target.num_train_epochs 5` for one kind of training, and
 `--squad_v1.num_train_epochs 5` for the targets that are fine-tuned on one task.
 

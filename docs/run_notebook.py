@@ -37,6 +37,7 @@ def run(path: Path) -> nbformat.NotebookNode:
 
 
 def main() -> None:
+    """Run the notebook of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("path", type=Path)
     path = parser.parse_args().path

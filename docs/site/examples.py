@@ -1,4 +1,4 @@
-"""An extension of griffe: doctests of docstrings become sections that mkdocstrings shows as code."""
+"""An extension of griffe: doctests of docstrings become sections, which are shown as code."""
 
 from __future__ import annotations
 
