@@ -239,7 +239,8 @@ def test_missing_language(root: Path) -> None:
         source.rows("train", "tr")
     with pytest.raises(
         DataError,
-        match=r"org/nli \(fr\) has no split 'train'\. It has: nothing for this language\.",
+        match=r"org/nli \(fr\) has no split 'train'\. It has: nothing for this language\. "
+        r"Its configurations: deu, en\.",
     ):
         source.rows("train", "fr")
 

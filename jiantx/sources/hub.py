@@ -104,9 +104,13 @@ class Hub(Source):
         if not names or not set(names) <= set(present):
             expected = "+".join(names) or split
             config_text = f" ({config})" if config else ""
+            message = f"{self.path}{config_text} has no split {expected!r}. It has: "
+            if present:
+                raise DataError(f"{message}{', '.join(present)}.")
+            configs = list(_repository(path, self.revision).splits)
+            listed = ", ".join(configs[:20]) + (", …" if len(configs) > 20 else "")
             raise DataError(
-                f"{self.path}{config_text} has no split {expected!r}. "
-                f"It has: {', '.join(present) or 'nothing for this language'}."
+                f"{message}nothing for this language. Its configurations: {listed or 'none'}."
             )
         rows = _load_split(path, config, "+".join(names), self.revision, _datasets_cache_dir(path))
         if self.where is None:
