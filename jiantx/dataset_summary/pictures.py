@@ -6,14 +6,20 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from jiantx.report.plots import INK, PAPER, check_matplotlib, save_figure
+from jiantx.report.picture_style import (
+    MUTED,
+    PAPER,
+    RULE,
+    SERIES_COLORS,
+    add_title,
+    picture_style,
+    save_figure,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's, which colour-blind readers tell apart.
-_COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
 _OTHERS = "other labels"
 
 
@@ -36,24 +42,20 @@ def draw_summary(
         path: The picture to write; None: only return it.
         title: Text above the picture.
     """
-    check_matplotlib()
-    from matplotlib import style
-    from matplotlib.figure import Figure
+    with picture_style():
+        from jiantx.report.figures import ShownFigure
 
-    ink = {"text.color": INK, "axes.labelcolor": INK}
-    with style.context(["default", {"svg.hashsalt": "jiantx", "font.size": 11, **ink}]):
-        size = (10.0 if shares else 6.0, 1.6 + 0.34 * len(names))
-        figure = Figure(figsize=size, facecolor=PAPER, layout="constrained")
+        width = 10.0 if shares else 6.0
+        size = (width, 2.0 + 0.34 * len(names))
+        figure = ShownFigure(figsize=size, facecolor=PAPER, layout="constrained")
         panels = figure.subplots(1, 2 if shares else 1, squeeze=False)[0]
         _draw_lengths(panels[0], names, lengths, unit)
         if shares:
             _draw_shares(panels[1], names, shares)
         for axes in panels:
             axes.set_ylim(len(names) - 0.5, -0.5)
-            axes.spines[["top", "right"]].set_visible(False)
-        panels[0].set_title(title, loc="left", fontsize=12)
-        if path is not None:
-            save_figure(figure, path)
+        add_title(panels[0], title, width=width / len(panels))
+        save_figure(figure, path)
     return figure
 
 
@@ -62,29 +64,29 @@ def _draw_lengths(
 ) -> None:
     lines = range(len(names))
     medians, percentiles, longest = zip(*lengths, strict=True)
-    axes.hlines(lines, medians, percentiles, color=_COLORS[4], linewidth=5, zorder=1)
-    axes.scatter(medians, lines, color=_COLORS[0], marker="o", label="median", zorder=2)
-    axes.scatter(percentiles, lines, color=_COLORS[0], marker="|", label="95 %", zorder=2)
-    axes.scatter(longest, lines, color="0.5", marker="x", label="longest", zorder=2)
+    axes.hlines(lines, medians, percentiles, color=SERIES_COLORS[5], linewidth=5, zorder=1)
+    axes.scatter(medians, lines, color=SERIES_COLORS[0], marker="o", label="median", zorder=2)
+    axes.scatter(percentiles, lines, color=SERIES_COLORS[0], marker="|", label="95 %", zorder=2)
+    axes.scatter(longest, lines, color=MUTED, marker="x", label="longest", zorder=2)
     axes.set_yticks(lines, names)
     axes.set_xlabel(f"{unit} per row")
     axes.set_xlim(left=0)
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.35 - 0.6 / len(names)), ncols=3)
 
 
 def _draw_shares(axes: Axes, names: Sequence[str], shares: Mapping[str, Sequence[float]]) -> None:
     lines = range(len(names))
-    commonest = sorted(shares, key=lambda label: -sum(shares[label]))[: len(_COLORS)]
+    commonest = sorted(shares, key=lambda label: -sum(shares[label]))[: len(SERIES_COLORS)]
     other_shares = [0.0] * len(names)
     for label in shares.keys() - set(commonest):
         other_shares = [total + share for total, share in zip(other_shares, shares[label])]
     left = [0.0] * len(names)
-    bars = [(label, shares[label], color) for label, color in zip(commonest, _COLORS)]
+    bars = [(label, shares[label], color) for label, color in zip(commonest, SERIES_COLORS)]
     if any(other_shares):
-        bars.append((_OTHERS, other_shares, "0.8"))
+        bars.append((_OTHERS, other_shares, RULE))
     for label, widths, color in bars:
         axes.barh(lines, widths, left=left, color=color, label=label, edgecolor=PAPER)
         left = [total + width for total, width in zip(left, widths)]
     axes.set_yticks(lines, [""] * len(names))
     axes.set_xlabel("share of labels, %")
-    axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
