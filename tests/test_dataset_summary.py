@@ -148,6 +148,7 @@ def test_a_missing_column_names_the_split() -> None:
         task(text="txt").describe()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("world")
 @pytest.mark.parametrize(
     "name", ["mnli", "udpos", "xquad", "hellaswag", "tatoeba", "stsb", "lareqa"]
