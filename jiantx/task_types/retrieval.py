@@ -161,7 +161,8 @@ class Retrieval(Task):
         for name in ("metrics", "main_metrics"):
             metrics = getattr(self, name)
             if isinstance(metrics, Sequence) and any(isinstance(m, str) for m in metrics):
-                object.__setattr__(self, name, tuple(map(_resolved_metric, metrics)))
+                resolved = tuple(_resolved_metric(self.name, metric) for metric in metrics)
+                object.__setattr__(self, name, resolved)
         super().__post_init__()
         self._check_top()
         self._check_scoring()
@@ -377,5 +378,9 @@ class Retrieval(Task):
         return {**super().head_config(), **settings, "top": self.ranked}
 
 
-def _resolved_metric(metric: Any) -> Any:
-    return ranking_metric(metric) if isinstance(metric, str) else metric
+def _resolved_metric(task: str, metric: Any) -> Any:
+    """The metric of a name; what is no text is returned as it is."""
+    try:
+        return ranking_metric(metric) if isinstance(metric, str) else metric
+    except ValueError as error:
+        raise ValueError(f"Task {task}: {error}") from None
