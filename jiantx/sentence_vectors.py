@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import torch
+from transformers.utils import logging
 
 from jiantx.columns import check_utf8
 from jiantx.features import encode_examples
@@ -19,6 +20,8 @@ from jiantx.model.new_heads import with_new_heads
 from jiantx.sources import DataError, Rows
 from jiantx.task_types import Retrieval
 from jiantx.tasks import TaskOrName, resolve_task
+
+logger = logging.get_logger("jiantx.sentence_vectors")
 
 
 def encode(
@@ -76,6 +79,10 @@ def encode(
         row = {"candidate": prefix + text}
         examples.append(run_task.example(row, id=str(index), language="en"))
     table = encode_examples(run_task, examples, tokenizer_of(model), max_length)
+    cut = int(np.sum(table.with_format("numpy")["truncated"][:]))
+    if cut:
+        length = max_length or run_task.max_length
+        logger.warning(f"{cut:,} of {len(texts):,} texts were cut off (max_length {length}).")
     model.check_token_ids(run_task, tokenizer_of(model), table)
     tables = [("texts", table)]
     title = f"encoding {len(texts):,} texts"

@@ -13,6 +13,7 @@ from sklearn.metrics import ndcg_score
 
 import jiantx as jx
 from jiantx.metrics import (
+    accuracy_at_1,
     mean_average_precision,
     mean_reciprocal_rank,
     metric_name,
@@ -120,8 +121,10 @@ def test_names() -> None:
     assert recall_at(10) is recall_at_10 is ranking_metric("recall_at_10")
     assert ranking_metric("map") is map_of_ranking and metric_name(map_of_ranking) == "map"
     assert ranking_metric("ndcg_at_7") is ndcg_at(7)
+    assert ranking_metric("accuracy") is accuracy_at_1 and ranking_metric("f1") is mined_f1
+    assert ranking_metric("map@20") is mean_average_precision
     assert metric_name(pickle.loads(pickle.dumps(ndcg_at(7)))) == "ndcg_at_7"
-    for name in ("recall", "recall_at_", "recall_at_0", "recal_at_5", "map_at_x", "accuracy_at_1"):
+    for name in ("recall_at_", "recall_at_0", "recal_at_5", "map_at_x", "accuracy_at_1"):
         with pytest.raises(ValueError, match=f"'{name}' names no metric of rankings"):
             ranking_metric(name)
     with pytest.raises(ValueError, match=r"Did you mean|Nearest|recall"):
@@ -148,7 +151,7 @@ def test_a_ranking_is_as_long_as_the_metrics_read() -> None:
         TASK.replace(metrics=("recall_at_100",), top=20)
     with pytest.raises(ValueError, match=r"'map' reads all candidates .*Leave `top` out"):
         TASK.replace(metrics=("map",), top=20)
-    with pytest.raises(ValueError, match="'recal_at_3' names no metric of rankings"):
+    with pytest.raises(ValueError, match="Task pairs: 'recal_at_3' names no metric of rankings"):
         TASK.replace(metrics=("recal_at_3",))
 
 

@@ -80,6 +80,14 @@ def test_layer_pooling_and_order(model_of: ModelOf) -> None:
     assert jx.encode(model, []).shape == (0, model.encoder.config.hidden_size)
 
 
+def test_texts_that_are_cut_are_counted(
+    model_of: ModelOf, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("WARNING", "jiantx"):
+        jx.encode(model_of([TASK]), TEXTS, TASK)
+    assert "1 of 4 texts were cut off (max_length 24)." in caplog.text
+
+
 def test_a_model_without_heads_encodes(encoder_folder: Any) -> None:
     model = jx.MultitaskModel.from_pretrained(encoder_folder("xlm-r"), [])
     assert jx.encode(model, ["the cat"]).shape == (1, model.encoder.config.hidden_size)

@@ -19,6 +19,8 @@ from torch import Tensor
 import jiantx as jx
 from jiantx.heads.contrast import CachedLoss
 
+pytestmark = pytest.mark.slow  # trainings, and one on two ranks
+
 ENGLISH = WORDS["en"]
 PAIRS = [
     {
@@ -157,7 +159,6 @@ def test_the_cached_loss_has_the_value_and_the_gradients_that_it_is_given() -> N
     assert scale.grad is not None and scale.grad.item() == 0.5
 
 
-@pytest.mark.slow
 def test_a_run_that_was_resumed_ends_as_one_that_was_not(model_of: ModelOf, tmp_path: Path) -> None:
     """With dropout: the cached pass comes after the random state is restored."""
 
@@ -219,7 +220,6 @@ def on_every_rank(folder: Path) -> None:
         (folder / f"loss{ranks}.json").write_text(json.dumps(loss))
 
 
-@pytest.mark.slow
 def test_several_ranks_have_the_gradients_of_one(model_of: ModelOf, tmp_path: Path) -> None:
     model = model_of([TASK])
     model.save_pretrained(tmp_path / "model")

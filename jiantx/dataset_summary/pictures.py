@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jiantx.report.picture_style import (
     MUTED,
@@ -71,7 +71,8 @@ def _draw_lengths(
     axes.set_yticks(lines, names)
     axes.set_xlabel(f"{unit} per row")
     axes.set_xlim(left=0)
-    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.35 - 0.6 / len(names)), ncols=3)
+    figure: Any = axes.get_figure()
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=3)
 
 
 def _draw_shares(axes: Axes, names: Sequence[str], shares: Mapping[str, Sequence[float]]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from jiantx.metrics.base import Metric, check_lengths, mean_percent, named
+from jiantx.metrics.base import Metric, check_lengths, mean_percent, metric_name, named
 from jiantx.registry import near_names
 
 Rankings = Sequence[Sequence[str]]
@@ -182,8 +182,8 @@ def _cut_off(name: str, score: Callable[[_JudgedRanking], float], k: int | None)
     is_count = isinstance(k, int) and not isinstance(k, bool) and k >= 1
     if not is_count and k is not None:
         raise ValueError(f"{name} at k={k!r}. Expected a whole number, at least 1.")
-    metric_name = name if k is None else f"{name}_at_{k}"
-    return named(metric_name)(functools.partial(_mean_over_queries, score=score, k=k))
+    full_name = name if k is None else f"{name}_at_{k}"
+    return named(full_name)(functools.partial(_mean_over_queries, score=score, k=k))
 
 
 def _mean_over_queries(
@@ -238,6 +238,7 @@ _FAMILIES: dict[str, Callable[..., Metric]] = {
     "mrr": mrr_at,
     "map": map_at,
 }
+_AT_20: tuple[Metric, ...] = (mean_average_precision, mean_reciprocal_rank)
 recall_at_10 = recall_at(10)
 ndcg_at_10 = ndcg_at(10)
 mrr_at_10 = mrr_at(10)
@@ -249,7 +250,8 @@ def ranking_metric(name: str) -> Metric:
 
     Args:
         name: "recall", "ndcg", "mrr" or "map", `_at_` and a number; for all but "recall", the name
-            alone reads the whole ranking.
+            alone reads the whole ranking. Or a name in reports: "accuracy", "map@20", "mrr@20", and
+            those of mined pairs, "f1", "precision" and "recall".
 
     Raises:
         ValueError: It is no such name.
@@ -260,6 +262,9 @@ def ranking_metric(name: str) -> Metric:
         return _FAMILIES[family](int(k))
     if name in ("ndcg", "mrr", "map"):
         return _FAMILIES[name]()
+    for metric in (accuracy_at_1, *_AT_20, mined_f1, mined_precision, mined_recall):
+        if metric_name(metric) == name:
+            return metric
     raise ValueError(
         f"{name!r} names no metric of rankings. Expected a name such as 'recall_at_10', "
         f"'ndcg_at_10', 'mrr_at_10', 'map_at_100' or 'map'.{near_names(family, _FAMILIES)}"
@@ -268,7 +273,7 @@ def ranking_metric(name: str) -> Metric:
 
 def candidates_read(metric: Metric) -> int | None:
     """How many candidates of a ranking a metric of this module reads; None if all; 1 if unknown."""
-    if metric in (mean_average_precision, mean_reciprocal_rank):
+    if metric in _AT_20:
         return 20
     cut_off: Any = getattr(metric, "metric", metric)  # of a metric under another name
     is_ours = isinstance(cut_off, functools.partial) and cut_off.func is _mean_over_queries
