@@ -278,3 +278,25 @@ def test_long_names_wrap(tmp_path, monkeypatch):
     table = [[heatmaps.HeatmapCell(1.0, "+1.0")]]
     heatmaps.draw_differences(table, rows=[row], columns=["average"], path=tmp_path / "a.png")
     assert "anli_plus+mnli+qqp+\nsquad_v2+hellaswag+mlm" in texts
+
+
+@pytest.mark.parametrize("row_count", [1, 2, 9])
+def test_the_small_print_stands_below_the_colour_bar(row_count, tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    bottoms = []
+
+    def measuring(figure, *args, **kwargs):
+        figure.draw_without_rendering()
+        table = figure.axes[0]
+        (note,) = [text for text in table.texts if text.get_text().startswith("±: ")]
+        bar = table.child_axes[0]
+        bottoms.append((note.get_window_extent().y1, bar.get_tightbbox().y0))
+
+    monkeypatch.setattr(Figure, "savefig", measuring)
+    table = [[heatmaps.HeatmapCell(1.0, "+1.0", "± 0.5", bold=True)] * 3] * row_count
+    rows = [f"row_{index}" for index in range(row_count)]
+    columns = ["xnli", "pawsx", "average"]
+    heatmaps.draw_differences(table, rows=rows, columns=columns, path=tmp_path / "a.png")
+    ((note_top, bar_bottom),) = bottoms
+    assert note_top <= bar_bottom

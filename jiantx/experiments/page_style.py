@@ -40,6 +40,7 @@ th, td {{ padding: .4em .6em; text-align: right; border-bottom: 1px solid var(--
 thead th {{ vertical-align: bottom; border-bottom: 2px solid var(--muted) }}
 th:first-child {{ text-align: left; position: sticky; left: 0; background: var(--paper);
   font-weight: normal; max-width: 16rem; white-space: normal }}
+thead th:first-child {{ font-weight: bold }}
 tbody th, tfoot th {{ min-width: min(10rem, 26vw) }}
 .word {{ display: inline-block; max-width: 100% }}
 th.text {{ text-align: left }}

@@ -255,7 +255,7 @@ def _draw_heatmap(
         if notes:
             axes.text(
                 0,
-                -0.1 / height,
+                -(max(0.0, _bar_height(height) - height) + 0.12) / height,  # below the bar, too
                 "\n".join(notes),
                 transform=axes.transAxes,
                 va="top",
@@ -307,6 +307,11 @@ def _label_heatmap(
     axes.spines[:].set_visible(False)
 
 
+def _bar_height(height: float) -> float:
+    """How high the colour bar beside a table of this height is, in inches."""
+    return min(2.4, max(1.3, height))
+
+
 def _draw_color_bar(
     figure: "Figure", axes: "Axes", width: float, height: float, scale: _ColorScale
 ) -> None:
@@ -315,7 +320,7 @@ def _draw_color_bar(
     from matplotlib.ticker import MaxNLocator
 
     colormap, norm = scale.colors
-    bar_height = min(2.4, max(1.3, height))
+    bar_height = _bar_height(height)
     bar_axes = axes.inset_axes(
         (1 + 0.22 / width, 1 - bar_height / height, 0.13 / width, bar_height / height)
     )
