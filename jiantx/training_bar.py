@@ -7,6 +7,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 from transformers import ProgressCallback, TrainingArguments
+from transformers import trainer as trainer_module
 
 from jiantx.progress_bars import are_bars_hidden
 
@@ -52,6 +53,8 @@ def label_training_bar(trainer: Any, label: str, *, shows_logs: bool = True) -> 
     """
     if trainer.pop_callback(ProgressCallback) is not None:
         trainer.add_callback(TrainingBar(label, shows_logs=shows_logs))
+    elif are_bars_hidden():  # notebooks have a bar of their own, with a table of the logs
+        trainer.pop_callback(trainer_module.DEFAULT_PROGRESS_CALLBACK)
 
 
 def training_label(task_names: Iterable[str]) -> str:

@@ -50,3 +50,19 @@ def test_loading_a_model_shows_no_bar_and_leaves_others_as_they_were(
     finally:
         logging.disable_progress_bar()
     assert "Loading weights" not in capsys.readouterr().err
+
+
+def test_progress_false_silences_the_bar_of_notebooks(
+    tiny_tasks, model_of, tmp_path, capsys, monkeypatch
+):
+    from transformers.utils.notebook import NotebookProgressCallback
+
+    monkeypatch.setattr(
+        "transformers.trainer.DEFAULT_PROGRESS_CALLBACK", NotebookProgressCallback
+    )
+    with jx.progress(False):
+        silent = trainer(tiny_tasks, model_of, tmp_path)
+        silent.train()
+    callbacks = silent.callback_handler.callbacks
+    assert not any(isinstance(callback, NotebookProgressCallback) for callback in callbacks)
+    assert "training" not in capsys.readouterr().err
