@@ -245,8 +245,8 @@ def test_series_that_share_x_values_stand_side_by_side(tmp_path, monkeypatch):
     axes = drawn_axes(monkeypatch)
     series = {"a": [plots.Point(1, 1, 1)], "b": [plots.Point(1, 1, 1)]}
     plots.plot_points(series, tmp_path / "a.png", x="x", y="y")
-    places = [line.get_transform().transform((1, 1))[0] for line in axes[0].lines]
-    assert len(set(places)) > 1
+    positions = [line.get_transform().transform((1, 1))[0] for line in axes[0].lines]
+    assert len(set(positions)) > 1
     plots.plot_points({"a": [plots.Point(1, 1)], "b": [plots.Point(2, 1)]}, "a.png", x="x", y="y")
     assert len({line.get_transform().transform((1, 1))[0] for line in axes[1].lines}) == 1
 

@@ -125,10 +125,10 @@ def _best_sentence(averages: Mapping[str, Interval], average: str, seeds: int) -
     if above:
         best = max(above, key=lambda row: above[row][0])
         difference = format_interval(above.pop(best), "+")
-        others = f"; {_rows_text(above)} above it, too" if above else ""
+        also_above = f"; {_rows_text(above)} above it, too" if above else ""
         return (
             f"**`{best}` is best on average**: {difference} points over `none` in {average}"
-            f"{others} ({over_seeds}).{worse}"
+            f"{also_above} ({over_seeds}).{worse}"
         )
     tested = {row: pair for row, pair in averages.items() if not math.isnan(pair[1])}
     if not tested:

@@ -124,11 +124,11 @@ def _is_rule(text: str) -> bool:
 def inline_html(text: str) -> str:
     """Return the HTML of a line of Markdown: code, bold text and minus signs."""
     written = ""
-    for index, part in enumerate(_CODE.split(html.escape(text))):
+    for index, segment in enumerate(_CODE.split(html.escape(text))):
         if index % 2:  # code breaks between words only
-            words = [f'<span class="word">{word}</span>' for word in part.split(" ")]
-            part = " ".join(words) if len(words) > 1 else part
-            written += f"<code>{part}</code>"
+            code_words = [f'<span class="word">{word}</span>' for word in segment.split(" ")]
+            segment = " ".join(code_words) if len(code_words) > 1 else segment
+            written += f"<code>{segment}</code>"
             continue
-        written += _HYPHEN_MINUS.sub("\N{MINUS SIGN}", part)
+        written += _HYPHEN_MINUS.sub("\N{MINUS SIGN}", segment)
     return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", written)

@@ -73,30 +73,30 @@ def result_table(
     )
 
 
-def split_table(table: PageTable, parts: Sequence[Sequence[str]]) -> list[PageTable]:
+def split_table(table: PageTable, column_groups: Sequence[Sequence[str]]) -> list[PageTable]:
     """Split a wide table into tables that fit on a page.
 
     Args:
         table: The table.
-        parts: The columns of each, in their order.
+        column_groups: The columns of each, in their order.
 
     Returns:
         The tables; the last one has the notes.
     """
     tables = []
     start = 1
-    for number, columns in enumerate(parts, start=1):
+    for number, columns in enumerate(column_groups, start=1):
         end = start + len(columns)
         caption = table.caption
-        if len(parts) > 1:
-            caption += f" ({number} of {len(parts)}: {columns[0]} to {columns[-1]})"
+        if len(column_groups) > 1:
+            caption += f" ({number} of {len(column_groups)}: {columns[0]} to {columns[-1]})"
         tables.append(
             replace(
                 table,
                 caption=caption,
                 header=[table.header[0], *table.header[start:end]],
                 rows=[[row[0], *row[start:end]] for row in table.rows],
-                notes=table.notes if number == len(parts) else (),
+                notes=table.notes if number == len(column_groups) else (),
             )
         )
         start = end
@@ -176,8 +176,8 @@ def draw_comparison(
             differences += [abs(cell.mean) for cell in _shown_cells(row, with_average)]
     limit = max(value for value in differences if not math.isnan(value))
     drawn = 0
-    parts = picture_columns(comparison, with_average=with_average)
-    for path, columns in zip(paths, parts, strict=True):
+    column_groups = picture_columns(comparison, with_average=with_average)
+    for path, columns in zip(paths, column_groups, strict=True):
         cells = []
         for row in comparison.rows:
             shown = _shown_cells(row, with_average)[drawn : drawn + len(columns)]

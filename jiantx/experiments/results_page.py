@@ -126,8 +126,10 @@ def _add_finding(
     page.add(f"## What it says ({split})", Finding(sentences))
     notes = [repeated_training_sentence(by_target, targets)]
     if failed:
-        lost = [f"{target} after `{row}`" for (row, target) in failed]
-        shown = ", ".join(lost[:5]) + (f", and {len(lost) - 5} more" if len(lost) > 5 else "")
+        failed_names = [f"{target} after `{row}`" for (row, target) in failed]
+        shown = ", ".join(failed_names[:5]) + (
+            f", and {len(failed_names) - 5} more" if len(failed_names) > 5 else ""
+        )
         notes.append(f"Runs that did not learn, marked `‡` in the tables: {shown}.")
     page.add("\n".join(f"- {note}" for note in notes if note))
     print("\n" + "\n".join([*sentences, *filter(None, notes)]).replace("**", ""))
@@ -206,7 +208,8 @@ def _add_split(
     if _can_draw(path, lambda: scores.plot_gaps(path, title=title)):
         gaps = scores.transfer_gaps()
         phrases = [
-            f"{row}: {english:.1f} and {others:.1f}" for row, (english, others) in gaps.items()
+            f"{row}: {english:.1f} and {transferred:.1f}"
+            for row, (english, transferred) in gaps.items()
         ]
         alt = f"{title}: mean main score in English and in the others. {'; '.join(phrases)}."
         page.add(f"## {title}", Picture(path, alt))
@@ -233,18 +236,18 @@ def _add_comparison(
     with_average: bool = True,
 ) -> None:
     """Add a comparison as a table and a picture, or as several if it has many columns."""
-    parts = picture_columns(comparison, with_average=with_average)
+    column_groups = picture_columns(comparison, with_average=with_average)
     paths = [path]
-    for number in range(2, len(parts) + 1):
+    for number in range(2, len(column_groups) + 1):
         paths.append(path.with_stem(f"{path.stem}-{number}"))
 
     def draw() -> None:
         draw_comparison(comparison, paths, title, failed, with_average=with_average)
 
     is_drawn = _can_draw(path, draw)
-    page.add(*split_table(table, parts))
+    page.add(*split_table(table, column_groups))
     if is_drawn:
-        for picture, columns in zip(paths, parts, strict=True):
+        for picture, columns in zip(paths, column_groups, strict=True):
             alt = f"Heat map of the numbers above: {', '.join(columns)}. {title}."
             page.add(Picture(picture, alt))
 

@@ -134,8 +134,8 @@ def _time_text(descriptions: Sequence[Description]) -> str:
 
 def _duration(seconds: float) -> str:
     """5 min 3 s"""
-    whole = timedelta(seconds=round(seconds))
-    hours, remainder = divmod(int(whole.total_seconds()), 3600)
+    rounded = timedelta(seconds=round(seconds))
+    hours, remainder = divmod(int(rounded.total_seconds()), 3600)
     minutes, rest = divmod(remainder, 60)
     if hours:
         return f"{hours} h {minutes} min"

@@ -139,7 +139,7 @@ def draw_differences(
     greys = _ColorScale(UNPROVEN, 0.02, 0.42, 0, limit, unit, of_size=True)
     notes = []
     if with_spread:
-        notes.append(f"±: {spread}; bold, strong colour: the 95 % interval excludes zero")
+        notes += [f"±: {spread}", "bold, strong colour: the 95 % interval excludes zero"]
     if without_spread:
         notes.append("grey: one seed, so no difference can be claimed")
     meanings = {FEWER: "a mean over fewer scores than others have", FAILED: "runs did not learn"}

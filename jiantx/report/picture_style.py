@@ -123,10 +123,10 @@ def wrap_name(name: str, width: int) -> str:
         hellaswag
     """
     lines = [""]
-    for part in _BREAK_AFTER.split(name):
-        if lines[-1] and len((lines[-1] + part).rstrip()) > width:
+    for segment in _BREAK_AFTER.split(name):
+        if lines[-1] and len((lines[-1] + segment).rstrip()) > width:
             lines.append("")
-        lines[-1] += part
+        lines[-1] += segment
     return "\n".join(line.strip() for line in lines)
 
 

@@ -57,9 +57,9 @@ def test_many_columns_are_shown_in_parts(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     languages = tuple(f"l{index}" for index in range(13))
     compared = comparison(2, languages, by="language")
-    parts = picture_columns(compared, with_average=False)
-    assert [len(columns) for columns in parts] == [7, 6]
-    tables = split_table(result_table(compared, "Scores", (), with_average=False), parts)
+    column_groups = picture_columns(compared, with_average=False)
+    assert [len(columns) for columns in column_groups] == [7, 6]
+    tables = split_table(result_table(compared, "Scores", (), with_average=False), column_groups)
     assert [table.header[1] for table in tables] == ["l0", "l7"]
     assert [len(table.rows[1]) for table in tables] == [8, 7]
     assert tables[1].caption == "Scores (2 of 2: l7 to l12)"

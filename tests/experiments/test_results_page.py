@@ -56,8 +56,10 @@ def test_the_page_begins_with_what_it_says_and_what_was_run(
             records.append(score("mnli", seed, 75.0 + seed / 10, language=language))
     page = write_page(tmp_path, records)
     best = "`mnli` is best on average"
-    places = [page.index(text) for text in (best, "## What was run", "## By target (validation)")]
-    assert places == sorted(places)
+    positions = [
+        page.index(text) for text in (best, "## What was run", "## By target (validation)")
+    ]
+    assert positions == sorted(positions)
     assert best in capsys.readouterr().out
     assert "| mnli | +5.2 ± 0.2 * | +5.2 ± 0.2 * |" in page
     assert "Trained on the same rows twice: xnli after `mnli`" in page
