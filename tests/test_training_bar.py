@@ -57,9 +57,7 @@ def test_progress_false_silences_the_bar_of_notebooks(
 ):
     from transformers.utils.notebook import NotebookProgressCallback
 
-    monkeypatch.setattr(
-        "transformers.trainer.DEFAULT_PROGRESS_CALLBACK", NotebookProgressCallback
-    )
+    monkeypatch.setattr("transformers.trainer.DEFAULT_PROGRESS_CALLBACK", NotebookProgressCallback)
     with jx.progress(False):
         silent = trainer(tiny_tasks, model_of, tmp_path)
         silent.train()
