@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -110,3 +114,24 @@ def test_every_page_is_in_the_navigation() -> None:
     pages = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")}
     assert yaml.safe_load(text)["site_name"] == "jiantx"
     assert pages <= listed
+
+
+@pytest.mark.slow
+def test_site_builds_without_a_warning(tmp_path) -> None:
+    """Links, anchors and names of the reference included; needs `make site`'s extra."""
+    pytest.importorskip("mkdocs", reason="pip install 'jiantx[docs]'")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_MKDOCS_2_WARNING": "1"}
+    result = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "index.html").is_file()
+
+
+def test_recipe_flags_have_not_drifted() -> None:
+    spec = importlib.util.spec_from_file_location("flags", DOCS / "make_recipe_flags.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.PAGE.read_text(encoding="utf-8") == module.page(), "run: make docs"
