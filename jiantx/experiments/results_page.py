@@ -252,7 +252,7 @@ def _add_comparison(
             page.add(Picture(picture, alt))
 
 
-def _can_draw(path: Path, draw: Callable[[], None]) -> bool:
+def _can_draw(path: Path, draw: Callable[[], object]) -> bool:
     """Draw a picture; print why it cannot be drawn."""
     try:
         draw()
