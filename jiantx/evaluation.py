@@ -320,7 +320,7 @@ def scored_languages(task: Task, split: str, requested: Collection[str] | None) 
     if languages:
         return languages
     # if the data themselves are missing, the source says so
-    for language in getattr(task.source, "languages", ()):
+    for language in getattr(task.source, "languages", None) or ():
         if not requested or language in requested:
             task.rows(split, language)
             break

@@ -23,6 +23,10 @@ SPLITS = ("train", "validation", "test")
 class TaskRows:
     """What every task does with its source. `Task` is its only subclass."""
 
+    missing_gold_advice: ClassVar[str] = (
+        "Drop such rows with the source's `where`, or fill them in."
+    )
+
     if TYPE_CHECKING:
         name: str
         source: Source
@@ -98,7 +102,7 @@ class TaskRows:
             try:
                 example = self.example(row, id=row_id(row, index), language=language)
                 if labelled and self.reference(example) is None:
-                    raise DataError(self._no_gold(row))
+                    raise DataError(self._no_gold(row, split))
             except DataError as error:
                 location = self._location(rows, split, language, index)
                 raise DataError(
@@ -165,13 +169,18 @@ class TaskRows:
 
         return summarize(cast("Task", self), splits, languages, unit, tokenizer)
 
-    def _no_gold(self, row: Row) -> str:
+    def _no_gold(self, row: Row, split: str) -> str:
         if self.gold:
             try:
                 column_value(row, getattr(self, self.gold))
             except DataError as error:
                 return str(error)
-        labelled = [split for split in SPLITS if self._has_gold(split)]
+        labelled = [name for name in SPLITS if self._has_gold(name)]
+        if split in labelled:
+            return (
+                "The row has no gold, so it cannot be trained on or scored. "
+                f"{self.missing_gold_advice}"
+            )
         return (
             "The label is a placeholder, so nothing can be scored. "
             f"Splits with labels: {', '.join(labelled) or 'none'}."

@@ -212,3 +212,29 @@ def test_found_labels_are_no_field() -> None:
     assert looked_at.label_names and looked_at == task()
     assert looked_at.replace(labels=("x", "y")).label_names == ("x", "y")
     assert vars(looked_at) == vars(task())
+
+
+def answered(*texts: str, **fields: Any) -> jx.QuestionAnswering:
+    rows = []
+    for text in texts:
+        answers = {"text": [text] if text else [], "answer_start": [0] if text else []}
+        rows.append({"question": "q", "context": "one two", "answers": answers})
+    return jx.QuestionAnswering("answered", jx.Rows(rows), **fields)
+
+
+def test_questions_without_an_answer_are_unlabelled_unless_that_is_their_answer() -> None:
+    questions = answered("one", "", "")
+    assert questions.describe().splits[0].unlabelled == 2
+    assert "Rows without gold in a split that has some: train en 2." in str(questions.describe())
+    with pytest.raises(jx.DataError, match=r"row 1: The row has no gold.*unanswerable=True"):
+        list(questions.examples("train", labelled=True))
+    unanswerable = questions.replace(unanswerable=True)
+    assert unanswerable.describe().splits[0].unlabelled == 0
+    assert "answers   (none)" in str(unanswerable.preview())
+
+
+def test_unlabelled_rows_are_a_finding_unless_all_are() -> None:
+    assert "Rows without gold in a split that has some: train en 1." in str(task().describe())
+    withheld = task(TRAIN[:2], [{"text": "new", "label": None}, {"text": "newer", "label": None}])
+    assert withheld.describe().splits[1].unlabelled == 2
+    assert "Rows without gold" not in str(withheld.describe())

@@ -215,7 +215,7 @@ def test_unlabelled_features_are_kept_apart(cache: Path, tokenizer: Any) -> None
     """Else a run that needs gold would trust a file that was made without asking for it."""
     rows = changed(label=None)
     load_features(task(rows), "train", "en", tokenizer, labelled=False)
-    with pytest.raises(DataError, match="row 11: The label is a placeholder"):
+    with pytest.raises(DataError, match="row 11: The row has no gold"):
         load_features(task(rows), "train", "en", tokenizer)
 
 

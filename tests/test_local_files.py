@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import jiantx as jx
+from jiantx.evaluation import scored_languages
 from jiantx.sources import DataError
 from jiantx.sources.readers.delimited import find_delimiter
 
@@ -333,3 +334,27 @@ def test_splits_of_any_source() -> None:
 def test_columns_in_the_place_of_splits_are_refused() -> None:
     with pytest.raises(TypeError, match="If these are columns, give a frame"):
         jx.Rows({"text": ["a"], "label": ["x"]})
+
+
+def test_keys_that_are_languages_are_no_splits(tmp_path: Path) -> None:
+    (tmp_path / "de.csv").write_text("text,label\na,x\n")
+    source = jx.Csv({"en": tmp_path / "en.csv", "de": tmp_path / "de.csv"})
+    with pytest.raises(DataError, match=r"its keys are 'en', 'de'\. Expected splits .*Concat"):
+        source.rows("train", "de")
+    with pytest.raises(DataError, match=r'"train": …, "validation": …'):
+        jx.Csv({"test": tmp_path / "de.csv"}).rows("train", "en")
+
+
+def test_a_language_that_no_file_has_is_named_when_scoring(tmp_path: Path) -> None:
+    (tmp_path / "de.csv").write_text("text,label\na,x\nb,y\n")
+    mine = jx.Classification("mine", jx.Csv(tmp_path / "{language}.csv"), labels=("x", "y"))
+    with pytest.raises(DataError, match=r"none of the languages sw\. It has: de\."):
+        scored_languages(mine, "train", ["sw"])
+
+
+def test_the_language_of_each_path_is_known() -> None:
+    """Else English training rows would be read as those of every language."""
+    with pytest.raises(
+        ValueError, match=r"'en.csv' has not, so the language of its rows is unknow"
+    ):
+        jx.Csv({"train": "en.csv", "test": "{language}.csv"}, languages=("en", "de"))

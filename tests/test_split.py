@@ -114,6 +114,7 @@ def test_the_validation_split_comes_from_train_and_test_stays() -> None:
         ({"train": "rest", "test": "rest"}, "may stand once"),
         ({"train": "100%", "test": "rest"}, "nothing is left"),
         ({}, "Expected shares"),
+        ({"validation": "20%"}, 'does not name \'train\'.*"train": "rest"'),
     ],
 )
 def test_shares_that_cannot_be(shares: Any, message: str) -> None:

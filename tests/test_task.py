@@ -283,7 +283,7 @@ def test_withheld_labels_say_which_split_has_some(placeholder: Any) -> None:
 
 def test_placeholder_in_the_midst_is_found() -> None:
     mine = task([{"text": "t", "label": "no"}, {"text": "t", "label": ""}])
-    assert "row 1: The label is a placeholder" in error_of(mine, labelled=True)
+    assert "row 1: The row has no gold" in error_of(mine, labelled=True)
 
 
 def test_ids_are_the_rows_own_or_their_numbers() -> None:

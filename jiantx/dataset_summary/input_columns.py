@@ -203,12 +203,20 @@ def gold_values(array: pa.ChunkedArray) -> tuple[dict[str, int], int, int]:
     return counts, total, int(unlabelled.sum())
 
 
-def missing_gold(array: pa.ChunkedArray) -> np.ndarray:
-    """(rows,) whether a row has no gold: None, "" or -1."""
+def missing_gold(array: pa.ChunkedArray, *, may_be_empty: bool = False) -> np.ndarray:
+    """(rows,) whether a row has no gold: None, "", -1, or an empty list of answers.
+
+    Args:
+        array: The gold.
+        may_be_empty: An empty list of answers is gold: the question has no answer.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     missing = pc.is_null(array)
+    is_answers = pa.types.is_struct(array.type) and array.type.get_field_index("text") >= 0
+    if is_answers and not may_be_empty:
+        return list_lengths(pc.struct_field(array, "text")) == 0
     if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
         missing = pc.or_(missing, pc.equal(pc.fill_null(array, ""), ""))
     elif pa.types.is_integer(array.type):

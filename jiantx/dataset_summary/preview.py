@@ -123,6 +123,8 @@ def _shown(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, Sequence) and not isinstance(value, str):
+        if not value:
+            return "(none)"
         items = [str(item) for item in value]
         is_words = not any(" " in item for item in items)
         value = " ".join(items) if is_words else " | ".join(items)

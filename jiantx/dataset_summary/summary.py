@@ -92,6 +92,12 @@ class Summary:
             sentences.append(
                 f"Rows with an empty input: {empty}. Drop them with the source's `where`."
             )
+        unlabelled = self._nonzero_counts("unlabelled", but_not_all=True)
+        if unlabelled:
+            sentences.append(
+                f"Rows without gold in a split that has some: {unlabelled}. Training on them is "
+                "an error. Drop them with the source's `where`, or fill them in."
+            )
         if self.undeclared:
             sentences.append(f"Labels that the task does not declare: {_joined(self.undeclared)}.")
         for split, labels in self.labels_of_one_split().items():
@@ -120,11 +126,11 @@ class Summary:
             )
         return sentences
 
-    def _nonzero_counts(self, field_name: str) -> str:
+    def _nonzero_counts(self, field_name: str, *, but_not_all: bool = False) -> str:
         counts = []
         for entry in self.splits:
             count = getattr(entry, field_name)
-            if count:
+            if count and not (but_not_all and count == entry.rows):
                 counts.append(f"{entry.split} {entry.language} {count:,}")
         return ", ".join(counts)
 

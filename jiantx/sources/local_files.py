@@ -23,6 +23,7 @@ from jiantx.sources.local_paths import (
     languages_in_names,
     matching_files,
     missing_file,
+    missing_split,
     patterns_of,
     placeholders,
 )
@@ -193,12 +194,7 @@ class LocalFiles(Source):
         noun = f"{type(self).__name__}({self.path!r})"
         patterns = patterns_of(self.path, split)
         if not patterns:
-            taken = '{"train": "80%", "validation": "20%"}'
-            raise DataError(
-                f"{noun} has no split {split!r}. Name a file for each split: "
-                f'{{"train": …, "{split}": …}}, or take splits from the training rows: '
-                f"split={taken}."
-            )
+            raise missing_split(noun, self.path, split)
         if not self._has_files(split):
             word = next(iter(language_mapping(self.languages or ("en",)).values()))
             raise missing_file(patterns[0], word, split)

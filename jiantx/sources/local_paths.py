@@ -122,20 +122,51 @@ def missing_file(pattern: str, word: str, split: str) -> DataError:
     )
 
 
+def missing_split(noun: str, paths: Paths, split: str) -> DataError:
+    """The error of a split that no path is for.
+
+    Args:
+        noun: The source, as errors name it.
+        paths: What the user gave.
+        split: The split that was asked for.
+    """
+    if isinstance(paths, Mapping) and not set(paths) & set(SPLIT_WORDS):
+        return DataError(
+            f"{noun} has no split {split!r}: its keys are {', '.join(map(repr, paths))}. Expected "
+            f"splits ({', '.join(SPLIT_WORDS)}). If the keys are languages, put {{language}} into "
+            'one path, such as "reviews.{language}.csv", or join sources: '
+            'Concat(Csv("a.csv", language="en"), Csv("b.csv", language="de")).'
+        )
+    other = "validation" if split == "train" else split
+    return DataError(
+        f'{noun} has no split {split!r}. Name a file for each split: {{"train": …, "{other}": …}}, '
+        'or take splits from the training rows: split={"train": "80%", "validation": "20%"}.'
+    )
+
+
 def check_paths(paths: Paths) -> None:
     """Check what a user gave as paths, without reading.
 
     Raises:
         TypeError: It is neither a path nor split -> path.
-        ValueError: A path holds an unknown placeholder.
+        ValueError: A path holds an unknown placeholder, or only some paths hold {language}.
     """
+    without_language: list[str] = []
+    with_language: list[str] = []
     for path in each_path(paths):
         if not isinstance(path, str | os.PathLike):
             raise TypeError(
                 f"The path is {path!r}. Expected a path, or a path for each split: "
                 '{"train": "train.csv", "validation": "dev.csv"}.'
             )
-        placeholders(os.fspath(path))
+        is_named = "language" in placeholders(os.fspath(path))
+        (with_language if is_named else without_language).append(os.fspath(path))
+    if with_language and without_language:
+        raise ValueError(
+            f"{with_language[0]!r} has {{language}} and {without_language[0]!r} has not, so the "
+            "language of its rows is unknown. Write {language} in all paths, or join sources: "
+            'Concat(Csv("train.csv", language="en"), Csv({"test": "test.{language}.csv"})).'
+        )
 
 
 def each_path(paths: Paths) -> Iterator[Any]:

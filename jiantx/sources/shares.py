@@ -35,7 +35,8 @@ def check_shares(shares: Shares) -> None:
         shares: Split -> "80%", a number of rows, or "rest".
 
     Raises:
-        ValueError: A split or a share is none, or the shares are more than all rows.
+        ValueError: A split or a share is none, the shares are more than all rows, or none is
+            for training.
     """
     if not isinstance(shares, Mapping) or not shares:
         raise ValueError(f"split={shares!r}. Expected shares, such as {_EXAMPLE}.")
@@ -57,6 +58,12 @@ def check_shares(shares: Shares) -> None:
                 f"split={{{split!r}: {share!r}}}: expected a percentage such as '20%', a number "
                 f"of rows such as 500, or {REST!r} for all other rows."
             )
+    if "train" not in shares:
+        raise ValueError(
+            f"split={dict(shares)!r} does not name 'train', so the training rows would hold these "
+            'rows, too. Add "train": "rest". If no row is for training, name the file or the '
+            'frame as that split: Csv({"test": "a.csv"}), Rows({"test": frame}).'
+        )
     percentages = [_percentage(share) or Fraction(0) for share in shares.values()]
     if sum(percentages) > 1:
         total = float(100 * sum(percentages))

@@ -33,7 +33,8 @@ class Split(Source):
 
     Rows are assigned by a hash over the seed and their content, so the splits are the same on every
     machine and in every order of the rows. Equal rows that would be in two splits are a matter of
-    the data: `task.describe()` counts them. Splits that are not named stay as they are.
+    the data: `task.describe()` counts them. `train` must be named; other splits that are
+    not named stay as they are.
 
     Args:
         source: Where the rows come from.

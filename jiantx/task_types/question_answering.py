@@ -92,6 +92,10 @@ class QuestionAnswering(Task):
     }
     output_column: ClassVar[str] = "input_ids"
     gold: ClassVar[str] = "answers"
+    missing_gold_advice: ClassVar[str] = (
+        "If questions may have no answer, declare the task with unanswerable=True, and give these "
+        "an empty list of answers. Else drop such rows with the source's `where`."
+    )
     question: Column = "question"
     context: Column = "context"
     answers: Column = "answers"

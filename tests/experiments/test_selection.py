@@ -83,7 +83,7 @@ def test_an_undefined_score_is_a_failure_and_never_the_best(report: jx.Report) -
 def test_the_majority_class_is_a_label() -> None:
     rows = [{"premise": "p", "hypothesis": "h", "label": label} for label in ("neutral", "", "")]
     task = get_task("xnli").replace(source=jx.Rows({"validation": rows}))
-    with pytest.raises(jx.DataError, match="row 1: The label is a placeholder"):
+    with pytest.raises(jx.DataError, match="row 1: The row has no gold"):
         majority_class_accuracy(task)
 
 

@@ -139,6 +139,8 @@ class _Columns:
         is_counted = min(self.token, self.tag) < 0 or not line.has_tabs
         if width < self._min_width:
             problem = "expected a word and its tag"
+            if max(self.token, self.tag) >= 2 or min(self.token, self.tag) < -2:
+                problem += f" in columns {self.token} and {self.tag} (the first is 0)"
         elif is_counted and width != expected_width:
             problem = f"expected {expected_width} columns, as its sentence's first word has"
         elif not line.fields[self.tag]:
