@@ -46,7 +46,13 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Yields:
         The temporary name; what was written there is deleted after an error.
+
+    Raises:
+        FileNotFoundError: If the folder of `path` does not exist.
     """
+    if not path.parent.is_dir():
+        message = f"There is no folder to write {path.name!r} into. Make it first"
+        raise FileNotFoundError(errno.ENOENT, message, str(path.parent))
     temporary = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         yield temporary

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from datasets import Dataset
 
-from jiantx.cache import cache_dir, load_or_write, write_arrow
+from jiantx.cache import cache_dir, load_or_write, write_arrow, write_text
 from jiantx.fingerprints import fingerprint_text
 
 
@@ -41,6 +41,14 @@ def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:
     assert Dataset.from_file(str(path))["x"][:] == [1, 2, 3] and os.listdir(path.parent) == [
         "rows.arrow"
     ]
+
+
+def test_an_error_names_the_folder_that_is_absent(tmp_path: Path) -> None:
+    """Not the temporary file, which no user knows."""
+    folder = tmp_path / "tables"
+    with pytest.raises(FileNotFoundError, match="no folder to write 'scores") as error:
+        write_text(folder / "scores.csv", "")
+    assert error.value.filename == str(folder)
 
 
 def test_no_table_is_no_file(tmp_path: Path) -> None:

@@ -166,8 +166,10 @@ def test_each_encoder_has_its_own_baseline():
 
 
 def test_a_comparison_needs_a_baseline_and_one_split(grid):
+    with pytest.raises(ValueError, match=r"baseline holds no main score\. .* runs: none, mnli"):
+        grid.compare(grid.where(intermediate="non"))
     with pytest.raises(ValueError, match="baseline holds no main score"):
-        grid.compare(Report())
+        Report().compare(Report())
     both = Report([score("a", "en", 1.0), score("a", "en", 2.0, split="test")])
     with pytest.raises(ValueError, match="two splits of 'a'"):
         both.compare(Report([score("a", "en", 0.0)]))

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import yaml
@@ -136,3 +137,38 @@ def test_recipe_flags_have_not_drifted() -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module.PAGE.read_text(encoding="utf-8") == module.page(), "run: make docs"
+
+
+def hook(name: str) -> ModuleType:
+    """A hook of the site, as mkdocs imports it."""
+    pytest.importorskip("mkdocs")
+    spec = importlib.util.spec_from_file_location(name, DOCS / "site" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_search_of_the_site_needs_no_network() -> None:
+    """Material reads a script from unpkg.com, and hides the search where it cannot."""
+    outside_files = hook("outside_files")
+    page = SimpleNamespace(file=SimpleNamespace(dest_uri="howto/metrics.html"))
+    html = f'<script src="{outside_files.SEARCH_SHIM}"></script>'
+    changed = outside_files.on_post_page(html, page=page, config=None)
+    assert changed == '<script src="../site/iframe_worker.js"></script>'
+    assert (DOCS / outside_files.LOCAL_SHIM).is_file()
+
+
+@pytest.mark.parametrize(("source", "up"), [("start/a.md", "../"), ("index.md", "")])
+def test_links_are_labelled_by_titles(source: str, up: str) -> None:
+    pages = {"tasks.md": SimpleNamespace(content_string="# The task library\n")}
+    page = SimpleNamespace(file=SimpleNamespace(src_uri=source))
+    changed = hook("outside_files").on_page_markdown(
+        f"See [tasks.md]({up}tasks.md#xnli), [docs/no.md](no.md) and [words]({up}tasks.md).",
+        page=page,
+        config=None,
+        files=SimpleNamespace(get_file_from_path=pages.get),
+    )
+    assert changed == (
+        f"See [The task library]({up}tasks.md#xnli), [docs/no.md](no.md) and [words]({up}tasks.md)."
+    )

@@ -6,7 +6,7 @@ document$.subscribe(() => {
     const field = document.createElement("input");
     field.type = "search";
     field.className = "table-filter";
-    field.placeholder = `Search ${rows.length} rows, such as: retrieval real`;
+    field.placeholder = `Search ${rows.length} rows: words of any column`;
     field.setAttribute("aria-label", "Search this table");
     field.addEventListener("input", () => {
       const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);

@@ -1,4 +1,8 @@
-"""A hook of mkdocs: files outside docs/ that a page links to become pages of the site."""
+"""A hook of mkdocs: what lies outside docs/, and links that suit a site.
+
+Files outside docs/ that a page links to become pages of the site. The script that searches without
+a server comes from the site's own folder. Links are labelled by the titles of pages.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,10 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 LINK = re.compile(r"\]\((\.\./[^)#\s]+)(#[^)\s]*)?\)")
+LABELLED_BY_FILE = re.compile(r"\[[\w/]+\.md\]\(([\w./]+\.md)(#[^)\s]*)?\)")
+TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
+SEARCH_SHIM = "https://unpkg.com/iframe-worker/shim"
+LOCAL_SHIM = "site/iframe_worker.js"
 LANGUAGES = {".py": "python", ".cfg": "ini", ".toml": "toml", ".csv": "text", ".md": "markdown"}
 
 
@@ -40,7 +48,7 @@ def on_files(files: Files, *, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Files) -> str:
-    """Point links to files outside docs/ at their pages.
+    """Point links to files outside docs/ at their pages, and label links by titles.
 
     Args:
         markdown: Text of the page.
@@ -55,7 +63,35 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Files) -> 
             return match[0]
         return f"]({relpath(_page_of(outside), dirname(page.file.src_uri) or '.')})"
 
-    return LINK.sub(moved, markdown)
+    def titled(match: re.Match[str]) -> str:
+        target = normpath(f"{dirname(page.file.src_uri) or '.'}/{match[1]}")
+        file = files.get_file_from_path(target)
+        title = file and TITLE.search(file.content_string)
+        return f"[{title[1]}]({match[1]}{match[2] or ''})" if title else match[0]
+
+    return LABELLED_BY_FILE.sub(titled, LINK.sub(moved, markdown))
+
+
+def on_post_page(output: str, *, page: Any, config: Any) -> str:
+    """Read the script that searches without a server from the site's folder: nobody needs a net.
+
+    Args:
+        output: HTML of the page.
+        page: The page.
+        config: mkdocs' own.
+    """
+    return output.replace(SEARCH_SHIM, relpath(LOCAL_SHIM, dirname(page.file.dest_uri) or "."))
+
+
+def on_post_template(output: str, *, template_name: str, config: Any) -> str:
+    """Do the same for the page of absent pages, which a server gives under any path.
+
+    Args:
+        output: Text of the template.
+        template_name: Its file.
+        config: mkdocs' own.
+    """
+    return output.replace(SEARCH_SHIM, f"/{LOCAL_SHIM}")
 
 
 def _outside_path(page: str, link: str) -> str | None:

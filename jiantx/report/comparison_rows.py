@@ -54,7 +54,11 @@ def compare_scores(
         raise ValueError(f"A comparison is by 'task' or by 'language', not by {by!r}.")
     tasks = [tasks] if isinstance(tasks, str) else tasks
     if not baseline_scores:
-        raise ValueError("The baseline holds no main score.")
+        message = "The baseline holds no main score."
+        runs = list(_group_runs(scores, tasks))
+        if runs:
+            message += f" Choose it from the report's runs: {', '.join(label_runs(runs))}."
+        raise ValueError(message)
     baseline_set = set(baseline_scores)
     new_scores = [score for score in scores if score not in baseline_set]
     check_one_split([*baseline_scores, *new_scores])
