@@ -246,6 +246,20 @@ def test_pipelines_load_what_is_exported(
         assert [piece["entity"] for piece in pieces] == list(tags.tags)
 
 
+def test_a_saved_task_is_exported_by_its_name(model_of: ModelOf, tiny_tasks, tmp_path) -> None:
+    task = tiny_tasks["classification"].replace(name="unregistered")
+    model_of([task], "xlm-r").save_pretrained(tmp_path / "saved")
+    model = jx.MultitaskModel.from_pretrained(tmp_path / "saved")
+    by_name, _ = model.to_transformers("unregistered")
+    model.export("unregistered", tmp_path / "exported")
+    plain = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "exported")
+    assert list(plain.config.id2label.values()) == list(task.label_names)
+    for name, weights in by_name.state_dict().items():
+        torch.testing.assert_close(plain.state_dict()[name], weights)
+    with pytest.raises(LookupError, match="No task is named 'unregisterd'"):
+        model.export("unregisterd", tmp_path / "never")
+
+
 TEXTS = ["the cat sees red house", "tall", "a dog " * 40]
 
 

@@ -41,7 +41,8 @@ def list_matching_tasks(options: argparse.Namespace) -> None:
         languages = str(len(_declared_languages(task)))
         rows.append([name, task.task_type, languages, ", ".join(_benchmarks(task))])
     print(text_table(["task", "type", "languages", "benchmarks"], rows), end="")
-    print(f"\n{len(names)} tasks. `jiantx show NAME` prints one's card and some of its rows.")
+    count = "1 task" if len(names) == 1 else f"{len(names)} tasks"
+    print(f"\n{count}. `jiantx show NAME` prints one's card and some of its rows.")
 
 
 def _searched_text(task: Task) -> str:

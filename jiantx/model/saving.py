@@ -17,6 +17,7 @@ from huggingface_hub import HfApi
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from jiantx.heads import Head
+from jiantx.model.declarations import saved_task
 from jiantx.model.embeddings import EmbeddingsMixin
 from jiantx.model.export import plain_model, plain_tokenizer
 from jiantx.model.model_card import model_card
@@ -24,7 +25,7 @@ from jiantx.model.sentence_folder import save_sentence_transformer
 from jiantx.report import Report
 from jiantx.task import Task
 from jiantx.task_types import Retrieval
-from jiantx.tasks import TaskOrName, resolve_task
+from jiantx.tasks import TASKS, TaskOrName, resolve_task
 
 if TYPE_CHECKING:
     from peft import LoraConfig
@@ -193,8 +194,9 @@ class SavingMixin(EmbeddingsMixin):
         the caller asks for truncation.
 
         Args:
-            task: The task or its name. It is of any type but span classification for XLM-R,
-                RoBERTa, CamemBERT and BERT, of retrieval for every encoder that has no decoder.
+            task: The task or its name: that of a registered task or of one of this model's. It is
+                of any type but span classification for XLM-R, RoBERTa, CamemBERT and BERT, of
+                retrieval for every encoder that has no decoder.
             path: A folder.
             prompts: For retrieval, what SentenceTransformer puts before each text, under "query"
                 and "document"; the task's prefixes if None.
@@ -206,7 +208,7 @@ class SavingMixin(EmbeddingsMixin):
             ValueError: transformers has no class that computes the same, the head reads a mix of
                 layers, or the model is sharded or holds adapters.
         """
-        task = resolve_task(task)
+        task = self._own_task(task)
         if isinstance(task, Retrieval):
             self._check_exportable(task)
             if self.tokenizer is None:
@@ -236,10 +238,17 @@ class SavingMixin(EmbeddingsMixin):
         Raises:
             ValueError: As of `export`.
         """
-        task = resolve_task(task)
+        task = self._own_task(task)
         head = self._check_exportable(task)
         tokenizer = self.tokenizer and plain_tokenizer(self.tokenizer, task, self.encoder.config)
         return plain_model(self.encoder, head, task, self.dtype), tokenizer
+
+    def _own_task(self, task: TaskOrName) -> Task:
+        """The task, or that of a name: a registered one, else one that this model declares."""
+        if isinstance(task, str) and task not in TASKS and task in self.config.tasks:
+            entry = self.config.tasks[task]
+            return saved_task(task, entry, self.config.heads[entry["head"]])
+        return resolve_task(task)
 
     def _check_exportable(self, task: Task) -> Head:
         """The head of a task, if another class can compute the same."""
