@@ -39,12 +39,12 @@ PUBLIC_NAMES: list[str] = vars(jx)["__all__"]
 def blocks(page: str) -> list[tuple[int, str]]:
     """(line, code) of the blocks of a page that can run."""
     text = (DOCS / page).read_text(encoding="utf-8")
-    found = []
+    code_blocks = []
     for match in BLOCK.finditer(text):
         indent = len(match[1])
         code = "\n".join(line[indent:] for line in match[2].splitlines())
-        found.append((text[: match.start()].count("\n") + 1, code))
-    return found
+        code_blocks.append((text[: match.start()].count("\n") + 1, code))
+    return code_blocks
 
 
 @pytest.fixture
@@ -88,8 +88,8 @@ def our_texts() -> str:
     for path in (ROOT / "jiantx").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.JoinedStr):
-                parts = (v.value if isinstance(v, ast.Constant) else "…" for v in node.values)
-                texts.append("".join(map(str, parts)))
+                pieces = (v.value if isinstance(v, ast.Constant) else "…" for v in node.values)
+                texts.append("".join(map(str, pieces)))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 texts.append(node.value)
     return "\n".join(texts)
@@ -100,8 +100,8 @@ def test_messages_of_troubleshooting_are_ours() -> None:
     messages = re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE)
     assert len(messages) >= 30
     for message in messages:
-        for part in message.split("…"):
-            assert part.strip() in our_texts(), message
+        for phrase in message.split("…"):
+            assert phrase.strip() in our_texts(), message
 
 
 def test_reference_has_every_public_name() -> None:

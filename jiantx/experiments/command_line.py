@@ -36,7 +36,12 @@ def _count(text: str) -> int:
 
 
 def recipe_parser(description: str | None, program: str | None = None) -> argparse.ArgumentParser:
-    """Define the recipe's flags."""
+    """Define the recipe's flags.
+
+    Args:
+        description: Text at the top of `--help`.
+        program: How the program is called; argparse's own guess if None.
+    """
     parser = argparse.ArgumentParser(
         prog=program,
         description=description,
