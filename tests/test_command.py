@@ -211,6 +211,22 @@ def test_predict_reads_and_writes_files(
     assert 'has the tasks command_mood, entities. Name one: task="' in capsys.readouterr().err
 
 
+def test_predict_reads_what_a_user_has_or_refuses_it(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    source = tmp_path / "rows.csv"
+    source.write_bytes("text;label\nthe café;x\na dog;y\n".encode("latin-1"))
+    flags = ["--task", "command_mood"]
+    assert run("predict", folder, source, *flags, "--encoding", "latin-1") == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["text"] for line in lines] == ["the café", "a dog"]
+    assert run("predict", folder, source, *flags, "--output", source) == 1
+    assert "this is the file that is read" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'{"text": "a dog"}\n')))
+    assert run("predict", folder, *flags) == 1
+    assert "Pass --format jsonl" in capsys.readouterr().err
+
+
 def test_reports_of_several_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def score(intermediate: str, value: float) -> Score:
         tags: dict[str, str | int] = {"intermediate": intermediate, "seed": 1}

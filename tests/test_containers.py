@@ -14,7 +14,7 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
 import jiantx as jx
-from jiantx.sources import DataError
+from jiantx.sources import DataError, iter_items
 
 Named = namedtuple("Named", "text label")
 
@@ -78,6 +78,10 @@ def test_a_generator_is_pickled_as_its_rows() -> None:
 def test_a_missing_value_of_pandas_is_none() -> None:
     rows = pd.DataFrame({"text": ["a"], "label": [float("nan")]}).astype({"label": object})
     assert next(task(rows).examples("train")).label is None
+
+
+def test_a_column_of_a_frame_is_its_texts() -> None:
+    assert list(iter_items(pd.DataFrame(PLAIN)["text"])) == ["a", "b"]
 
 
 @pytest.mark.parametrize("rows", [["a"], [PLAIN], [3], [Data]])

@@ -13,6 +13,7 @@ import pytest
 from test_report import score, two_runs
 
 from jiantx.report import Benchmark, Report
+from jiantx.report.picture_style import PIXELS_PER_INCH, RESOLUTION
 from jiantx.report.tables import TextTable, latex_text
 
 
@@ -141,7 +142,7 @@ def test_pictures_are_shown_and_need_not_be_closed(grid: Report, tmp_path: Path)
         assert figure._repr_png_().startswith(b"\x89PNG")
     written: Any = run.plot(tmp_path / "a.png")
     assert written._repr_png_() == figures[0]._repr_png_()
-    figures[0].savefig(tmp_path / "b.png", dpi=200)
+    figures[0].savefig(tmp_path / "b.png", dpi=PIXELS_PER_INCH * RESOLUTION)
     shown = (tmp_path / "b.png").stat().st_size
     assert abs(shown - (tmp_path / "a.png").stat().st_size) < 200  # whole, too: only its metadata
 

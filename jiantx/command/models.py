@@ -9,20 +9,28 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
 from jiantx.command.data import choose_data_root
 from jiantx.predictor import Predictor, load
-from jiantx.sources import DataError, Row, read_csv, read_jsonl, read_lines, read_tsv
+from jiantx.sources import DataError, Row, read_jsonl, read_lines
+from jiantx.sources.readers.delimited import read_delimited
 from jiantx.task import Task
 
-_READERS: dict[str, Callable[[Path], Iterable[Row]]] = {
-    "csv": read_csv,
-    "tsv": read_tsv,
-    "jsonl": read_jsonl,
-    "txt": read_lines,
+
+def _read_table(path: Path, encoding: str, delimiter: str | None = None) -> list[Row]:
+    """The rows of a table; its delimiter is found if none is given."""
+    return [row for _, row in read_delimited(path, delimiter=delimiter, encoding=encoding)]
+
+
+_READERS: dict[str, Callable[[Path, str], Iterable[Row]]] = {
+    "csv": _read_table,
+    "tsv": partial(_read_table, delimiter="\t"),
+    "jsonl": lambda path, encoding: read_jsonl(path),
+    "txt": lambda path, encoding: read_lines(path),
 }
 _OUTPUTS = (".csv", ".jsonl")
 
@@ -55,8 +63,10 @@ def predict_file(options: argparse.Namespace) -> None:
     output = None if options.output is None else Path(options.output)
     if output is not None and output.suffix not in _OUTPUTS:
         raise DataError(f"--output {output}: expected a file .csv or .jsonl.")
+    if output is not None and output.resolve() == Path(options.file).resolve():
+        raise DataError(f"--output {output}: this is the file that is read. Name another one.")
     choose_data_root(options.data_root)
-    rows, file_format = _read_rows(options.file, options.format)
+    rows, file_format = _read_rows(options.file, options.format, options.encoding)
     model = load(options.model, device=options.device)
     task = model.task(options.task)
     inputs = [row["text"] for row in rows] if file_format == "txt" else rows
@@ -79,9 +89,10 @@ def _predict(model: Predictor, task: Task, inputs: Sequence[Any], language: str)
     return predictions
 
 
-def _read_rows(file: str, file_format: str | None) -> tuple[list[Row], str]:
+def _read_rows(file: str, file_format: str | None, encoding: str) -> tuple[list[Row], str]:
     """The rows of a file or of stdin, and their format."""
     from_stdin = file == "-"
+    is_guessed = from_stdin and file_format is None
     path = Path(file)
     if file_format is None:
         file_format = "txt" if from_stdin else path.suffix.removeprefix(".")
@@ -96,7 +107,17 @@ def _read_rows(file: str, file_format: str | None) -> tuple[list[Row], str]:
         if folder is not None:  # readers read files
             path = Path(folder, "stdin")
             path.write_bytes(sys.stdin.buffer.read())
-        return list(_READERS[file_format](path)), file_format
+        rows = list(_READERS[file_format](path, encoding))
+    if is_guessed and rows and all(_is_json_object(row["text"]) for row in rows):
+        raise DataError("Each line of stdin is a JSON object, and not a text. Pass --format jsonl.")
+    return rows, file_format
+
+
+def _is_json_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
 
 
 def _predicted_columns(prediction: Any) -> dict[str, Any]:

@@ -253,6 +253,9 @@ def _add_predict(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="of the input (default: as the file is named; txt for stdin)",
     )
     parser.add_argument(
+        "--encoding", default="utf-8", help="of a table: csv or tsv (default: utf-8)"
+    )
+    parser.add_argument(
         "--output",
         metavar="FILE",
         help="a .csv or .jsonl file: the rows, with columns predicted_… (default: JSON lines on "

@@ -76,6 +76,8 @@ def iter_items(rows: Any) -> Iterator[Any]:
 
     if isinstance(rows, str | bytes | Mapping) or not isinstance(rows, Iterable):
         raise DataError(f"The rows are {rows!r}; expected a list of rows.")
+    if len(getattr(rows, "shape", (0, 0))) == 1 and hasattr(rows, "to_list"):
+        return iter(rows.to_list())  # one column of a frame
     if isinstance(rows, datasets.Dataset) or hasattr(rows, "__arrow_c_stream__"):
         return iter_rows(as_dataset(rows))
     if getattr(rows, "features", None):  # a stream that may have classes
