@@ -143,7 +143,8 @@ def test_a_task_of_one_s_own_is_shown(my_tasks: Path, capsys: pytest.CaptureFixt
     assert run("show", "command_mood", "--import", my_tasks, "--rows", 1) == 0
     printed = capsys.readouterr().out
     assert "labels      sad, glad" in printed and "languages   2: de en" in printed
-    assert "validation, en: 1 of 2 rows\n\ntext: the cat eats\nlabel: glad" in printed
+    assert "command_mood, validation, en: 1 of 2 rows" in printed
+    assert "  text   the cat eats\n  label  glad" in printed
     assert run("show", "command_mood", "--language", "de", "--split", "validation") == 0
     assert "validation, de: 1 of 1 rows" in capsys.readouterr().out
     assert run("show", "command_mood", "--language", "dx") == 1

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import textwrap
 from collections.abc import Iterator
 from dataclasses import fields
-from typing import Any
 
 from jiantx.command.data import choose_data_root
 from jiantx.metrics import metric_name
@@ -17,7 +15,6 @@ from jiantx.sources import Concat, DataError, Files, Hub, Source, function_name
 from jiantx.task import SPLITS, Task
 from jiantx.tasks import ALIASES, BENCHMARKS, get_task, list_tasks
 
-_MOST_SHOWN = 400  # characters of a value
 _NOT_SHOWN = ("name", "source", "corpus", "metrics", "main_metrics", "labels", "head", "train_on")
 
 
@@ -92,13 +89,7 @@ def show_task(options: argparse.Namespace) -> None:
     split = options.split or _first_split(task, options.language)
     available = task.languages(split)
     default = "en" if "en" in available else next(iter(available), "en")
-    rows = task.rows(split, options.language or default)
-    count = min(options.rows, len(rows))
-    print(f"\n{split}, {options.language or default}: {count} of {len(rows):,} rows")
-    for row in rows.select(range(count)):
-        print()
-        for column, value in row.items():
-            print(f"{column}: {_shortened(value)}")
+    print(f"\n{task.preview(options.rows, split=split, language=options.language or default)}")
 
 
 def _facts(task: Task) -> Iterator[tuple[str, str]]:
@@ -145,8 +136,3 @@ def _first_split(task: Task, language: str | None) -> str:
 def _wrapped(text: str, indent: int) -> str:
     lines = textwrap.wrap(text, 100 - indent, break_long_words=False) or [""]
     return f"\n{' ' * indent}".join(lines)
-
-
-def _shortened(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]} …"
