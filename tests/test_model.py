@@ -734,5 +734,9 @@ def test_a_mixed_batch_is_its_parts(
     for name, gradient in one[1].items():
         largest = separate[1][name].abs().max().item()  # none at the keys' bias, but by rounding
         torch.testing.assert_close(
-            gradient, separate[1][name], rtol=0, atol=1e-5 * largest + 1e-6, msg=name
+            gradient,
+            separate[1][name],
+            rtol=0,
+            atol=1e-5 * largest + 1e-6,
+            msg=lambda m, n=name: f"{n}: {m}",
         )

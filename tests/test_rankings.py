@@ -151,7 +151,7 @@ def test_a_ranking_is_as_long_as_the_metrics_read() -> None:
         TASK.replace(metrics=("recall_at_100",), top=20)
     with pytest.raises(ValueError, match=r"'map' reads all candidates .*Leave `top` out"):
         TASK.replace(metrics=("map",), top=20)
-    with pytest.raises(ValueError, match="Task pairs: 'recal_at_3' names no metric of rankings"):
+    with pytest.raises(ValueError, match="Task pairs: No metric of rankings is named 'recal_at_3'"):
         TASK.replace(metrics=("recal_at_3",))
 
 

@@ -826,7 +826,7 @@ def test_half_precision(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
     assert all(
         math.isfinite(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry
     )
-    assert set(trainer.evaluate()) == {"eval_entities", "eval_mood", "eval_answers", "eval_score"}
+    assert {"eval_entities", "eval_mood", "eval_answers", "eval_score"} <= set(trainer.evaluate())
 
 
 @pytest.mark.slow

@@ -97,24 +97,16 @@ def show(options: Options, scores: Mapping[str, LayerScores]) -> None:
         for layer, values in by_layer.items():
             mean, half_width = jx.report.interval(values)
             points[row].append(jx.report.plots.Point(layer, mean, half_width))
-            if by_layer is baseline:
-                cells.append(f"{mean:.1f}")
-            else:
-                change = difference_interval(values, baseline[layer])
-                cells.append(format_interval(change, "+"))
+            change = difference_interval(values, baseline[layer])
+            cells.append(f"{mean:.1f}" if by_layer is baseline else format_interval(change, "+"))
         table.append([row, *cells])
     names = ", ".join(options.targets)
     picture = options.output / "retrieval_layers.png"
-    jx.report.plots.plot_points(
-        points,
-        picture,
-        x="layer (0 is the embeddings)",
-        y="main score, mean over languages\n(95 % interval)",
-        title=f"{names} by layer, after intermediate training",
-        bounds=(0, 100),
-    )
+    title = f"{names} by layer, after intermediate training"
+    axes = {"x": "layer (0 is the embeddings)", "y": "main score, mean; 95 % interval"}
+    jx.report.plots.plot_points(points, picture, **axes, title=title, bounds=(0, 100))
     publish(
-        f"{names} by layer, after intermediate training",
+        title,
         options,
         jx.report.markdown_table(["row", *(f"layer {layer}" for layer in baseline)], table),
         "`none`: the score. Other rows: the difference to it, and half its 95 % interval.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,13 +99,18 @@ class Contrast:
             (queries,) losses.
         """
         # in float32 also in half precision, which would round the scores to whole numbers
-        with torch.autocast(vectors.device.type, enabled=False):
+        with _without_autocast(vectors.device):
             scores = scale * vectors[self.query_index] @ vectors[self.candidate_index].T
         losses = _softmax_losses(scores, self.is_known, smoothing, dim=1)
         if symmetric:
             losses = (losses + _softmax_losses(scores, self.is_known, smoothing, dim=0)) / 2
         own_losses = losses.masked_fill(~self.is_own, 0.0)
         return own_losses.sum(dim=1) / self.is_own.sum(dim=1)
+
+
+def _without_autocast(device: torch.device) -> AbstractContextManager[Any]:
+    """Compute in the precision of the tensors; a meta device has no autocast to leave."""
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 def _softmax_losses(scores: Tensor, is_known: Tensor, smoothing: float, *, dim: int) -> Tensor:

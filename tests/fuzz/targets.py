@@ -601,9 +601,10 @@ def _check_text(kind: str) -> Target:
         if example is None:
             return
         labels = TASKS[kind].label_names
-        assert _whole(example.text)
+        # rows of a hidden test set may have blank texts, for files that need a line for each
+        assert _whole(example.text) or getattr(example, "label", None) is None
         if kind == "pair":
-            assert _whole(example.text_pair)
+            assert _whole(example.text_pair) or example.label is None
         if kind in ("classification", "pair"):
             assert example.label is None or example.label in labels
         if kind == "multi_label" and example.label is not None:

@@ -260,7 +260,13 @@ def test_the_artificial_world_lacks_these() -> None:
         assert not any(get_task(name).languages(split) for split in SPLITS), name
 
 
-@pytest.mark.parametrize("name", IN_THE_WORLD)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(task, marks=pytest.mark.slow) if task == "blimp" else task
+        for task in IN_THE_WORLD
+    ],
+)
 @pytest.mark.usefixtures("over_synthetic")
 def test_over_the_synthetic_root(name: str, tokenizer: Any, bert_tokenizer: Any) -> None:
     task = get_task(name)
