@@ -103,8 +103,9 @@ def show(options: Options, scores: Mapping[str, LayerScores]) -> None:
     names = ", ".join(options.targets)
     picture = options.output / "retrieval_layers.png"
     title = f"{names} by layer, after intermediate training"
-    axes = {"x": "layer (0 is the embeddings)", "y": "main score, mean; 95 % interval"}
-    jx.report.plots.plot_points(points, picture, **axes, title=title, bounds=(0, 100))
+    jx.report.plots.plot_points(
+        points, picture, x="layer", y="main score, 95 % interval", title=title, bounds=(0, 100)
+    )
     publish(
         title,
         options,
