@@ -699,6 +699,8 @@ def test_a_mixed_batch_is_its_parts(
 ) -> None:
     """One pass of the encoder, states routed to each head: the loss and the gradients of separate
     passes.
+
+    In float64: some gradients are sums of many terms that cancel, and in float32 only noise is left.
     """
     tasks = [
         task.replace(layer=1) if isinstance(task, jx.Retrieval) else task
@@ -706,7 +708,8 @@ def test_a_mixed_batch_is_its_parts(
     ]
     model = model_of(
         tasks, padding_free=padding_free, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
-    ).train()
+    )
+    model.double().train()
     items = [batch_of(task, tokenizer, slice(0, 4)) for task in tasks]
 
     def gradients(run: Any) -> tuple[float, dict[str, torch.Tensor]]:
@@ -719,7 +722,7 @@ def test_a_mixed_batch_is_its_parts(
 
     mixed = model(**merge_batches(items))
     assert [item.loss.item() for item in mixed.sub_outputs] == pytest.approx(
-        [model(**p).loss.item() for p in items], rel=1e-5
+        [model(**p).loss.item() for p in items], rel=1e-12
     )
     assert int(mixed.num_items) == sum(int(item.num_items) for item in mixed.sub_outputs)
     assert torch.equal(
@@ -729,11 +732,7 @@ def test_a_mixed_batch_is_its_parts(
         gradients(lambda: model(**merge_batches(items)).loss),
         gradients(lambda: sum(model(**p).loss for p in items)),
     )
-    assert one[0] == pytest.approx(separate[0], rel=1e-5)
+    assert one[0] == pytest.approx(separate[0], rel=1e-12)
     assert one[1].keys() == separate[1].keys() and len(one[1]) > 20
     for name, gradient in one[1].items():
-        largest = separate[1][name].abs().max().item()  # none at the keys' bias, but by rounding
-        share = 1e-4 if name.endswith("log_scale") else 1e-5  # its terms, of all pairs, cancel
-        torch.testing.assert_close(
-            gradient, separate[1][name], rtol=0, atol=share * largest + 1e-6, msg=name
-        )
+        torch.testing.assert_close(gradient, separate[1][name], rtol=1e-9, atol=1e-12, msg=name)

@@ -98,7 +98,7 @@ class Contrast:
         Returns:
             (queries,) losses.
         """
-        # in float32 also in half precision, which would round the scores to whole numbers
+        # not in half precision, which would round the scores to whole numbers
         with _without_autocast(vectors.device):
             scores = scale * vectors[self.query_index] @ vectors[self.candidate_index].T
         losses = _softmax_losses(scores, self.is_known, smoothing, dim=1)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from jiantx.heads.precision import full_precision
 from jiantx.report.scores import CENTER_OF_GRAVITY, LAYER_WEIGHT
 
 
@@ -35,11 +36,11 @@ class LayerMix(nn.Module):
             self.scale = nn.Parameter(torch.ones(1))
 
     def weights(self) -> Tensor:
-        """(layers,) the share of each layer, in float32; their sum is 1."""
+        """(layers,) the share of each layer, never in half precision; their sum is 1."""
         if len(self.layers) == 1:
             return torch.ones(1)
         scores = self.scores.full_tensor() if isinstance(self.scores, DTensor) else self.scores
-        return scores.float().softmax(dim=0)
+        return full_precision(scores).softmax(dim=0)
 
     def forward(self, states: Sequence[Tensor]) -> Tensor:
         """Mix the states of `layers`.
@@ -52,7 +53,7 @@ class LayerMix(nn.Module):
         """
         if len(self.layers) == 1:
             return states[0]
-        shares = self.scale.float() * self.weights()
+        shares = full_precision(self.scale) * self.weights()
         mixed = shares[0] * states[0]
         for share, layer_states in zip(shares[1:], states[1:], strict=True):
             mixed = mixed + share * layer_states

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedConfig
 
 from jiantx.heads.base import Batch, Head, HeadOutput, register_head
+from jiantx.heads.precision import full_precision
 from jiantx.heads.states import (
     chosen_loss,
     count_labels,
@@ -50,7 +51,7 @@ class PooledHead(Head):
         """
         pooled = pooled_states(states, batch, self.config.get("cls_pooling", "cls"))
         hidden = torch.tanh(self.dense(self.dropout(pooled)))
-        return self.out(self.dropout(hidden)).float()
+        return full_precision(self.out(self.dropout(hidden)))
 
 
 class ClassificationHead(PooledHead):

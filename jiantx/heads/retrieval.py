@@ -13,6 +13,7 @@ from transformers import PreTrainedConfig
 
 from jiantx.heads.base import Batch, Head, HeadOutput, register_head
 from jiantx.heads.contrast import Contrast, pair_columns
+from jiantx.heads.precision import full_precision
 from jiantx.heads.states import pooled_states, smoothing_of
 from jiantx.nearest_neighbors import margin_pairs, nearest
 
@@ -69,11 +70,11 @@ class RetrievalHead(Head):
         return pooling
 
     def _vectors(self, states: Tensor, batch: Batch) -> Tensor:
-        """(sequences, hidden) vectors in float32; of length 1, unless they are not normalised."""
+        """(sequences, hidden) vectors, of length 1 unless they are not normalised."""
         pooled = pooled_states(states, batch, self.token_pooling)
         if self.config["pooling"] == "pooler":
             pooled = torch.tanh(self.dense(pooled))
-        vectors = pooled.float()
+        vectors = full_precision(pooled)
         # what is centred before it is compared is normalised after that
         is_compared_later = self.config["center"] and not self.training
         if self.config["normalize"] and not is_compared_later:

@@ -10,7 +10,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
 from jiantx.heads.base import Batch, Head, HeadOutput, register_head
-from jiantx.heads.states import count_labels, encoder_dropout, label_loss, sequence_index
+from jiantx.heads.precision import full_precision
+from jiantx.heads.states import (
+    count_labels,
+    encoder_dropout,
+    label_loss,
+    sequence_index,
+)
 
 
 class SpanPooling(nn.Module):
@@ -56,7 +62,7 @@ class SpanPooling(nn.Module):
         weights = self._weights(values, span, len(sizes))
         totals = weights.new_zeros(len(sizes)).index_add_(0, span, weights)
         sums = weights.new_zeros((len(sizes), values.shape[1]))
-        sums = sums.index_add(0, span, weights[:, None] * values.float())
+        sums = sums.index_add(0, span, weights[:, None] * full_precision(values))
         # the largest weight of a span is 1, so that only an empty one has less
         return (sums / totals.clamp_min(1.0)[:, None]).to(values.dtype)
 
@@ -64,10 +70,10 @@ class SpanPooling(nn.Module):
         return states if self.projection is None else self.projection(states)
 
     def _weights(self, values: Tensor, span: Tensor, spans: int) -> Tensor:
-        """(tokens of spans,) weights in float32, of which the largest in each span is 1."""
+        """(tokens of spans,) weights, of which the largest in each span is 1."""
         if self.score is None:
-            return torch.ones(len(values), device=values.device)
-        scores = self.score(values)[:, 0].float()
+            return full_precision(values.new_ones(len(values)))
+        scores = full_precision(self.score(values)[:, 0])
         largest = scores.new_zeros(spans)
         largest = largest.scatter_reduce(0, span, scores.detach(), "amax", include_self=False)
         return (scores - largest[span]).exp()
@@ -116,7 +122,7 @@ class SpanClassificationHead(Head):
         hidden = torch.cat(vectors, dim=1)
         if self.dense is not None:
             hidden = self.norm(torch.tanh(self.dense(hidden)))
-        return self.out(self.dropout(hidden)).float()
+        return full_precision(self.out(self.dropout(hidden)))
 
     def forward(self, states: Tensor, batch: Batch) -> HeadOutput:
         logits = self.scores(states, batch)

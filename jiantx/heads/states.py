@@ -11,6 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from transformers import PreTrainedConfig
 
 from jiantx.heads.base import Batch
+from jiantx.heads.precision import full_precision
 
 
 def config_value(config: PreTrainedConfig, names: Sequence[str], default: Any) -> Any:
@@ -51,7 +52,7 @@ def sequence_index(sizes: Tensor, total: int) -> Tensor:
 
 
 def mean_states(states: Tensor, batch: Batch) -> Tensor:
-    """Average the states of each sequence, special tokens included; summed in float32.
+    """Average the states of each sequence, special tokens included; halves are summed in float32.
 
     Args:
         states: (total tokens, hidden).
@@ -61,8 +62,9 @@ def mean_states(states: Tensor, batch: Batch) -> Tensor:
         (sequences, hidden).
     """
     lengths = batch["lengths"]
-    sums = states.new_zeros((len(lengths), states.shape[1]), dtype=torch.float32)
-    sums.index_add_(0, sequence_index(lengths, len(states)), states.float())
+    addends = full_precision(states)
+    sums = addends.new_zeros((len(lengths), states.shape[1]))
+    sums.index_add_(0, sequence_index(lengths, len(states)), addends)
     return (sums / lengths[:, None]).to(states.dtype)
 
 

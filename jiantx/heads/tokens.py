@@ -13,6 +13,7 @@ from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 
 from jiantx.heads.base import Batch, Head, HeadOutput, register_head
+from jiantx.heads.precision import full_precision
 from jiantx.heads.states import (
     config_value,
     count_labels,
@@ -41,7 +42,8 @@ class TokenClassificationHead(Head):
         self.out = nn.Linear(encoder.hidden_size, len(config["labels"]))
 
     def forward(self, states: Tensor, batch: Batch) -> HeadOutput:
-        logits = self.out(self.dropout(states[batch["word_positions"]])).float()  # (words, labels)
+        word_states = self.dropout(states[batch["word_positions"]])
+        logits = full_precision(self.out(word_states))  # (words, labels)
         labels = batch["labels"]
         loss = label_loss(logits, labels, batch)
         output = HeadOutput(loss=loss, num_items=count_labels(labels))
@@ -65,7 +67,7 @@ class QuestionAnsweringHead(Head):
         self.out = nn.Linear(encoder.hidden_size, 2)
 
     def forward(self, states: Tensor, batch: Batch) -> HeadOutput:
-        logits = self.out(states).float()  # (tokens, 2)
+        logits = full_precision(self.out(states))  # (tokens, 2)
         labels = batch["labels"]
         padded = pad_sequences(logits, batch["lengths"], batch["longest"], -math.inf)
         log_normalizers = padded.logsumexp(dim=1)  # (windows, 2)
@@ -120,7 +122,7 @@ class MaskedLMHead(Head):
         if self.has_transform:
             states = self.norm(self.activation(self.dense(states)))
         scores = linear(states, embedding if self.decoder is None else self.decoder, self.bias)
-        return scores if scores.dtype == torch.float64 else scores.float()
+        return full_precision(scores)
 
     def resize_vocabulary(self, size: int) -> None:
         """Cut the bias and the decoder, or add rows that are the mean of the others.
