@@ -18,6 +18,7 @@ from transformers.utils import logging
 
 from jiantx.features import Features
 from jiantx.heads import Head
+from jiantx.heads.precision import full_precision
 from jiantx.registry import near_names
 from jiantx.task import Task
 
@@ -157,7 +158,8 @@ def batch_entries(
     weights = None
     if isinstance(loss, CrossEntropy | FocalLoss) and loss.class_weights is not None:
         numbers = _class_weights(loss.class_weights, task, features)
-        weights = torch.tensor(numbers, dtype=torch.float32, device=device)
+        scores_dtype = full_precision(next(head.parameters()).detach()).dtype
+        weights = torch.tensor(numbers, dtype=scores_dtype, device=device)
     if isinstance(loss, FocalLoss):
         focal = _binary_focal if _has_several_labels(head) else _focal
         return {"loss": partial(focal, gamma=loss.gamma, weights=weights)}

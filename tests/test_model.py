@@ -199,6 +199,17 @@ def test_masked_lm_on_families_without_a_known_head(
     assert torch.isfinite(actual.loss)
 
 
+def test_a_model_in_float64_computes_in_float64(model_of: ModelOf, tiny_tasks, tokenizer) -> None:
+    model = model_of(list(tiny_tasks.values())).double()
+    for task in tiny_tasks.values():
+        loss = model.train()(**batch_of(task, tokenizer)).loss
+        assert loss.dtype == torch.float64, task
+        loss.backward()
+        outputs = model.eval()(**batch_of(task, tokenizer)).outputs
+        floats = {value.dtype for value in outputs.values() if value.is_floating_point()}
+        assert floats <= {torch.float64}, task
+
+
 def test_dtype(encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path) -> None:
     tasks = [tiny_tasks["classification"], tiny_tasks["retrieval"]]
     for question, dtype in (

@@ -43,7 +43,7 @@ class PooledHead(Head):
         self.out = nn.Linear(encoder.hidden_size, len(config["labels"]) or 1)
 
     def scores(self, states: Tensor, batch: Batch) -> Tensor:
-        """Compute (sequences, labels or 1) scores, in float32.
+        """Compute (sequences, labels or 1) scores, never in half precision.
 
         Args:
             states: (total tokens, hidden).
@@ -71,7 +71,7 @@ class ClassificationHead(PooledHead):
         labels = batch["labels"]
         output = HeadOutput(num_items=count_labels(labels))
         multi_label = self.config["multi_label"]
-        targets = batch["targets"].view_as(logits) if multi_label else labels
+        targets = batch["targets"].to(logits).view_as(logits) if multi_label else labels
         output.loss = label_loss(logits, targets, batch)
         if not self.training:
             probabilities = logits.sigmoid() if multi_label else logits.softmax(dim=1)

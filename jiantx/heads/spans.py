@@ -107,7 +107,7 @@ class SpanClassificationHead(Head):
         self.out = nn.Linear(size, len(config["labels"]))
 
     def scores(self, states: Tensor, batch: Batch) -> Tensor:
-        """Compute (targets, labels) scores, in float32.
+        """Compute (targets, labels) scores, never in half precision.
 
         Args:
             states: (total tokens, hidden).
