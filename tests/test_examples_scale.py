@@ -221,7 +221,7 @@ def test_checkpointed_layers_draw_the_same_dropout(program, tokenizer_of):
 @pytest.mark.slow
 def test_masked_lm_goes_on_and_is_watched(world, monkeypatch, tmp_path, capsys):
     """The folder that it writes is an encoder; a second call trains no step again."""
-    flags = "--max_steps 2 --watch_steps 1 --batch_size 4 --layers 1 2 --languages de".split()
+    flags = "--head_steps 2 --max_steps 2 --watch_steps 1 --batch_size 4 --layers 1 2 --languages de".split()
     command = ["continue_masked_lm.py", *flags, "--output", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", command)
     runpy.run_path(str(EXAMPLES / "continue_masked_lm.py"), run_name="__main__")

@@ -18,9 +18,9 @@ from conftest import EncoderFolder
 from disturb import ERRORS, beside, killed, result, start, wait
 
 SOAK = bool(os.environ.get("SOAK"))
-KILLS = 200 if SOAK else 6
-PLACES = None if SOAK else 6  # how many of them, at random; None: all, with each error
-FILES = None if SOAK else 4
+KILLS = 200 if SOAK else 3
+PLACES = None if SOAK else 4  # how many of them, at random; None: all, with each error
+FILES = None if SOAK else 2
 PAUSE = 0.01  # seconds that the slow file system takes
 
 pytestmark = pytest.mark.slow

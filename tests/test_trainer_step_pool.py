@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,7 @@ import pytest
 import torch
 from accelerate import PartialState
 from conftest import WORDS, ModelOf, classified
+from ranks import run_on_ranks
 from test_trainer import Gradients, arguments
 from torch import Tensor
 
@@ -208,7 +206,7 @@ def test_compiled_layers_are_refused(model_of: ModelOf, tmp_path: Path) -> None:
 
 def on_every_rank(folder: Path) -> None:
     """The gradients of a step of 8 pairs, in batches of 2."""
-    ranks = PartialState(cpu=True).num_processes
+    ranks = PartialState().num_processes
     model = jx.MultitaskModel.from_pretrained(folder / "model")
     sizes = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4 // ranks}
     step_gradients, loss = gradients(model, [TASK], folder / "run", **sizes)
@@ -225,19 +223,6 @@ def test_several_ranks_have_the_gradients_of_one(model_of: ModelOf, tmp_path: Pa
     model.save_pretrained(tmp_path / "model")
     sizes = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4}
     one, one_loss = gradients(model, [TASK], tmp_path / "one", **sizes)
-    command = "-m torch.distributed.run --standalone --nproc-per-node=2".split()
-    ran = subprocess.run(
-        [sys.executable, *command, __file__, str(tmp_path)],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
-    )
-    assert ran.returncode == 0, ran.stderr[-4000:]
+    run_on_ranks(2, tmp_path, on_every_rank)
     check_equal(torch.load(tmp_path / "gradients2.pt"), one)
     assert json.loads((tmp_path / "loss2.json").read_text()) == pytest.approx(one_loss, rel=1e-4)
-
-
-if __name__ == "__main__":
-    on_every_rank(Path(sys.argv[1]))
