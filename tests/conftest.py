@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -79,6 +80,9 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 def _quiet_machine() -> None:
     torch.set_num_threads(1)
     transformers.utils.logging.disable_progress_bar()
+    # every training collects garbage: what was imported and gathered until here is none
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,7 +15,6 @@ import signal
 import struct
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from mmap import mmap
 from pathlib import Path
@@ -28,6 +27,7 @@ import safetensors.torch
 import torch
 import transformers
 from conftest import _tiny_tasks
+from forks import fork, wait
 from transformers import TrainerCallback
 from transformers.utils import logging
 
@@ -88,27 +88,16 @@ def trainings(folder: Path) -> list[Path]:
 
 def start(folder: Path, encoder: str, prepare: Callable[[Path], None] | None = None) -> int:
     """A child that runs; its steps and its error, if it has one, are left beside the folder."""
-    child = os.fork()
-    if child:
-        return child
-    try:
+
+    def job() -> None:
         os.environ["TQDM_DISABLE"] = "1"
-        torch.set_num_threads(1)
         logging.set_verbosity_error()
-        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
         transformers.trainer.DEFAULT_CALLBACKS.append(_Steps(beside(folder, "steps")))
         if prepare is not None:
             prepare(folder)
         run(folder, encoder)
-    except BaseException:
-        beside(folder, "error").write_text(traceback.format_exc(), encoding="utf-8")
-        os._exit(1)
-    os._exit(0)
 
-
-def wait(child: int) -> int:
-    """The exit status; negative for a signal."""
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return fork(job, beside(folder, "error"))
 
 
 def beside(folder: Path, name: str) -> Path:

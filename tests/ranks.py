@@ -1,4 +1,4 @@
-"""Several ranks, each a child of a process that has imported everything: nothing is imported again.
+"""Several ranks, each a child of this process.
 
 What a launcher does besides (it ends a job of which one rank died) is tested with the launcher.
 """
@@ -8,9 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sys
 import time
-import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +16,7 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 from accelerate.state import AcceleratorState, GradientState
+from forks import fork
 
 DEADLINE = 300.0  # seconds
 
@@ -43,10 +42,7 @@ def run_on_ranks(number: int, folder: Path, *jobs: Callable[[Path], None]) -> No
 def _start_rank(
     rank: int, number: int, port: int, folder: Path, jobs: tuple[Callable[[Path], None], ...]
 ) -> int:
-    child = os.fork()
-    if child:
-        return child
-    try:
+    def run_jobs() -> None:
         os.environ |= {
             "RANK": str(rank),
             "LOCAL_RANK": str(rank),
@@ -58,7 +54,6 @@ def _start_rank(
             "ACCELERATE_USE_CPU": "true",
         }
         warnings.resetwarnings()
-        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
         for state in (AcceleratorState, PartialState, GradientState):
             state._reset_state()
         PartialState(cpu=True)
@@ -67,10 +62,8 @@ def _start_rank(
         # a rank that ends alone may abort the other, whose threads still wait for it
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
-    except BaseException:
-        _error_file(folder, rank).write_text(traceback.format_exc(), encoding="utf-8")
-        os._exit(1)
-    os._exit(0)
+
+    return fork(run_jobs, _error_file(folder, rank))
 
 
 def _error_file(folder: Path, rank: int) -> Path:

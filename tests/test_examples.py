@@ -5,12 +5,13 @@ import os
 import re
 import runpy
 import signal
-import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
+from forks import fork, wait
 
 import jiantx as jx
 from jiantx import synthetic
@@ -156,26 +157,24 @@ def test_shards_make_the_table_of_one_process(world, monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_processes_at_once_one_of_them_killed_make_the_table_of_one(world, tmp_path):
-    flags = "--intermediate mnli --targets pawsx tatoeba --languages en de --max_steps 2"
-    folders = ["--data-root", jx.default_root(), "--encoder", jx.default_encoder()]
+def test_processes_at_once_one_of_them_killed_make_the_table_of_one(world, monkeypatch, tmp_path):
+    flags = "--intermediate mnli qqp --targets pawsx tatoeba --languages en de"
 
     def start(output, *arguments):
-        command = [sys.executable, RECIPE, *folders, *flags.split(), *arguments]
-        command += ["--output", tmp_path / output]
-        return subprocess.Popen(
-            list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        job = partial(recipe, monkeypatch, tmp_path / output, flags, *arguments)
+        return fork(job, tmp_path / f"{output}.error")
 
     killed = start("two", "--shard", "1/2")
     other = start("two", "--shard", "2/2")
-    while killed.poll() is None and not list((tmp_path / "two").glob("stages/*/stage.json")):
+    ended = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    while not list((tmp_path / "two").glob("stages/*/stage.json")):
+        assert not os.waitid(os.P_PID, killed, ended), (tmp_path / "two.error").read_text()
         time.sleep(0.01)
-    killed.kill()
-    assert other.wait(300) == 0
-    assert start("one").wait(300) == 0
-    assert killed.wait(300) == -signal.SIGKILL
-    assert start("two", "--shard", "1/2").wait(300) == 0
+    os.kill(killed, signal.SIGKILL)
+    assert wait(other) == 0
+    assert wait(start("one")) == 0
+    assert wait(killed) == -signal.SIGKILL
+    assert wait(start("two", "--shard", "1/2")) == 0
     for output in ("one", "two"):
         assert "not done yet" not in (tmp_path / output / "report.md").read_text()
     for name in SAME_FILES:

@@ -15,7 +15,8 @@ from pathlib import Path
 import disturb
 import pytest
 from conftest import EncoderFolder
-from disturb import ERRORS, beside, killed, result, start, wait
+from disturb import ERRORS, beside, killed, result, start
+from forks import wait
 
 SOAK = bool(os.environ.get("SOAK"))
 KILLS = 200 if SOAK else 3
