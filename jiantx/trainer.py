@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import cached_property, partial
 from pathlib import Path
@@ -32,6 +32,7 @@ from jiantx.trainer_embeddings import SparseEmbeddingsMixin
 from jiantx.trainer_evaluation import check_evaluation, logged_names, score_tasks
 from jiantx.trainer_groups import ParameterGroupsMixin, ParameterSettings, check_optimizer
 from jiantx.trainer_losses import LossesMixin
+from jiantx.trainer_search import SearchMixin, model_to_train
 from jiantx.trainer_setup import (
     CANNOT_LOAD_SHARDED,
     FSDP_IGNORED,
@@ -57,13 +58,14 @@ class Trainer(
     ParameterGroupsMixin,
     LossesMixin,
     StepPoolMixin,
+    SearchMixin,
 ):
     """Train a model on one or several tasks, with what `transformers.Trainer` offers.
 
     docs/trainer_arguments.md lists which arguments and methods work, and which are refused.
 
     Args:
-        model: With a head for each task.
+        model: With a head for each task; made by `model_init` if None.
         args: `transformers.TrainingArguments`. `metric_for_best_model` is `eval_score` by default.
         tasks: What the model learns, each in its `train_languages`: tasks, names, or one alone.
         sampling: How tasks share the steps; in proportion to their rows if None.
@@ -81,11 +83,12 @@ class Trainer(
         sparse_embeddings: Train only the embeddings that the training data use; the others decay as
             they would otherwise. "auto" does so where no result changes, True is an error where one
             would. docs/performance.md has the conditions.
+        model_init: A function that returns a new model, for each trial of `hyperparameter_search`.
         kwargs: As `transformers.Trainer`'s (callbacks, optimizers, …).
 
     Raises:
-        ValueError: Several GPUs in one process, two tasks of one name, a head that does not fit its
-            task, or a combination of arguments that cannot work.
+        ValueError: No model, several GPUs in one process, two tasks of one name, a head that does
+            not fit its task, or a combination of arguments that cannot work.
         LookupError: The model has no head for a task.
 
     >>> Trainer(model, arguments, tasks=[nli, squad]).train()  # doctest: +SKIP
@@ -93,7 +96,7 @@ class Trainer(
 
     def __init__(
         self,
-        model: MultitaskModel,
+        model: MultitaskModel | None = None,
         args: TrainingArguments | None = None,
         *,
         tasks: Tasks,
@@ -107,9 +110,15 @@ class Trainer(
         weight_decays: Mapping[str, float] | None = None,
         layer_decay: float | None = None,
         sparse_embeddings: bool | Literal["auto"] = "auto",
+        model_init: Callable[..., MultitaskModel] | None = None,
         **kwargs: Any,
     ) -> None:
+        settings = {**locals(), **kwargs}
+        self._settings = {
+            key: settings[key] for key in settings.keys() - {"self", "kwargs", "__class__"}
+        }
         check_parameters(kwargs)
+        model = model_to_train(model, model_init)
         check_choice("sparse_embeddings", sparse_embeddings, (True, False, "auto"))
         self._sparse_embeddings = sparse_embeddings
         args, kept_checkpoints = prepare_arguments(args, model)
@@ -301,7 +310,7 @@ class Trainer(
             resume_from_checkpoint: True resumes from the newest complete checkpoint of the run that
                 was begun last in the output folder, or starts afresh if there is none. A path
                 resumes from that checkpoint.
-            trial: None; jiantx has no `hyperparameter_search`.
+            trial: None; in `hyperparameter_search` each trial has a trainer of its own.
             ignore_keys_for_eval: None; heads decide which outputs there are.
 
         Raises:

@@ -26,6 +26,8 @@ _FOR_SCRIPTS = "For your script, as in transformers: no trainer reads it."
 PARAMETERS: dict[str, str] = {
     **dict.fromkeys("args callbacks optimizers optimizer_cls_and_kwargs".split(), _BY_TRANSFORMERS),
     "model": "A `MultitaskModel`, perhaps with adapters.",
+    "model_init": "Makes the model if there is none, and one for each trial of a search. `train` "
+    "does not call it: create a trainer for each run.",
     "processing_class": "The model's own tokenizer, which is the default; another one is refused.",
 }
 """Parameters of `transformers.Trainer` that work -> a note."""
@@ -35,11 +37,9 @@ REFUSED_PARAMETERS: dict[str, str] = {
     "`augment`, see docs/add_a_task.md.",
     "train_dataset": f"{_OWN_ROWS} Name the tasks in `tasks`.",
     "eval_dataset": f"{_OWN_ROWS} Name the tasks to score in `eval_tasks`.",
-    "trial": "Create a model and a Trainer for each trial.",
+    "trial": "Call `hyperparameter_search`: each trial has a trainer of its own.",
     "ignore_keys": "A head decides which outputs there are.",
     "ignore_keys_for_eval": "A head decides which outputs there are.",
-    "model_init": "Create the model first. To compare settings, create a model and a Trainer for "
-    "each of them in a loop, see docs/howto/search_hyperparameters.md.",
     "compute_loss_func": 'Give each task its loss: `Trainer(losses={"mnli": …})`, see '
     "docs/howto/class_imbalance.md. Or register a head, see docs/add_a_task.md.",
     "compute_metrics": f"{_OWN_SCORES} Choose them with `task.replace(metrics=…)`.",
@@ -68,6 +68,8 @@ METHODS: dict[str, str] = {
     "get_batch_samples": "",
     "create_optimizer": "With the groups of `learning_rates`, `weight_decays` and `layer_decay`.",
     "get_train_dataloader": "Batches of one task per step, without padding.",
+    "hyperparameter_search": "With Optuna, which maximizes `eval_score` by default; see "
+    "docs/howto/search_hyperparameters.md.",
     "log": "Adds the loss of each task; see docs/howto/logging.md.",
     "push_to_hub": "",
     "save_model": "",
@@ -82,9 +84,7 @@ REFUSED_METHODS: dict[str, str] = {
     "prediction_step": f"{_OWN_SCORES}",
     "get_eval_dataloader": f"{_OWN_SCORES}",
     "get_test_dataloader": f"{_OWN_SCORES}",
-    "hyperparameter_search": "Create a model and a Trainer for each trial, and return "
-    "`trainer.evaluate()['eval_score']` to the search, see docs/howto/search_hyperparameters.md.",
-    "call_model_init": REFUSED_PARAMETERS["model_init"],
+    "call_model_init": "A trainer keeps its model. `hyperparameter_search` makes one a trial.",
 }
 """Public methods of `transformers.Trainer` that are refused -> what to do instead."""
 

@@ -34,7 +34,7 @@ STOREYS = [
     "evaluation run_record trainer_arguments sentence_vectors".split(),
     ["negatives"],
     "resuming trainer_setup trainer_card trainer_embeddings trainer_losses training_bar "
-    "trainer_step_pool trainer_groups trainer_evaluation".split(),
+    "trainer_step_pool trainer_groups trainer_evaluation trainer_search".split(),
     "trainer xtreme glue wrong_predictions".split(),
     ["probing", "predictor", "auto_classes"],
     ["synthetic"],
