@@ -81,10 +81,10 @@ _PROBLEM_TYPES = {
     "classification": "single_label_classification",
     "regression": "regression",
 }
-# names of outputs that have none; a masked-LM or choice model reads no names
+# names of outputs that are no labels; a masked-LM or choice model reads no names
 _UNNAMED_OUTPUTS = {
-    "regression": ("LABEL_0",),
-    "question_answering": ("LABEL_0", "LABEL_1"),
+    "regression": ("score",),
+    "question_answering": ("start", "end"),
 }
 # Cut by the exported tokenizer as by the task. Tagging is not: its long sentences become windows,
 # and a word that is cut off would have no tag. Nor is masked LM: other tasks are trained on it.
