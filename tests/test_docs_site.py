@@ -25,6 +25,7 @@ DOCS = ROOT / "docs"
 FOLDERS = ("start", "howto", "explanations")
 PAGES = [
     "index.md",
+    "concepts.md",
     *(
         str(path.relative_to(DOCS))
         for name in FOLDERS
