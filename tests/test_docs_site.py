@@ -26,6 +26,8 @@ FOLDERS = ("start", "howto", "explanations")
 PAGES = [
     "index.md",
     "concepts.md",
+    "add_a_task.md",
+    "probing.md",
     *(
         str(path.relative_to(DOCS))
         for name in FOLDERS
