@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jiantx.columns import Column, column_value
+from jiantx.fields import check_labels
 from jiantx.sources import (
     DataError,
     MissingColumn,
@@ -42,7 +43,7 @@ def find_labels(task: Task) -> tuple[str, ...]:
     """
     key = (id(task), data_root())
     if key not in _labels_of:
-        _labels_of[key] = _read_labels(task)
+        _labels_of[key] = check_labels(task.name, _read_labels(task))
         weakref.finalize(task, _labels_of.pop, key, None)
     return _labels_of[key]
 
@@ -100,6 +101,12 @@ def _check_labels(task: Task, labels: list[Any], row_count: int, split: str) -> 
         raise DataError(
             f"{noun} {no_texts[0]!r}. Labels are names. If the numbers are the names, give "
             f'{task.gold}=lambda row: str(row["label"]); else a function that names them.'
+        )
+    blank = [label for label in labels if not label.strip()]
+    if blank:
+        raise DataError(
+            f"{noun} the blank label {blank[0]!r}. Fill these rows in, or drop them with the "
+            f"source's `where`."
         )
     if len(labels) < 2:
         raise DataError(f"{noun} {labels}; expected at least two. {_DECLARE}")

@@ -247,9 +247,9 @@ class Task(TaskRows, ABC):
         """
         labels: Labels | None = getattr(self, "labels", ())
         if labels is None:
-            return check_labels(self.name, find_labels(self))
+            return find_labels(self)
         if callable(labels):
-            return check_labels(self.name, _called(labels, data_root()))
+            return _called_labels(self.name, labels, data_root())
         return tuple(labels)
 
     def replace(self: T, **changes: Any) -> T:
@@ -279,5 +279,7 @@ class Task(TaskRows, ABC):
 
 
 @lru_cache(maxsize=64)
-def _called(labels: Callable[[], tuple[str, ...]], root: Path | None) -> tuple[str, ...]:
-    return labels()
+def _called_labels(
+    task: str, labels: Callable[[], tuple[str, ...]], root: Path | None
+) -> tuple[str, ...]:
+    return check_labels(task, labels())

@@ -318,6 +318,19 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
             "dropout_rate": 0.0,
         },
     ),
+    "mbart": (
+        "mbart",
+        {
+            "d_model": 32,
+            "encoder_layers": 2,
+            "decoder_layers": 2,
+            "encoder_attention_heads": 4,
+            "decoder_attention_heads": 4,
+            "encoder_ffn_dim": 64,
+            "decoder_ffn_dim": 64,
+            "dropout": 0.0,
+        },
+    ),
 }
 _TOKENIZER_OF = {
     **dict.fromkeys(("bert", "distilbert", "electra", "modernbert", "albert"), "bert_tokenizer"),
@@ -339,7 +352,7 @@ def config_of(
     }
     if kind == "t5":
         ids = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
-    sizes = {} if kind in ("distilbert", "t5") else _SIZES
+    sizes = {} if kind in ("distilbert", "t5", "mbart") else _SIZES
     if kind == "distilbert":
         sizes = {"max_position_embeddings": 514}
     return transformers.AutoConfig.for_model(

@@ -221,6 +221,11 @@ def test_predict_reads_what_a_user_has_or_refuses_it(
     assert run("predict", folder, source, *flags, "--encoding", "latin-1") == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["text"] for line in lines] == ["the café", "a dog"]
+    table = tmp_path / "rows.tsv"  # quotation marks are letters here, as for jx.Tsv
+    table.write_text('text\tid\n"a dog\t1\nthe cat"\t2\n')
+    assert run("predict", folder, table, *flags) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["text"] for line in lines] == ['"a dog', 'the cat"']
     assert run("predict", folder, source, *flags, "--output", source) == 1
     assert "this is the file that is read" in capsys.readouterr().err
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'{"text": "a dog"}\n')))

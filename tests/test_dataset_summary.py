@@ -191,6 +191,7 @@ def test_classes_keep_their_order() -> None:
     [
         ([0, 1], r"label=lambda row: str\(row"),
         (["a", "a"], "expected at least two"),
+        (["good", " ", "bad"], "hold the blank label ' '"),
         (["good", "Good "], "differ only in case or blanks"),
         ([f"text {i}" for i in range(30)], "30 different values in 30 rows"),
     ],
@@ -199,6 +200,14 @@ def test_what_is_hardly_a_label_is_refused(labels: list[Any], message: str) -> N
     rows = [{"text": "x", "label": label} for label in labels]
     with pytest.raises(DataError, match=message):
         _ = task(rows).label_names
+
+
+def test_a_frame_has_the_findings_of_a_list() -> None:
+    pd = pytest.importorskip("pandas")
+    rows = [{"text": "same", "label": "a"}, {"text": "same", "label": "b"}]
+    for source in (jx.Rows(rows), jx.Rows(pd.DataFrame(rows))):
+        described = jx.Classification("mine", source, labels=("a", "b")).describe()
+        assert "1 input occurs with more than one label" in " ".join(described.findings())
 
 
 def test_rows_that_are_missing_are_said_to_be() -> None:

@@ -563,6 +563,9 @@ def test_a_long_line_is_read_or_refused(tmp_path: Path) -> None:
     assert [row["text"] for row in jx.read_jsonl(path)] == [text]
     path.write_text(f"text\n{text}\n")
     for read in (jx.read_csv, jx.read_tsv):
+        assert [row["text"] for row in read(path)] == [text]
+    path.write_text(f"text\n{text * 3}\n")
+    for read in (jx.read_csv, jx.read_tsv):
         with pytest.raises(DataError, match=r"line 2: field larger than field limit"):
             list(read(path))
     with pytest.raises(DataError, match=r"line 1: expected 10 columns"):

@@ -125,6 +125,28 @@ def test_a_missing_header_is_refused_and_can_be_named() -> None:
     assert len(rows(jx.Csv(path, header=True))) == 2
 
 
+def test_columns_may_replace_a_header() -> None:
+    path = write("a.csv", "Sentence,Sentiment\ngood,pos\n")
+    columns = ("text", "label")
+    assert rows(jx.Csv(path, columns=columns, header=True)) == [{"text": "good", "label": "pos"}]
+    assert len(rows(jx.Csv(path, columns=columns, header=False))) == 2
+    for source_type in (jx.Csv, jx.Tsv):
+        with pytest.raises(ValueError, match="header=False says that the file has no header"):
+            source_type(path, header=False)
+
+
+def test_a_cell_may_hold_a_book() -> None:
+    text = "word " * 30_000
+    assert rows(jx.Csv(write("a.csv", f'text,label\n"{text}",pos\n')))[0]["text"] == text
+    assert rows(jx.Tsv(write("a.tsv", f"text\tlabel\n{text}\tpos\n")))[0]["text"] == text
+
+
+def test_brackets_in_names_are_letters() -> None:
+    Path("d[1]").mkdir()
+    write("d[1]/a.en.csv", "text,label\ngood,pos\n")
+    assert len(rows(jx.Csv("d[1]/a.{language}.csv"))) == 1
+
+
 def test_columns_beside_a_header_are_refused() -> None:
     path = write("a.csv", "text,label\nyes,x\n")
     assert "Leave `columns` out" in error_of(jx.Csv(path, columns=("text", "label")))
@@ -199,6 +221,20 @@ def test_languages_stand_in_a_column() -> None:
     assert [row["text"] for row in rows(source)] == ["yes", "no"]
     assert source.locate("train", "en", 1).endswith("a.csv, line 4")
     assert "no column 'language'" in error_of(jx.Csv(path, language_column="language"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.jsonl", '{"text": "a", "lang": "en"}\n{"text": "b", "lang": null}\n'),
+        ("b.jsonl", '{"text": "a", "lang": "en"}\n{"text": "b"}\n'),
+        ("c.jsonl", '{"text": "a", "lang": 1}\n{"text": "b", "lang": 2}\n'),
+    ],
+)
+def test_a_row_without_a_language_is_named(name: str, text: str) -> None:
+    source = jx.Json(write(name, text), language_column="lang")
+    with pytest.raises(DataError, match=r"row [01]: the language, in the column 'lang', is"):
+        source.available("train")
 
 
 def test_one_language_for_all_rows_is_trained_in() -> None:

@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from typing import Any
 
+import datasets
 import pandas as pd
 import pytest
 
@@ -52,6 +53,26 @@ def test_a_row_keeps_its_split_in_any_order_and_with_more_rows() -> None:
     moved = texts(source, "train") & texts(jx.Rows(ROWS + more, split=SHARES), "validation")
     assert len(moved) <= 8
     assert texts(source, "train") != texts(jx.Rows(ROWS, split=SHARES, seed=1), "train")
+
+
+def test_other_rows_and_keys_do_not_move_a_row() -> None:
+    """A row with one more key, or keys in another order, says nothing about the others."""
+    train = texts(jx.Rows(ROWS, split=SHARES), "train")
+    noted = [*ROWS, {"text": "new", "label": "a", "document": 99, "note": "late"}]
+    assert len(train & texts(jx.Rows(noted, split=SHARES), "validation")) <= 2
+    turned = [dict(reversed(row.items())) if i % 2 else row for i, row in enumerate(ROWS)]
+    assert train == texts(jx.Rows(turned, split=SHARES), "train")
+
+
+def test_rows_with_pictures_are_in_one_split() -> None:
+    pil = pytest.importorskip("PIL.Image")
+    pictures = [pil.new("RGB", (2, 2), (i, 0, 0)) for i in range(40)]
+    columns = {"text": [str(i) for i in range(40)], "picture": pictures}
+    features = datasets.Features({"text": datasets.Value("string"), "picture": datasets.Image()})
+    rows = datasets.Dataset.from_dict(columns, features=features)
+    first, again = (jx.Rows(rows, split=SHARES) for _ in range(2))
+    assert not texts(first, "train") & texts(first, "validation")
+    assert texts(first, "validation") == texts(again, "validation")
 
 
 def test_the_assignment_is_the_same_on_every_machine() -> None:

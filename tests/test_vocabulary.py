@@ -198,6 +198,24 @@ def test_frozen_embeddings_stay_as_they_are(model_of: Any, tiny_tasks: Any, tmp_
     )
 
 
+def test_embeddings_stay_what_they_are(model_of: Any, tiny_tasks: Any, encoder_folder: Any) -> None:
+    """Frozen ones, those of adapters, and mBART's, which are scaled, in three modules."""
+    peft = pytest.importorskip("peft")
+    task = tiny_tasks["classification"]
+    adapted = model_of([task])
+    adapted = peft.get_peft_model(adapted, adapted.lora_config())
+    for model in (model_of([task]).freeze_encoder(), adapted):
+        trained = {name for name, p in model.named_parameters() if p.requires_grad}
+        jx.trim_vocabulary(model, [task])
+        assert {name for name, p in model.named_parameters() if p.requires_grad} == trained
+    model = model_of([task], "mbart", scale_embedding=True)
+    kind = type(model.get_input_embeddings())
+    before = jx.evaluate(model, [task]).records
+    assert jx.trim_vocabulary(model, [task]) < 186
+    assert type(model.get_input_embeddings()) is kind is not torch.nn.Embedding
+    assert jx.evaluate(model, [task]).records == before
+
+
 SHARED = Path(jx.__file__).parents[2] / "shared"
 
 

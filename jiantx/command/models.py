@@ -21,14 +21,17 @@ from jiantx.sources.readers.delimited import read_delimited
 from jiantx.task import Task
 
 
-def _read_table(path: Path, encoding: str, delimiter: str | None = None) -> list[Row]:
+def _read_table(
+    path: Path, encoding: str, delimiter: str | None = None, quote: str | None = '"'
+) -> list[Row]:
     """The rows of a table; its delimiter is found if none is given."""
-    return [row for _, row in read_delimited(path, delimiter=delimiter, encoding=encoding)]
+    table = read_delimited(path, delimiter=delimiter, encoding=encoding, quote=quote)
+    return [row for _, row in table]
 
 
 _READERS: dict[str, Callable[[Path, str], Iterable[Row]]] = {
     "csv": _read_table,
-    "tsv": partial(_read_table, delimiter="\t"),
+    "tsv": partial(_read_table, delimiter="\t", quote=None),
     "jsonl": lambda path, encoding: read_jsonl(path),
     "txt": lambda path, encoding: read_lines(path),
 }

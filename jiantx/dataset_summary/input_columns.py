@@ -85,9 +85,13 @@ def _compact(array: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def is_text(array: pa.ChunkedArray) -> bool:
     """Whether a column holds texts or lists of texts."""
+    return is_text_type(array.type.value_type if _is_list(array.type) else array.type)
+
+
+def is_text_type(kind: pa.DataType) -> bool:
+    """Whether the values of a type are texts."""
     import pyarrow as pa
 
-    kind = array.type.value_type if _is_list(array.type) else array.type
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
@@ -108,7 +112,7 @@ def row_keys(arrays: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:
 
     texts = []
     for array in arrays:
-        is_plain = pa.types.is_string(array.type) or pa.types.is_large_string(array.type)
+        is_plain = is_text_type(array.type)
         if not is_plain:
             array = pa.chunked_array([pa.array([json.dumps(v) for v in array.to_pylist()])])
         texts.append(pc.fill_null(array.cast(pa.large_string()), "\0"))
@@ -217,7 +221,7 @@ def missing_gold(array: pa.ChunkedArray, *, may_be_empty: bool = False) -> np.nd
     is_answers = pa.types.is_struct(array.type) and array.type.get_field_index("text") >= 0
     if is_answers and not may_be_empty:
         return list_lengths(pc.struct_field(array, "text")) == 0
-    if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
+    if is_text_type(array.type):
         missing = pc.or_(missing, pc.equal(pc.fill_null(array, ""), ""))
     elif pa.types.is_integer(array.type):
         missing = pc.or_(missing, pc.equal(pc.fill_null(array, -1), -1))

@@ -15,6 +15,7 @@ from jiantx.dataset_summary.input_columns import (
     gold_values,
     input_columns,
     is_text,
+    is_text_type,
     missing_gold,
     row_keys,
     text_lengths,
@@ -187,7 +188,7 @@ def _label_numbers(tables: Sequence[_InputTable]) -> np.ndarray | None:
     for table in tables:
         if table.gold is None:
             texts += [None] * table.row_count
-        elif not (table.has_labels and pa.types.is_string(table.gold.type)):
+        elif not (table.has_labels and is_text_type(table.gold.type)):
             return None
         else:
             texts += [value or None for value in table.gold.to_pylist()]

@@ -8,10 +8,11 @@ _FONT_STACK = ", ".join(f'"{name}"' if " " in name else name for name in FONTS)
 
 STYLE = f"""
 :root {{ color-scheme: light dark; --ink: #1a1a1a; --paper: #fff; --muted: #63635e;
-  --rule: #dededa; --soft: #f4f4f1; --link: #00598a; --up: #01594f; --down: #8a4d05 }}
+  --rule: #dededa; --soft: #f4f4f1; --link: #00598a; --up: #01594f; --down: #8a4d05;
+  --edge: #0003 }}
 @media (prefers-color-scheme: dark) {{ :root {{ --ink: #e8e8e4; --paper: #171716;
   --muted: #a9a9a2; --rule: #3c3c39; --soft: #242422; --link: #7cc4ee; --up: #62d0bf;
-  --down: #e2ad66 }} }}
+  --down: #e2ad66; --edge: #fff3 }} }}
 * {{ box-sizing: border-box }}
 body {{ font: {TEXT_PIXELS}px/1.55 {_FONT_STACK}; color: var(--ink); background: var(--paper);
   max-width: 76rem; margin: 0 auto; padding: 1rem 1rem 4rem; overflow-wrap: anywhere }}
@@ -29,7 +30,10 @@ nav ul {{ list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .2r
   padding: .2rem 1rem; max-width: 46rem }}
 .facts {{ display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1.2rem }}
 .facts dt {{ color: var(--muted) }} .facts dd {{ margin: 0 }}
-.scroll {{ overflow-x: auto; margin: 1rem 0 }}
+/* a shade at the right says that the table goes on; the paper over it ends where the table ends */
+.scroll {{ overflow-x: auto; margin: 1rem 0; background:
+  linear-gradient(to left, var(--paper), transparent) right / 3rem 100% no-repeat local,
+  linear-gradient(to left, var(--edge), transparent) right / 1rem 100% no-repeat scroll }}
 table {{ border-collapse: collapse; font-size: {SMALL_PIXELS}px;
   font-variant-numeric: tabular-nums }}
 caption {{ text-align: left; font-weight: bold; font-size: 14px; padding: 0 0 .5rem }}

@@ -185,12 +185,12 @@ def _renumber(processor: Mapping[str, Any] | None, new_id: Mapping[int, int]) ->
 
 
 def _trim_embeddings(model: MultitaskModel, rows: torch.Tensor, new_id: Mapping[int, int]) -> None:
-    """Replace the embeddings by those of the remaining pieces."""
-    old = model.get_input_embeddings()
-    padding_idx = None if old.padding_idx is None else new_id[old.padding_idx]
-    weight = old.weight
-    new = nn.Embedding(
-        len(rows), weight.shape[1], padding_idx, device=weight.device, dtype=weight.dtype
-    )
-    new.weight.data.copy_(weight.data[rows.to(weight.device)])
-    model.encoder.set_input_embeddings(new)
+    """Keep the embeddings of the remaining pieces, in the same modules: they may be frozen."""
+    weight = model.get_input_embeddings().weight
+    weight.data = weight.data[rows.to(weight.device)]
+    weight.grad = None
+    for module in model.encoder.modules():  # some encoders look up one weight in several places
+        if isinstance(module, nn.Embedding) and module.weight is weight:
+            module.num_embeddings = len(rows)
+            if module.padding_idx is not None:
+                module.padding_idx = new_id[module.padding_idx]

@@ -127,6 +127,8 @@ def _decode(column: pa.ChunkedArray, names: Sequence[str]) -> pa.ChunkedArray:
     import pyarrow.compute as pc
 
     def decode(array: pa.Array) -> pa.Array:
+        if pa.types.is_large_list(array.type) or pa.types.is_fixed_size_list(array.type):
+            array = array.cast(pa.list_(array.type.value_type))
         if pa.types.is_list(array.type):
             values = decode(array.flatten())
             lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)

@@ -144,15 +144,21 @@ def _from_arrow(frame: Any) -> datasets.Dataset:
         if not field.name.startswith("__index_level_"):  # of pandas
             fields.append(pa.field(field.name, _plain_type(field.type)))
     schema = pa.schema(fields)
-    return in_memory(table.select(schema.names).cast(schema))
+    table = table.select(schema.names)
+    try:
+        return in_memory(table.cast(schema))
+    except pa.ArrowInvalid:  # a column of more than 2 GB
+        return in_memory(table)
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:
-    """Categories become their values; views become what `datasets` knows."""
+    """Categories become their values; large texts, views and lists what other sources have."""
     import pyarrow as pa
 
     if pa.types.is_dictionary(kind):
         return _plain_type(kind.value_type)
-    if pa.types.is_string_view(kind):
+    if pa.types.is_string_view(kind) or pa.types.is_large_string(kind):
         return pa.string()
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return pa.list_(_plain_type(kind.value_type))
     return pa.binary() if pa.types.is_binary_view(kind) else kind

@@ -27,7 +27,7 @@ from jiantx.sources.local_paths import (
     patterns_of,
     placeholders,
 )
-from jiantx.sources.readers.delimited import read_delimited
+from jiantx.sources.readers.delimited import check_header, read_delimited
 from jiantx.sources.readers.json_files import read_objects
 from jiantx.sources.readers.qa import read_squad
 from jiantx.sources.readers.tagging import numbered_sentences
@@ -118,7 +118,7 @@ class LocalFiles(Source):
             return language_mapping(self.languages)
         if self.language_column:
             values = self._stored(split, "").unique(self._checked_column(split))
-            return {str(value): str(value) for value in values if value is not None}
+            return {value: value for value in values}
         if self._is_language_in_names:
             codes: dict[str, None] = {}
             for pattern in patterns_of(self.path, split):
@@ -131,6 +131,14 @@ class LocalFiles(Source):
         names = self._stored(split, "").column_names
         if self.language_column not in names:
             raise MissingColumn(self.language_column, names, asked_by="language_column")
+        for value in self._stored(split, "").unique(self.language_column):
+            if not isinstance(value, str) or not value.strip():
+                index = self._stored(split, "")[self.language_column][:].index(value)
+                raise DataError(
+                    f"{type(self).__name__}({self.path!r}), split {split!r}, row {index}: the "
+                    f"language, in the column {self.language_column!r}, is {value!r}; expected a "
+                    'code such as "en". Fill it in, or drop the row from the file.'
+                )
         return self.language_column
 
     def available(self, split: str) -> tuple[str, ...]:
@@ -261,7 +269,8 @@ class Csv(LocalFiles):
         quote: The quotation mark of cells that hold delimiters or line ends. None: quotation marks
             are letters like others.
         columns: The names of the columns, where the file has no header.
-        header: True takes the first line for a header where it looks like a row.
+        header: True takes the first line for a header where it looks like a row; with `columns`,
+            these are its columns' names. False says that there is none, so that `columns` must be.
 
     >>> Csv("reviews.csv", language="de", split={"train": "80%", "validation": "20%"}).only_language
     'de'
@@ -275,6 +284,7 @@ class Csv(LocalFiles):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_header(f"Csv({self.path!r})", self.columns, self.header)
         for name in ("delimiter", "quote"):
             value = getattr(self, name)
             if value is not None and not (isinstance(value, str) and len(value) == 1):
@@ -303,13 +313,16 @@ class Tsv(LocalFiles):
 
     Args:
         encoding: The file's encoding.
-        columns: The names of the columns, where the file has no header.
-        header: True takes the first line for a header where it looks like a row.
+        columns, header: As for `Csv`.
     """
 
     encoding: str = "utf-8"
     columns: tuple[str, ...] = ()
     header: bool | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_header(f"Tsv({self.path!r})", self.columns, self.header)
 
     def _reader(self) -> NumberedReader:
         return partial(

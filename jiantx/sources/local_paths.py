@@ -76,7 +76,8 @@ def matching_files(pattern: str, word: str | None = None) -> list[str]:
     path = pattern.replace("{language}", "*" if word is None else word)
     if os.path.isfile(path):
         return [path]
-    return sorted(name for name in glob.glob(path) if os.path.isfile(name))
+    brackets = path.replace("[", "[[]")  # letters of a name
+    return sorted(name for name in glob.glob(brackets) if os.path.isfile(name))
 
 
 def languages_in_names(pattern: str) -> dict[str, None]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from jiantx.registry import near_names
 from jiantx.sources.base import DataError
+from jiantx.sources.storing import as_held
 
 if TYPE_CHECKING:
     import datasets
@@ -217,14 +218,13 @@ def row_keys(rows: datasets.Dataset, seed: int) -> np.ndarray:
         rows: The rows.
         seed: Other seeds give other hashes.
     """
-    names = rows.column_names
     keys = np.empty(len(rows), dtype=np.uint64)
     start = 0
-    for block in rows.with_format(None).iter(1000):
-        values = list(zip(*block.values()))
-        for index, row in enumerate(values):
-            keys[start + index] = value_key(dict(zip(names, row)), seed)
-        start += len(values)
+    # images and sounds as they are stored; rows as they were written, whatever others hold
+    for block in rows.with_format("arrow").iter(1000):
+        for index, row in enumerate(block.to_pylist(), start):
+            keys[index] = value_key(as_held(row), seed)
+        start += len(block)
     return keys
 
 
@@ -244,7 +244,8 @@ def number_values(values: Sequence[Any], column: str) -> tuple[np.ndarray, list[
     numbers: dict[Any, int] = {}
     indices = np.empty(len(values), dtype=np.int64)
     for index, value in enumerate(values):
-        if value is None or value == "":
+        is_nan = isinstance(value, float) and math.isnan(value)
+        if value is None or value == "" or is_nan:
             raise DataError(f"Row {index} has no value in the column {column!r}. Fill it in.")
         hashable = value if isinstance(value, str | int | float) else json.dumps(value, default=str)
         indices[index] = numbers.setdefault(hashable, len(numbers))

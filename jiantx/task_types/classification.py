@@ -367,7 +367,7 @@ def _parse_score(row: Row, column: Column) -> float | None:
         value = column_value(row, column)  # not `column_gold`: -1 is a number like others here
     except MissingColumn:
         return None
-    if value is None:
+    if value is None or value == "":
         return None
     try:
         score = float(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
@@ -124,7 +124,12 @@ class TokenClassification(Task):
         if tags is not None:
             if len(tags) != len(tokens):
                 raise DataError(f"{len(tokens)} words have {len(tags)} tags; expected one a word.")
-            tags = tuple(check_label(tag, self.label_names) for tag in tags)
+            names = self.label_names
+            known_names = _as_set(names)
+            tags = tuple(
+                tag if type(tag) is str and tag in known_names else check_label(tag, names)
+                for tag in tags
+            )
         return TaggedExample(id=id, language=language, words=tuple(tokens), tags=tags)
 
     def features(
@@ -213,3 +218,8 @@ def _windows(first_pieces: np.ndarray, length: int, room: int) -> list[tuple[int
             windows.append((start, stop))
         start = stop
     return windows
+
+
+@lru_cache(maxsize=64)
+def _as_set(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(names)

@@ -202,3 +202,8 @@ def test_numbers_that_cannot_be(label: Any, said: str) -> None:
 def test_number_that_is_missing(row: dict[str, Any]) -> None:
     (example,) = examples(stars(), row)
     assert example.label is None
+
+
+def test_a_blank_score_is_hidden_as_in_other_types() -> None:
+    task = stars(source=jx.Rows({"test": [{"text": "a", "label": ""}]}))
+    assert [example.label for example in task.examples("test")] == [None]

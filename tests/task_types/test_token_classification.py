@@ -149,3 +149,18 @@ def test_rows_that_cannot_be(row: dict[str, Any], said: str) -> None:
 def test_one_withheld_tag_withholds_the_sentence() -> None:
     example = task().example({"tokens": ["a", "b"], "tags": ["O", None]}, id="0", language="en")
     assert example.tags is None
+
+
+def test_labels_are_checked_once_and_not_for_each_tag() -> None:
+    calls = []
+
+    class Names(list[str]):
+        def __iter__(self) -> Any:
+            calls.append(1)
+            return super().__iter__()
+
+    names: Any = Names(("A", "B"))
+    rows = [{"tokens": ["x"] * 20, "tags": ["A", "B"] * 10}] * 30
+    task = jx.TokenClassification("mine", jx.Rows({"train": rows}), labels=lambda: names)
+    assert sum(1 for _ in task.examples("train")) == 30
+    assert len(calls) < 10

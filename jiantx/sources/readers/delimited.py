@@ -33,8 +33,8 @@ def read_delimited(
         delimiter: What separates cells; None: the one that fits the file.
         encoding: The file's encoding.
         quote: The quotation mark of cells with delimiters or line ends; None: no quoting.
-        columns: The columns, where the file has no header.
-        header: Take the first line for a header without checking it.
+        columns: The columns, where the file has no header, or in place of its header.
+        header: True: the first line is a header, which is not checked; `columns` replace it.
 
     Yields:
         The number of a row's first line, and the row. All values are text.
@@ -46,13 +46,30 @@ def read_delimited(
         delimiter = find_delimiter(path, encoding, quote)
     lines = text_lines(path, encoding)
     records = numbered_records(lines, path, delimiter, columns, **_dialect(quote))
-    if columns:
+    if columns and header:
+        next(records, None)
+    elif columns:
         records = _without_repeated_header(records, columns, path)
     elif header is None:
         sample = list(itertools.islice(records, _SAMPLE_ROWS))
         _check_header([row for _, row in sample], path, delimiter)
         records = itertools.chain(sample, records)
     yield from records
+
+
+def check_header(source: str, columns: Sequence[str], header: bool | None) -> None:
+    """ValueError for a table that has neither a header nor columns.
+
+    Args:
+        source: The source, for the message.
+        columns: The columns that the user names.
+        header: As in `read_delimited`.
+    """
+    if header is False and not columns:
+        raise ValueError(
+            f"{source}: header=False says that the file has no header. Name its columns: "
+            'columns=("text", "label").'
+        )
 
 
 def find_delimiter(path: Path, encoding: str, quote: str | None) -> str:

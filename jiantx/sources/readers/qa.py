@@ -39,16 +39,19 @@ def read_squad(path: Path) -> Iterator[Row]:
 def _question_row(
     article: Mapping[str, Any], paragraph: Mapping[str, Any], question: Mapping[str, Any]
 ) -> Row:
-    answers = question.get("answers") or []
+    answers = question.get("answers")
+    if answers is None and question.get("is_impossible"):
+        answers = []
+    gold = None  # where the file does not say, as in a hidden test split
+    if answers is not None:
+        starts = [_answer_start(answer, paragraph, question) for answer in answers]
+        gold = {"text": [answer["text"] for answer in answers], "answer_start": starts}
     row = {
         "id": question["id"],
         "title": article.get("title", ""),
         "context": paragraph["context"],
         "question": question["question"],
-        "answers": {
-            "text": [answer["text"] for answer in answers],
-            "answer_start": [_answer_start(answer, paragraph, question) for answer in answers],
-        },
+        "answers": gold,
     }
     for name in _TEXT_COLUMNS:
         if type(row[name]) is not str:

@@ -12,6 +12,8 @@ from typing import Any
 from jiantx.sources.base import DataError, Row
 from jiantx.sources.readers.encodings import decoded_lines, is_utf8, not_utf8
 
+csv.field_size_limit(1 << 24)  # characters of a cell; csv's own 131,072 are less than a book
+
 
 def text_lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
     """The lines of a text file, without their ends and without a byte order mark.
