@@ -77,7 +77,7 @@ def evaluate(
         languages = [languages]
     check_task_names(tasks)
     languages_of = {task.name: scored_languages(task, split, languages) for task in tasks}
-    _check_languages(tasks, split, languages, languages_of)
+    check_languages(tasks, split, languages, languages_of)
     _check_layers(tasks, layers)
     records: dict[str, list[Score]] = {task.name: [] for task in tasks}
     label_counts: list[LabelCounts | None] = []
@@ -127,12 +127,23 @@ def check_task_names(tasks: Iterable[Task]) -> None:
             )
 
 
-def _check_languages(
+def check_languages(
     tasks: Sequence[Task],
     split: str,
     languages: Collection[str] | None,
     languages_of: Mapping[str, Sequence[str]],
 ) -> None:
+    """Check that each language is one of some task.
+
+    Args:
+        tasks: The tasks.
+        split: The split that is scored.
+        languages: Those that the user named, or None.
+        languages_of: Task -> those of them that it has.
+
+    Raises:
+        DataError: One of the languages is no task's.
+    """
     unknown = set(languages or ()).difference(*languages_of.values())
     if unknown:
         available = {task.name: ", ".join(task.languages(split)) for task in tasks}

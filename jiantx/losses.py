@@ -107,6 +107,11 @@ def check_losses(losses: Mapping[str, Loss], tasks: Mapping[str, Task], model: A
             loss.
         TypeError: A value is no loss.
     """
+    if not isinstance(losses, Mapping):
+        raise TypeError(
+            f"Trainer(losses={losses!r}): expected a dictionary, task -> loss, such as "
+            f"{{{next(iter(tasks))!r}: jx.FocalLoss()}}."
+        )
     for name, loss in losses.items():
         if name not in tasks:
             raise ValueError(
@@ -128,7 +133,9 @@ def smooths_labels(loss: Loss | None, head: Head) -> bool:
         loss: Of the task; None if it is the head's own.
         head: Of the task.
     """
-    return head.smooths_labels and (loss is None or isinstance(loss, CrossEntropy))
+    if isinstance(loss, CrossEntropy):
+        return head.smooths_labels and loss.label_smoothing is None
+    return head.smooths_labels and loss is None
 
 
 def batch_entries(
@@ -205,6 +212,11 @@ def _check_fits(task: Task, loss: Loss, head: Head) -> None:
             raise ValueError(
                 f"{call}: the loss of {_named_head(task)} is no softmax over labels, so they "
                 "cannot be smoothed. Leave label_smoothing out."
+            )
+        if class_weights is None and not head.smooths_labels and not task.label_names:
+            raise ValueError(
+                f"{call}: {_named_head(task)} has no labels, so its loss is no cross-entropy. "
+                "Leave it out, or give a function of (scores, targets)."
             )
         if class_weights is None:
             return

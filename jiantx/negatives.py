@@ -70,7 +70,7 @@ def mine_negatives(
     count: int = 1,
     among: int | None = None,
     margin: float = 0.0,
-    languages: Collection[str] | None = None,
+    languages: Collection[str] | str | None = None,
     seed: int = 0,
     batch_size: int = 32,
     dtype: torch.dtype | None = None,
@@ -111,6 +111,8 @@ def mine_negatives(
     check_count("among", among)
     if among is not None and among < count:
         raise ValueError(f"among={among} is less than count={count}. Choose from more.")
+    if isinstance(languages, str):
+        languages = [languages]
     mined = {}
     for language in task.train_languages if languages is None else languages:
         rows = task.rows("train", language)

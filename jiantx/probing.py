@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from transformers import TrainingArguments, set_seed
 from transformers.trainer_utils import IntervalStrategy
 
-from jiantx.evaluation import check_task_names, evaluate, scored_languages
+from jiantx.evaluation import check_languages, check_task_names, evaluate, scored_languages
 from jiantx.features import load_features
 from jiantx.half_precision import half_precision
 from jiantx.inference import tokenizer_of
@@ -86,7 +86,10 @@ def probe(
         )
     tasks = resolve_tasks(tasks)
     check_task_names(tasks)
+    if isinstance(languages, str):
+        languages = [languages]
     languages_of = {task.name: scored_languages(task, split, languages) for task in tasks}
+    check_languages(tasks, split, languages, languages_of)
     if isinstance(encoder, MultitaskModel):
         model = with_new_heads(encoder, tasks, layer_mix=layers)
     else:

@@ -47,7 +47,7 @@ class Sampling:
         schedule: A function of the step that returns weights; missing tasks rest at that step.
         batch_size: Task -> examples per device, where it is not the trainer's.
         loss_weight: Task -> factor of its loss.
-        max_examples: Task -> training rows, chosen at random.
+        max_examples: Task -> training rows of each language, chosen at random.
         mix: Draws that share a step; each is an equal part of the batch, and all go through the
             encoder in one pass.
 
@@ -110,12 +110,41 @@ class Sampling:
             raise ValueError(f"Sampling weights must be 0 or more, and not all 0; found {shares}.")
         return {name: share / total for name, share in shares.items()}
 
-    def check(self, tasks: Collection[str]) -> None:
-        """Raise ValueError if a mapping names a task that is not trained, or weights lack one."""
+    def draw_size(self, task: str, batch_size: int) -> int:
+        """Examples of a draw, on one device and in one micro-batch.
+
+        Args:
+            task: A task's name.
+            batch_size: Examples per device, where the task has no other number.
+
+        Raises:
+            ValueError: `mix` does not divide the batch.
+        """
+        size = (self.batch_size or {}).get(task, batch_size)
+        if size % self.mix:
+            raise ValueError(
+                f"Sampling(mix={self.mix}) does not divide task {task!r}'s batch of {size}."
+            )
+        return size // self.mix
+
+    def check(self, tasks: Collection[str], batch_size: int) -> None:
+        """Check that tasks can be drawn, before their features are made.
+
+        Args:
+            tasks: Their names.
+            batch_size: Examples per device.
+
+        Raises:
+            ValueError: A mapping names a task that is not trained, weights lack one or are
+                negative, or `mix` does not divide a batch.
+        """
         for option in _BY_TASK:
             _check_known(f"Sampling({option}=…)", getattr(self, option) or {}, tasks)
         if self.weights is not None:
             _check_complete(self.weights, tasks)
+        self.probabilities(dict.fromkeys(tasks, 1))
+        for task in tasks:
+            self.draw_size(task, batch_size)
 
 
 def _check_finite(name: str, value: Any) -> None:
@@ -178,6 +207,9 @@ class Sampler:
         accumulation: Micro-batches of a step.
         ranks: Devices.
 
+    Attributes:
+        steps: Of the run, if known: a schedule is not asked for weights after them.
+
     Raises:
         ValueError: A language has no rows, weights fit no task, or `mix` does not divide a batch.
     """
@@ -193,12 +225,13 @@ class Sampler:
         accumulation: int = 1,
         ranks: int = 1,
     ) -> None:
-        sampling.check(sizes)
+        sampling.check(sizes, batch_size)
         self.sampling = sampling
         self.sizes = sizes
         self.seed = seed
         self.accumulation = accumulation
         self.ranks = ranks
+        self.steps: int | None = None
         self._language_shares: list[np.ndarray] = []  # of each task
         self._draw_sizes: dict[str, int] = {}  # examples of one draw
         self._totals: dict[str, int] = {}  # rows of a task, in all its languages
@@ -211,12 +244,7 @@ class Sampler:
             exponent = (language_exponents or {}).get(task, 1.0)
             shares = np.array(list(by_language.values()), float) ** exponent
             self._language_shares.append(shares / shares.sum())
-            size = (sampling.batch_size or {}).get(task, batch_size)
-            if size % sampling.mix:
-                raise ValueError(
-                    f"Sampling(mix={sampling.mix}) does not divide task {task!r}'s batch of {size}."
-                )
-            self._draw_sizes[task] = size // sampling.mix
+            self._draw_sizes[task] = sampling.draw_size(task, batch_size)
             self._totals[task] = sum(by_language.values())
             self._pairs += [(task, language) for language in by_language]
         # of each block of draws: the pair of each draw, and how often that pair was drawn before
@@ -265,6 +293,8 @@ class Sampler:
         # without a schedule the shares of one step are those of all
         distinct = 1 if self.sampling.schedule is None else _BLOCK
         steps = (block * _BLOCK + np.arange(distinct)) // self.sampling.mix
+        if self.steps is not None:  # draws are made ahead of the run
+            steps = np.minimum(steps, self.steps - 1)
         # (1 or block, pairs) cumulative shares
         bounds = np.cumsum([self._pair_shares(step) for step in steps.tolist()], axis=1)
         # inverse-CDF sampling: how many bounds are at most the uniform number

@@ -91,7 +91,7 @@ def encode(
             run_with, run_task, tables, batch_size, None, title, dtype, progress=progress
         )
     model.train(was_training)  # the encoder is shared
-    vectors: npt.NDArray[np.float32] = outputs["embeddings"].numpy()
+    vectors: npt.NDArray[np.float32] = outputs["embeddings"].float().numpy()
     return vectors
 
 

@@ -41,11 +41,13 @@ from jiantx.trainer_setup import (
     compile_instead_of_accelerate,
     decay_parameter_names,
     evaluated_languages,
+    listed_languages,
     load_training_features,
     prepare_arguments,
+    step_count,
     tokenizer_for_training,
 )
-from jiantx.trainer_step_pool import StepPoolMixin, sub_batches_of
+from jiantx.trainer_step_pool import StepPoolMixin, check_draws, sub_batches_of
 from jiantx.training_bar import label_training_bar, training_label
 
 logger = logging.get_logger("jiantx.trainer")
@@ -136,10 +138,10 @@ class Trainer(
         if len(self.tasks) < len(tasks):
             raise ValueError(f"Two tasks have one name: {[task.name for task in tasks]}.")
         self.sampling = sampling or Sampling()
-        self.sampling.check(self.tasks)
+        self.sampling.check(self.tasks, args.per_device_train_batch_size)
         for task in tasks:
             model.head_of(task, exact=True)
-        self.losses = dict(losses or {})
+        self.losses = losses or {}
         check_losses(self.losses, self.tasks, model)
         check_label_smoothing(args, model, tasks, self.losses)
         compile_instead_of_accelerate(args, model)
@@ -148,9 +150,7 @@ class Trainer(
         check_task_names(self._eval_tasks)
         if len(self._eval_tasks) > 1 and "score" in [task.name for task in self._eval_tasks]:
             raise ValueError("No task can be named 'score': `eval_score` is the mean over tasks.")
-        if isinstance(eval_languages, str):
-            eval_languages = [eval_languages]
-        self.eval_languages = eval_languages
+        self.eval_languages = listed_languages(eval_languages)
         self._features: Mapping[tuple[str, str], Features] = {}
         self._sampler: Sampler | None = None
         self._forget_losses()
@@ -199,9 +199,8 @@ class Trainer(
             accumulation=self.args.gradient_accumulation_steps,
             ranks=self.args.world_size,
         )
-        for name, task in self.tasks.items():
-            different = min(self._sampler.draw_size(name), *sizes[name].values())
-            self._own_model.head_of(task).check_draw(name, different)
+        self._sampler.steps = step_count(self.args, self._sampler.steps_per_epoch)
+        check_draws(self._own_model, self.tasks, self._sampler, sizes)
         return TrainingLoader(
             TrainingFeatures(features, self.processing_class, seed),
             self._sampler,
@@ -321,7 +320,9 @@ class Trainer(
         """
         check_parameters({"trial": trial, "ignore_keys_for_eval": ignore_keys_for_eval})
         if type(self).evaluate is Trainer.evaluate:  # a subclass may score something else
-            check_evaluation(self.args, self._eval_tasks, self.eval_languages, self._own_model)
+            check_evaluation(
+                self.args, self._eval_tasks, self.eval_languages, self._own_model, self.max_length
+            )
         self._forget_losses()
         folder = Path(self.args.output_dir)
         for task in self.tasks.values():  # for the model card

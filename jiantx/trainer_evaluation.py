@@ -15,7 +15,9 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy
 
 from jiantx.evaluation import evaluate, with_undefined_as_lowest
+from jiantx.features import load_features
 from jiantx.half_precision import half_precision
+from jiantx.inference import tokenizer_of
 from jiantx.metrics import metric_name
 from jiantx.metrics.base import lowest_score
 from jiantx.report import MAIN, Report
@@ -59,7 +61,8 @@ def logged_names(
         for metric in task.metrics:
             name = metric_name(metric)
             meanings.append((f"{task.name}_{name}", f"the metric {name} of {label}"))
-        if heads[task.name].evaluation_loss:
+        # with a label_map, the rows do not say which of the head's labels is right
+        if heads[task.name].evaluation_loss and not getattr(task, "label_map", None):
             names[LOSS] = "the mean of the losses"
             meanings.append((f"{task.name}_{LOSS}", f"the loss of {label}"))
     for name, meaning in meanings:
@@ -167,19 +170,24 @@ def check_evaluation(
     eval_tasks: Sequence[Task],
     languages: Collection[str] | None,
     model: Any,
+    max_length: int | None,
 ) -> None:
     """Check that evaluations during training have heads and rows, and the metric that is followed.
+
+    Their features are made now: a bad row is an error before training, not in the middle of it.
 
     Args:
         args: Of the run.
         eval_tasks: Scored during training.
         languages: In which they are scored; each task's training languages if None.
         model: What is trained.
+        max_length: Tokens of a sequence; each task's own if None.
 
     Raises:
-        ValueError: Evaluations are asked for, and no task has validation rows in these languages;
-            or `metric_for_best_model` is none of what they log, or `greater_is_better` is wrong for
-            it.
+        DataError: A validation row is bad, or has no gold.
+        ValueError: Evaluations are asked for, and no task has validation rows in these languages,
+            or in one of them; or `metric_for_best_model` is none of what they log, or
+            `greater_is_better` is wrong for it.
         LookupError: The model has no head for one of the tasks.
     """
     asking = []
@@ -206,9 +214,19 @@ def check_evaluation(
             f"{'; '.join(missing) or 'any task'}. Give `eval_tasks` that have some, or leave it "
             "out."
         )
+    unknown = sorted(set(languages or ()).difference(*languages_of.values()))
+    if unknown:
+        available = {task.name: ", ".join(task.languages("validation")) for task in eval_tasks}
+        raise ValueError(
+            f"Trainer(eval_languages=…): no task has validation rows in {', '.join(unknown)}. "
+            f"There are: {available}."
+        )
     names = logged_names(languages_of, eval_tasks, heads)
     if args.metric_for_best_model is not None:
         _check_metric(args.metric_for_best_model, args.greater_is_better, names)
+    for task in eval_tasks:
+        for language in languages_of[task.name]:
+            load_features(task, "validation", language, tokenizer_of(model), max_length=max_length)
 
 
 def _check_metric(metric: str, greater_is_better: bool | None, names: Mapping[str, str]) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import transformers
-from transformers import TrainerCallback, TrainingArguments
+from transformers import TrainerCallback, TrainingArguments, set_seed
 from transformers.trainer_utils import BestRun, default_hp_space_optuna
 
 from jiantx.registry import near_names
+from jiantx.trainer_setup import evaluated_languages
 
 OPTIMIZE_ARGUMENTS = ("timeout", "gc_after_trial", "catch")
 """Arguments of `optuna.study.Study.optimize`; the others are those of `create_study`."""
@@ -26,6 +27,8 @@ class SearchMixin(transformers.Trainer):
     """
 
     _settings: Mapping[str, Any]
+    _eval_tasks: list[Any]
+    eval_languages: Any
 
     def hyperparameter_search(
         self,
@@ -109,6 +112,15 @@ class SearchMixin(transformers.Trainer):
                 "optimizers=…: an optimizer holds the parameters of one model, and each trial has "
                 "a model of its own. Choose `optim` in TrainingArguments."
             )
+        metrics_are_known = any(
+            evaluated_languages(task, self.eval_languages) for task in self._eval_tasks
+        )
+        if not metrics_are_known:
+            raise ValueError(
+                "hyperparameter_search compares scores on validation rows, and there are none of "
+                f"{', '.join(task.name for task in self._eval_tasks)}. Give `eval_tasks` that have "
+                "some."
+            )
         if self.args.world_size > 1:
             raise ValueError(
                 f"hyperparameter_search on {self.args.world_size} ranks: jiantx searches in one "
@@ -126,7 +138,7 @@ class SearchMixin(transformers.Trainer):
             name: Of the trial's folder.
             callbacks: Added to those of the trainer, of which each trial has a copy.
         """
-        settings = {**self._settings, "model": call_model_init(self._settings["model_init"], trial)}
+        settings = dict(self._settings)
         args = settings.pop("args") or TrainingArguments("runs")
         arguments = {field.name for field in dataclasses.fields(args)}
         unknown = [key for key in chosen if key not in arguments and key not in settings]
@@ -138,6 +150,9 @@ class SearchMixin(transformers.Trainer):
             )
         changes = {key: value for key, value in chosen.items() if key in arguments}
         settings |= {key: value for key, value in chosen.items() if key not in arguments}
+        # new heads are those that the seed gives in a run of its own, whatever ran before
+        set_seed(changes.get("seed", args.seed))
+        settings["model"] = call_model_init(self._settings["model_init"], trial)
         folder = str(Path(args.output_dir) / name)
         own_callbacks = copy.deepcopy(settings.pop("callbacks", None) or [])
         return type(self)(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Iterable, Mapping
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from typing import Any
 
 from torch import nn
@@ -127,6 +128,29 @@ def decay_parameter_names(
     mixes = [path for path, module in model.named_modules() if isinstance(module, LayerMix)]
     mix_names = {f"{path}.{name}" for path in mixes for name in ("scores", "scale")}
     return [name for name in dict.fromkeys(names) if name not in mix_names]
+
+
+def listed_languages(languages: Collection[str] | str | None) -> Collection[str] | None:
+    """The languages that a user gave, in an order that is the same in all processes.
+
+    Args:
+        languages: One, or several, in any kind of collection; None stays None.
+    """
+    if isinstance(languages, str):
+        return [languages]
+    return sorted(languages) if isinstance(languages, Set) else languages
+
+
+def step_count(args: TrainingArguments, steps_per_epoch: int) -> int:
+    """The steps of a run.
+
+    Args:
+        args: Of the run.
+        steps_per_epoch: Of its sampler.
+    """
+    if args.max_steps > 0:
+        return args.max_steps
+    return max(1, math.ceil(args.num_train_epochs * steps_per_epoch))
 
 
 def evaluated_languages(task: Task, requested: Collection[str] | None = None) -> list[str]:

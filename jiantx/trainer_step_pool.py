@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from jiantx.heads.contrast import PAIR_COLUMNS, cached_losses, pair_columns
 from jiantx.heads.states import smoothing_of
 from jiantx.model.embedding_noise import noisy_embeddings
+from jiantx.sampling import Sampler
 from jiantx.task import Task
 
 
@@ -183,7 +184,34 @@ def sub_batches_of(inputs: dict[str, Any]) -> list[dict[str, Any]]:
     return sub_batches
 
 
+def check_draws(
+    model: Any,
+    tasks: Mapping[str, Task],
+    sampler: Sampler,
+    sizes: Mapping[str, Mapping[str, int]],
+) -> None:
+    """Check that the draws of each task are large enough for its head, before training.
+
+    Args:
+        model: Ours.
+        tasks: Those that are trained, by name.
+        sampler: Of the run.
+        sizes: Task -> language -> training rows.
+
+    Raises:
+        ValueError: A draw is too small, or a step whose pairs share their candidates.
+    """
+    for name, task in tasks.items():
+        fewest_rows = min(sizes[name].values())
+        head = model.head_of(task)
+        head.check_draw(name, min(sampler.draw_size(name), fewest_rows))
+        if head.pools_step:
+            step_size = sampler.examples_per_step(name) // sampler.sampling.mix
+            _check_pool(name, min(step_size, fewest_rows))
+
+
 def _check_pool(task: str, queries: int) -> None:
+    """ValueError for a step of one pair."""
     if queries < 2:
         raise ValueError(
             f"Task {task}: a step of {queries} pair has no wrong candidates, so its loss is always "

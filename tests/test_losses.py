@@ -228,13 +228,20 @@ def test_losses_are_checked_before_training(model_of: ModelOf, tiny_tasks, tmp_p
         ({"mood": jx.CrossEntropy(class_weights={"yess": 2})}, "'yess', which is none.*'yes'"),
         ({"answers": balanced}, r"head of task answers \(question_answering\) computes its own"),
         ({"stars": balanced}, "has no labels. Give a function"),
+        ({"stars": jx.CrossEntropy()}, "has no labels, so its loss is no cross-entropy"),
         ({"topics": jx.CrossEntropy(label_smoothing=0.1)}, "cannot be smoothed"),
     ):
         with pytest.raises(ValueError, match=message):
             trainer(**losses)
     with pytest.raises(TypeError, match=r"expected jx\.CrossEntropy"):
         trainer(mood="focal")
+    with pytest.raises(TypeError, match="expected a dictionary, task -> loss"):
+        jx.Trainer(model, arguments(tmp_path), tasks=tasks, losses=jx.FocalLoss())  # type: ignore[arg-type]
     trainer(answers=jx.CrossEntropy(label_smoothing=0.1))
+    only_own = {"losses": {"mood": jx.CrossEntropy(label_smoothing=0.0)}}
+    args = arguments(tmp_path, label_smoothing_factor=0.1)
+    with pytest.raises(ValueError, match="label_smoothing_factor"):
+        jx.Trainer(model, args, tasks=tasks[:1], **only_own)  # type: ignore[arg-type]
     for wrong in ({"class_weights": {"yes": -1}}, {"class_weights": "even"}, {"gamma": -1}):
         with pytest.raises(ValueError, match="expected a"):
             jx.FocalLoss(**wrong)  # type: ignore[arg-type]

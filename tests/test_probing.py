@@ -129,6 +129,16 @@ def test_masked_lm_is_encoded_as_it_is_masked(
     assert encoded >= 4 and report.where(metric=f"{LAYER_WEIGHT}2")
 
 
+@pytest.mark.parametrize("languages", [["en", "ge"], "deu"])
+def test_a_misspelt_language_is_refused_before_training(
+    languages: Any, model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
+    model = model_of([tiny_tasks["tagging"]])
+    with pytest.raises(jx.DataError, match=r"language(s|\(s\)) (ge|deu)"):
+        jx.probe(model, tiny_tasks["tagging"], arguments(tmp_path), languages=languages)
+    assert not list(tmp_path.iterdir())
+
+
 def test_noise_at_the_embeddings_is_refused(
     encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path
 ) -> None:

@@ -108,7 +108,7 @@ def test_weights_may_not_leave_out_a_task(weights: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=message):
         Sampling(weights=weights).probabilities({"one": 1, "two": 1})
     with pytest.raises(ValueError, match=message):
-        Sampling(weights=weights).check({"one", "two"})
+        Sampling(weights=weights).check({"one", "two"}, 8)
     assert Sampling(weights={"one": 0.1, "two": 0}).probabilities({"one": 1, "two": 1})["two"] == 0
 
 
@@ -460,3 +460,22 @@ def test_numbers_that_count_nothing_are_refused(option: str, value: Any) -> None
     with pytest.raises(ValueError, match=rf"Sampling: {option}.* Expected a "):
         Sampling(**{option: value})
     assert Sampling(cap=math.inf).capped(5) == 5  # type: ignore[arg-type]
+
+
+def test_a_schedule_is_not_asked_beyond_the_run() -> None:
+    """Draws are made ahead; a schedule may be a list as long as the run, or fall to 0 at its end."""
+    plan = [{"big": 20 - step, "small": step, "mixed": 1} for step in range(20)]
+    drawn = sampler(Sampling(schedule=plan.__getitem__))
+    drawn.steps = 20
+    beyond = sampler(Sampling(schedule=lambda step: plan[min(step, 19)]))
+    for step in range(20):
+        assert same(drawn.draw(step), beyond.draw(step))
+
+
+def test_impossible_draws_are_refused_before_features_are_made() -> None:
+    for sampling, message in (
+        (Sampling(mix=3), "does not divide"),
+        (Sampling(weights={"big": -1, "small": 2}), "must be 0 or more"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            sampling.check({"big", "small"}, 8)

@@ -82,10 +82,12 @@ def trainer_of(
     model_of: ModelOf, task: jx.Task, folder: Path, *callbacks: Any, **changes: Any
 ) -> jx.Trainer:
     languages = changes.pop("eval_languages", None)
+    eval_tasks = changes.pop("eval_tasks", None)
     return jx.Trainer(
         model_of([task]),
         arguments(folder, **{**EVERY_STEP, **changes}),
         tasks=[task],
+        eval_tasks=eval_tasks,
         eval_languages=languages,
         callbacks=list(callbacks),
     )
@@ -145,12 +147,44 @@ def test_an_unknown_name_is_refused_before_training(
             {"metric_for_best_model": "eval_loss", "greater_is_better": True},
             "a lower loss is better",
         ),
+        ({"eval_languages": ["en", "ge"]}, "no task has validation rows in ge"),
         ({"eval_languages": ["sw"]}, "needs validation rows, and there are none of mood in sw"),
     ):
         trainer = trainer_of(model_of, task, tmp_path, **changes)
         with pytest.raises(ValueError, match=message):
             trainer.train()
         assert trainer.state.global_step == 0
+
+
+def test_bad_validation_rows_are_found_before_training(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
+    task = tiny_tasks["classification"]
+    rows = {"train": list(task.rows("train")), "validation": [{"text": "a", "label": "zz"}]}
+    trainer = trainer_of(model_of, task.replace(source=jx.Rows(rows)), tmp_path)
+    with pytest.raises(jx.DataError, match=r"validation.*row 0.*'zz'"):
+        trainer.train()
+    assert trainer.state.global_step == 0
+
+
+def test_mapped_labels_have_no_loss_to_follow(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
+    task = tiny_tasks["classification"]
+    to_one = dict.fromkeys(task.label_names, task.label_names[0])
+    mapped = task.replace(name="mapped", head="mood", label_map=to_one)
+    trainer = trainer_of(
+        model_of, task, tmp_path, eval_tasks=[mapped], metric_for_best_model="eval_loss"
+    )
+    with pytest.raises(ValueError, match="'eval_loss' is none of"):
+        trainer.train()
+
+
+def test_languages_in_a_set_are_in_one_order(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    trainer = trainer_of(
+        model_of, tiny_tasks["classification"], tmp_path, eval_languages={"en", "de"}
+    )
+    assert trainer.eval_languages == ["de", "en"]
 
 
 def test_a_name_that_would_stand_for_two_things_is_refused(

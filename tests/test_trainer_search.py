@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from conftest import ModelOf
 from test_trainer import arguments
 from transformers import TrainerCallback
@@ -122,3 +123,30 @@ def test_what_cannot_be_searched(model_of: ModelOf, tiny_tasks, tmp_path: Path) 
 def test_model_init_may_take_the_trial() -> None:
     assert call_model_init(lambda trial: trial, 3) == 3
     assert call_model_init(lambda: 4, 3) == 4
+
+
+def test_new_heads_are_those_of_the_seed(encoder_folder, tiny_tasks, tmp_path: Path) -> None:
+    """Whatever ran before: equal settings are one model."""
+    task = tiny_tasks["classification"]
+    trainer = jx.Trainer(
+        args=arguments(tmp_path),
+        tasks=[task],
+        model_init=lambda: jx.MultitaskModel.from_pretrained(encoder_folder(), [task]),
+    )
+    weights = []
+    for _ in range(2):
+        trial_trainer = trainer._trial_trainer(None, {}, "run", [])
+        weights.append(trial_trainer.model.heads["mood"].out.weight.detach().clone())
+        torch.rand(7)
+    assert torch.equal(*weights)
+
+
+def test_a_search_needs_validation_rows(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    task = tiny_tasks["classification"]
+    source = jx.Rows({"train": list(task.rows("train"))})
+    task = task.replace(source=source)
+    trainer = jx.Trainer(
+        args=arguments(tmp_path), tasks=[task], model_init=lambda: model_of([task])
+    )
+    with pytest.raises(ValueError, match="compares scores on validation rows"):
+        trainer.hyperparameter_search(n_trials=1)

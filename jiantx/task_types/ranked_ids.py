@@ -30,6 +30,20 @@ def check_own_candidates(task: str, examples: Sequence[PairExample]) -> None:
                 f"the same id {example.id!r} and different candidates. Ids tell candidates "
                 "apart: give each row its own, or drop the column `id`."
             )
+    ids_of: dict[str, set[str]] = {}
+    for example in examples:
+        if example.id and example.candidate is not None:
+            ids_of.setdefault(example.candidate, set()).add(example.id)
+    repeated = sum(len(ids) for ids in ids_of.values() if len(ids) > 1)
+    if repeated:
+        from transformers.utils import logging
+
+        logging.get_logger("jiantx.retrieval").warning_once(
+            f"Task {task}, language {examples[0].language!r}: {repeated:,} of {len(examples):,} "
+            "rows have the candidate of another row. Only a row's own id counts as right, so of "
+            "equal texts all but the first count as wrong. To score by text, give each text once "
+            "as a `corpus`, and its id as `relevant`."
+        )
 
 
 def check_relevant(

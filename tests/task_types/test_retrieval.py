@@ -508,3 +508,16 @@ def test_tasks_whose_heads_have_learned_something_else_are_run_by_themselves(
 def test_layers_are_in_the_head_s_config() -> None:
     config = TASK.replace(layer=7, pooling="cls").head_config()
     assert (config["layer"], config["pooling"], config["top"]) == (7, "cls", 2)
+
+
+def test_rows_of_one_candidate_are_named(model_of: Any, caplog: Any) -> None:
+    """Only a row's own id is right: of questions with one answer, all but the first are wrong."""
+    from transformers.utils import logging
+
+    texts = [("who", "a cat"), ("what", "a cat"), ("which", "a cat"), ("where", "a house")]
+    rows = [{"query": query, "candidate": candidate} for query, candidate in texts]
+    task = jx.Retrieval("faq", jx.Rows({"validation": rows}))
+    logging.enable_propagation()
+    jx.evaluate(model_of([task]), [task])
+    logging.disable_propagation()
+    assert "3 of 4 rows have the candidate of another row" in caplog.text
