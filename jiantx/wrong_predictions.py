@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,7 @@ class Errors:
         languages: Language -> (wrong, all).
         groups: Named group -> (wrong, all); empty without named groups.
         limit: How many are shown.
+        groups_by_language: Language -> named group -> (wrong, all).
     """
 
     task: str
@@ -52,6 +53,7 @@ class Errors:
     languages: Mapping[str, tuple[int, int]]
     groups: Mapping[str, tuple[int, int]]
     limit: int = 20
+    groups_by_language: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -74,7 +76,8 @@ class Errors:
         by_language = {}
         for language, counts in self.languages.items():
             rows = tuple(row for row in self.rows if row["language"] == language)
-            by_language[language] = self._only(rows, {language: counts}, self.groups)
+            groups = self.groups_by_language.get(language, {})
+            by_language[language] = self._only(rows, {language: counts}, groups)
         return by_language
 
     def by_group(self) -> dict[str, Errors]:
@@ -251,7 +254,11 @@ def _read_folder(
 
 def _read_rows(paths: Iterable[Path]) -> Iterator[Row]:
     for path in paths:
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        # not `splitlines`, which also ends lines inside of texts, at U+2028 for one
+        lines = path.read_text(encoding="utf-8").split("\n")
+        if not lines[-1]:
+            lines.pop()
+        for number, line in enumerate(lines, 1):
             try:
                 row = json.loads(line)
             except ValueError as error:
@@ -270,6 +277,7 @@ def _collect(task: str, split: str, rows: Iterable[Row], limit: int) -> Errors:
     wrong_rows = []
     languages: dict[str, tuple[int, int]] = {}
     groups: dict[str, tuple[int, int]] = {}
+    groups_by_language: dict[str, dict[str, tuple[int, int]]] = {}
     for row in rows:
         if row["correct"] is None:
             raise ValueError(
@@ -280,11 +288,12 @@ def _collect(task: str, split: str, rows: Iterable[Row], limit: int) -> Errors:
         _count(languages, row["language"], is_wrong)
         for group in row.get("groups", ()):
             _count(groups, group, is_wrong)
+            _count(groups_by_language.setdefault(row["language"], {}), group, is_wrong)
         if is_wrong:
             wrong_rows.append(row)
     wrong_rows.sort(key=lambda row: (-_certainty(row), row["language"]))
     languages = dict(sorted(languages.items()))
-    return Errors(task, split, tuple(wrong_rows), languages, groups, limit)
+    return Errors(task, split, tuple(wrong_rows), languages, groups, limit, groups_by_language)
 
 
 def _count(counts: dict[str, tuple[int, int]], name: str, is_wrong: bool) -> None:

@@ -144,6 +144,19 @@ def test_two_plain_reports_can_be_compared():
     assert [row.label for row in tagged.rows] == ["run=x (baseline)", "run=x"]
 
 
+def test_scores_that_equal_the_baseline_s_count():
+    before = Report([score("a", "de", 70.0), score("a", "sw", 55.0)])
+    after = Report([score("a", "de", 70.0), score("a", "sw", 60.0)])
+    comparison = after.compare(before)
+    assert comparison.rows[1].average.values == (2.5,)
+    assert not comparison.missing
+
+
+def test_equal_differences_have_no_spread_to_be_tested_against():
+    assert not Cell((1.0, 1.0, 1.0), ()).significant
+    assert Cell((1.0, 1.1, 1.2), ()).significant
+
+
 def test_each_encoder_has_its_own_baseline():
     def runs(encoder, none, mnli):
         baseline = score("a", "en", none, intermediate="none", encoder=encoder)

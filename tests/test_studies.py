@@ -20,7 +20,8 @@ import pytest
 import retrieval_summary
 import size_summary
 import torch
-from batch_size_tables import mean_examples_to
+from batch_options import Setting
+from batch_size_tables import add_budget, mean_examples_to
 from estimators import Correlation
 from measure import noise_scale, training_bytes
 
@@ -153,6 +154,56 @@ def test_studies_of_a_table_train_nothing(world, monkeypatch, capsys, tmp_path):
     assert not list(output.glob("stages/*"))
     with pytest.raises(SystemExit, match="has no scores of qqp"):
         run(monkeypatch, capsys, "linguistic_distance", *common, "--rows", "qqp")
+
+
+def test_failed_runs_of_a_table_are_said_and_its_seeds_counted(
+    monkeypatch, capsys, tmp_path, world
+):
+    path = table_report(tmp_path / "table.json", ["none", "mnli"])
+    checks = [("development", 1.0), ("chance", 33.0)]
+    tags: dict[str, str | int] = {"intermediate": "none", "seed": 2, "encoder": "e", "version": "1"}
+    failed = [
+        jx.Score("udpos", "validation", "en", metric, value, 100, tags) for metric, value in checks
+    ]
+    (jx.Report.from_json(path) + jx.Report(failed)).to_json(path)
+    output = ("--output", tmp_path / "out")
+    printed = run(monkeypatch, capsys, "linguistic_distance", "--report", path, *output)
+    assert "Failed: none, seed 2: udpos at chance" in printed
+    for name, flags in (("single_vs_multi_task", ()), ("cost", ()), ("model_size", ())):
+        with pytest.raises(SystemExit, match="--report"):
+            run(monkeypatch, capsys, name, "--report", path, *output, *flags)
+
+
+def test_languages_that_not_every_target_has_are_left_out():
+    tags: dict[str, str | int] = {"intermediate": "none", "seed": 1}
+    scores = [
+        jx.Score(task, "validation", language, "main_score", 50.0, 9, tags)
+        for task, languages in (("xnli", ("en", "de")), ("panx", ("en", "de", "th")))
+        for language in languages
+    ]
+    common, lines = linguistic_distance_summary.common_languages(
+        jx.Report(scores), ["xnli", "panx"]
+    )
+    assert common == {"de"}
+    assert lines == ["- Left out, since not every target has them: th."]
+
+
+def test_a_setting_with_a_diverged_run_claims_nothing(tmp_path):
+    settings = [Setting(32, "fixed"), Setting(128, "linear")]
+    curves = {settings[0]: [[(64, 60.0)], [(64, 61.0)], [(64, 62.0)]]}
+    curves[settings[1]] = [[(64, 70.0)], [(64, 71.0)], []]
+    table: dict[Any, list[str]] = {setting: [] for setting in settings}
+    sizes = {32: 64, 128: 64}
+    picture = tmp_path / "a.png"
+    sentence = add_budget(table, "equal epochs", curves, sizes, 32, picture, "score")
+    assert "(2 of 3 runs)" in table[settings[1]][0]
+    assert "no other setting" in sentence
+
+
+def test_encoders_of_one_name_are_refused(monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        run(monkeypatch, capsys, "model_size", "--encoders", "a/encoder", "b/encoder")
+    assert "several are named encoder in the tables" in capsys.readouterr().err
 
 
 @pytest.mark.slow

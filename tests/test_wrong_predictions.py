@@ -108,6 +108,23 @@ def test_groups(tmp_path: Path) -> None:
     assert {name: len(of_group) for name, of_group in errors.by_group().items()} == {"x": 1, "y": 0}
 
 
+def test_groups_of_a_language_are_its_own(tmp_path: Path) -> None:
+    rows = [prediction_row(id=str(i), groups=["x"], correct=i > 0) for i in range(10)]
+    write(tmp_path, *rows)
+    german = [{**row, "language": "de", "correct": False} for row in rows]
+    write(tmp_path, *german, name="mood-validation-de.jsonl")
+    english = jx.errors(tmp_path).by_language()["en"]
+    assert english.groups == {"x": (1, 10)}
+    assert "1 of 10 wrong" in english.by_group()["x"].summary
+
+
+def test_texts_with_line_separators_are_read(tmp_path: Path) -> None:
+    row = prediction_row(inputs={"text": "one\u2028two\x85three"})
+    path = tmp_path / "mood-validation-en.jsonl"
+    path.write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert len(jx.errors(tmp_path)) == 1
+
+
 def test_named_groups_are_written(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
     task = tiny_tasks["classification"].replace(
         named_groups=lambda row: "long" if len(row["text"]) > 20 else None

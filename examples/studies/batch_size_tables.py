@@ -65,12 +65,16 @@ def add_budget(
     base_scores = scores[Setting(base, "fixed")]
     differences = {}
     for setting, cells in table.items():
-        cells.append(format_interval(jx.report.interval(scores[setting])))
+        finished = sum(not math.isnan(score) for score in scores[setting])
+        runs = len(scores[setting])
+        note = "" if finished == runs else f" ({finished} of {runs} runs)"
+        cells.append(format_interval(jx.report.interval(scores[setting])) + note)
         if setting.batch_size == base:
             cells.append("")
             continue
         difference = difference_interval(scores[setting], base_scores)
-        differences[f"{setting.batch_size} {setting.rule}"] = difference
+        if finished == runs:  # of the others, only the runs that did not diverge are known
+            differences[f"{setting.batch_size} {setting.rule}"] = difference
         cells.append(format_interval(difference, "+"))
     _draw(scores, picture, y=axis, title=f"Learning rate by batch size, at {budget}")
     positive, negative, _ = split_by_sign(differences)

@@ -49,8 +49,7 @@ def trend_sentence(scores: Mapping[str, Sequence[float]]) -> str:
     names = list(scores)
     change = difference_interval(scores[names[-1]], scores[names[0]])
     text = f"From {names[0]} to {names[-1]} it changes by {format_interval(change, '+')}"
-    mean, half_width = change
-    if not abs(mean) > half_width:
+    if not jx.report.excludes_zero(*change):
         text += ": the interval holds zero, and no trend with size is shown"
     return f"{text}. "
 

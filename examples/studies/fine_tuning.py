@@ -39,6 +39,7 @@ class Training(Options):
         "trained"
     )
     world_steps: ClassVar[list[int]] = [150, 40]  # default of `steps` in the artificial world
+    reads_report: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not self.steps:
@@ -88,13 +89,23 @@ class Training(Options):
         if self.report is None:
             return self.recipe(encoder).run(rows, self.targets, seeds=self.seeds)
         self.output.mkdir(parents=True, exist_ok=True)
-        table = jx.Report.from_json(self.report)
-        scores = table.where(intermediate=["none", *rows], task=self.targets, split=self.split)
+        table = jx.Report.from_json(self.report).where(intermediate=["none", *rows])
+        scores = table.where(task=self.targets, split=self.split)
         scored_rows = {score.tags["intermediate"] for score in scores}
         missing = [row for row in ("none", *rows) if row not in scored_rows]
         if missing:
             sys.exit(f"error: {self.report} has no scores of {', '.join(missing)}.")
-        return scores
+        trained = []
+        for name in self.targets:
+            tasks = jx.tasks.training_tasks(jx.get_task(name))
+            trained.append("+".join(dict.fromkeys(task.name for task in tasks)))
+        checks = (jx.experiments.DEVELOPMENT, jx.experiments.CHANCE)
+        return scores + table.where(metric=checks, task=trained)
+
+    def check_report(self) -> None:
+        """End a study that measures what no table has."""
+        if not self.reads_report:
+            sys.exit("error: --report: this study measures more than a table of scores has.")
 
     def default_targets(self) -> Sequence[str]:
         """Return the targets to take where none are given."""
@@ -112,6 +123,8 @@ class Training(Options):
             scores = jx.Report.from_json(self.report).where(split=self.split)
             names = dict.fromkeys(score.task for score in scores if "stage" not in score.tags)
             self.targets = self.targets or [name for name in names if name in jx.XTREME]
+            self.seeds = len({score.tags["seed"] for score in scores})
+            self.check_report()
             return
         available = []
         missing = []
@@ -134,6 +147,21 @@ class EncoderTraining(Training):
 
     encoders: list[str] = option("sizes, Hub ids or folders", [])
     pretraining_steps: int = option("of encoders that are given as sizes", 300)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        names = [Path(encoder).name for encoder in self.encoders]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(
+                f"--encoders: several are named {', '.join(repeated)} in the tables. Rename their "
+                "folders."
+            )
+
+    def check_report(self) -> None:
+        super().check_report()
+        if len(self.encoders) > 1:
+            sys.exit("error: --report has the scores of one encoder. Name it with --encoders.")
 
     def resolve_encoder(self, encoder: str) -> str:
         """Return a Hub id or folder as it is; pretrain a size such as 160x4 or 160x4-en once.

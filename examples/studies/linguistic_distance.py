@@ -21,7 +21,13 @@ from distances import TABLE, distances, tokenizer_distances
 from estimators import correlations
 from findings import publish
 from fine_tuning import Training
-from linguistic_distance_summary import choose_seeds, draw, format_correlation, summarize
+from linguistic_distance_summary import (
+    choose_seeds,
+    common_languages,
+    draw,
+    format_correlation,
+    summarize,
+)
 from study import option, run
 
 import jiantx as jx
@@ -35,14 +41,15 @@ class Options(Training):
         "a table as distances.csv here, or world, or lang2vec (default: what fits the data)"
     )
     world_steps: ClassVar[list[int]] = [300, 60]
+    reads_report: ClassVar[bool] = True
 
 
 def main(options: Options) -> None:
     options.check(options.rows)
     encoder = options.encoder or str(jx.default_encoder())
     report = options.scores(encoder, options.rows)
-    seeds, failures = choose_seeds(report, options.seeds)
-    scored = {record.language for record in report.where(split=options.split)} - {"en"}
+    seeds, failures = choose_seeds(report)
+    scored, left_out = common_languages(report, options.targets)
     source = options.distances or (TABLE if options.data_root else "world")
     by_language = distances(source, sorted(scored))
     from_tokenizer = tokenizer_distances(encoder, list(by_language))
@@ -57,7 +64,7 @@ def main(options: Options) -> None:
         of_row = report.where(intermediate=row, language=languages)
         means = [of_row.where(seed=seed).mean(by="language") for seed in seeds]
         scores[row] = np.array([[mean[language] for language in languages] for mean in means])
-    show(options, scores, languages, kinds, failures)
+    show(options, scores, languages, kinds, [*failures, *left_out])
 
 
 def show(
@@ -74,13 +81,12 @@ def show(
         scores: Mean scores of each row, `(seeds, languages)`.
         languages: The languages, in the order of the columns.
         kinds: Distances from English, `(languages,)`, by kind of distance.
-        failures: A line for each failed run.
+        failures: A line for each failed run, and one on languages that are left out.
     """
     none = scores["none"]
     gains = {row: values - none for row, values in scores.items() if row != "none"}
     outcomes = {"score, none": none.mean(axis=0)}
-    for row, gain in gains.items():
-        outcomes[f"gain, {row}"] = gain.mean(axis=0)
+    outcomes |= {f"gain, {row}": gain.mean(axis=0) for row, gain in gains.items()}
     if len(none) > 1:
         for row, values in scores.items():
             outcomes[f"sd over seeds, {row}"] = values.std(axis=0, ddof=1)
@@ -95,15 +101,14 @@ def show(
     for (outcome, y), (kind, x) in product(outcomes.items(), scales.items()):
         related[outcome, kind] = correlations(x, y)
     texts = [[*names, *map(format_correlation, values)] for names, values in related.items()]
-    picture = options.output / "gain.png"
     first_kind = next(iter(scales))
-    draw(gains, languages, first_kind, scales[first_kind], picture)
+    draw(gains, languages, first_kind, scales[first_kind], options.output / "gain.png")
     publish(
         "Gains of English intermediate tasks, and distance from English",
         options,
         "## By language",
         jx.report.markdown_table(["language", *kinds, *outcomes], table),
-        picture,
+        options.output / "gain.png",
         "## Correlations over languages, with 95 % intervals (bootstrap)",
         jx.report.markdown_table(["what", "distance", "Pearson's r", "Spearman's rho"], texts),
         summarize(scores, languages, related, first_kind),

@@ -14,16 +14,35 @@ import jiantx as jx
 Correlations = tuple[Correlation, Correlation]  # Pearson's r, Spearman's rho
 
 
-def choose_seeds(report: jx.Report, seeds: int) -> tuple[Sequence[int], list[str]]:
+def common_languages(report: jx.Report, targets: Sequence[str]) -> tuple[set[str], list[str]]:
+    """Return the languages other than English that all targets have, and a line on the others.
+
+    Means over different targets would tell targets apart, and not languages.
+
+    Args:
+        report: The scores.
+        targets: Those that are scored.
+    """
+    of_targets = []
+    for name in targets:
+        scores = report.where(task=name, metric="main_score")
+        of_targets.append({score.language for score in scores} - {"en"})
+    common = set.intersection(*of_targets)
+    left_out = sorted(set.union(*of_targets) - common)
+    if not left_out:
+        return common, []
+    return common, [f"- Left out, since not every target has them: {', '.join(left_out)}."]
+
+
+def choose_seeds(report: jx.Report) -> tuple[Sequence[int], list[str]]:
     """Return the seeds without failed runs, if they leave an interval, and a line per failure.
 
     Args:
-        report: The scores of all rows, seeds and targets.
-        seeds: How often everything was run. An interval needs two seeds.
+        report: The scores of all rows, seeds and targets. An interval needs two seeds.
     """
     failed = jx.experiments.failed_runs(report)
     failed_seeds = {seed for _, seed in failed}
-    all_seeds = range(1, seeds + 1)
+    all_seeds = sorted({int(score.tags["seed"]) for score in report})
     clean_seeds = [seed for seed in all_seeds if seed not in failed_seeds]
     leaves_interval = len(clean_seeds) > 1
     counted = "counted as it is, as most seeds have one"
@@ -144,8 +163,6 @@ def _describe_change(values: Sequence[float], above: str, below: str) -> str:
     """Return the interval of values, one per seed, and what it allows to say."""
     mean, half_width = jx.report.interval(values)
     verdict = "not told from zero"
-    if mean > half_width:
-        verdict = above
-    elif mean < -half_width:
-        verdict = below
+    if jx.report.excludes_zero(mean, half_width):
+        verdict = above if mean > 0 else below
     return f"{format_interval((mean, half_width), '+')} ({verdict})"

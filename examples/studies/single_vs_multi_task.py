@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import ClassVar
 
 from estimators import minus_best, minus_mean
 from findings import (
@@ -48,6 +49,7 @@ class Options(EncoderTraining):
     targets: list[str] = option(
         f"default: XTREME-R's, where there are rows; in the world {' '.join(USUAL_TARGETS)}", []
     )
+    reads_report: ClassVar[bool] = True
 
     def default_targets(self) -> Sequence[str]:
         return jx.XTREME_R if self.data_root else USUAL_TARGETS

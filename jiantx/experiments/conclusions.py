@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from jiantx.experiments.result_tables import seed_count
 from jiantx.experiments.rows import parse_row
 from jiantx.experiments.significance import Interval, format_interval, significance_sentence
-from jiantx.report import Comparison, interval
-from jiantx.report.tables import FAILED
+from jiantx.report import Comparison, excludes_zero, interval
+from jiantx.report.tables import FAILED, format_counts
 from jiantx.task import Task
 from jiantx.tasks import training_tasks
 
@@ -45,7 +45,7 @@ def conclude(
     target_differences = differences(by_target)
     language_differences = differences(by_language)
     return [
-        _best_sentence(averages, f"the average of {targets}", seeds),
+        _best_sentence(averages, f"the average of {targets}", _average_seeds(by_target)),
         _where_sentence(target_differences, "target", failed)
         + " "
         + _where_sentence(language_differences, "language", failed),
@@ -105,6 +105,12 @@ def _averages(comparison: Comparison) -> dict[str, Interval]:
     return averages
 
 
+def _average_seeds(comparison: Comparison) -> str:
+    """How many seeds the averages are over, such as "3" or "2 to 3"."""
+    rows = [row for row in comparison.rows if row.average.values and not row.is_baseline]
+    return format_counts([len(row.average.values) for row in rows])
+
+
 def _of_one_seed(averages: Mapping[str, Interval], targets: str) -> list[str]:
     highest = max(averages, key=lambda row: averages[row][0])
     mean = format_interval(averages[highest], "+")
@@ -117,10 +123,11 @@ def _of_one_seed(averages: Mapping[str, Interval], targets: str) -> list[str]:
     ]
 
 
-def _best_sentence(averages: Mapping[str, Interval], average: str, seeds: int) -> str:
+def _best_sentence(averages: Mapping[str, Interval], average: str, seeds: str) -> str:
     over_seeds = f"95 % intervals over {seeds} seeds"
-    above = {row: pair for row, pair in averages.items() if pair[0] > pair[1]}
-    below = {row: pair for row, pair in averages.items() if -pair[0] > pair[1]}
+    claimed = {row: pair for row, pair in averages.items() if excludes_zero(*pair)}
+    above = {row: pair for row, pair in claimed.items() if pair[0] > 0}
+    below = {row: pair for row, pair in claimed.items() if pair[0] < 0}
     worse = f" {_rows_text(below)} below it." if below else ""
     if above:
         best = max(above, key=lambda row: above[row][0])
@@ -148,7 +155,7 @@ def _rows_text(rows: Mapping[str, Interval]) -> str:
 
 
 def _claimed(intervals: Differences) -> dict[tuple[str, str], Interval]:
-    return {cell: pair for cell, pair in intervals.items() if abs(pair[0]) > pair[1]}
+    return {cell: pair for cell, pair in intervals.items() if excludes_zero(*pair)}
 
 
 def _where_sentence(intervals: Differences, noun: str, failed: Collection[tuple[str, str]]) -> str:

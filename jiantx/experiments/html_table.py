@@ -96,7 +96,7 @@ class PageTable:
             return "text"
         if not is_difference or text[:1] not in ("+", "-", "0"):
             return ""
-        if SIGNIFICANT not in text:
+        if SIGNIFICANT not in text or text.startswith("0"):  # a difference that rounds to 0.0
             return "unproven"
         return "up" if text.startswith("+") else "down"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
@@ -123,6 +123,8 @@ def best_rows(report: Report, targets: Sequence[Task]) -> dict[str, str]:
        other task in English.
     3. A target that has neither takes the row with the best mean over the other targets.
 
+    Failed runs do not count, where another seed of their row has learned.
+
     Args:
         report: Scores by `Recipe.report`, of the validation and the test split.
         targets: The targets to choose for.
@@ -133,6 +135,7 @@ def best_rows(report: Report, targets: Sequence[Task]) -> dict[str, str]:
     scored = report.where(metric=(MAIN, DEVELOPMENT))
     row_specs = list(dict.fromkeys(str(record.tags["intermediate"]) for record in scored))
     with_validation_set = _tasks_with_validation_set(report)
+    failed = failed_runs(report)
     scores: dict[str, dict[str, float]] = {}  # target -> row -> validation score
     for name, training in _training_names(targets).items():
         if name in with_validation_set:
@@ -141,7 +144,7 @@ def best_rows(report: Report, targets: Sequence[Task]) -> dict[str, str]:
             records = list(report.where(task=training, split="validation", metric=DEVELOPMENT))
         else:
             continue
-        by_row = _means_by_row(records, row_specs)
+        by_row = _means_by_row(_of_learned_runs(records, training, failed), row_specs)
         if len(by_row) == len(row_specs):
             scores[name] = by_row
     if not (row_specs and scores):
@@ -154,6 +157,18 @@ def best_rows(report: Report, targets: Sequence[Task]) -> dict[str, str]:
         target_scores = scores.get(target.name, average)
         best[target.name] = max(row_specs, key=target_scores.__getitem__)
     return best
+
+
+def _of_learned_runs(
+    records: Sequence[Score], training: str, failed: Mapping[tuple[str, int], Sequence[str]]
+) -> list[Score]:
+    """Leave out failed runs as the tables do: where another seed of the row has learned."""
+    learned = [
+        record for record in records if training not in failed.get(_row_and_seed(record), ())
+    ]
+    learned_rows = {record.tags["intermediate"] for record in learned}
+    failed_rows = [record for record in records if record.tags["intermediate"] not in learned_rows]
+    return learned + failed_rows
 
 
 def _means_by_row(records: Iterable[Score], row_specs: Iterable[str]) -> dict[str, float]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from statistics import fmean
 
-from jiantx.report import interval
+from jiantx.report import excludes_zero, interval
 
 Interval = tuple[float, float]
 """A mean and half the width of its 95 % interval, as `jiantx.report.interval` returns them."""
@@ -52,12 +52,12 @@ def split_by_sign(intervals: Mapping[str, Interval]) -> tuple[list[str], list[st
     undecided = []
     for name, (mean, half_width) in intervals.items():
         text = f"{name} ({format_interval((mean, half_width), '+')})"
-        if mean > half_width:
-            positive.append(text)
-        elif -mean > half_width:
-            negative.append(text)
-        else:
+        if not excludes_zero(mean, half_width):
             undecided.append(name)
+        elif mean > 0:
+            positive.append(text)
+        else:
+            negative.append(text)
     return positive, negative, undecided
 
 
@@ -90,8 +90,9 @@ significantly below zero for 0 (95 % intervals over 3 seeds)
     if seeds < 2:
         return "With fewer than two seeds, no difference can be tested."
     count = len(intervals)
-    positive = {name: pair for name, pair in intervals.items() if pair[0] > pair[1]}
-    negative = {name: pair for name, pair in intervals.items() if -pair[0] > pair[1]}
+    claimed = {name: pair for name, pair in intervals.items() if excludes_zero(*pair)}
+    positive = {name: pair for name, pair in claimed.items() if pair[0] > 0}
+    negative = {name: pair for name, pair in claimed.items() if pair[0] < 0}
     undecided = count - len(positive) - len(negative)
     if undecided == count:
         return (

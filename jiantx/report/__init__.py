@@ -1,7 +1,7 @@
 """Scores of runs: averages, comparisons with a baseline, benchmarks, tables, files and pictures."""
 
 from jiantx.report.benchmark import Benchmark, Leaderboard
-from jiantx.report.comparison import Cell, Comparison, Row, interval
+from jiantx.report.comparison import Cell, Comparison, Row, excludes_zero, interval
 from jiantx.report.confusion import ClassTable, Confusion, LabelCounts
 from jiantx.report.groups import GroupTables
 from jiantx.report.layers import centers_of_gravity, expected_layers, layer_weights, plot_layers
@@ -25,6 +25,7 @@ __all__ = [
     "Tag",
     "TagSet",
     "centers_of_gravity",
+    "excludes_zero",
     "expected_layers",
     "interval",
     "layer_weights",

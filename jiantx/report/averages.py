@@ -8,7 +8,11 @@ from typing import Any, TypeVar
 
 from jiantx.report.scores import Score
 
-_NEVER_AVERAGED = ("encoder", "version")  # scores that differ in these tags measure other things
+_NEVER_AVERAGED = (
+    "encoder",
+    "version",
+    "eval_rows",
+)  # scores that differ in these tags measure other things
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -126,7 +130,7 @@ def warn_if_uneven(groups: Mapping[Any, Sequence[Score]], by: str) -> None:
 
 
 def check_comparable(scores: Sequence[Score]) -> None:
-    """Raise a ValueError if scores differ in encoder or version, or a task has two splits."""
+    """Raise a ValueError if scores differ in encoder, version or rows, or a task has two splits."""
     for name in _NEVER_AVERAGED:
         values = distinct(score.tags.get(name) for score in scores)
         if len(values) > 1:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+_NO_SPREAD = 1e-9  # points; less is rounding
+
+
 def interval(values: Sequence[float]) -> tuple[float, float]:
     """Return the mean and half the width of its 95 % interval, by Student's t.
 
@@ -35,6 +38,19 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
     quantile = float(stdtrit(count - 1, 0.975))
     return fmean(values), quantile * stdev(values) / math.sqrt(count)
+
+
+def excludes_zero(mean: float, half_width: float) -> bool:
+    """Whether an interval excludes zero.
+
+    That of one value does not. Nor does that of equal values: what all seeds give alike has no
+    spread to be tested against.
+
+    Args:
+        mean: Its center.
+        half_width: Half its width; NaN for one value.
+    """
+    return abs(mean) > half_width > _NO_SPREAD
 
 
 @dataclass(frozen=True)
@@ -63,9 +79,8 @@ class Cell:
 
     @property
     def significant(self) -> bool:
-        """Whether the 95 % interval (Student's t over seeds) excludes zero; never for one seed."""
-        center, half_width = interval(self.values)
-        return abs(center) > half_width
+        """Whether the 95 % interval (Student's t over seeds) excludes zero; see `excludes_zero`."""
+        return excludes_zero(*interval(self.values))
 
 
 @dataclass(frozen=True)

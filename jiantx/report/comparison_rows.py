@@ -13,6 +13,7 @@ from jiantx.report.scores import (
     describe_tags,
     label_runs,
     run_tags,
+    score_key,
     without_tag,
 )
 
@@ -59,8 +60,7 @@ def compare_scores(
         if runs:
             message += f" Choose it from the report's runs: {', '.join(label_runs(runs))}."
         raise ValueError(message)
-    baseline_set = set(baseline_scores)
-    new_scores = [score for score in scores if score not in baseline_set]
+    new_scores = _without_baseline(scores, baseline_scores)
     check_one_split([*baseline_scores, *new_scores])
     baseline_runs = _group_runs(baseline_scores, tasks)
     new_runs = _group_runs(new_scores, tasks)
@@ -83,6 +83,21 @@ def compare_scores(
         differences = {key: run[key] - baseline[key] for key in run if key in baseline}
         rows.append(_row(label, differences, columns, averaged, by, is_baseline=False))
     return Comparison(tuple(columns), tuple(rows), tuple(missing))
+
+
+def _without_baseline(scores: Sequence[Score], baseline_scores: Sequence[Score]) -> list[Score]:
+    """Leave out the baseline's own scores.
+
+    A run without tags of its own may have some scores that equal the baseline's. If others differ,
+    it is another run, and all its scores count.
+    """
+    baseline_values = {score_key(score): score.value for score in baseline_scores}
+    other_runs = set()
+    for score in scores:
+        if baseline_values.get(score_key(score), score.value) != score.value:
+            other_runs.add(run_tags(score))
+    baseline_set = set(baseline_scores)
+    return [score for score in scores if run_tags(score) in other_runs or score not in baseline_set]
 
 
 def _group_runs(scores: Iterable[Score], tasks: Sequence[str] | None) -> dict[TagSet, _RunScores]:

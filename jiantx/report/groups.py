@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from jiantx.metrics.base import RESERVED_NAMES
 from jiantx.report.averages import grouped, mean_of_all
 from jiantx.report.export import ExportsTables
-from jiantx.report.scores import Score, describe_tags, run_tags, split_group_metric
+from jiantx.report.scores import MAIN, Score, describe_tags, run_tags, split_group_metric
 from jiantx.report.tables import TextTable, format_score
 
 if TYPE_CHECKING:
@@ -75,7 +75,9 @@ def score_groups(scores: Iterable[Score]) -> GroupTables:
     for title, table_scores in with_groups.items():
         counts = {}
         for score in table_scores:
-            counts[split_group_metric(score.metric)[1] or ALL_ROWS] = score.examples
+            metric, group = split_group_metric(score.metric)
+            if metric not in RESERVED_NAMES or metric == MAIN:
+                counts[group or ALL_ROWS] = score.examples
         examples[title] = counts
     return GroupTables(values, examples)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from jiantx.report import heatmaps
 from jiantx.report.averages import cell_means, distinct, grouped, mean_of_all, mean_of_tasks
 from jiantx.report.scores import Score, TagSet, describe_tags, run_tags
-from jiantx.report.tables import TextTable, describe_fewer, format_score
+from jiantx.report.tables import TextTable, describe_fewer, format_counts, format_score
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -92,9 +92,12 @@ def draw_run(
 
 def _run_title(tags: TagSet, scores: list[Score]) -> str:
     phrases = [describe_tags(tags)] if tags else []
-    seed_count = len({score.tags.get("seed") for score in scores})
-    if seed_count > 1:
-        phrases.append(f"mean of {seed_count} seeds")
+    seeds = grouped(
+        ((score.task, score.split, score.language), score.tags.get("seed")) for score in scores
+    )
+    counts = [len(set(of_cell)) for of_cell in seeds.values()]
+    if max(counts, default=0) > 1:
+        phrases.append(f"mean of {format_counts(counts)} seeds")
     return ", ".join(phrases)
 
 

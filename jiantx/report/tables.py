@@ -3,7 +3,7 @@
 import html
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 FEWER = "†"  # marks a mean over fewer scores than the means beside it
@@ -188,6 +188,20 @@ def describe_fewer(lacking: Mapping[str, Sequence[str]]) -> str:
         f"\n`{FEWER}` a mean over fewer scores than others have, not comparable with them: "
         f"{'; '.join(phrases[:5])}{more}.\n"
     )
+
+
+def format_counts(counts: Collection[int]) -> str:
+    """Write counts that may differ.
+
+    Args:
+        counts: One or more.
+
+    Example:
+        >>> format_counts([3, 3]), format_counts([3, 2])
+        ('3', '2 to 3')
+    """
+    fewest = min(counts)
+    return f"{fewest}" if fewest == max(counts) else f"{fewest} to {max(counts)}"
 
 
 def format_score(value: float, sign: str = "", *, fewer: bool = False) -> str:

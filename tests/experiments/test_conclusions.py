@@ -37,6 +37,12 @@ def test_the_best_row_and_where_it_helps_and_hurts() -> None:
     assert "2 of 4 differences by target and 1 of 2 differences by language" in undecided
 
 
+def test_the_seeds_of_an_average_are_those_that_it_has() -> None:
+    xnli = {"none": (70.0, 70.0, 70.0), "mnli": (75.0, 75.5, 76.0)}
+    best, _, _ = say(xnli, {"none": (80.0, 80.0), "mnli": (85.0, 85.5)})
+    assert "95 % intervals over 2 seeds" in best
+
+
 def test_an_interval_that_includes_zero_is_no_effect() -> None:
     values = {"none": (70.0, 70.0, 70.0), "mnli": (75.0, 60.0, 80.0)}
     best, where, _ = say(values, values)

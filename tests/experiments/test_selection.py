@@ -80,6 +80,16 @@ def test_an_undefined_score_is_a_failure_and_never_the_best(report: jx.Report) -
         assert jx.experiments.best_rows(jx.Report(records), targets) == {"xnli": "none"}
 
 
+def test_failed_seeds_choose_no_row() -> None:
+    """The tables leave them out, and the choice must agree with the tables."""
+    records = []
+    for row, values in {"none": (70.0, 70.5, 71.0), "qqp": (75.0, 75.5, 33.0)}.items():
+        for seed, value in enumerate(values, start=1):
+            records.append(score(row, seed, value, "mnli", DEVELOPMENT))
+            records.append(score(row, seed, 33.0, "mnli", CHANCE))
+    assert jx.experiments.best_rows(jx.Report(records), [get_task("xnli")]) == {"xnli": "qqp"}
+
+
 def test_the_majority_class_is_a_label() -> None:
     rows = [{"premise": "p", "hypothesis": "h", "label": label} for label in ("neutral", "", "")]
     task = get_task("xnli").replace(source=jx.Rows({"validation": rows}))
