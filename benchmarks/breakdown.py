@@ -47,7 +47,7 @@ KINDS = {
         "aten::_softmax_backward_data",
         "aten::_scaled_dot_product",
     ),
-    "dropout": ("aten::bernoulli_",),
+    "dropout": ("aten::bernoulli_", "aten::random_", "aten::clamp_", "aten::sub_"),
     "GELU, norms, sums": (
         "aten::gelu",
         "aten::native_layer_norm",

@@ -367,5 +367,6 @@ def test_the_breakdown_adds_up(tiny: Any, tmp_path: Path) -> None:
     assert training > 0
     assert evaluation == 0
     assert breakdown.kind_of("aten::native_layer_norm_backward") == "GELU, norms, sums"
+    assert breakdown.kind_of("aten::random_") == "dropout", "what jiantx's own masks are drawn by"
     breakdown.draw(records, tmp_path / "some.png")
     assert (tmp_path / "some.png").stat().st_size > 1000

@@ -26,6 +26,7 @@ from linguistic_distance_summary import (
     common_languages,
     draw,
     format_correlation,
+    format_outcome,
     summarize,
 )
 from study import option, run
@@ -85,17 +86,16 @@ def show(
     """
     none = scores["none"]
     gains = {row: values - none for row, values in scores.items() if row != "none"}
-    outcomes = {"score, none": none.mean(axis=0)}
-    outcomes |= {f"gain, {row}": gain.mean(axis=0) for row, gain in gains.items()}
+    means = {f"gain, {row}": gain.mean(axis=0) for row, gain in gains.items()}
+    outcomes = {"score, none": none.mean(axis=0), **means}
     if len(none) > 1:
         for row, values in scores.items():
             outcomes[f"sd over seeds, {row}"] = values.std(axis=0, ddof=1)
     table = []
     for index, language in enumerate(languages):
-        distance_cells = [f"{values[index]:.2f}" for values in kinds.values()]
-        outcome_cells = [f"{values[index]:.1f}" for values in outcomes.values()]
-        table.append([language, *distance_cells, *outcome_cells])
-
+        cells = [f"{values[index]:.2f}" for values in kinds.values()]
+        cells += [format_outcome(name, outcomes[name][index]) for name in outcomes]
+        table.append([language, *cells])
     scales = {kind: x for kind, x in kinds.items() if len(set(x)) > 2}  # two values are no scale
     related = {}
     for (outcome, y), (kind, x) in product(outcomes.items(), scales.items()):

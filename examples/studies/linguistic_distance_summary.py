@@ -74,7 +74,8 @@ def draw(
         points[row] = []
         for index, language in enumerate(languages):
             mean, half_width = jx.report.interval(gain[:, index].tolist())
-            point = jx.report.plots.Point(distances[index], mean, half_width, language)
+            distance = round(float(distances[index]), 2)
+            point = jx.report.plots.Point(distance, mean, half_width, language)
             points[row].append(point)
     jx.report.plots.plot_points(
         points,
@@ -84,6 +85,11 @@ def draw(
         title=f"Gain in each language by its {kind} distance from English",
         joined=False,
     )
+
+
+def format_outcome(name: str, value: float) -> str:
+    """Return a number of a table; gains have a sign."""
+    return jx.report.tables.format_score(value, "+" if name.startswith("gain") else "")
 
 
 def format_correlation(correlation: Correlation) -> str:
