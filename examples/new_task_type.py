@@ -28,7 +28,9 @@ import jiantx as jx
 class PairExample(jx.Example):
     """Two texts and how alike they are, None if nobody has said."""
 
-    texts: tuple[str, str]
+    gold_fields: ClassVar[tuple[str, ...]] = ("grade",)  # what the model does not read
+    text: str
+    text_pair: str
     grade: int | None
 
 
@@ -55,9 +57,9 @@ class Grading(jx.Task):
     """
 
     task_type: ClassVar[str] = "grading"
-    text: str = "sentence1"
-    text_pair: str = "sentence2"
-    label: Any = "grade"
+    text: jx.columns.Column = "sentence1"  # the type says that it names a column
+    text_pair: jx.columns.Column = "sentence2"
+    label: jx.columns.Column = "grade"
     highest: int = 5
     metrics: tuple[Any, ...] = (jx.metrics.spearman, jx.metrics.accuracy)
 
@@ -67,13 +69,13 @@ class Grading(jx.Task):
             raise jx.DataError(f"The grade is {grade!r}; expected 0 to {self.highest}.")
         text = jx.columns.column_text(row, self.text)
         text_pair = jx.columns.column_text(row, self.text_pair)
-        return PairExample(id=id, language=language, texts=(text, text_pair), grade=grade)
+        return PairExample(id=id, language=language, text=text, text_pair=text_pair, grade=grade)
 
     def features(
         self, examples: Sequence[PairExample], tokenizer: Any, max_length: int
     ) -> dict[str, Sequence[Any]]:
-        texts = [example.texts[0] for example in examples]
-        pairs = [example.texts[1] for example in examples]
+        texts = [example.text for example in examples]
+        pairs = [example.text_pair for example in examples]
         encodings = jx.tokenization.encode(tokenizer, texts, pairs, max_length=max_length)
         labels = [-100 if example.grade is None else example.grade for example in examples]
         return {

@@ -14,7 +14,7 @@ from accelerate import PartialState
 from transformers.utils import logging
 
 from jiantx.columns import row_id
-from jiantx.features import encode_examples, load_features
+from jiantx.features import cut_notes, encode_examples, load_features
 from jiantx.fields import check_count
 from jiantx.inference import run_tables, tokenizer_of
 from jiantx.layer_sweeps import group_by_pass, layers_of_group
@@ -211,7 +211,10 @@ def predict(
             raise DataError(message) from error.__cause__
     if not examples:
         return []
-    table = encode_examples(task, examples, tokenizer_of(model))
+    tokenizer = tokenizer_of(model)
+    table = encode_examples(task, examples, tokenizer)
+    for note in cut_notes(task, table, min(task.max_length, tokenizer.model_max_length)):
+        logger.warning(f"Task {task.name}: {note}")
     corpus_split = "test" if task.corpus_task and task.languages("test") else "validation"
     title = f"predicting {task.name}"
     results = run_tables(model, task, corpus_split, {language: table}, title, dtype=dtype)

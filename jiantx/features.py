@@ -74,13 +74,8 @@ class Features:
 
     def notes(self) -> list[str]:
         """What was changed to make the features, one sentence each; none where nothing was."""
-        cut, moved, outside, lost_count = map(self.count, CHANGE_COUNTS)
-        notes = []
-        if cut:
-            notes.append(
-                f"{cut:,} of {len(self.table):,} inputs had text cut off "
-                f"(max_length {self.max_length})."
-            )
+        _, moved, outside, lost_count = map(self.count, CHANGE_COUNTS)
+        notes = cut_notes(self.task, self.table, self.max_length)
         if moved:
             one = "answer was not where its offset said and was"
             many = "answers were not where their offset said and were"
@@ -99,6 +94,25 @@ class Features:
                 f"trained on (max_length {self.max_length})."
             )
         return [f"{self.task.name} {self.split} {self.language}: {note}" for note in notes]
+
+
+def cut_notes(task: Task, table: datasets.Dataset, max_length: int) -> list[str]:
+    """Say how many inputs had text cut off, in a sentence; none where none had.
+
+    Args:
+        task: The task.
+        table: Its features.
+        max_length: Tokens of a sequence.
+    """
+    if CHANGE_COUNTS[0] not in table.column_names:
+        return []
+    cut = int(table.with_format("numpy")[CHANGE_COUNTS[0]][:].sum())
+    # of question answering, passages become windows, and only questions are cut
+    question_length = getattr(task, "max_question_length", None)
+    noun, limit = "inputs", f"max_length {max_length}"
+    if question_length is not None:
+        noun, limit = "questions", f"max_question_length {question_length}"
+    return [f"{cut:,} of {len(table):,} {noun} had text cut off ({limit})."] if cut else []
 
 
 def load_features(

@@ -165,7 +165,7 @@ class Predictor:
         names = [*self.tasks, *self._problems]
         if name is None:
             if len(names) != 1:
-                example = f' Name one: task="{names[0]}".' if names else ""
+                example = _naming(names[0]) if names else ""
                 raise LookupError(f"The model has the tasks {', '.join(names) or '–'}.{example}")
             name = names[0]
         if name in self._problems:
@@ -244,8 +244,7 @@ class Predictor:
         if name is None:
             raise LookupError(
                 f"A {kind} pipeline runs a task of type {' or '.join(types)}. Of these, the model "
-                f"has: {', '.join(fitting) or 'none'}."
-                + (f' Name one: task="{fitting[0]}".' if fitting else "")
+                f"has: {', '.join(fitting) or 'none'}." + (_naming(fitting[0]) if fitting else "")
             )
         task = self.task(name)
         if task.task_type not in types:
@@ -299,3 +298,8 @@ def _named(task: Task, field: str) -> str:
             "with the columns that this function reads."
         )
     return column
+
+
+def _naming(task: str) -> str:
+    """How to name a task, in Python and on the command line."""
+    return f' Name one: task="{task}", or --task {task} on the command line.'

@@ -12,7 +12,7 @@ from transformers.utils import logging
 
 from jiantx.columns import check_utf8
 from jiantx.features import encode_examples
-from jiantx.fields import check_count
+from jiantx.fields import check_choice, check_count
 from jiantx.inference import head_in_place, run_model, tokenizer_of
 from jiantx.metrics import accuracy_at_1
 from jiantx.model import MultitaskModel
@@ -69,6 +69,8 @@ def encode(
     """
     check_count("batch_size", batch_size)
     _check_texts(texts)
+    if pooling is not None:
+        check_choice("encode: pooling", pooling, ("mean", "cls", "last"))
     run_task = _task_to_run(task, layer=layer, pooling=pooling, normalize=normalize)
     if not len(texts):
         return np.zeros((0, model.encoder.config.hidden_size), dtype=np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import cached_property, partial
@@ -324,6 +325,7 @@ class Trainer(
                 self.args, self._eval_tasks, self.eval_languages, self._own_model, self.max_length
             )
         self._forget_losses()
+        without_adapters(self._own_model).report = None  # scores of the weights before
         folder = Path(self.args.output_dir)
         for task in self.tasks.values():  # for the model card
             self._own_model.config.tasks[task.name] = trained_entry(task)
@@ -363,6 +365,13 @@ class Trainer(
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """As transformers', whatever the heads are named."""
         return decay_parameter_names(model, super().get_decay_parameter_names)
+
+    def num_examples(self, dataloader: Any) -> int:
+        """The examples of an epoch: of each task its rows, or the cap of the sampling."""
+        rows: Counter[str] = Counter()
+        for (name, _), features in self._features.items():
+            rows[name] += len(features.table)
+        return sum(map(self.sampling.capped, rows.values()))
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """6 x parameters (without embeddings) x tokens; the parameters are counted once."""

@@ -56,7 +56,7 @@ METHODS: dict[str, str] = {
         create_scheduler end get_cp_size get_decay_parameter_names get_learning_rates
         get_num_trainable_parameters get_optimizer_cls_and_kwargs get_optimizer_group get_sp_size
         get_total_train_batch_size get_tp_size init_hf_repo is_local_process_zero
-        is_world_process_zero log_metrics metrics_format num_examples pop_callback
+        is_world_process_zero log_metrics metrics_format pop_callback
         remove_callback save_metrics save_state set_initial_training_values store_flos
         training_step""".split(),
         _BY_TRANSFORMERS,
@@ -71,6 +71,7 @@ METHODS: dict[str, str] = {
     "hyperparameter_search": "With Optuna, which maximizes `eval_score` by default; see "
     "docs/howto/search_hyperparameters.md.",
     "log": "Adds the loss of each task; see docs/howto/logging.md.",
+    "num_examples": "Of an epoch: of each task its rows, or the cap of the sampling.",
     "push_to_hub": "",
     "save_model": "",
     "train": "Resumes exactly, and only from a checkpoint of the same run.",

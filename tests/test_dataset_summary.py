@@ -247,3 +247,10 @@ def test_unlabelled_rows_are_a_finding_unless_all_are() -> None:
     withheld = task(TRAIN[:2], [{"text": "new", "label": None}, {"text": "newer", "label": None}])
     assert withheld.describe().splits[1].unlabelled == 2
     assert "Rows without gold" not in str(withheld.describe())
+
+
+def test_rows_without_known_inputs_are_no_repetitions() -> None:
+    """Of a task type that does not say which of its fields name columns."""
+    from jiantx.dataset_summary.input_columns import row_keys
+
+    assert row_keys([], 3).to_pylist() == ["0", "1", "2"]

@@ -564,3 +564,17 @@ def test_a_trained_model_is_scored_as_a_loaded_one(model_of: ModelOf, tasks, tmp
     seen.clear()
     trainer.evaluate()
     assert seen == {torch.bfloat16}
+
+
+def test_predictions_say_what_was_cut(model_of: Any, tiny_tasks: Any, caplog: Any) -> None:
+    from transformers.utils import logging
+
+    logging.enable_propagation()
+    text = tiny_tasks["classification"].replace(max_length=8)
+    jx.predict(model_of([text]), text, ["the cat sees the red house and the river", "a dog"])
+    assert "Task mood: 1 of 2 inputs had text cut off (max_length 8)." in caplog.text
+    questions = tiny_tasks["qa"].replace(max_question_length=4)
+    rows = [{"question": "who sees the red house in the river", "context": "the cat"}]
+    jx.predict(model_of([questions]), questions, rows)
+    assert "1 of 1 questions had text cut off (max_question_length 4)." in caplog.text
+    logging.disable_propagation()

@@ -394,3 +394,14 @@ def test_the_language_of_each_path_is_known() -> None:
         ValueError, match=r"'en.csv' has not, so the language of its rows is unknow"
     ):
         jx.Csv({"train": "en.csv", "test": "{language}.csv"}, languages=("en", "de"))
+
+
+def test_tags_and_questions_may_have_another_encoding() -> None:
+    conll = write("a.conll", "Käse\tO\n\nBrötchen\tB-X\n", encoding="cp1252")
+    with pytest.raises(DataError, match="give encoding='cp1252'"):
+        rows(jx.Conll(conll))
+    assert rows(jx.Conll(conll, encoding="cp1252"))[0]["tokens"] == ["Käse"]
+    question = {"id": "1", "question": "Wo?", "answers": [{"text": "Köln", "answer_start": 0}]}
+    data = {"data": [{"paragraphs": [{"context": "Köln.", "qas": [question]}]}]}
+    squad = write("a.json", json.dumps(data, ensure_ascii=False), encoding="cp1252")
+    assert rows(jx.Squad(squad, encoding="cp1252"))[0]["context"] == "Köln."

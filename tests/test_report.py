@@ -152,7 +152,7 @@ def test_columns_of_a_benchmark_have_different_names(groups):
         Benchmark("mine", groups)
 
 
-@pytest.mark.parametrize("tag", ["encoder", "version", "eval_rows"])
+@pytest.mark.parametrize("tag", ["encoder", "version", "eval_rows", "layer"])
 def test_mean_refuses_to_mix(tag):
     report = Report([score("a", "en", 1.0, **{tag: "x"}), score("b", "en", 3.0, **{tag: "y"})])
     with pytest.raises(ValueError, match=rf"{tag!r} \(x, y\) have no common average"):

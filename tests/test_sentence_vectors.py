@@ -120,3 +120,10 @@ def test_the_bar_has_a_label_and_can_be_silenced(
     jx.encode(model, TEXTS, progress=False)
     assert bars == [("encoding 4 texts", False), ("encoding 4 texts", True)]
     assert logging.get_verbosity() > 0
+
+
+def test_a_pooler_that_nobody_trained_is_refused(model_of: ModelOf, tiny_tasks) -> None:
+    model = model_of([tiny_tasks["classification"]])
+    for pooling in ("pooler", "max"):
+        with pytest.raises(ValueError, match="encode: pooling"):
+            jx.encode(model, ["a cat"], pooling=pooling)  # type: ignore[arg-type]

@@ -174,18 +174,24 @@ def test_failed_runs_of_a_table_are_said_and_its_seeds_counted(
             run(monkeypatch, capsys, name, "--report", path, *output, *flags)
 
 
+LANGUAGES = ("en", "de", "fr", "ru", "th")
+
+
 def test_languages_that_not_every_target_has_are_left_out():
     tags: dict[str, str | int] = {"intermediate": "none", "seed": 1}
     scores = [
         jx.Score(task, "validation", language, "main_score", 50.0, 9, tags)
-        for task, languages in (("xnli", ("en", "de")), ("panx", ("en", "de", "th")))
+        for task, languages in (("xnli", ("en", "de", "fr", "ru")), ("panx", LANGUAGES))
         for language in languages
     ]
     common, lines = linguistic_distance_summary.common_languages(
         jx.Report(scores), ["xnli", "panx"]
     )
-    assert common == {"de"}
+    assert common == {"de", "fr", "ru"}
     assert lines == ["- Left out, since not every target has them: th."]
+    few = jx.Report(scores).where(language=["en", "de"])
+    with pytest.raises(SystemExit, match="needs three or more"):
+        linguistic_distance_summary.common_languages(few, ["xnli", "panx"])
 
 
 def test_a_setting_with_a_diverged_run_claims_nothing(tmp_path):

@@ -889,3 +889,19 @@ def test_the_best_model_is_chosen_by_our_score(
     assert (
         trainer.args.metric_for_best_model == "eval_score" and trainer.state.best_metric is not None
     )
+
+
+def test_an_epoch_has_the_examples_of_the_capped_tasks(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
+    """What transformers reports as samples per second."""
+    task = tiny_tasks["classification"]
+    trainer = jx.Trainer(
+        model_of([task]),
+        arguments(tmp_path, num_train_epochs=1, max_steps=-1, per_device_train_batch_size=2),
+        tasks=[task],
+        sampling=jx.Sampling(cap=6),
+    )
+    trainer.train()
+    assert trainer.num_examples(trainer.get_train_dataloader()) == 6
+    assert trainer.state.global_step == 3

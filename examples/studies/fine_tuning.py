@@ -120,6 +120,8 @@ class Training(Options):
             rows: Intermediate training: tasks joined by "+", or "none".
         """
         if self.report is not None:
+            if not self.report.exists():
+                sys.exit(f"error: there is no {self.report}. The recipe writes it with its table.")
             scores = jx.Report.from_json(self.report).where(split=self.split)
             names = dict.fromkeys(score.task for score in scores if "stage" not in score.tags)
             self.targets = self.targets or [name for name in names if name in jx.XTREME]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -28,6 +29,11 @@ def common_languages(report: jx.Report, targets: Sequence[str]) -> tuple[set[str
         scores = report.where(task=name, metric="main_score")
         of_targets.append({score.language for score in scores} - {"en"})
     common = set.intersection(*of_targets)
+    if len(common) < 3:
+        sys.exit(
+            f"error: besides English, all targets have the languages {sorted(common)}. A relation "
+            "with distance needs three or more: choose other --targets."
+        )
     left_out = sorted(set.union(*of_targets) - common)
     if not left_out:
         return common, []

@@ -101,15 +101,19 @@ def _is_list(kind: pa.DataType) -> bool:
     return pa.types.is_list(kind) or pa.types.is_large_list(kind)
 
 
-def row_keys(arrays: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:
+def row_keys(arrays: Sequence[pa.ChunkedArray], row_count: int) -> pa.ChunkedArray:
     """A text for each row, equal where all inputs are.
 
     Args:
-        arrays: The input columns.
+        arrays: The input columns. Without any, as of a task type that declares none, all rows
+            differ.
+        row_count: Rows.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if not arrays:
+        return pa.chunked_array([pa.array(map(str, range(row_count)), pa.large_string())])
     texts = []
     for array in arrays:
         is_plain = is_text_type(array.type)

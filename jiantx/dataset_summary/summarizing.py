@@ -149,7 +149,7 @@ class _InputTable:
         return column_array(rows, column)
 
     def keys(self) -> pa.ChunkedArray:
-        return row_keys(self.inputs)
+        return row_keys(self.inputs, self.row_count)
 
     def summary(self, numbers: np.ndarray, measure: TextLengths) -> SplitSummary:
         lengths = np.zeros(self.row_count, dtype=np.int64)

@@ -21,16 +21,19 @@ def conclude(
     by_target: Comparison,
     by_language: Comparison,
     failed: Collection[tuple[str, str]] = (),
+    unjudged: Collection[tuple[str, str]] = (),
 ) -> list[str]:
     """Say which row is best on average, where rows help and hurt, and what is not shown.
 
-    An effect is claimed only if its 95 % interval excludes zero.
+    An effect is claimed only if its 95 % interval excludes zero, and some run learned both after
+    the row and after `none`.
 
     Args:
         by_target: Differences to the row `none`, with a column for each target.
         by_language: The same, with a column for each language.
         failed: (row, target) of the cells some of whose runs did not learn, and (row, "") of rows
             whose scores by language hold such runs; they are marked.
+        unjudged: (row, target) of cells of which no run learned, after the row or after `none`.
 
     Returns:
         Three sentences, in Markdown.
@@ -38,14 +41,25 @@ def conclude(
     averages = _averages(by_target)
     if not averages:
         return ["No row can be compared with `none` yet."]
+    unjudged_rows = {row for row, _ in unjudged}
+    averages = {row: pair for row, pair in averages.items() if row not in unjudged_rows}
     seeds = seed_count(by_target)
     targets = f"{len(by_target.columns)} {_plural(len(by_target.columns), 'target')}"
+    if not averages:
+        nothing = "**No row is judged on average**: of a target in each row, no run learned."
+        return [nothing + _unjudged_sentence(unjudged)]
     if seeds < 2:
         return _of_one_seed(averages, targets)
     target_differences = differences(by_target)
     language_differences = differences(by_language)
+    for cell in unjudged:
+        target_differences.pop(cell, None)
+    for row, language in list(language_differences):
+        if row in unjudged_rows:
+            del language_differences[row, language]
     return [
-        _best_sentence(averages, f"the average of {targets}", _average_seeds(by_target)),
+        _best_sentence(averages, f"the average of {targets}", _average_seeds(by_target))
+        + _unjudged_sentence(unjudged),
         _where_sentence(target_differences, "target", failed)
         + " "
         + _where_sentence(language_differences, "language", failed),
@@ -103,6 +117,18 @@ def _averages(comparison: Comparison) -> dict[str, Interval]:
         if row.average.values and not row.average.lacks and not row.is_baseline:
             averages[row.label] = interval(row.average.values)
     return averages
+
+
+def _unjudged_sentence(unjudged: Collection[tuple[str, str]]) -> str:
+    """Name the cells of which no run learned; "" if there are none."""
+    if not unjudged:
+        return ""
+    names = [f"{target} after `{row}`" for row, target in unjudged]
+    hidden = f", and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return (
+        f" Not judged, and so no row with them by language or on average, since no run learned: "
+        f"{', '.join(names[:_MOST_NAMED])}{hidden}."
+    )
 
 
 def _average_seeds(comparison: Comparison) -> str:

@@ -113,6 +113,16 @@ def write_results_page(
     print(f"\nWritten to {folder}: report.json, timings.json, {', '.join(file_names)}")
 
 
+def _unjudged_cells(failed: FailedCells, rows: Sequence[str]) -> list[tuple[str, str]]:
+    """(row, target) of the cells of which no run learned, after the row or after `none`."""
+    all_failed = [cell for cell, seeds in failed.items() if seeds.failed == seeds.all]
+    cells = [cell for cell in all_failed if cell[0] != "none"]
+    for spec, target in all_failed:
+        if spec == "none":
+            cells += [(row, target) for row in rows if row != "none"]
+    return sorted(set(cells))
+
+
 def _add_finding(
     page: Page, scores: Report, targets: Sequence[Task], split: str, failed: FailedCells
 ) -> None:
@@ -122,7 +132,9 @@ def _add_finding(
         return
     by_target = _by_target(scores, [target.name for target in targets])
     by_language = scores.compare(baseline, by="language")
-    sentences = conclude(by_target, by_language, {*failed, *_failed_rows(failed)})
+    marked = {*failed, *_failed_rows(failed)}
+    unjudged = _unjudged_cells(failed, [row.label for row in by_target.rows])
+    sentences = conclude(by_target, by_language, marked, unjudged)
     page.add(f"## What it says ({split})", Finding(sentences))
     notes = [repeated_training_sentence(by_target, targets)]
     if failed:

@@ -267,7 +267,8 @@ def ranking_metric(name: str) -> Metric:
             return metric
     raise ValueError(
         f"{name!r} names no metric of rankings. Expected a name such as 'recall_at_10', "
-        f"'ndcg_at_10', 'mrr_at_10', 'map_at_100' or 'map'.{near_names(family, _FAMILIES)}"
+        f"'ndcg_at_5', 'mrr_at_10', 'map_at_100' (with any number) or 'map'."
+        f"{near_names(family, _FAMILIES)}"
     )
 
 

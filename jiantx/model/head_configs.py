@@ -24,8 +24,15 @@ def build_head(encoder: PreTrainedConfig, name: str, config: Mapping[str, Any]) 
         config: Of the head.
 
     Raises:
+        LookupError: The task type is not registered.
         ValueError: The config does not fit a task type.
     """
+    if config.get("type") not in HEADS:
+        raise LookupError(
+            f"The head {name!r} is of the task type {config.get('type')!r}, which is not "
+            f"registered here. Import the module that calls jx.register_head("
+            f"{config.get('type')!r}, …) first. Known: {', '.join(HEADS)}."
+        )
     try:
         return HEADS[config["type"]](encoder, config)
     except (KeyError, TypeError) as error:
@@ -137,8 +144,15 @@ def fitted_head(
                 owner, _, leaf = path.rpartition(".")
                 setattr(fitted.get_submodule(owner), leaf, parameter)
             return fitted.train(head.training)
+    rows_hint = ""
+    if {**saved_config, "labels": head_config.get("labels")} == head_config:
+        rows_hint = (
+            "If the task's labels were found in other rows than those of the training, give it "
+            "the head's: task.replace(labels=…). Else l"
+        )
     raise ValueError(
-        f'{problem}Load the model with heads="new", or give the task another `head` name.'
+        f'{problem}{rows_hint or "L"}oad the model with heads="new", or give the task another '
+        "`head` name."
     )
 
 

@@ -12,6 +12,7 @@ _NEVER_AVERAGED = (
     "encoder",
     "version",
     "eval_rows",
+    "layer",
 )  # scores that differ in these tags measure other things
 
 _Key = TypeVar("_Key")

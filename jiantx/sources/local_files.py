@@ -363,13 +363,15 @@ class Conll(LocalFiles):
     Args:
         token: The index of the words' column.
         tag: The index of the tags' column; -1 is the last.
+        encoding: The file's encoding.
     """
 
     token: int = 0
     tag: int = -1
+    encoding: str = "utf-8"
 
     def _reader(self) -> NumberedReader:
-        return partial(numbered_sentences, token=self.token, tag=self.tag)
+        return partial(numbered_sentences, token=self.token, tag=self.tag, encoding=self.encoding)
 
 
 @final
@@ -378,13 +380,17 @@ class Squad(LocalFiles):
     """Questions in SQuAD's JSON: rows `{"id", "title", "context", "question", "answers"}`.
 
     See `LocalFiles` for splits and languages, and `read_squad` for the format.
+
+    Args:
+        encoding: The file's encoding.
     """
 
     _line_noun = "question"
+    encoding: str = "utf-8"
 
     def _reader(self) -> NumberedReader:
-        return _numbered_questions
+        return partial(_numbered_questions, encoding=self.encoding)
 
 
-def _numbered_questions(path: Path) -> Iterator[tuple[int, Row]]:
-    return enumerate(read_squad(path), 1)
+def _numbered_questions(path: Path, encoding: str) -> Iterator[tuple[int, Row]]:
+    return enumerate(read_squad(path, encoding=encoding), 1)

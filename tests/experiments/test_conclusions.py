@@ -43,6 +43,21 @@ def test_the_seeds_of_an_average_are_those_that_it_has() -> None:
     assert "95 % intervals over 2 seeds" in best
 
 
+def test_nothing_is_claimed_of_targets_that_no_run_learned() -> None:
+    values = {"none": (34.0, 35.0, 36.0), "mnli": (45.0, 46.1, 47.0)}
+    records = []
+    for task, shift in (("xnli", 0.0), ("pawsx", 20.0)):
+        for row, scores in values.items():
+            for seed, value in enumerate(scores, start=1):
+                records.append(score(row, seed, value + shift, task, language="de"))
+    report = jx.Report(records)
+    baseline = report.where(intermediate="none")
+    tables = (report.compare(baseline), report.compare(baseline, by="language"))
+    (only,) = conclude(*tables, {("mnli", "xnli")}, [("mnli", "xnli")])
+    assert "**No row is judged on average**" in only
+    assert "since no run learned: xnli after `mnli`." in only
+
+
 def test_an_interval_that_includes_zero_is_no_effect() -> None:
     values = {"none": (70.0, 70.0, 70.0), "mnli": (75.0, 60.0, 80.0)}
     best, where, _ = say(values, values)

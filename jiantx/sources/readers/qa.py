@@ -13,16 +13,21 @@ from jiantx.sources.readers.tables import read_json
 _TEXT_COLUMNS = ("id", "title", "context", "question")
 
 
-def read_squad(path: Path) -> Iterator[Row]:
+def read_squad(path: Path, *, encoding: str = "utf-8") -> Iterator[Row]:
     """Read SQuAD's JSON (v1.1 and v2): one row a question.
 
     The columns are the Hub's: id, title, context, question, answers. An answer without
-    `answer_start` starts where its text occurs, if that is once.
+    `answer_start` starts where its text occurs, if that is once. A question without `answers` is
+    unlabelled, and one with an empty list has no answer.
+
+    Args:
+        path: The file.
+        encoding: Its encoding.
 
     Raises:
         DataError: The file is no SQuAD JSON, or does not say which occurrence an answer is.
     """
-    document = read_json(path)
+    document = read_json(path, encoding)
     try:
         for article in document["data"]:
             for paragraph in article["paragraphs"]:

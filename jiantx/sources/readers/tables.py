@@ -53,14 +53,24 @@ def _parse_json(path: Path, text: str, line_number: int | None = None) -> Any:
     return value
 
 
-def read_text(path: Path) -> str:
-    """Read a whole UTF-8 file."""
-    return "\n".join(text_lines(path))
+def read_text(path: Path, encoding: str = "utf-8") -> str:
+    """Read a whole file.
+
+    Args:
+        path: The file.
+        encoding: Its encoding.
+    """
+    return "\n".join(text_lines(path, encoding))
 
 
-def read_json(path: Path) -> Any:
-    """Read a whole file of JSON."""
-    return _parse_json(path, read_text(path))
+def read_json(path: Path, encoding: str = "utf-8") -> Any:
+    """Read a whole file of JSON.
+
+    Args:
+        path: The file.
+        encoding: Its encoding.
+    """
+    return _parse_json(path, read_text(path, encoding))
 
 
 def read_lines(path: Path) -> Iterator[Row]:

@@ -8,14 +8,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jiantx.sources.base import DataError, Row
 from jiantx.sources.readers.tables import text_lines
 
 
 def read_conll(
-    path: Path, *, token: int = 0, tag: int = -1, prefixed: bool = False
+    path: Path,
+    *,
+    token: int = 0,
+    tag: int = -1,
+    prefixed: bool = False,
+    encoding: str = "utf-8",
 ) -> Iterator[Row]:
     """Read columns: one word a line, a blank line after each sentence.
 
@@ -29,16 +34,23 @@ def read_conll(
         token: The index of the words' column.
         tag: The index of the tags' column.
         prefixed: Words carry their language, `en:Paris`, as in WikiANN's own files.
+        encoding: The file's encoding.
 
     Raises:
         DataError: A line has too few columns, others than its sentence, or an empty tag.
     """
-    for _, row in numbered_sentences(path, token=token, tag=tag, prefixed=prefixed):
+    options: dict[str, Any] = {"prefixed": prefixed, "encoding": encoding}
+    for _, row in numbered_sentences(path, token=token, tag=tag, **options):
         yield row
 
 
 def numbered_sentences(
-    path: Path, *, token: int = 0, tag: int = -1, prefixed: bool = False
+    path: Path,
+    *,
+    token: int = 0,
+    tag: int = -1,
+    prefixed: bool = False,
+    encoding: str = "utf-8",
 ) -> Iterator[tuple[int, Row]]:
     """Read columns as `read_conll` does, with the number of each sentence's first line.
 
@@ -47,9 +59,10 @@ def numbered_sentences(
         token: The index of the words' column.
         tag: The index of the tags' column.
         prefixed: Words carry their language.
+        encoding: The file's encoding.
     """
-    columns = _Columns(path, token, tag)
-    for lines in _sentences(path):
+    columns = _Columns(path, token, tag, encoding)
+    for lines in _sentences(path, encoding):
         tokens: list[str] = []
         tags: list[str] = []
         word_lines = list(itertools.dropwhile(columns.is_comment, lines))
@@ -81,10 +94,10 @@ class _Line(NamedTuple):
 _DOCUMENT_LINES = ("-DOCSTART-", "#begin document", "#end document")
 
 
-def _sentences(path: Path) -> Iterator[list[_Line]]:
+def _sentences(path: Path, encoding: str) -> Iterator[list[_Line]]:
     """The lines of each sentence, with the comments before it."""
     lines: list[_Line] = []
-    for number, text in enumerate(itertools.chain(text_lines(path), [""]), 1):
+    for number, text in enumerate(itertools.chain(text_lines(path, encoding), [""]), 1):
         if text.strip() and not text.startswith(_DOCUMENT_LINES):
             # by spaces alone: other scripts' blanks belong to words
             fields = text.split("\t") if "\t" in text else re.split(" +", text.strip(" "))
@@ -101,6 +114,7 @@ class _Columns:
     path: Path
     token: int
     tag: int
+    encoding: str
 
     def is_comment(self, line: _Line) -> bool:
         """Whether a line before a sentence's first word is a comment."""
@@ -117,7 +131,7 @@ class _Columns:
     def _tags_by_width(self) -> dict[int, set[str]]:
         """Number of columns -> the tags of the lines that are no comments."""
         tags: dict[int, set[str]] = {}
-        for line in itertools.chain.from_iterable(_sentences(self.path)):
+        for line in itertools.chain.from_iterable(_sentences(self.path, self.encoding)):
             if not line.may_be_comment and len(line.fields) >= self._min_width:
                 tags.setdefault(len(line.fields), set()).add(line.fields[self.tag])
         return tags
