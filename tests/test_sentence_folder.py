@@ -123,7 +123,7 @@ def test_every_pooling_and_layer(
 
 
 @pytest.mark.parametrize("layer", [0, 1, None])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"mbart"}))  # its decoder would run too
 def test_families(family: str, layer: int | None, model_of: ModelOf, tmp_path: Path) -> None:
     """Some normalise their last states, some share one layer, T5 has no first token."""
     task = retrieval(layer=layer, pooling="cls")
