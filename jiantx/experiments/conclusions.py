@@ -221,11 +221,11 @@ def _undecided_sentence(by_target: Differences, by_language: Differences) -> str
         counts.append(f"{undecided} of {len(intervals)} differences by {noun}")
     tested = len(by_target) + len(by_language)
     expected = tested / 20
-    by_chance = f"about {expected:.0f}" if expected >= 1 else "up to one"
+    by_chance = f"about {expected:.0f}" if expected >= 1 else f"fewer than one ({expected:.2g})"
     return (
         f"**Not shown**: {' and '.join(counts)}, whose intervals include zero, and which of two "
-        f"rows is better. Of {tested} intervals, {by_chance} "
-        "may exclude zero by chance."
+        f"rows is better. Of {tested} intervals without any effect, {by_chance} would exclude zero "
+        "by chance on average."
     )
 
 
