@@ -171,7 +171,7 @@ def predict(
     task: TaskOrName,
     rows: Iterable[Any],
     *,
-    language: str = "en",
+    language: str | None = None,
     dtype: torch.dtype | None = None,
 ) -> list[Any]:
     """Predict for raw rows; no labels are needed, and those that are there are not read.
@@ -184,7 +184,7 @@ def predict(
         model: With the task's head.
         task: What is predicted: a task or its name.
         rows: Dictionaries with the task's columns, what else `Rows` takes, texts or pairs of texts.
-        language: Of the rows.
+        language: Of the rows; if None, the one that the task trains in, or "en" of several.
         dtype: As for `evaluate`.
 
     Returns:
@@ -196,6 +196,8 @@ def predict(
     >>> predict(model, xnli, rows)[0].label  # doctest: +SKIP
     """
     task = resolve_task(task)
+    if language is None:
+        language = task.train_languages[0] if len(task.train_languages) == 1 else "en"
     examples = []
     without_gold = task
     if task.gold and callable(getattr(task, task.gold)):

@@ -111,7 +111,7 @@ class Predictor:
         inputs: Any = None,
         *,
         task: TaskOrName | None = None,
-        language: str = "en",
+        language: str | None = None,
         dtype: torch.dtype | None = None,
         **columns: Any,
     ) -> Any:
@@ -124,7 +124,7 @@ class Predictor:
         Args:
             inputs: One input, or a list (a data set, a frame, …) of several.
             task: Which task, by its name; not needed if the model has one.
-            language: Of the inputs.
+            language: Of the inputs; if None, the one that the task trains in, or "en" of several.
             dtype: As of `evaluate`.
             columns: The columns of one input, instead of `inputs`: question="…", context="…".
 

@@ -578,3 +578,12 @@ def test_predictions_say_what_was_cut(model_of: Any, tiny_tasks: Any, caplog: An
     jx.predict(model_of([questions]), questions, rows)
     assert "1 of 1 questions had text cut off (max_question_length 4)." in caplog.text
     logging.disable_propagation()
+
+
+def test_rows_are_in_the_language_that_the_task_trains_in(model_of: Any, tiny_tasks: Any) -> None:
+    german = tiny_tasks["classification"].replace(train_languages=("de",))
+    model = model_of([german])
+    assert [p.language for p in jx.predict(model, german, ["hund"])] == ["de"]
+    both = german.replace(train_languages=("de", "en"))
+    assert [p.language for p in jx.predict(model, both, ["hund"])] == ["en"]
+    assert [p.language for p in jx.predict(model, german, ["hund"], language="zh")] == ["zh"]

@@ -87,7 +87,9 @@ def predict_file(options: argparse.Namespace) -> None:
     print(f"Written: {output} ({len(columns):,} rows, task {task.name})", file=sys.stderr)
 
 
-def _predict(model: Predictor, task: Task, inputs: Sequence[Any], language: str) -> list[Any]:
+def _predict(
+    model: Predictor, task: Task, inputs: Sequence[Any], language: str | None
+) -> list[Any]:
     predictions: list[Any] = model.predict(inputs, task=task, language=language)
     return predictions
 

@@ -246,7 +246,9 @@ def _add_predict(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "- or nothing reads stdin",
     )
     parser.add_argument("--task", help="which of the model's tasks; not needed if it has one")
-    parser.add_argument("--language", default="en", metavar="CODE", help="(default: en)")
+    parser.add_argument(
+        "--language", metavar="CODE", help="of the rows (default: the task's own, or en)"
+    )
     parser.add_argument(
         "--format",
         choices=("csv", "tsv", "jsonl", "txt"),
