@@ -83,6 +83,7 @@ def run_recipe(
         f"in {options.output}"
     )
     if options.plan:
+        ranks.print("Reading rows, and timing steps of such an encoder (minutes for a large one).")
         ranks.print(estimate_costs(recipe, cells).to_text())
         return
 

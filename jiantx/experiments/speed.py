@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import statistics
 import time
@@ -14,8 +15,10 @@ from transformers import AutoConfig, PreTrainedConfig
 from jiantx.attention import encoder_class
 from jiantx.model import MultitaskConfig, MultitaskModel, without_pooler
 
-_MEASURED_TOKENS = 1024  # of a timed step
-_MEASURED_LENGTH = 128  # tokens of each of its sequences
+_MEASURED_LENGTH = 128  # tokens of a sequence of a timed step
+_MOST_SEQUENCES = 8  # of a timed step
+_STEP_SECONDS = 2.0  # a large encoder is timed on fewer sequences, down to one
+_VOCABULARY = 1000  # embeddings are looked up: how many there are takes no time
 
 
 def parameter_count(encoder: str | os.PathLike[str] | PreTrainedConfig) -> int:
@@ -42,26 +45,36 @@ def measured_seconds(config: PreTrainedConfig, bf16: bool, device: str) -> tuple
 
     Returns:
         Seconds per token of training (forward and backward pass), and of scoring: medians of three
-        steps on 1,024 tokens, after one to warm up.
+        steps on 128 to 1,024 tokens, after one to warm up.
     """
+    config = copy.copy(config)
+    config.vocab_size = min(config.vocab_size, _VOCABULARY)
     head = {"type": "classification", "labels": ["a", "b"], "multi_label": False}
     model = MultitaskModel(MultitaskConfig(encoder=config, heads={"head": head})).to(device)
     model.set_padding_free("auto")
-    sequences = _MEASURED_TOKENS // _MEASURED_LENGTH
-    batch: dict[str, Any] = {
-        "input_ids": torch.randint(5, config.vocab_size, (_MEASURED_TOKENS,), device=device),
+    one = _random_batch(1, config.vocab_size, device)
+    *_, seconds_of_one = step_seconds(model, [one] * 2, training=True, bf16=bf16)
+    sequences = min(max(int(_STEP_SECONDS / seconds_of_one), 1), _MOST_SEQUENCES)
+    batch = _random_batch(sequences, config.vocab_size, device)
+    seconds_per_token = []
+    for training in (True, False):
+        seconds = step_seconds(model, [batch] * 4, training=training, bf16=bf16)
+        seconds_per_token.append(statistics.median(seconds[1:]) / (sequences * _MEASURED_LENGTH))
+    trained, scored = seconds_per_token
+    return trained, scored
+
+
+def _random_batch(sequences: int, vocabulary: int, device: str) -> dict[str, Any]:
+    """A flat batch of random tokens."""
+    tokens = sequences * _MEASURED_LENGTH
+    return {
+        "input_ids": torch.randint(5, vocabulary, (tokens,), device=device),
         "position_ids": torch.arange(_MEASURED_LENGTH, device=device).repeat(sequences),
         "lengths": torch.full((sequences,), _MEASURED_LENGTH, device=device),
         "labels": torch.zeros(sequences, dtype=torch.long, device=device),
         "longest": _MEASURED_LENGTH,
         "head": "head",
     }
-    seconds_per_token = []
-    for training in (True, False):
-        seconds = step_seconds(model, [batch] * 4, training=training, bf16=bf16)
-        seconds_per_token.append(statistics.median(seconds[1:]) / _MEASURED_TOKENS)
-    trained, scored = seconds_per_token
-    return trained, scored
 
 
 def step_seconds(
