@@ -47,7 +47,8 @@ def conclude(
     targets = f"{len(by_target.columns)} {_plural(len(by_target.columns), 'target')}"
     if not averages:
         nothing = "**No row is judged on average**: of a target in each row, no run learned."
-        return [nothing + _unjudged_sentence(unjudged)]
+        too_few = [significance_sentence({}, seeds)] if seeds < 2 else []
+        return [nothing + _unjudged_sentence(unjudged), *too_few]
     if seeds < 2:
         return _of_one_seed(averages, targets)
     target_differences = differences(by_target)
