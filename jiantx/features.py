@@ -107,12 +107,15 @@ def cut_notes(task: Task, table: datasets.Dataset, max_length: int) -> list[str]
     if CHANGE_COUNTS[0] not in table.column_names:
         return []
     cut = int(table.with_format("numpy")[CHANGE_COUNTS[0]][:].sum())
-    # of question answering, passages become windows, and only questions are cut
+    if not cut:
+        return []
     question_length = getattr(task, "max_question_length", None)
-    noun, limit = "inputs", f"max_length {max_length}"
-    if question_length is not None:
-        noun, limit = "questions", f"max_question_length {question_length}"
-    return [f"{cut:,} of {len(table):,} {noun} had text cut off ({limit})."] if cut else []
+    if question_length is None:
+        return [f"{cut:,} of {len(table):,} inputs had text cut off (max_length {max_length})."]
+    # passages become windows, a row each, and only questions are cut
+    questions = len(np.unique(table.with_format("numpy")["example"][:]))
+    limit = f"max_question_length {question_length}"
+    return [f"{cut:,} of {questions:,} questions had text cut off ({limit})."]
 
 
 def load_features(

@@ -93,8 +93,8 @@ class SearchMixin(transformers.Trainer):
             for trial in study.best_trials
         ]
 
-    def _check_search(self, backend: str | None, kwargs: Mapping[str, Any]) -> None:
-        """Refuse what no search can do, before the first trial."""
+    def _check_search(self, backend: str | None, kwargs: dict[str, Any]) -> None:
+        """Refuse what no search can do, before the first trial; take `n_jobs` out of `kwargs`."""
         if self._settings["model_init"] is None:
             raise ValueError(
                 "hyperparameter_search needs a new model for each trial: create the trainer with "
@@ -102,7 +102,7 @@ class SearchMixin(transformers.Trainer):
             )
         if backend not in (None, "optuna"):
             raise ValueError(f"backend={backend!r}: jiantx searches with 'optuna' alone.")
-        if kwargs.get("n_jobs", 1) != 1:
+        if kwargs.pop("n_jobs", 1) != 1:
             raise ValueError(
                 "n_jobs: trials at once would share one process and its random numbers. Start "
                 "several processes with the same storage=… and study_name=… instead."

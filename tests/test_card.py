@@ -338,3 +338,16 @@ def test_a_licence_stays_for_later_cards(tmp_path: Path, model_of: Any, tiny_tas
     model.card_metadata = {"license": "mit"}
     model.save_pretrained(tmp_path)
     assert ModelCard.load(tmp_path / "README.md").data.license == "mit"
+
+
+def test_scores_of_other_weights_are_forgotten(
+    model_of: Any, tiny_tasks: Any, tmp_path: Any
+) -> None:
+    from test_trainer import arguments
+
+    task = tiny_tasks["classification"]
+    trainer = jx.Trainer(model_of([task]), arguments(tmp_path, max_steps=1), tasks=[task])
+    trainer.evaluate()
+    assert trainer.model.report is not None
+    trainer.train()
+    assert trainer.model.report is None

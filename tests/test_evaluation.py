@@ -574,8 +574,9 @@ def test_predictions_say_what_was_cut(model_of: Any, tiny_tasks: Any, caplog: An
     jx.predict(model_of([text]), text, ["the cat sees the red house and the river", "a dog"])
     assert "Task mood: 1 of 2 inputs had text cut off (max_length 8)." in caplog.text
     questions = tiny_tasks["qa"].replace(max_question_length=4)
-    rows = [{"question": "who sees the red house in the river", "context": "the cat"}]
-    jx.predict(model_of([questions]), questions, rows)
+    passage = "the cat sees the red house " * 40  # several windows, and one question
+    rows = [{"question": "who sees the red house in the river", "context": passage}]
+    jx.predict(model_of([questions]), questions.replace(max_length=64), rows)
     assert "1 of 1 questions had text cut off (max_question_length 4)." in caplog.text
     logging.disable_propagation()
 

@@ -206,3 +206,12 @@ def test_gender_parity_reads_no_label() -> None:
     assert gender_parity(["a", "a", "a", "b"], ["b", "b", "a", "a"], GROUPS) == 50.0
     assert gender_parity(["a", "a", "a"], ["b", "b", "a"], [1, 1, 2]) == 100.0, "no pair"
     assert math.isnan(gender_parity(["a"], ["a"], [1]))
+
+
+def test_records_of_a_recipe_do_not_count_as_examples() -> None:
+    scores = [("main_score", 3000), ("accuracy", 3000), ("accuracy[neg]", 30), ("development", 500)]
+    report = jx.Report(
+        jx.Score("mood", "validation", "en", metric, 60.0, examples) for metric, examples in scores
+    )
+    (counts,) = report.by_group().examples.values()
+    assert counts == {"all": 3000, "neg": 30}

@@ -747,3 +747,10 @@ def test_a_mixed_batch_is_its_parts(
     assert one[1].keys() == separate[1].keys() and len(one[1]) > 20
     for name, gradient in one[1].items():
         torch.testing.assert_close(gradient, separate[1][name], rtol=1e-9, atol=1e-12, msg=name)
+
+
+def test_labels_that_were_found_in_other_rows_are_named(model_of: ModelOf, tiny_tasks) -> None:
+    task = tiny_tasks["classification"]
+    fewer = task.replace(labels=task.label_names[:2])
+    with pytest.raises(ValueError, match=r"give it the head's: task\.replace\(labels=…\)"):
+        model_of([task]).head_of(fewer)

@@ -131,3 +131,13 @@ def test_nearest_allowed_does_not_depend_on_the_blocks() -> None:
             queries, corpus, 50, ceilings=ceilings, excluded=excluded, memory=memory
         )
         assert torch.equal(actual, order[:, :50])
+
+
+def test_one_language_may_be_a_text(model_of: Any, tiny_tasks: Any) -> None:
+    task = tiny_tasks["retrieval"]
+    model = model_of([task])
+    as_text, as_list = (
+        jx.mine_negatives(model, task, count=1, languages=languages) for languages in ("en", ["en"])
+    )
+    rows, expected = (mined.rows("train", "en").to_list() for mined in (as_text, as_list))
+    assert rows == expected

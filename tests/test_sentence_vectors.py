@@ -127,3 +127,9 @@ def test_a_pooler_that_nobody_trained_is_refused(model_of: ModelOf, tiny_tasks) 
     for pooling in ("pooler", "max"):
         with pytest.raises(ValueError, match="encode: pooling"):
             jx.encode(model, ["a cat"], pooling=pooling)  # type: ignore[arg-type]
+
+
+def test_vectors_of_a_float64_model_are_in_float32(model_of: ModelOf, tiny_tasks) -> None:
+    task = tiny_tasks["retrieval"]
+    model = model_of([task]).double()
+    assert jx.encode(model, ["a cat"], task).dtype == jx.encode(model, [], task).dtype == np.float32

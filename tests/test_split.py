@@ -179,3 +179,9 @@ def test_a_frame_is_a_source() -> None:
     assert source.available("validation") == ("de",) and len(source.rows("train", "de")) == 162
     with pytest.raises(ValueError, match="Leave one of them out"):
         jx.Rows({"train": {"en": ROWS}}, language="de")
+
+
+def test_a_group_that_is_no_number_is_named() -> None:
+    rows = [{"text": str(i), "document": float("nan") if i == 3 else 1.0 + i} for i in range(9)]
+    with pytest.raises(DataError, match="Row 3 has no value in the column 'document'"):
+        jx.Rows(rows, split=SHARES, group="document").rows("train", "en")

@@ -150,3 +150,13 @@ def test_a_search_needs_validation_rows(model_of: ModelOf, tiny_tasks, tmp_path:
     )
     with pytest.raises(ValueError, match="compares scores on validation rows"):
         trainer.hyperparameter_search(n_trials=1)
+
+
+def test_one_job_is_what_there_is(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    trainer = trainer_of(model_of, tiny_tasks, tmp_path)
+    best = trainer.hyperparameter_search(
+        lambda trial: {"learning_rate": trial.suggest_float("learning_rate", 1e-5, 1e-2)},
+        n_trials=1,
+        n_jobs=1,
+    )
+    assert isinstance(best, BestRun) and best.run_id == "0"

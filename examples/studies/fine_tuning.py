@@ -95,10 +95,8 @@ class Training(Options):
         missing = [row for row in ("none", *rows) if row not in scored_rows]
         if missing:
             sys.exit(f"error: {self.report} has no scores of {', '.join(missing)}.")
-        trained = []
-        for name in self.targets:
-            tasks = jx.tasks.training_tasks(jx.get_task(name))
-            trained.append("+".join(dict.fromkeys(task.name for task in tasks)))
+        trainings = [jx.tasks.training_tasks(jx.get_task(name)) for name in self.targets]
+        trained = [jx.experiments.training_name(tasks) for tasks in trainings]
         checks = (jx.experiments.DEVELOPMENT, jx.experiments.CHANCE)
         return scores + table.where(metric=checks, task=trained)
 

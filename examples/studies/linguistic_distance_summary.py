@@ -51,7 +51,7 @@ def choose_seeds(report: jx.Report) -> tuple[Sequence[int], list[str]]:
     all_seeds = sorted({int(score.tags["seed"]) for score in report})
     clean_seeds = [seed for seed in all_seeds if seed not in failed_seeds]
     leaves_interval = len(clean_seeds) > 1
-    counted = "counted as it is, as most seeds have one"
+    counted = "counted, since fewer than two seeds are without a failed run"
     consequence = "left out, with its seed" if leaves_interval else counted
     lines = []
     for (row, seed), tasks in failed.items():

@@ -18,6 +18,7 @@ from jiantx.experiments.selection import (
     DEVELOPMENT,
     best_rows,
     failed_runs,
+    training_name,
     without_failed,
 )
 from jiantx.experiments.significance import (
@@ -65,6 +66,7 @@ __all__ = [
     "significance_sentence",
     "split_by_sign",
     "step_seconds",
+    "training_name",
     "without_failed",
     "write_results_page",
 ]

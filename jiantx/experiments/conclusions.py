@@ -46,7 +46,7 @@ def conclude(
     seeds = seed_count(by_target)
     targets = f"{len(by_target.columns)} {_plural(len(by_target.columns), 'target')}"
     if not averages:
-        nothing = "**No row is judged on average**: of a target in each row, no run learned."
+        nothing = "**No row is judged on average**."
         too_few = [significance_sentence({}, seeds)] if seeds < 2 else []
         return [nothing + _unjudged_sentence(unjudged), *too_few]
     if seeds < 2:
@@ -59,7 +59,7 @@ def conclude(
         if row in unjudged_rows:
             del language_differences[row, language]
     return [
-        _best_sentence(averages, f"the average of {targets}", _average_seeds(by_target))
+        _best_sentence(averages, f"the average of {targets}", _average_seeds(by_target, averages))
         + _unjudged_sentence(unjudged),
         _where_sentence(target_differences, "target", failed)
         + " "
@@ -121,20 +121,21 @@ def _averages(comparison: Comparison) -> dict[str, Interval]:
 
 
 def _unjudged_sentence(unjudged: Collection[tuple[str, str]]) -> str:
-    """Name the cells of which no run learned; "" if there are none."""
+    """Name the cells that cannot be judged; "" if there are none."""
     if not unjudged:
         return ""
     names = [f"{target} after `{row}`" for row, target in unjudged]
     hidden = f", and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return (
-        f" Not judged, and so no row with them by language or on average, since no run learned: "
-        f"{', '.join(names[:_MOST_NAMED])}{hidden}."
+        " Not judged, since no run learned after the row or after `none`: "
+        f"{', '.join(names[:_MOST_NAMED])}{hidden}. These rows are not judged on average or by "
+        "language either."
     )
 
 
-def _average_seeds(comparison: Comparison) -> str:
-    """How many seeds the averages are over, such as "3" or "2 to 3"."""
-    rows = [row for row in comparison.rows if row.average.values and not row.is_baseline]
+def _average_seeds(comparison: Comparison, judged: Collection[str]) -> str:
+    """How many seeds the averages of these rows are over, such as "3" or "2 to 3"."""
+    rows = [row for row in comparison.rows if row.label in judged]
     return format_counts([len(row.average.values) for row in rows])
 
 

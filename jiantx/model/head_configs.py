@@ -144,15 +144,13 @@ def fitted_head(
                 owner, _, leaf = path.rpartition(".")
                 setattr(fitted.get_submodule(owner), leaf, parameter)
             return fitted.train(head.training)
-    rows_hint = ""
     if {**saved_config, "labels": head_config.get("labels")} == head_config:
-        rows_hint = (
+        problem += (
             "If the task's labels were found in other rows than those of the training, give it "
-            "the head's: task.replace(labels=…). Else l"
+            "the head's: task.replace(labels=…). Otherwise: "
         )
     raise ValueError(
-        f'{problem}{rows_hint or "L"}oad the model with heads="new", or give the task another '
-        "`head` name."
+        f'{problem}Load the model with heads="new", or give the task another `head` name.'
     )
 
 

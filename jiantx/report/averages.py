@@ -8,12 +8,8 @@ from typing import Any, TypeVar
 
 from jiantx.report.scores import Score
 
-_NEVER_AVERAGED = (
-    "encoder",
-    "version",
-    "eval_rows",
-    "layer",
-)  # scores that differ in these tags measure other things
+# scores that differ in these tags measure other things
+_NEVER_AVERAGED = ("encoder", "version", "eval_rows", "layer")
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -70,7 +66,8 @@ def mean_of_tasks(scores: Sequence[Score]) -> float:
     The average is NaN if a score is undefined, and if there are none.
 
     Raises:
-        ValueError: If scores differ in encoder or version, or those of one task in their split.
+        ValueError: If scores differ in encoder, version, `eval_rows` or layer, or those of one task
+            in their split.
     """
     check_comparable(scores)
     by_task = grouped((task, value) for (task, _), value in cell_means(scores).items())
@@ -131,7 +128,7 @@ def warn_if_uneven(groups: Mapping[Any, Sequence[Score]], by: str) -> None:
 
 
 def check_comparable(scores: Sequence[Score]) -> None:
-    """Raise a ValueError if scores differ in encoder, version or rows, or a task has two splits."""
+    """Raise a ValueError if scores differ in one of these tags, or a task has two splits."""
     for name in _NEVER_AVERAGED:
         values = distinct(score.tags.get(name) for score in scores)
         if len(values) > 1:

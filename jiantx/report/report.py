@@ -148,8 +148,8 @@ class Report(ExportsTables):
         """Average the main scores over seeds (and other tags), then languages, then tasks.
 
         The average is NaN if one of the scores is undefined: without it, the average could be
-        higher. Select the defined ones with `where`. Scores of different encoders or versions, or
-        of two splits of one task, are never averaged.
+        higher. Select the defined ones with `where`. Scores of different encoders, versions,
+        `eval_rows` or layers, or of two splits of one task, are never averaged.
 
         Averages over different scores cannot be compared, and come with a warning: those of two
         languages, of which one lacks a task. Select tasks that have both with `where`.

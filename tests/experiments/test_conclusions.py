@@ -55,7 +55,7 @@ def test_nothing_is_claimed_of_targets_that_no_run_learned() -> None:
     tables = (report.compare(baseline), report.compare(baseline, by="language"))
     (only,) = conclude(*tables, {("mnli", "xnli")}, [("mnli", "xnli")])
     assert "**No row is judged on average**" in only
-    assert "since no run learned: xnli after `mnli`." in only
+    assert "since no run learned after the row or after `none`: xnli after `mnli`." in only
 
 
 def test_an_interval_that_includes_zero_is_no_effect() -> None:

@@ -41,3 +41,9 @@ def test_markdown_has_the_caption_and_the_notes() -> None:
     table = PageTable("Scores", ["row", "xnli"], ROWS[:1], notes=["One seed."])
     expected = "**Scores**\n\n| row | xnli |\n| --- | ---: |\n| none | 70.0 |\n\nOne seed."
     assert table.to_markdown() == expected
+
+
+def test_a_difference_that_rounds_to_zero_is_no_loss() -> None:
+    table = parse_table(["| row | xnli |", "| --- | ---: |", "| mnli | 0.0 ± 0.0 * |"], "caption")
+    kinds = [table._cell_kind("xnli", text, True) for text in ("0.0 ± 0.0 *", "+1.0 *", "-1.0 *")]
+    assert kinds == ["unproven", "up", "down"]
