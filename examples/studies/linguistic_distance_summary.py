@@ -94,7 +94,12 @@ def draw(
 
 
 def format_outcome(name: str, value: float) -> str:
-    """Return a number of a table; gains have a sign."""
+    """Return a number of a table as text; gains have a sign.
+
+    Args:
+        name: What the number is, such as "gain, mnli".
+        value: In points.
+    """
     return jx.report.tables.format_score(value, "+" if name.startswith("gain") else "")
 
 
