@@ -223,6 +223,28 @@ def test_languages_stand_in_a_column() -> None:
     assert "no column 'language'" in error_of(jx.Csv(path, language_column="language"))
 
 
+def test_splits_stand_in_a_column() -> None:
+    path = write("a.csv", "text,lang,part\nyes,en,train\nja,de,train\nno,en,dev\nmaybe,en,train\n")
+    source = jx.Csv(path, language_column="lang", split_column="part")
+    assert source.available("train") == ("en", "de")
+    assert source.available("validation") == ("en",) and source.available("test") == ()
+    assert [row["text"] for row in rows(source)] == ["yes", "maybe"]
+    assert [row["text"] for row in rows(source, "validation")] == ["no"]
+    assert source.locate("train", "en", 1).endswith("a.csv, line 5")
+    assert "holds 'train', 'dev'. Expected one of 'test', 'testing'" in error_of(source, "test")
+    assert "no rows of the split 'validation' in 'de'" in error_of(source, "validation", "de")
+    misspelt = jx.Csv(path, split_column="partt")
+    assert "no column 'partt' (asked for by split_column)" in error_of(misspelt)
+
+
+def test_splits_in_a_column_of_each_language() -> None:
+    write("x.en.jsonl", '{"text": "a", "set": "train"}\n{"text": "b", "set": null}\n')
+    write("x.de.jsonl", '{"text": "c", "set": "val"}\n')
+    source = jx.Json("x.{language}.jsonl", split_column="set")
+    assert source.available("train") == ("en",) and source.available("validation") == ("de",)
+    assert [row["text"] for row in rows(source)] == ["a"]
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -255,6 +277,7 @@ def test_one_language_for_all_rows_is_trained_in() -> None:
         {"languages": ("en", "de")},
         {"stratify": "label"},
         {"split": {"train": "all"}},
+        {"split": {"train": "80%", "validation": "20%"}, "split_column": "part"},
     ],
 )
 def test_arguments_that_contradict_each_other_are_refused(fields: Any) -> None:

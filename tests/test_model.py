@@ -701,6 +701,21 @@ def test_saved_heads_that_are_left_are_named(
     assert "Heads kept: none; new: moood; dropped: mood." in caplog.text
 
 
+def test_a_head_of_transformers_is_not_dropped_in_silence(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path, caplog
+) -> None:
+    task = tiny_tasks["classification"]
+    model_of([task]).export(task, tmp_path)
+    caplog.clear()
+    jx.MultitaskModel.from_pretrained(tmp_path, [task])
+    assert (
+        "holds a fine-tuned XLMRobertaForSequenceClassification. Only its encoder is loaded"
+        in caplog.text
+    )
+    with pytest.raises(ValueError, match="ForSequenceClassification and no saved jiantx model"):
+        jx.load(tmp_path)
+
+
 # --- mixed batches --------------------------------------------------------------------------------
 
 

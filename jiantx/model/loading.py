@@ -29,6 +29,13 @@ logger = logging.get_logger("jiantx.model")
 
 # The loading info tells what does not fit; `check_weights` makes an error of it.
 LOADING_OPTIONS = {"output_loading_info": True, "ignore_mismatched_sizes": True}
+# endings of transformers' classes whose heads are fine-tuned
+_TASK_ARCHITECTURES = (
+    "ForSequenceClassification",
+    "ForTokenClassification",
+    "ForQuestionAnswering",
+    "ForMultipleChoice",
+)
 _TOKENIZER_FILES = (
     "tokenizer.json",
     "vocab.txt",
@@ -96,6 +103,12 @@ def load_encoder(
                 path, dtype=dtype, **LOADING_OPTIONS, **without_pooler(encoder_type), **kwargs
             )
     check_weights(path, config, encoder, info)
+    if architecture := task_architecture(config):
+        logger.warning(
+            f"{os.fspath(path)} holds a fine-tuned {architecture}. Only its encoder is "
+            "loaded; all heads are new. "
+            f"To predict with the checkpoint's own head, use transformers.{architecture}."
+        )
     if with_mlm and mlm_head is None:
         reason = "of a form that jiantx cannot read" if has_mlm_head else "missing"
         logger.warning(
@@ -103,6 +116,12 @@ def load_encoder(
             "takes its place: its guesses mean nothing until it is trained."
         )
     return encoder, mlm_head
+
+
+def task_architecture(config: PreTrainedConfig) -> str | None:
+    """The class of a checkpoint that holds a fine-tuned head of transformers, or None."""
+    architecture = (config.architectures or [""])[0]
+    return architecture if architecture.endswith(_TASK_ARCHITECTURES) else None
 
 
 def _has_mlm_head(config: PreTrainedConfig, encoder_type: type[PreTrainedModel]) -> bool:

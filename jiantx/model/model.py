@@ -43,6 +43,7 @@ from jiantx.model.loading import (
     errors_only,
     load_encoder,
     load_tokenizer,
+    task_architecture,
     weight_errors,
     without_pooler,
 )
@@ -157,8 +158,10 @@ class MultitaskModel(EncoderModesMixin, SavingMixin):
             if needed_heads is not None:
                 model._replace_heads(needed_heads, layer_mix, keep=heads == "keep")
         elif needed_heads is None:
+            content = task_architecture(config) or "plain encoder"
             raise ValueError(
-                f"{os.fspath(path)} is a plain encoder: give the tasks that it is to learn."
+                f"{os.fspath(path)} holds a {content} and no saved jiantx model. Give the tasks "
+                "that its encoder is to learn, or load a folder that `save_pretrained` wrote."
             )
         else:
             check_serves(config, kwargs)

@@ -7,10 +7,11 @@ the languages of a split.
 from jiantx.sources.base import DataError, Row, Source, data_root
 from jiantx.sources.class_labels import class_names, decode_class_labels, iter_rows
 from jiantx.sources.containers import as_row, iter_items
+from jiantx.sources.file_formats import Conll, Csv, Json, Squad, Tsv
 from jiantx.sources.files import Files, Reader
 from jiantx.sources.function_rows import MissingColumn, Undecoded, call_on_row, function_name, plain
 from jiantx.sources.hub import Hub
-from jiantx.sources.local_files import Conll, Csv, Json, LocalFiles, Squad, Tsv
+from jiantx.sources.local_files import LocalFiles
 from jiantx.sources.memory import Concat, Rows
 from jiantx.sources.readers import (
     read_bucc,

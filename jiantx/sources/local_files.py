@@ -1,4 +1,4 @@
-"""A user's own files: tables, JSON, tagged words, questions. Read once, then cached."""
+"""A user's own files: which hold a split, a language. Rows are read once, then cached."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from jiantx.sources.class_labels import iter_rows
 from jiantx.sources.files import cached_table
 from jiantx.sources.function_rows import MissingColumn, keeps
 from jiantx.sources.local_paths import (
+    SPLIT_WORDS,
     Paths,
     check_paths,
     each_path,
@@ -27,10 +28,6 @@ from jiantx.sources.local_paths import (
     patterns_of,
     placeholders,
 )
-from jiantx.sources.readers.delimited import check_header, read_delimited
-from jiantx.sources.readers.json_files import read_objects
-from jiantx.sources.readers.qa import read_squad
-from jiantx.sources.readers.tagging import numbered_sentences
 from jiantx.sources.selections import chosen_indices
 from jiantx.sources.shares import check_shares
 from jiantx.sources.split import Split
@@ -55,6 +52,7 @@ class LocalFiles(Source):
         languages: The languages in the names or in `language_column`: codes, or our code -> the
             word there. Without it, all that occur.
         language_column: The column with a row's language.
+        split_column: The column with a row's split: train, validation (also dev, val, …) or test.
         split: Splits to take from the training rows, as `Split` explains.
         stratify: A column that has the same shares in these splits.
         group: A column whose equal values stay in one of these splits.
@@ -66,6 +64,7 @@ class LocalFiles(Source):
     language: str | None = None
     languages: Languages | None = None
     language_column: str | None = None
+    split_column: str | None = None
     split: Mapping[str, str | int] | None = None
     stratify: str | None = None
     group: str | None = None
@@ -88,12 +87,23 @@ class LocalFiles(Source):
                 f"{noun}: languages= names what stands for {{language}} in the path, or in "
                 f"language_column=. For one language of all rows, give language=."
             )
+        if self.split_column is not None:
+            self._check_split_column(noun)
         if self.split is not None:
             check_shares(self.split)
             _ = self._shared
         elif self.stratify or self.group:
             raise ValueError(
                 f"{noun}: stratify= and group= say how split= assigns rows, and split= is missing."
+            )
+
+    def _check_split_column(self, noun: str) -> None:
+        """Check that the splits come from nowhere else."""
+        in_names = any("split" in placeholders(str(path)) for path in each_path(self.path))
+        if isinstance(self.path, Mapping) or in_names or self.split is not None:
+            raise ValueError(
+                f"{noun}: a row's split comes from one of split_column=, {{split}} in the path, a "
+                "path for each split, and split=. Give one of them."
             )
 
     @abstractmethod
@@ -121,7 +131,7 @@ class LocalFiles(Source):
             return {value: value for value in values}
         if self._is_language_in_names:
             codes: dict[str, None] = {}
-            for pattern in patterns_of(self.path, split):
+            for pattern in self._patterns(split):
                 codes |= languages_in_names(pattern)
             return {code: code for code in codes}
         return {self.language or "en": ""}
@@ -150,16 +160,23 @@ class LocalFiles(Source):
         if self.language_column:
             values = set(self._stored(split, "").unique(self._checked_column(split)))
             word_of = {code: word for code, word in word_of.items() if word in values}
-        return tuple(code for code, word in word_of.items() if self._files(split, word))
+        languages = [code for code, word in word_of.items() if self._files(split, word)]
+        if self.split_column:
+            languages = [code for code in languages if self._has_rows(split, code)]
+        return tuple(languages)
 
     # --- files ------------------------------------------------------------------------------------
 
+    def _patterns(self, split: str) -> tuple[str, ...]:
+        """The patterns of the files that hold the split, perhaps among others."""
+        return patterns_of(self.path, "train" if self.split_column else split)
+
     def _has_files(self, split: str) -> bool:
-        return any(matching_files(pattern) for pattern in patterns_of(self.path, split))
+        return any(matching_files(pattern) for pattern in self._patterns(split))
 
     def _files(self, split: str, word: str) -> list[Path]:
         files: dict[Path, None] = {}
-        for pattern in patterns_of(self.path, split):
+        for pattern in self._patterns(split):
             files |= {Path(name).absolute(): None for name in matching_files(pattern, word)}
         return list(files)
 
@@ -193,14 +210,37 @@ class LocalFiles(Source):
         if self._shared is not None:
             return self._shared.rows(split, language)
         stored = self._stored(split, self._word(split, language))
-        if self.language_column is None and self.where is None:
+        if not self._selects:
             return stored
-        return stored.select(self._indices(stored, split, language))
+        indices = self._indices(stored, split, language)
+        if self.split_column and not len(indices):
+            raise DataError(self._no_rows_of(split, language, stored))
+        return stored.select(indices)
+
+    @property
+    def _selects(self) -> bool:
+        """Whether a file holds rows of other splits or languages, or rows that are not kept."""
+        return any((self.language_column, self.split_column, self.where))
+
+    def _has_rows(self, split: str, language: str) -> bool:
+        stored = self._stored(split, self._word(split, language))
+        return len(self._indices(stored, split, language)) > 0
+
+    def _no_rows_of(self, split: str, language: str, stored: datasets.Dataset) -> str:
+        """Say that the column of splits has no such row, and what it holds."""
+        values = stored.unique(self.split_column)
+        shown = ", ".join(map(repr, values[:8])) + (", …" if len(values) > 8 else "")
+        expected = ", ".join(map(repr, SPLIT_WORDS.get(split, (split,))))
+        return (
+            f"{type(self).__name__}({self.path!r}) has no rows of the split {split!r} in "
+            f"{language!r}: the column {self.split_column!r} holds {shown}. Expected one of "
+            f"{expected}."
+        )
 
     def _word(self, split: str, language: str) -> str:
         """What stands for a language in the names of files; DataError if there are no such rows."""
         noun = f"{type(self).__name__}({self.path!r})"
-        patterns = patterns_of(self.path, split)
+        patterns = self._patterns(split)
         if not patterns:
             raise missing_split(noun, self.path, split)
         if not self._has_files(split):
@@ -221,7 +261,8 @@ class LocalFiles(Source):
 
     def _indices(self, stored: datasets.Dataset, split: str, language: str) -> np.ndarray:
         word = self._language_words(split).get(language) if self.language_column else None
-        key = ("local", self.language_column, word, self.where, language)
+        split_key = (self.split_column, split if self.split_column else None)
+        key = ("local", self.language_column, word, split_key, self.where, language)
         return chosen_indices(stored, key, partial(self._choose, stored, split, word, language))
 
     def _choose(
@@ -230,6 +271,12 @@ class LocalFiles(Source):
         keep = np.ones(len(stored), dtype=bool)
         if word is not None:
             keep = np.array([value == word for value in stored[self._checked_column(split)][:]])
+        if self.split_column is not None:
+            if self.split_column not in stored.column_names:
+                names = stored.column_names
+                raise MissingColumn(self.split_column, names, asked_by="split_column")
+            names_of_split = SPLIT_WORDS.get(split, (split,))
+            keep &= [value in names_of_split for value in stored[self.split_column][:]]
         if self.where is not None:
             for index, row in enumerate(iter_rows(stored)):
                 keep[index] = keep[index] and keeps(self.where, row, language)
@@ -239,7 +286,7 @@ class LocalFiles(Source):
         if self._shared is not None:
             return self._shared.locate(split, language, index)
         word = self._word(split, language)
-        if self.language_column is not None or self.where is not None:
+        if self._selects:
             index = int(self._indices(self._stored(split, word), split, language)[index])
         numbered = _numbered_rows(self._reader(), self._files(split, word))
         for path, number, _ in itertools.islice(numbered, index, index + 1):
@@ -253,144 +300,3 @@ def _numbered_rows(
     for path in files:
         for number, row in reader(path):
             yield path, number, row
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Csv(LocalFiles):
-    """A table whose first line names the columns. All values are text; an empty cell is "".
-
-    See `LocalFiles` for splits and languages.
-
-    Args:
-        delimiter: What separates cells. Without it: the one of comma, semicolon, tab and vertical
-            bar that fits; if several do, an error asks.
-        encoding: The file's encoding, such as "cp1252" for many Western files of Windows.
-        quote: The quotation mark of cells that hold delimiters or line ends. None: quotation marks
-            are letters like others.
-        columns: The names of the columns, where the file has no header.
-        header: True takes the first line for a header where it looks like a row; with `columns`,
-            these are its columns' names. False says that there is none, so that `columns` must be.
-
-    >>> Csv("reviews.csv", language="de", split={"train": "80%", "validation": "20%"}).only_language
-    'de'
-    """
-
-    delimiter: str | None = None
-    encoding: str = "utf-8"
-    quote: str | None = '"'
-    columns: tuple[str, ...] = ()
-    header: bool | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_header(f"Csv({self.path!r})", self.columns, self.header)
-        for name in ("delimiter", "quote"):
-            value = getattr(self, name)
-            if value is not None and not (isinstance(value, str) and len(value) == 1):
-                raise ValueError(
-                    f"Csv({self.path!r}): {name}={value!r}. Expected one character, such as ';'."
-                )
-
-    def _reader(self) -> NumberedReader:
-        return partial(
-            read_delimited,
-            delimiter=self.delimiter,
-            encoding=self.encoding,
-            quote=self.quote,
-            columns=tuple(self.columns),
-            header=self.header,
-        )
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Tsv(LocalFiles):
-    """A table of tab-separated values, in which a quotation mark is a letter like others.
-
-    For tabs with quoted cells, as spreadsheets write them, use `Csv(path, delimiter="\\t")`. See
-    `LocalFiles` for splits and languages, and `Csv` for the other arguments.
-
-    Args:
-        encoding: The file's encoding.
-        columns, header: As for `Csv`.
-    """
-
-    encoding: str = "utf-8"
-    columns: tuple[str, ...] = ()
-    header: bool | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_header(f"Tsv({self.path!r})", self.columns, self.header)
-
-    def _reader(self) -> NumberedReader:
-        return partial(
-            read_delimited,
-            delimiter="\t",
-            encoding=self.encoding,
-            quote=None,
-            columns=tuple(self.columns),
-            header=self.header,
-        )
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Json(LocalFiles):
-    """JSON lines, a JSON list of objects, or a JSON object with such a list.
-
-    The file's first character says which. See `LocalFiles` for splits and languages.
-
-    Args:
-        field: Where a JSON object has its list of rows, such as "data".
-    """
-
-    _line_noun = "object"
-    field: str | None = None
-
-    def _reader(self) -> NumberedReader:
-        return partial(read_objects, field=self.field)
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Conll(LocalFiles):
-    """A word and its tag a line, a blank line after each sentence: rows `{"tokens", "tags"}`.
-
-    See `LocalFiles` for splits and languages, and `read_conll` for the format.
-
-    Args:
-        token: The index of the words' column.
-        tag: The index of the tags' column; -1 is the last.
-        encoding: The file's encoding.
-    """
-
-    token: int = 0
-    tag: int = -1
-    encoding: str = "utf-8"
-
-    def _reader(self) -> NumberedReader:
-        return partial(numbered_sentences, token=self.token, tag=self.tag, encoding=self.encoding)
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Squad(LocalFiles):
-    """Questions in SQuAD's JSON: rows `{"id", "title", "context", "question", "answers"}`.
-
-    See `LocalFiles` for splits and languages, and `read_squad` for the format.
-
-    Args:
-        encoding: The file's encoding.
-    """
-
-    _line_noun = "question"
-    encoding: str = "utf-8"
-
-    def _reader(self) -> NumberedReader:
-        return partial(_numbered_questions, encoding=self.encoding)
-
-
-def _numbered_questions(path: Path, encoding: str) -> Iterator[tuple[int, Row]]:
-    return enumerate(read_squad(path, encoding=encoding), 1)
