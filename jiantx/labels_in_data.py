@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jiantx.columns import Column, column_value
 from jiantx.fields import check_labels
+from jiantx.registry import near_names
 from jiantx.sources import (
     DataError,
     MissingColumn,
@@ -23,8 +26,11 @@ if TYPE_CHECKING:
 
     from jiantx.task import Task
 
+logger = logging.getLogger("jiantx.labels_in_data")
+
 _DECLARE = 'Declare them: labels=("…", "…").'
 _SUSPICIOUS = 20  # more labels than this need two rows each
+_ROWS_PER_LABEL = 10  # with as many rows per label, a label of one row is perhaps misspelt
 # (id of a task, data root) -> its labels; `_forget` empties it, since the task holds nothing of it
 _labels_of: dict[tuple[int, Path | None], tuple[str, ...]] = {}
 
@@ -55,7 +61,7 @@ def _read_labels(task: Task) -> tuple[str, ...]:
         raise DataError(f"Task {task.name}: there are no rows to find the labels in. {_DECLARE}")
     split = splits[0]
     column: Column = getattr(task, task.gold)
-    values: dict[Any, None] = {}
+    counts: Counter[Any] = Counter()
     row_count = 0
     for language in task.languages(split):
         rows = task.rows(split, language)
@@ -63,34 +69,58 @@ def _read_labels(task: Task) -> tuple[str, ...]:
         if names is not None:
             return tuple(names)
         try:
-            values |= dict.fromkeys(_distinct_values(rows, column))
+            counts += _value_counts(rows, column)
         except DataError as error:
             raise DataError(
                 f"Task {task.name}, split {split!r}, language {language!r}: {error}"
             ) from error.__cause__
         row_count += len(rows)
-    labels = [value for value in values if value not in (None, "")]
+    labels = [value for value in counts if value not in (None, "")]
     _check_labels(task, labels, row_count, split)
+    single = single_labels({label: counts[label] for label in labels})
+    if single:
+        frequent_labels = [label for label in labels if label not in single]
+        logger.warning(
+            "Task %s: one of the %s rows alone has the label %s.%s If it is a mistake, correct the "
+            "row; labels=(…) makes it an error.",
+            task.name,
+            split,
+            " or ".join(map(repr, single[:3])),
+            near_names(single[0], frequent_labels),
+        )
     return tuple(sorted(labels))
 
 
-def _distinct_values(rows: datasets.Dataset, column: Column) -> Iterable[Any]:
-    """The values of a column, or the items of its lists."""
+def single_labels(counts: Mapping[str, int]) -> list[str]:
+    """The labels that occur once, where labels occur often on average: perhaps misspelt ones.
+
+    Args:
+        counts: Label -> how often it occurs.
+    """
+    if sum(counts.values()) < _ROWS_PER_LABEL * len(counts):
+        return []
+    return [label for label, count in counts.items() if count == 1]
+
+
+def _value_counts(rows: datasets.Dataset, column: Column) -> Counter[Any]:
+    """How often the values of a column, or the items of its lists, occur."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if not isinstance(column, str):
-        values: dict[Any, None] = {}
+        counts: Counter[Any] = Counter()
         for row in iter_rows(rows):
             value = column_value(row, column)
-            values |= dict.fromkeys(value if isinstance(value, list | tuple | set) else [value])
-        return values
+            counts.update(value if isinstance(value, list | tuple | set) else [value])
+        return counts
     if column not in rows.column_names:
         raise MissingColumn(column, rows.column_names)
     stored = decode_class_labels(rows).with_format("arrow")[column][:]
     if pa.types.is_list(stored.type) or pa.types.is_large_list(stored.type):
         stored = pc.list_flatten(stored)
-    return pc.unique(stored).to_pylist()
+    return Counter(
+        {entry["values"]: entry["counts"] for entry in pc.value_counts(stored).to_pylist()}
+    )
 
 
 def _check_labels(task: Task, labels: list[Any], row_count: int, split: str) -> None:

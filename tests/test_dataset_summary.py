@@ -98,6 +98,25 @@ def test_undeclared_labels_are_named() -> None:
     assert "Labels that the task does not declare: 'rare'." in findings
 
 
+def test_a_misspelt_column_of_labels_is_said() -> None:
+    misspelt = task(label="lable", labels=("a", "b"))
+    sentence = "No gold: The row has no column 'lable'. It has: text, label. Did you mean 'label'?"
+    assert sentence in misspelt.describe().findings() and sentence in str(misspelt.preview(2))
+    unlabelled_test = task(validation=[{"text": "x"}])
+    assert not [text for text in unlabelled_test.describe().findings() if "No gold" in text]
+
+
+def test_a_label_of_one_row_among_many_is_a_suspicion(caplog: pytest.LogCaptureFixture) -> None:
+    labels = ["positive"] * 20 + ["negative"] * 15 + ["postive"]
+    suspicious = task(train=[{"text": str(n), "label": x} for n, x in enumerate(labels)])
+    assert suspicious.label_names == ("negative", "positive", "postive")
+    assert "one of the train rows alone has the label 'postive'. Did you mean" in caplog.text
+    assert "Labels of one row in train: 'postive'. Mistakes, perhaps." in str(suspicious.describe())
+    caplog.clear()
+    few = task()
+    assert "rare" in few.label_names and not caplog.text
+
+
 def test_a_pair_is_repeated_only_as_a_pair() -> None:
     rows = [
         {"text": "a", "pair": "b", "label": "x"},

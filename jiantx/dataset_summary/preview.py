@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from jiantx.registry import near_names
-from jiantx.sources import DataError
+from jiantx.sources import DataError, MissingColumn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +28,7 @@ class Preview:
         language: The language.
         row_count: All rows of the split in this language.
         examples: The first of them, a dictionary each: the id, the inputs, the gold.
+        missing_gold: What is said where the rows lack the column of the gold.
     """
 
     task: str
@@ -35,6 +36,7 @@ class Preview:
     language: str
     row_count: int
     examples: tuple[dict[str, Any], ...]
+    missing_gold: str = ""
 
     @property
     def _title(self) -> str:
@@ -48,6 +50,8 @@ class Preview:
             lines.append("")
             for name, value in example.items():
                 lines.append(f"  {name:{width}}  {_shown(value)}")
+        if self.missing_gold:
+            lines += ["", f"No gold: {self.missing_gold}"]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -58,7 +62,9 @@ class Preview:
             values = [html.escape(_shown(example.get(name))) for name in names]
             lines.append("<tr>" + "".join(f"<td>{value}</td>" for value in values) + "</tr>")
         body = "\n".join(lines)
-        return f"<p>{html.escape(self._title)}</p>\n<table>\n<tr>{header}</tr>\n{body}\n</table>"
+        note = f"\n<p>No gold: {html.escape(self.missing_gold)}</p>" if self.missing_gold else ""
+        table = f"<table>\n<tr>{header}</tr>\n{body}\n</table>"
+        return f"<p>{html.escape(self._title)}</p>\n{table}{note}"
 
     def _names(self) -> list[str]:
         names: dict[str, None] = {}
@@ -94,7 +100,10 @@ def preview_rows(task: Task, n: int, split: str, language: str | None) -> Previe
         _as_dictionary(example, task.gold)
         for example in task.examples(split, language, rows=first_rows)
     ]
-    return Preview(task.name, split, language, len(rows), tuple(examples))
+    column = task.gold_column
+    is_missing = column is not None and column not in rows.column_names
+    missing_gold = str(MissingColumn(column, rows.column_names)) if is_missing else ""
+    return Preview(task.name, split, language, len(rows), tuple(examples), missing_gold)
 
 
 def _first_language(task: Task, split: str) -> str:

@@ -29,7 +29,7 @@ from jiantx.dataset_summary.repeated_rows import (
     repeated_count,
 )
 from jiantx.dataset_summary.summary import SplitSummary, Summary
-from jiantx.sources import DataError
+from jiantx.sources import DataError, MissingColumn
 
 if TYPE_CHECKING:
     import datasets
@@ -70,6 +70,7 @@ def summarize(
     entries: dict[tuple[str, str], SplitSummary] = {}
     overlaps: list[Overlap] = []
     conflicts: list[tuple[str, int]] = []
+    missing_gold: list[MissingColumn | None] = []  # one entry a split and language
     for language in dict.fromkeys(language for _, language in pairs):
         tables = {}
         for split in [split for split, other in pairs if other == language]:
@@ -77,6 +78,7 @@ def summarize(
         numbers = number_keys({split: table.keys() for split, table in tables.items()})
         for split, table in tables.items():
             entries[split, language] = table.summary(numbers[split], measure)
+        missing_gold += [table.missing_gold for table in tables.values()]
         overlaps += find_overlaps(numbers, language)
         label_numbers = _label_numbers(list(tables.values()))
         if label_numbers is not None:
@@ -97,6 +99,7 @@ def summarize(
         undeclared=tuple(undeclared) if declared else (),
         overlaps=tuple(overlaps),
         conflicts=tuple(conflicts),
+        missing_gold=str(missing_gold[0]) if all(missing_gold) else "",
     )
 
 
@@ -130,6 +133,7 @@ class _InputTable:
         self.language = language
         rows = task.rows(split, language)
         self.row_count = len(rows)
+        self.missing_gold: MissingColumn | None = None
         try:
             columns = input_columns(task).values()
             self.inputs = [column_array(rows, column) for column in columns]
@@ -144,7 +148,10 @@ class _InputTable:
     def _read_gold(self, task: Task, rows: datasets.Dataset) -> pa.ChunkedArray | None:
         """The gold; None where the task has none, or the rows lack the column."""
         column = getattr(task, task.gold) if task.gold else None
-        if column is None or (isinstance(column, str) and column not in rows.column_names):
+        if column is None:
+            return None
+        if isinstance(column, str) and column not in rows.column_names:
+            self.missing_gold = MissingColumn(column, rows.column_names)
             return None
         return column_array(rows, column)
 

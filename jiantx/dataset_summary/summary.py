@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import html
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from jiantx.dataset_summary.pictures import draw_summary
 from jiantx.dataset_summary.repeated_rows import Overlap
+from jiantx.labels_in_data import single_labels
 from jiantx.registry import near_names
 from jiantx.report.tables import text_table
 
@@ -68,6 +70,7 @@ class Summary:
         undeclared: Labels that occur and are not declared.
         overlaps: Rows that two splits share.
         conflicts: (language, inputs that occur with more than one label).
+        missing_gold: What is said where no split has the column of the gold.
     """
 
     task: str
@@ -77,10 +80,12 @@ class Summary:
     undeclared: tuple[str, ...]
     overlaps: tuple[Overlap, ...]
     conflicts: tuple[tuple[str, int], ...]
+    missing_gold: str = ""
 
     def findings(self) -> list[str]:
         """What may be wrong with the data, one sentence each; none where nothing was found."""
-        sentences = self._overlap_sentences()
+        sentences = [f"No gold: {self.missing_gold}"] if self.missing_gold else []
+        sentences += self._overlap_sentences()
         for language, count in self.conflicts:
             inputs = "input occurs" if count == 1 else "inputs occur"
             sentences.append(f"{count:,} {inputs} with more than one label in {language}.")
@@ -100,6 +105,8 @@ class Summary:
             )
         if self.undeclared:
             sentences.append(f"Labels that the task does not declare: {_joined(self.undeclared)}.")
+        if single := self._single_labels():
+            sentences.append(f"Labels of one row in train: {_joined(single)}. Mistakes, perhaps.")
         for split, labels in self.labels_of_one_split().items():
             sentences.append(f"Labels that occur only in {split}: {_joined(labels)}.")
         languages = dict.fromkeys(entry.language for entry in self.splits)
@@ -110,6 +117,13 @@ class Summary:
                 'describe(unit="characters").'
             )
         return sentences
+
+    def _single_labels(self) -> list[str]:
+        counts: Counter[str] = Counter()
+        for entry in self.splits:
+            if entry.split == "train":
+                counts += Counter(entry.label_counts)
+        return single_labels(counts)
 
     def _overlap_sentences(self) -> list[str]:
         overlaps_of: dict[tuple[str, str], list[Overlap]] = {}
