@@ -159,8 +159,7 @@ class Trainer(
         kwargs["eval_dataset"] = {}
         tokenizer = tokenizer_for_training(model, kwargs.pop("processing_class", None))
         self._manifests = ManifestCallback(kept_checkpoints, self._raise_if_nonfinite)
-        cards = CardCallback(self.create_model_card)
-        callbacks = [self._manifests, cards, *(kwargs.pop("callbacks", None) or [])]
+        callbacks = [self._manifests, CardCallback(self), *(kwargs.pop("callbacks", None) or [])]
         super().__init__(model, args, callbacks=callbacks, processing_class=tokenizer, **kwargs)
         label_training_bar(self, training_label(self.tasks))
         self.parameter_settings.check(model, lambda: self.get_decay_parameter_names(model))

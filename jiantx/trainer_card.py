@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from transformers import TrainerCallback, TrainingArguments
@@ -11,19 +10,49 @@ from jiantx.model import MultitaskModel
 
 
 class CardCallback(TrainerCallback):
-    """Writes the model card before each push: a run that is stopped has pushed one too.
+    """Tells the model's config of the training, and writes the model card before each push.
 
     Args:
-        write: Writes it into the output folder.
+        trainer: A `jiantx.Trainer`.
     """
 
-    def __init__(self, write: Callable[[], None]) -> None:
-        self.write = write
+    def __init__(self, trainer: Any) -> None:
+        self.trainer = trainer
+        self._training: dict[str, Any] = {}  # the entry of the config
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any
+    ) -> None:
+        trainings = without_adapters(kwargs["model"]).config.trainings
+        is_resumed = state.global_step > 0 and any(item is self._training for item in trainings)
+        if not is_resumed:
+            self._training = self._describe(args)
+            trainings.append(self._training)
+
+    def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+        self._training["steps"] = state.global_step
 
     def on_push_begin(
         self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any
     ) -> None:
-        self.write()
+        # a run that is stopped has pushed a card too
+        self.trainer.create_model_card()
+
+    def _describe(self, args: TrainingArguments) -> dict[str, Any]:
+        """An entry of `MultitaskConfig.trainings`."""
+        rows: dict[str, dict[str, int]] = {}
+        for (task, language), features in self.trainer.features.items():
+            rows.setdefault(task, {})[language] = len(features.table)
+        precisions = {"bfloat16": args.bf16, "float16": args.fp16}
+        accumulation = args.gradient_accumulation_steps
+        return {
+            "rows": rows,
+            "steps": 0,
+            "batch_size": args.per_device_train_batch_size * accumulation * args.world_size,
+            "learning_rate": args.learning_rate,
+            "precision": next((name for name, is_on in precisions.items() if is_on), "float32"),
+            "seed": args.seed,
+        }
 
 
 def without_adapters(model: Any) -> MultitaskModel:

@@ -68,6 +68,12 @@ def test_a_trained_model_is_saved_with_its_scores(
     again = jx.MultitaskModel.from_pretrained(tmp_path / "saved")
     saved = {"head": "mood", "languages": ["en"], "declaration": declaration(task)}
     assert again.config.tasks == {"mood": saved}
+    first = again.config.trainings[0]
+    assert (first["steps"], first["batch_size"], first["seed"]) == (1, 8, 42)
+    assert f"mood, {first['rows']['mood']['en']} (en). 1 steps, batch size 8," in text
+    # a second training is added to the first
+    jx.Trainer(again, arguments, tasks=[task]).train()
+    assert [training["steps"] for training in again.config.trainings] == [1, 1]
 
 
 def test_the_card_is_what_is_pushed(
@@ -212,6 +218,13 @@ def test_metadata() -> None:
     assert (tatoeba.dataset_type, tatoeba.metric_args) == ("tatoeba", {"layer": 7})
 
 
+def test_languages_without_training_rows_are_named() -> None:
+    scores = [Score("xnli", "test", code, MAIN, 50.0, 10) for code in ("en", "sw", "zh")]
+    text = model_card("bert", TASKS, HEADS, Report(scores))
+    assert "Zero-shot, without training rows: xnli in sw, zh." in text
+    assert "Zero-shot" not in model_card("bert", TASKS, HEADS, Report(scores[:1]))
+
+
 def test_labels_do_not_break_the_table() -> None:
     heads = {"nli": {"type": "classification", "labels": ["a|b", "two\nlines", "<neutral>", "c\r"]}}
     text = model_card("bert", {"xnli": TASKS["xnli"]}, heads, None)
@@ -338,6 +351,32 @@ def test_a_licence_stays_for_later_cards(tmp_path: Path, model_of: Any, tiny_tas
     model.card_metadata = {"license": "mit"}
     model.save_pretrained(tmp_path)
     assert ModelCard.load(tmp_path / "README.md").data.license == "mit"
+
+
+def test_misspelt_metadata_are_refused_before_anything_is_saved(
+    model_of: Any, tiny_tasks: Any, tmp_path: Path
+) -> None:
+    model = model_of([tiny_tasks["tagging"]])
+    with pytest.raises(TypeError, match=r"'licence'\. Did you mean 'license'"):
+        model.card_metadata = {"licence": "mit"}
+    with pytest.raises(TypeError, match="Did you mean"):
+        model.write_card(tmp_path, languages=["de"])
+    model.card_metadata = {"co2_eq_emissions": 3, "tags": ["mine"]}  # not all fields are listed
+    model.write_card(tmp_path)
+    assert ModelCard.load(tmp_path / "README.md").data.co2_eq_emissions == 3
+
+
+def test_a_resumed_training_is_one_training(model_of: Any, tiny_tasks: Any, tmp_path: Path) -> None:
+    from test_trainer import arguments
+
+    task = tiny_tasks["classification"]
+    options = {"max_steps": 2, "save_strategy": "steps", "save_steps": 1}
+    trainer = jx.Trainer(model_of([task]), arguments(tmp_path, **options), tasks=[task])
+    trainer.train()
+    saved = jx.MultitaskModel.from_pretrained(tmp_path / "checkpoint-1").config.trainings
+    assert [training["steps"] for training in saved] == [1]
+    trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
+    assert [training["steps"] for training in trainer.model.config.trainings] == [2]
 
 
 def test_scores_of_other_weights_are_forgotten(

@@ -145,7 +145,7 @@ def test_a_tokenizer_without_a_fast_form_says_so(
 
 
 def test_a_plain_encoder_needs_tasks(encoder_folder: EncoderFolder) -> None:
-    with pytest.raises(ValueError, match="give the tasks that it is to learn"):
+    with pytest.raises(ValueError, match="Give the tasks that its encoder is to learn"):
         jx.MultitaskModel.from_pretrained(encoder_folder())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ class MultitaskConfig(PreTrainedConfig):
         tasks: Task name -> its head, the languages that it was trained in, their `datasets` on the
             Hub if there are any, and its `declaration`, from which a saved model makes it again.
         base_model: The encoder's name on the Hub; read off `encoder` if None.
+        trainings: What the model was trained on and how, in order: a dictionary for each with
+            `rows` (task -> language -> number), `steps`, `batch_size`, `learning_rate`,
+            `precision` and `seed`.
         kwargs: As `transformers.PreTrainedConfig`'s.
 
     Raises:
@@ -41,6 +44,7 @@ class MultitaskConfig(PreTrainedConfig):
         heads: _Entries | None = None,
         tasks: _Entries | None = None,
         base_model: str | None = None,
+        trainings: Sequence[Mapping[str, Any]] = (),
         **kwargs: Any,
     ) -> None:
         if isinstance(encoder, Mapping):
@@ -65,6 +69,7 @@ class MultitaskConfig(PreTrainedConfig):
         self.heads = {name: _current_names(head) for name, head in (heads or {}).items()}
         self.tasks = {name: dict(task) for name, task in (tasks or {}).items()}
         self.base_model = base_model or _hub_id(encoder)
+        self.trainings = [dict(training) for training in trainings]
 
 
 def _hub_id(encoder: PreTrainedConfig | None) -> str | None:

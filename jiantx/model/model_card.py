@@ -7,11 +7,13 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
 from jiantx.model.card_usage import usage
+from jiantx.registry import near_names
 from jiantx.report import Report
 from jiantx.report.scores import MAIN, Score, is_about_run, split_group_metric
 from jiantx.report.tables import table_line
@@ -38,6 +40,7 @@ def model_card(
     report: Report | None,
     *,
     path: str | os.PathLike[str] = "…",
+    trainings: Sequence[Mapping[str, Any]] = (),
     base_model: str | None = None,
     is_adapter: bool = False,
     tags: Sequence[str] = (),
@@ -51,6 +54,7 @@ def model_card(
         heads: Head name -> its config.
         report: Scores to show.
         path: The folder or the id on the Hub that the card's code loads.
+        trainings: What the encoder was trained on and how, in order, as `MultitaskConfig` has it.
         base_model: The encoder's name on the Hub.
         is_adapter: The folder holds PEFT's adapters and no encoder.
         tags: More tags.
@@ -80,27 +84,74 @@ def model_card(
     else:
         known_fields.pop("model_name", None)  # it names the scores
     data = ModelCardData(**known_fields)
-    lines = ["---", data.to_yaml(), "---", "", f"# {title}", "", _origin(base_model), ""]
+    lines = ["---", data.to_yaml(), "---", "", f"# {title}", "", _origin(encoder, base_model), ""]
     lines += ["## Usage", "", usage(path, tasks, is_adapter=is_adapter), ""]
     if not is_adapter:
         lines += ["It needs `pip install jiantx`.", ""]
     if tasks:
         lines += ["## Tasks", "", *_TABLE_HEADER, *_task_lines(tasks, heads), ""]
+    if trainings:
+        lines += ["## Training", "", *_training_lines(trainings), ""]
     if datasets:
         links = [f"- [{name}](https://huggingface.co/datasets/{name})" for name in datasets]
         lines += ["## Training data", "", *links, ""]
     if report is not None and any(record.metric == MAIN for record in report):
         splits = ", ".join(sorted({record.split for record in report}))
         lines += [f"## Main scores ({splits}, 0 to 100)", "", report.to_markdown()]
+        lines += _zero_shot_lines(report, tasks)
     return "\n".join(lines)
 
 
-def _origin(base_model: str | None) -> str:
+def check_metadata(metadata: Mapping[str, Any]) -> None:
+    """Check that no field of a card's metadata is nearly one that the Hub reads.
+
+    Args:
+        metadata: Field -> value. A field of another name is the user's own.
+
+    Raises:
+        TypeError: A field is misspelt.
+    """
+    known_fields = [name for name in signature(ModelCardData).parameters if name != "kwargs"]
+    for name in metadata:
+        hint = "" if name in (*known_fields, "tags") else near_names(name, known_fields)
+        if hint:
+            raise TypeError(f"The card's metadata have the field {name!r}.{hint}")
+
+
+def _origin(encoder: str, base_model: str | None) -> str:
     """Say what the model is, and where its encoder comes from."""
-    sentence = "One encoder with a head for each of its tasks"
     if base_model is None:
-        return f"{sentence}."
-    return f"{sentence}, fine-tuned from [{base_model}](https://huggingface.co/{base_model})."
+        return f"One encoder ({encoder}) with a head for each of its tasks."
+    link = f"[{base_model}](https://huggingface.co/{base_model})"
+    return f"One encoder with a head for each of its tasks, fine-tuned from {link}."
+
+
+def _training_lines(trainings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One item for each training: its rows, steps, batch, rate, precision and seed."""
+    lines = []
+    for training in trainings:
+        rows = []
+        for task, row_counts in training["rows"].items():
+            counts = [f"{count:,} ({language})" for language, count in row_counts.items()]
+            rows.append(f"{task}, {' + '.join(counts)}")
+        lines.append(
+            f"- Training rows: {'; '.join(rows)}. {training['steps']:,} steps, batch size "
+            f"{training['batch_size']}, learning rate {training['learning_rate']:g}, "
+            f"{training['precision']}, seed {training['seed']}."
+        )
+    return lines
+
+
+def _zero_shot_lines(report: Report, tasks: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Name the languages of each task that were scored and not trained in."""
+    phrases = []
+    for name in dict.fromkeys(record.task for record in report):
+        trained = tasks.get(name, {}).get("languages", ())
+        scored = dict.fromkeys(record.language for record in report if record.task == name)
+        zero_shot = [language for language in scored if language not in trained]
+        if trained and zero_shot:
+            phrases.append(f"{name} in {', '.join(zero_shot)}")
+    return [f"Zero-shot, without training rows: {'; '.join(phrases)}.", ""] if phrases else []
 
 
 def _task_lines(

@@ -20,7 +20,7 @@ from jiantx.heads import Head
 from jiantx.model.declarations import saved_task
 from jiantx.model.embeddings import EmbeddingsMixin
 from jiantx.model.export import plain_model, plain_tokenizer
-from jiantx.model.model_card import model_card
+from jiantx.model.model_card import check_metadata, model_card
 from jiantx.model.sentence_folder import save_sentence_transformer
 from jiantx.report import Report
 from jiantx.task import Task
@@ -35,13 +35,9 @@ _SAMPLE_TEXT = "Retrieval ranks 20 candidates of a query by the cosine of their 
 
 
 class SavingMixin(EmbeddingsMixin):
-    """The ways out of a `MultitaskModel`, which defines these attributes.
+    """The ways out of a `MultitaskModel`, which defines these attributes."""
 
-    Attributes:
-        card_metadata: More metadata of its model card, such as {"license": "mit"}.
-    """
-
-    card_metadata: Mapping[str, Any] = MappingProxyType({})
+    _card_metadata: Mapping[str, Any] = MappingProxyType({})
     tokenizer: PreTrainedTokenizerBase | None
     report: Report | None
     _padded_attention: str
@@ -54,6 +50,20 @@ class SavingMixin(EmbeddingsMixin):
             exact: Refuse other settings than the model's head has.
         """
         raise NotImplementedError
+
+    @property
+    def card_metadata(self) -> Mapping[str, Any]:
+        """More metadata of the model card, such as {"license": "mit"}.
+
+        Raises:
+            TypeError: A field that is set looks like a misspelt field of the Hub's metadata.
+        """
+        return self._card_metadata
+
+    @card_metadata.setter
+    def card_metadata(self, metadata: Mapping[str, Any]) -> None:
+        check_metadata(metadata)
+        self._card_metadata = metadata
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
         """Save encoder, heads, tokenizer and a model card; `from_pretrained` loads the same model.
@@ -91,10 +101,17 @@ class SavingMixin(EmbeddingsMixin):
                 `card_metadata`.
         """
         config = self.config
-        family = self.encoder.config.model_type
+        check_metadata(kwargs)
         metadata = {"base_model": config.base_model, **self.card_metadata, **kwargs}
-        path = repo_id or save_directory
-        card = model_card(family, config.tasks, config.heads, self.report, path=path, **metadata)
+        card = model_card(
+            self.encoder.config.model_type,
+            config.tasks,
+            config.heads,
+            self.report,
+            path=repo_id or save_directory,
+            trainings=config.trainings,
+            **metadata,
+        )
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "README.md").write_text(card, encoding="utf-8")
