@@ -248,6 +248,11 @@ def test_reports_of_several_runs(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert (tmp_path / "page.html").exists() and (tmp_path / "page.md").exists()
     assert run("report", tmp_path) == 0
     assert "run=a" in capsys.readouterr().out.replace(" ", "")
+    # a recipe's folder: the stages' reports are parts of the table's
+    Report([score("none", 70.0)]).to_json(tmp_path / "report.json")
+    assert run("report", tmp_path) == 0
+    printed = capsys.readouterr().out
+    assert "70.0" in printed and "60.0" not in printed
 
 
 @pytest.mark.slow

@@ -50,6 +50,7 @@ def test_a_comparison_is_a_frame_of_means(grid: Report, tmp_path: Path) -> None:
         "column": "xnli",
         "mean": 5.0,
         "sd": 0.0,
+        "half_width": 0.0,
         "seeds": 2,
         "significant": False,
     }

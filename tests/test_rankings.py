@@ -123,6 +123,7 @@ def test_names() -> None:
     assert ranking_metric("ndcg_at_7") is ndcg_at(7)
     assert ranking_metric("accuracy") is accuracy_at_1 and ranking_metric("f1") is mined_f1
     assert ranking_metric("map@20") is mean_average_precision
+    assert ranking_metric("recall@3") is recall_at(3)
     assert metric_name(pickle.loads(pickle.dumps(ndcg_at(7)))) == "ndcg_at_7"
     for name in ("recall_at_", "recall_at_0", "recal_at_5", "map_at_x", "accuracy_at_1"):
         with pytest.raises(ValueError, match=f"'{name}' names no metric of rankings"):

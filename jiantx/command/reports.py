@@ -37,10 +37,15 @@ def show_reports(options: argparse.Namespace) -> None:
 
 
 def _read(path: Path) -> Report:
-    """The scores of a file, or of all reports in a folder; several are told apart by a tag."""
+    """The scores of a file, or of a folder's own report, or of all reports below it.
+
+    Several are told apart by a tag. A recipe's folder has a report of its whole table beside those
+    of its stages.
+    """
     if path.is_file():
         return Report.from_json(path)
-    files = sorted(path.rglob(_NAME))
+    table = path / _NAME
+    files = [table] if table.is_file() else sorted(path.rglob(_NAME))
     if not files:
         problem = "holds no report.json" if path.is_dir() else "does not exist"
         raise DataError(

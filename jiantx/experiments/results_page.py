@@ -22,6 +22,8 @@ from jiantx.experiments.result_tables import (
 )
 from jiantx.experiments.run_facts import data_table, describe_run
 from jiantx.experiments.selection import (
+    CHANCE,
+    DEVELOPMENT,
     FailedSeeds,
     best_rows,
     failed_cells,
@@ -31,7 +33,7 @@ from jiantx.experiments.selection import (
 from jiantx.experiments.significance import format_paired
 from jiantx.experiments.stages import Stages
 from jiantx.report import Comparison, Report, text_table
-from jiantx.report.tables import FEWER
+from jiantx.report.tables import FEWER, format_score
 from jiantx.task import Task
 from jiantx.tasks.benchmarks import XTREME
 
@@ -352,14 +354,18 @@ def _format_range(lowest: int, highest: int) -> str:
 
 def _add_failed_runs(page: Page, report: Report) -> None:
     """List the runs that did not learn."""
-    seeds_of: dict[tuple[str, str], list[int]] = {}  # (row, fine-tuning) -> failed seeds
-    for (row_spec, seed), trained in failed_runs(report).items():
+    phrases_of: dict[tuple[str, str], list[str]] = {}  # (row, fine-tuning) -> its failed seeds
+    for (row_spec, seed), trained in sorted(failed_runs(report).items()):
         for name in trained:
-            seeds_of.setdefault((row_spec, name), []).append(seed)
-    if seeds_of:
+            records = report.where(intermediate=row_spec, seed=seed, task=name)
+            score, chance = (
+                format_score(next(iter(records.where(metric=metric))).value)
+                for metric in (DEVELOPMENT, CHANCE)
+            )
+            phrase = f"seed {seed} ({score}; chance {chance})"
+            phrases_of.setdefault((row_spec, name), []).append(phrase)
+    if phrases_of:
         lines = []
-        for (row_spec, name), seeds in seeds_of.items():
-            noun = "seed" if len(seeds) == 1 else "seeds"
-            numbers = ", ".join(map(str, sorted(seeds)))
-            lines.append(f"- fine-tuning on {name} after `{row_spec}`: {noun} {numbers}")
+        for (row_spec, name), phrases in phrases_of.items():
+            lines.append(f"- fine-tuning on {name} after `{row_spec}`: {', '.join(phrases)}")
         page.add("## Runs that failed", _FAILED, "\n".join(lines))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from jiantx.report import MAIN, Report, Score
 from jiantx.report.scores import comparable_value
 from jiantx.task import Task
-from jiantx.tasks import training_tasks
+from jiantx.tasks import get_task, training_tasks
 
 # Two metrics decide whether a run failed. Their records carry the name of the fine-tuning.
 DEVELOPMENT = "development"  # main score on English validation rows
@@ -32,6 +32,12 @@ def _training_names(targets: Iterable[Task]) -> dict[str, str]:
 
 def _row_and_seed(record: Score) -> tuple[str, int]:
     return str(record.tags["intermediate"]), int(record.tags["seed"])
+
+
+def _scored_targets(report: Report) -> list[Task]:
+    """The targets of a recipe's report: its tasks with main scores."""
+    names = dict.fromkeys(record.task for record in report if record.metric == MAIN)
+    return [get_task(name) for name in names]
 
 
 def failed_runs(report: Report) -> dict[tuple[str, int], list[str]]:
@@ -94,16 +100,16 @@ def failed_cells(report: Report, targets: Iterable[Task]) -> dict[tuple[str, str
     return {cell: seeds for cell, seeds in cells.items() if seeds.failed}
 
 
-def without_failed(report: Report, targets: Iterable[Task]) -> Report:
+def without_failed(report: Report, targets: Iterable[Task] | None = None) -> Report:
     """Exclude the scores of failed runs.
 
     If all seeds of a row failed for a target, its scores stay: there is nothing else to show.
 
     Args:
         report: Scores by `Recipe.report`, with the records that decide whether a run failed.
-        targets: The targets of the report.
+        targets: The targets of the report; if None, the registered tasks of its main scores.
     """
-    cells = failed_cells(report, targets)
+    cells = failed_cells(report, _scored_targets(report) if targets is None else targets)
 
     def is_excluded(record: Score) -> bool:
         row_spec, seed = _row_and_seed(record)

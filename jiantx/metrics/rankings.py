@@ -249,22 +249,21 @@ def ranking_metric(name: str) -> Metric:
     """The metric of a name such as "recall_at_10", "ndcg_at_5", "mrr_at_100", "map_at_20" or "map".
 
     Args:
-        name: "recall", "ndcg", "mrr" or "map", `_at_` and a number; for all but "recall", the name
-            alone reads the whole ranking. Or a name in reports: "accuracy", "map@20", "mrr@20", and
-            those of mined pairs, "f1", "precision" and "recall".
+        name: "recall", "ndcg", "mrr" or "map", `_at_` or `@`, and a number; for all but "recall",
+            the name alone reads the whole ranking. Or a name in reports: "accuracy", "map@20",
+            "mrr@20", and those of mined pairs, "f1", "precision" and "recall".
 
     Raises:
         ValueError: It is no such name.
     """
-    family, _, k = name.partition("_at_")
-    is_known = family in _FAMILIES and re.fullmatch(r"(recall|ndcg|mrr|map)_at_[1-9]\d*", name)
-    if is_known:
-        return _FAMILIES[family](int(k))
-    if name in ("ndcg", "mrr", "map"):
-        return _FAMILIES[name]()
     for metric in (accuracy_at_1, *_AT_20, mined_f1, mined_precision, mined_recall):
         if metric_name(metric) == name:
             return metric
+    family, *cut_off = re.split("_at_|@", name)
+    if family in _FAMILIES and re.fullmatch(r"(recall|ndcg|mrr|map)(_at_|@)[1-9]\d*", name):
+        return _FAMILIES[family](int(cut_off[0]))
+    if name in ("ndcg", "mrr", "map"):
+        return _FAMILIES[name]()
     raise ValueError(
         f"{name!r} names no metric of rankings. Expected a name such as 'recall_at_10', "
         f"'ndcg_at_5', 'mrr_at_10', 'map_at_100' (with any number) or 'map'."

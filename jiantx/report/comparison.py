@@ -78,6 +78,11 @@ class Cell:
         return stdev(self.values) if len(self.values) > 1 else None
 
     @property
+    def half_width(self) -> float | None:
+        """Half the 95 % interval (Student's t over seeds); None with fewer than two."""
+        return interval(self.values)[1] if len(self.values) > 1 else None
+
+    @property
     def significant(self) -> bool:
         """Whether the 95 % interval (Student's t over seeds) excludes zero; see `excludes_zero`."""
         return excludes_zero(*interval(self.values))
@@ -153,14 +158,15 @@ class Comparison(ExportsTables):
     def to_records(self) -> list[dict[str, Any]]:
         """Return a dictionary per cell, made for `pandas.DataFrame`.
 
-        Its keys are row, is_baseline, column, mean, sd, seeds (their number) and significant
-        (None in baselines).
+        Its keys are row, is_baseline, column, mean, sd, half_width (of the 95 % interval), seeds
+        (their number) and significant (None in baselines).
         """
         records = []
         for row in self.rows:
             for column, cell in zip([*self.columns, "average"], row.all_cells, strict=True):
                 record = {"row": row.label, "is_baseline": row.is_baseline, "column": column}
-                record |= {"mean": cell.mean, "sd": cell.sd, "seeds": len(cell.values)}
+                record |= {"mean": cell.mean, "sd": cell.sd, "half_width": cell.half_width}
+                record["seeds"] = len(cell.values)
                 record["significant"] = None if row.is_baseline else cell.significant
                 records.append(record)
         return records

@@ -55,6 +55,9 @@ def test_failed_seeds_are_excluded_unless_all_seeds_of_the_row_failed(
     report: jx.Report, targets: list[jx.Task]
 ) -> None:
     remaining = jx.experiments.without_failed(report, targets).where(metric=MAIN, task="xnli")
+    assert list(jx.experiments.without_failed(report)) == list(
+        jx.experiments.without_failed(report, targets)
+    )
     assert runs(remaining) == [("none", 1), ("mnli", 1), ("mnli", 2)]
 
 
