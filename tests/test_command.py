@@ -130,6 +130,26 @@ def test_a_wrong_command_line_exits_with_2(capsys: pytest.CaptureFixture[str]) -
     assert "is not a flag of this program" in capsys.readouterr().err
 
 
+def test_an_interrupted_recipe_says_how_to_go_on(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*args: Any, **kwargs: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jiantx.experiments.run_recipe", interrupt)
+    assert run("recipe") == 130
+    assert "Interrupted. Stages that are done are kept" in capsys.readouterr().err
+
+
+def test_tasks_with_rows_in_a_data_root(
+    world: None, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run("tasks", "xnli", "--data-root", "artificial") == 0
+    assert re.search(r"xnli +classification +6 ", capsys.readouterr().out)
+    assert run("tasks", "xnli", "--data-root", tmp_path) == 1
+    assert f"None of 4 tasks has rows in {tmp_path}" in capsys.readouterr().err
+
+
 def test_tasks_are_found(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("tasks", "NLI", "xtreme", "--language", "sw") == 0
     printed = capsys.readouterr().out
@@ -218,6 +238,8 @@ def test_predict_reads_what_a_user_has_or_refuses_it(
     source = tmp_path / "rows.csv"
     source.write_bytes("text;label\nthe café;x\na dog;y\n".encode("latin-1"))
     flags = ["--task", "command_mood"]
+    assert run("predict", folder, source, *flags) == 1
+    assert "On the command line it is --encoding." in capsys.readouterr().err
     assert run("predict", folder, source, *flags, "--encoding", "latin-1") == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["text"] for line in lines] == ["the café", "a dog"]

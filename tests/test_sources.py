@@ -547,6 +547,19 @@ def test_file_that_is_not_squad(text: str, tmp_path: Path) -> None:
         list(read_squad(path))
 
 
+def test_a_fault_in_squad_json_is_located(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    questions: list[dict[str, Any]] = [{"id": "1", "question": "?"}, {"id": 2, "question": "?"}]
+    data = [{"paragraphs": []}, {"paragraphs": [{"context": "c", "qas": questions}]}]
+    path.write_text(json.dumps({"data": data}))
+    with pytest.raises(DataError, match=r"At data\[1\]\.paragraphs\[0\]\.qas\[1\], id is 2"):
+        list(read_squad(path))
+    del questions[0]["id"]
+    path.write_text(json.dumps({"data": data}))
+    with pytest.raises(DataError, match=r"qas\[0\], the key 'id' is missing"):
+        list(read_squad(path))
+
+
 def conllu(path: Path, *sentences: list[tuple[str, str, str, str]]) -> list[dict[str, Any]]:
     """Write (id, form, tag, head) and read it."""
     blocks = [

@@ -167,7 +167,7 @@ def test_stratify_and_group_cannot_both_hold() -> None:
 
 
 def test_a_group_without_a_value_is_refused() -> None:
-    with pytest.raises(DataError, match="Row 1 has no value in the column 'document'"):
+    with pytest.raises(DataError, match="Row 1 in en has no value in the column 'document'"):
         jx.Rows(
             [ROWS[0], {**ROWS[1], "document": None}], split={"train": 2}, group="document"
         ).rows("train", "en")
@@ -183,5 +183,5 @@ def test_a_frame_is_a_source() -> None:
 
 def test_a_group_that_is_no_number_is_named() -> None:
     rows = [{"text": str(i), "document": float("nan") if i == 3 else 1.0 + i} for i in range(9)]
-    with pytest.raises(DataError, match="Row 3 has no value in the column 'document'"):
+    with pytest.raises(DataError, match="Row 3 in en has no value in the column 'document'"):
         jx.Rows(rows, split=SHARES, group="document").rows("train", "en")

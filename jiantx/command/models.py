@@ -35,6 +35,7 @@ _READERS: dict[str, Callable[[Path, str], Iterable[Row]]] = {
     "jsonl": lambda path, encoding: read_jsonl(path),
     "txt": lambda path, encoding: read_lines(path),
 }
+_ENCODED = ("csv", "tsv")  # formats that --encoding is for
 _OUTPUTS = (".csv", ".jsonl")
 
 
@@ -112,7 +113,12 @@ def _read_rows(file: str, file_format: str | None, encoding: str) -> tuple[list[
         if folder is not None:  # readers read files
             path = Path(folder, "stdin")
             path.write_bytes(sys.stdin.buffer.read())
-        rows = list(_READERS[file_format](path, encoding))
+        try:
+            rows = list(_READERS[file_format](path, encoding))
+        except DataError as error:
+            is_about_encoding = "encoding" in str(error) and file_format in _ENCODED
+            hint = " On the command line it is --encoding." if is_about_encoding else ""
+            raise DataError(f"{error}{hint}") from error
     if is_guessed and rows and all(_is_json_object(row["text"]) for row in rows):
         raise DataError("Each line of stdin is a JSON object, and not a text. Pass --format jsonl.")
     return rows, file_format

@@ -21,6 +21,11 @@ Train one encoder on several tasks, and see how well it carries over to other la
   jiantx report FOLDER                     the tables of its scores
 
 `jiantx VERB --help` explains one. The same in Python: import jiantx as jx."""
+_RECIPE_GOES_ON = " Stages that are done are kept: the same command goes on with the others."
+_ROOT_HELP = (
+    "where tasks read their rows: a folder, `hub`, or `artificial` for the artificial world "
+    "(default: the folder that JIANTX_DATA names, else the Hub)"
+)
 _ERROR = 1
 _USAGE_ERROR = 2  # as argparse has it
 _INTERRUPTED = 130  # as shells have it
@@ -40,17 +45,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     is_debugging = "--debug" in arguments[:1]
     if arguments[is_debugging : is_debugging + 1] == ["recipe"]:  # which has flags of its own
         rest = arguments[is_debugging + 1 :]
-        return _run(lambda: _recipe(rest), is_debugging=is_debugging)
+        return _run(
+            lambda: _recipe(rest), is_debugging=is_debugging, after_interrupt=_RECIPE_GOES_ON
+        )
     options = program_parser().parse_args(arguments)
     return _run(lambda: _call(options), is_debugging=is_debugging or options.debug)
 
 
-def _run(verb: Callable[[], None], *, is_debugging: bool) -> int:
-    """Run a verb; an error becomes one line on stderr."""
+def _run(verb: Callable[[], None], *, is_debugging: bool, after_interrupt: str = "") -> int:
+    """Run a verb; an error becomes one line on stderr.
+
+    Args:
+        verb: What is run.
+        is_debugging: Show tracebacks.
+        after_interrupt: What the user can do after Ctrl-C.
+    """
     try:
         verb()
         sys.stdout.flush()
     except KeyboardInterrupt:
+        print(f"Interrupted.{after_interrupt}", file=sys.stderr)
         return _INTERRUPTED
     except BrokenPipeError:  # `jiantx tasks | head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -120,6 +134,7 @@ def _add_verb(
     examples: str,
     *,
     reads_data: bool = True,
+    root_help: str = _ROOT_HELP,
 ) -> argparse.ArgumentParser:
     """Add a verb, with the flags that all verbs have."""
     parser = verbs.add_parser(
@@ -144,8 +159,7 @@ def _add_verb(
         common.add_argument(
             "--data-root",
             metavar="FOLDER",
-            help="where tasks read their rows: a folder, `hub`, or `artificial` for the artificial "
-            "world (default: the folder that JIANTX_DATA names, else the Hub)",
+            help=root_help,
         )
     common.add_argument(
         "--debug",
@@ -163,8 +177,9 @@ def _add_tasks(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         _tasks,
         "list the tasks that can be trained and scored by name",
         "  jiantx tasks\n  jiantx tasks nli\n  jiantx tasks --type question_answering "
-        "--language sw\n  jiantx tasks --benchmark xtreme",
-        reads_data=False,
+        "--language sw\n  jiantx tasks --benchmark xtreme\n  jiantx tasks --data-root artificial",
+        root_help="only tasks that have rows there, and the languages of these rows: a folder, or "
+        "`artificial` for the artificial world",
     )
     parser.add_argument(
         "words",

@@ -32,13 +32,19 @@ def list_matching_tasks(options: argparse.Namespace) -> None:
     if not names:
         hint = near_names(wanted[0], [*list_tasks(), *ALIASES]) if wanted else ""
         raise LookupError(f"No task has {' and '.join(options.words)!r}.{hint}")
+    choose_data_root(options.data_root)
+    has_root = options.data_root not in (None, "hub")
     rows = []
     for name in names:
         task = get_task(name)
-        languages = str(len(_declared_languages(task)))
-        rows.append([name, task.task_type, languages, ", ".join(_benchmarks(task))])
+        languages = _available_languages(task) if has_root else _declared_languages(task)
+        if languages:
+            benchmarks = ", ".join(_benchmarks(task))
+            rows.append([name, task.task_type, str(len(languages)), benchmarks])
+    if not rows:
+        raise LookupError(f"None of {len(names)} tasks has rows in {options.data_root}.")
     print(text_table(["task", "type", "languages", "benchmarks"], rows), end="")
-    count = "1 task" if len(names) == 1 else f"{len(names)} tasks"
+    count = "1 task" if len(rows) == 1 else f"{len(rows)} tasks"
     print(f"\n{count}. `jiantx show NAME` prints one's card and some of its rows.")
 
 
@@ -57,6 +63,11 @@ def _declared_languages(task: Task) -> tuple[str, ...]:
     languages = getattr(task.source, "languages", None)
     if languages is not None:
         return tuple(languages)
+    return _available_languages(task)
+
+
+def _available_languages(task: Task) -> tuple[str, ...]:
+    """The languages of a task's rows, in any split."""
     available = [language for split in SPLITS for language in task.source.available(split)]
     return tuple(dict.fromkeys(available))
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -228,12 +228,15 @@ def row_keys(rows: datasets.Dataset, seed: int) -> np.ndarray:
     return keys
 
 
-def number_values(values: Sequence[Any], column: str) -> tuple[np.ndarray, list[Any]]:
+def number_values(
+    values: Sequence[Any], column: str, place_of: Callable[[int], str]
+) -> tuple[np.ndarray, list[Any]]:
     """Number equal values from 0.
 
     Args:
         values: The values of a column.
         column: Its name, for messages.
+        place_of: Where the row of an index is, for messages.
 
     Returns:
         (rows,) the numbers, and the values in the order of their numbers.
@@ -246,7 +249,10 @@ def number_values(values: Sequence[Any], column: str) -> tuple[np.ndarray, list[
     for index, value in enumerate(values):
         is_nan = isinstance(value, float) and math.isnan(value)
         if value is None or value == "" or is_nan:
-            raise DataError(f"Row {index} has no value in the column {column!r}. Fill it in.")
+            raise DataError(
+                f"{place_of(index)} has no value in the column {column!r}. Fill it in, or drop the "
+                "row with the source's `where`."
+            )
         hashable = value if isinstance(value, str | int | float) else json.dumps(value, default=str)
         indices[index] = numbers.setdefault(hashable, len(numbers))
     return indices, list(numbers)

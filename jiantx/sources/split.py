@@ -108,11 +108,16 @@ class Split(Source):
             sizes = split_sizes(self.split, len(rows))
             keys = row_keys(rows, self.seed)
             if self.stratify:
-                strata, _ = number_values(_column(rows, self.stratify), self.stratify)
+                place_of = partial(self._place_of, language)
+                strata, _ = number_values(_column(rows, self.stratify), self.stratify, place_of)
                 assigned = assign_by_stratum(keys, strata, sizes)
             else:
                 assigned = assign_rows(keys, sizes)
         return np.flatnonzero(assigned == list(self.split).index(split))
+
+    def _place_of(self, language: str, index: int) -> str:
+        """Where a training row is, for messages: file and line where the source knows them."""
+        return self.source.locate("train", language, index) or f"Row {index} in {language}"
 
     def _assigned_groups(self, language: str) -> np.ndarray:
         """(rows of the language,) the split of each row; groups are assigned over all languages."""
@@ -123,7 +128,14 @@ class Split(Source):
             column = _column(self.source.rows("train", other), self.group)
             slices[other] = slice(len(values), len(values) + len(column))
             values += column
-        groups, group_values = number_values(values, self.group)
+
+        def place_of(index: int) -> str:
+            for other, rows in slices.items():
+                if index < rows.stop:
+                    return self._place_of(other, index - rows.start)
+            return f"Row {index}"
+
+        groups, group_values = number_values(values, self.group, place_of)
         keys = np.array([value_key(value, self.seed) for value in group_values], dtype=np.uint64)
         return assign_groups(keys, groups, split_sizes(self.split, len(values)))[slices[language]]
 

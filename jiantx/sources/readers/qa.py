@@ -28,16 +28,21 @@ def read_squad(path: Path, *, encoding: str = "utf-8") -> Iterator[Row]:
         DataError: The file is no SQuAD JSON, or does not say which occurrence an answer is.
     """
     document = read_json(path, encoding)
+    json_path = "the top"  # of what is being read
     try:
-        for article in document["data"]:
-            for paragraph in article["paragraphs"]:
-                for question in paragraph["qas"]:
+        for i, article in enumerate(document["data"]):
+            json_path = f"data[{i}]"
+            for j, paragraph in enumerate(article["paragraphs"]):
+                json_path = f"data[{i}].paragraphs[{j}]"
+                for k, question in enumerate(paragraph["qas"]):
+                    json_path = f"data[{i}].paragraphs[{j}].qas[{k}]"
                     yield _question_row(article, paragraph, question)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     except (KeyError, TypeError, AttributeError) as error:
+        problem = f"the key {error} is missing" if isinstance(error, KeyError) else str(error)
         raise DataError(
-            f"{path}: expected SQuAD's JSON: data, paragraphs, qas, answers ({error!r})."
+            f"{path}: expected SQuAD's JSON: data, paragraphs, qas, answers. At {json_path}, {problem}."
         ) from None
 
 
