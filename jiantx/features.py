@@ -75,7 +75,7 @@ class Features:
     def notes(self) -> list[str]:
         """What was changed to make the features, one sentence each; none where nothing was."""
         _, moved, outside, lost_count = map(self.count, CHANGE_COUNTS)
-        notes = cut_notes(self.task, self.table, self.max_length)
+        notes = cut_notes(self.task, self.table, self.max_length) + self._long_answer_notes()
         if moved:
             one = "answer was not where its offset said and was"
             many = "answers were not where their offset said and were"
@@ -94,6 +94,24 @@ class Features:
                 f"trained on (max_length {self.max_length})."
             )
         return [f"{self.task.name} {self.split} {self.language}: {note}" for note in notes]
+
+
+    def _long_answer_notes(self) -> list[str]:
+        """Say how many gold answers no prediction can equal, since they are too long."""
+        longest = getattr(self.task, "max_answer_length", None)
+        if longest is None or "end_positions" not in self.table.column_names:
+            return []
+        columns = self.table.with_format("numpy")
+        lengths = columns["end_positions"][:] - columns["start_positions"][:] + 1
+        # an answer may be in several windows
+        too_long = len(np.unique(columns["example"][:][np.ravel(lengths) > longest]))
+        if not too_long:
+            return []
+        answers = "answer is" if too_long == 1 else "answers are"
+        return [
+            f"{too_long:,} {answers} longer than max_answer_length ({longest} tokens), and cannot "
+            "be predicted whole."
+        ]
 
 
 def cut_notes(task: Task, table: datasets.Dataset, max_length: int) -> list[str]:

@@ -521,6 +521,11 @@ def test_an_answer_that_no_window_holds_is_counted(tokenizer: Any) -> None:
         features.notes()[-1]
         == "long train en: 1 answer is longer than a window, and trains as if there were none."
     )
+    features = load_features(task.replace(max_length=64), "train", "en", tokenizer)
+    assert features.notes() == [
+        "long train en: 1 answer is longer than max_answer_length (30 tokens), and cannot be "
+        "predicted whole."
+    ]
     middle = [
         {
             **rows[0],
