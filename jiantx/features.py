@@ -95,7 +95,6 @@ class Features:
             )
         return [f"{self.task.name} {self.split} {self.language}: {note}" for note in notes]
 
-
     def _long_answer_notes(self) -> list[str]:
         """Say how many gold answers no prediction can equal, since they are too long."""
         longest = getattr(self.task, "max_answer_length", None)

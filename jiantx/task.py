@@ -117,8 +117,9 @@ class Task(TaskRows, ABC):
             max_length: Tokens a sequence, special tokens included.
 
         Returns:
-            Columns of integer lists, one list a feature: `labels` too, as a feature may have several
-            items (-100 for one without gold). The column `example` holds indices of `examples`.
+            Columns of integer lists, one list a feature: `labels` too, as a feature may have
+            several items (-100 for one without gold). The column `example` holds indices of
+            `examples`.
         """
 
     @abstractmethod

@@ -24,7 +24,8 @@ _ONE_SEED = (
 )
 _FAILED_LEGEND = (
     f"`{FAILED}` some runs did not learn (see Runs that failed). They are left out if another seed "
-    "learned. A difference to a marked score is one to runs that did not learn."
+    "learned. A difference to a marked score is one to runs that did not learn. Where no run "
+    "learned, nothing is claimed."
 )
 _FEWER_SEEDS = "Means are over the seeds that have all their parts."
 
@@ -40,6 +41,7 @@ def result_table(
     caption: str,
     failed: Collection[tuple[str, str]],
     *,
+    unjudged: Collection[tuple[str, str]] = (),
     with_average: bool = True,
 ) -> PageTable:
     """Make the table of a comparison.
@@ -49,6 +51,8 @@ def result_table(
         caption: What the table shows.
         failed: (row, column) of the cells some or all of whose runs did not learn. A row's name is
             marked if `failed` has it with an empty column.
+        unjudged: (row, column) of the cells that claim nothing, whatever their interval. A row with
+            an empty column claims nothing at all.
         with_average: Whether the table has a column of averages.
 
     Returns:
@@ -59,7 +63,8 @@ def result_table(
     for row in comparison.rows:
         texts = [_mark_failed(row.label, (row.label, ""), failed)]
         for column, cell in zip(columns, _shown_cells(row, with_average), strict=True):
-            text = _cell_text(cell, row.is_baseline)
+            is_judged = not {(row.label, column), (row.label, "")} & set(unjudged)
+            text = _cell_text(cell, row.is_baseline, is_judged)
             texts.append(_mark_failed(text, (row.label, column), failed))
         rows.append(texts)
     baselines = sum(row.is_baseline for row in comparison.rows)
@@ -107,9 +112,9 @@ def _shown_cells(row: Row, with_average: bool) -> tuple[Cell, ...]:
     return row.all_cells if with_average else row.cells
 
 
-def _cell_text(cell: Cell, is_baseline: bool) -> str:
+def _cell_text(cell: Cell, is_baseline: bool, is_judged: bool) -> str:
     text = format_interval(interval(cell.values), "" if is_baseline else "+")
-    if cell.significant and not is_baseline:
+    if cell.significant and is_judged and not is_baseline:
         text += f" {SIGNIFICANT}"
     return f"{text} {FEWER}" if cell.lacks else text
 
@@ -158,6 +163,7 @@ def draw_comparison(
     title: str,
     failed: Collection[tuple[str, str]],
     *,
+    unjudged: Collection[tuple[str, str]] = (),
     with_average: bool = True,
 ) -> None:
     """Draw a comparison as heat maps of one colour scale.
@@ -167,6 +173,7 @@ def draw_comparison(
         paths: The pictures to write, as many as `picture_columns` returns lists.
         title: Text above the pictures.
         failed: As for `result_table`.
+        unjudged: Likewise.
         with_average: Whether the last picture ends with a column of averages.
     """
     baselines = sum(row.is_baseline for row in comparison.rows)
@@ -181,12 +188,12 @@ def draw_comparison(
         cells = []
         for row in comparison.rows:
             shown = _shown_cells(row, with_average)[drawn : drawn + len(columns)]
-            cells.append(
-                [
-                    _heatmap_cell(cell, row.is_baseline, (row.label, column) in failed)
-                    for column, cell in zip(columns, shown, strict=True)
-                ]
-            )
+            cells_of_row = []
+            for column, cell in zip(columns, shown, strict=True):
+                is_judged = not {(row.label, column), (row.label, "")} & set(unjudged)
+                has_failed = (row.label, column) in failed
+                cells_of_row.append(_heatmap_cell(cell, row.is_baseline, has_failed, is_judged))
+            cells.append(cells_of_row)
         drawn += len(columns)
         heatmaps.draw_differences(
             cells,
@@ -214,12 +221,14 @@ def picture_columns(comparison: Comparison, *, with_average: bool = True) -> lis
     return [columns[start : start + size] for start in range(0, len(columns), size)]
 
 
-def _heatmap_cell(cell: Cell, is_baseline: bool, has_failed: bool) -> heatmaps.HeatmapCell:
+def _heatmap_cell(
+    cell: Cell, is_baseline: bool, has_failed: bool, is_judged: bool
+) -> heatmaps.HeatmapCell:
     if math.isnan(cell.mean):
         return heatmaps.HeatmapCell(math.nan, "–")
     mean, half_width = interval(cell.values)
     text = format_interval((mean, math.nan), "" if is_baseline else "+").replace("-", "−")
     text += (FEWER if cell.lacks else "") + (FAILED if has_failed else "")
     detail = "" if math.isnan(half_width) else f"± {half_width:.1f}"
-    is_bold = cell.significant and not is_baseline
+    is_bold = cell.significant and is_judged and not is_baseline
     return heatmaps.HeatmapCell(mean, text, detail, bold=is_bold, neutral=is_baseline)

@@ -24,10 +24,12 @@ from jiantx.experiments.run_facts import data_table, describe_run
 from jiantx.experiments.selection import (
     CHANCE,
     DEVELOPMENT,
-    FailedSeeds,
+    FailedCells,
     best_rows,
     failed_cells,
     failed_runs,
+    unjudged_cells,
+    unlearned_targets,
     without_failed,
 )
 from jiantx.experiments.significance import format_paired
@@ -52,7 +54,6 @@ _FAILED = (
     "them."
 )
 _TITLE = "English intermediate tasks, zero-shot cross-lingual transfer"
-FailedCells = Mapping[tuple[str, str], FailedSeeds]
 _PAIRED = (
     "Means over the seeds that both rows have (for the average: in all targets). Differences are "
     "paired by seed, ± half the 95 % interval."
@@ -84,12 +85,16 @@ def write_results_page(
         command: The command that made the table, for the top of the page.
         encoder: Hub id or folder of the encoder; None leaves out its size.
     """
-    names = [target.name for target in targets]
     page = Page(_TITLE)
     failed = failed_cells(report, targets)
+    unlearned = unlearned_targets(report, targets, failed)
+    failed = {cell: seeds for cell, seeds in failed.items() if cell[1] not in unlearned}
+    targets = [target for target in targets if target.name not in unlearned]
+    names = [target.name for target in targets]
     scores = without_failed(report, targets).where(task=names)
     main_split = "test" if "test" in splits else splits[0]
     _add_finding(page, scores.where(split=main_split), targets, main_split, failed)
+    _add_unlearned(page, unlearned)
     _add_unfinished(page, stages)
     page.add(
         "## What was run", Facts(describe_run(stages.descriptions(), report, command, encoder))
@@ -115,14 +120,15 @@ def write_results_page(
     print(f"\nWritten to {folder}: report.json, timings.json, {', '.join(file_names)}")
 
 
-def _unjudged_cells(failed: FailedCells, rows: Sequence[str]) -> list[tuple[str, str]]:
-    """(row, target) of the cells of which no run learned, after the row or after `none`."""
-    all_failed = [cell for cell, seeds in failed.items() if seeds.failed == seeds.all]
-    cells = [cell for cell in all_failed if cell[0] != "none"]
-    for spec, target in all_failed:
-        if spec == "none":
-            cells += [(row, target) for row in rows if row != "none"]
-    return sorted(set(cells))
+def _add_unlearned(page: Page, unlearned: Sequence[str]) -> None:
+    """Say which targets are in no table."""
+    if unlearned:
+        sentence = (
+            f"**No run learned {' or '.join(unlearned)}** (see Runs that failed): it is left out "
+            "of all tables and means. Train it for more steps, or at another rate."
+        )
+        page.add(sentence)
+        print(f"\n{sentence.replace('**', '')}")
 
 
 def _add_finding(
@@ -135,7 +141,7 @@ def _add_finding(
     by_target = _by_target(scores, [target.name for target in targets])
     by_language = scores.compare(baseline, by="language")
     marked = {*failed, *_failed_rows(failed)}
-    unjudged = _unjudged_cells(failed, [row.label for row in by_target.rows])
+    unjudged = unjudged_cells(failed, [row.label for row in by_target.rows])
     sentences = conclude(by_target, by_language, marked, unjudged)
     page.add(f"## What it says ({split})", Finding(sentences))
     notes = [repeated_training_sentence(by_target, targets)]
@@ -198,24 +204,31 @@ def _add_split(
         )
         return
     by_target = _by_target(scores, targets)
+    unjudged = set(unjudged_cells(failed, [row.label for row in by_target.rows]))
+    unjudged_rows = {row for row, _ in unjudged}
     title = f"Main score by target ({split}), mean over languages"
     # an average is marked with its parts
     marked = {*failed, *((row, AVERAGE) for row, _ in failed)}
     caption = f"{title}. Row `none`: scores; other rows: differences"
-    table = result_table(by_target, caption, marked)
+    unjudged |= {(row, AVERAGE) for row in unjudged_rows}
+    table = result_table(by_target, caption, marked, unjudged=unjudged)
     page.add(f"## By target ({split})")
     _print_table(title, table)
-    _add_comparison(page, by_target, table, folder / f"{split}-targets.png", title, marked)
+    path = folder / f"{split}-targets.png"
+    _add_comparison(page, by_target, table, path, title, marked, unjudged)
 
     by_language = scores.compare(baseline, by="language")
     title = f"Main score by language ({split}), mean over the targets that have it"
     caption = f"{title}. Row `none`: scores; other rows: differences"
     marked_rows = _failed_rows(failed)
-    table = result_table(by_language, caption, marked_rows, with_average=False)
+    unjudged = {(row, "") for row in unjudged_rows}
+    table = result_table(by_language, caption, marked_rows, unjudged=unjudged, with_average=False)
     page.add(f"## By language ({split})")
     _print_table(title, table)
     path = folder / f"{split}-languages.png"
-    _add_comparison(page, by_language, table, path, title, marked_rows, with_average=False)
+    _add_comparison(
+        page, by_language, table, path, title, marked_rows, unjudged, with_average=False
+    )
 
     title = f"English beside the other languages ({split})"
     path = folder / f"{split}-gaps.png"
@@ -246,6 +259,7 @@ def _add_comparison(
     path: Path,
     title: str,
     failed: Collection[tuple[str, str]],
+    unjudged: Collection[tuple[str, str]],
     *,
     with_average: bool = True,
 ) -> None:
@@ -256,7 +270,9 @@ def _add_comparison(
         paths.append(path.with_stem(f"{path.stem}-{number}"))
 
     def draw() -> None:
-        draw_comparison(comparison, paths, title, failed, with_average=with_average)
+        draw_comparison(
+            comparison, paths, title, failed, unjudged=unjudged, with_average=with_average
+        )
 
     is_drawn = _can_draw(path, draw)
     page.add(*split_table(table, column_groups))

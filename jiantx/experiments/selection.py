@@ -78,6 +78,9 @@ class FailedSeeds(NamedTuple):
     all: set[int]
 
 
+FailedCells = Mapping[tuple[str, str], FailedSeeds]  # (row, target) -> its seeds
+
+
 def failed_cells(report: Report, targets: Iterable[Task]) -> dict[tuple[str, str], FailedSeeds]:
     """Find the cells of the table, some or all of whose runs did not learn.
 
@@ -98,6 +101,41 @@ def failed_cells(report: Report, targets: Iterable[Task]) -> dict[tuple[str, str
         if training_names.get(record.task) in failed.get((row_spec, seed), ()):
             seeds.failed.add(seed)
     return {cell: seeds for cell, seeds in cells.items() if seeds.failed}
+
+
+def unlearned_targets(report: Report, targets: Sequence[Task], failed: FailedCells) -> list[str]:
+    """Find the targets of which no run of any row learned; none if that holds for all targets.
+
+    Args:
+        report: Scores by `Recipe.report`.
+        targets: The targets of the report.
+        failed: By `failed_cells`.
+    """
+    rows = {str(record.tags["intermediate"]) for record in report}
+    unlearned = []
+    for target in targets:
+        cells = [failed.get((row, target.name)) for row in rows]
+        if all(seeds is not None and seeds.failed == seeds.all for seeds in cells):
+            unlearned.append(target.name)
+    return unlearned if len(unlearned) < len(targets) else []
+
+
+def unjudged_cells(failed: FailedCells, rows: Sequence[str]) -> list[tuple[str, str]]:
+    """Find the cells of which no run learned, after the row or after `none`.
+
+    Args:
+        failed: By `failed_cells`.
+        rows: All rows of the table.
+
+    Returns:
+        (row, target) of each.
+    """
+    all_failed = [cell for cell, seeds in failed.items() if seeds.failed == seeds.all]
+    cells = [cell for cell in all_failed if cell[0] != "none"]
+    for spec, target in all_failed:
+        if spec == "none":
+            cells += [(row, target) for row in rows if row != "none"]
+    return sorted(set(cells))
 
 
 def without_failed(report: Report, targets: Iterable[Task] | None = None) -> Report:

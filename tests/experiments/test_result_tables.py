@@ -53,6 +53,14 @@ def test_failed_rows_are_marked_and_averages_can_be_left_out() -> None:
     assert table.header == ["row", "xnli", "pawsx"]
 
 
+def test_cells_that_are_not_judged_claim_nothing() -> None:
+    unjudged = {("mnli", "xnli"), ("mnli", "average")}
+    table = result_table(comparison(3), "Scores", (), unjudged=unjudged)
+    assert table.rows[1] == ["mnli", "+5.0 ± 1.2", "0.0 ± 1.2", "+2.5 ± 1.2"]
+    table = result_table(comparison(3), "Scores", (), unjudged={("mnli", "")}, with_average=False)
+    assert "*" not in "".join(table.rows[1])
+
+
 def test_many_columns_are_shown_in_parts(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     languages = tuple(f"l{index}" for index in range(13))

@@ -42,7 +42,8 @@ def read_squad(path: Path, *, encoding: str = "utf-8") -> Iterator[Row]:
     except (KeyError, TypeError, AttributeError) as error:
         problem = f"the key {error} is missing" if isinstance(error, KeyError) else str(error)
         raise DataError(
-            f"{path}: expected SQuAD's JSON: data, paragraphs, qas, answers. At {json_path}, {problem}."
+            f"{path}: expected SQuAD's JSON: data, paragraphs, qas, answers. At {json_path}, "
+            f"{problem}."
         ) from None
 
 
