@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,8 @@ def test_a_target_that_no_run_learned_is_left_out_of_means(tmp_path: Path) -> No
     assert "**No run learned xquad** (see Runs that failed)" in page
     assert "- fine-tuning on squad_v1 after `none`: seed 1 (0.0; chance 0.0), seed 2" in page
     assert "Not judged" not in page and "| row | xnli | average |" in page
-    without_mnli = [record for record in records if record.tags["intermediate"] == "none"]
-    learned = [score("mnli", seed, 70.0 + seed, "xquad") for seed in (1, 2)]
-    page = write_page(tmp_path, [*without_mnli, *learned], ("xnli", "xquad"))
+    for index, record in enumerate(records):
+        if record.task == "squad_v1" and record.metric == DEVELOPMENT:
+            records[index] = replace(record, value=20.0 * (record.tags["intermediate"] == "mnli"))
+    page = write_page(tmp_path, records, ("xnli", "xquad"))
     assert "No run learned" not in page and "Not judged" in page
