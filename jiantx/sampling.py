@@ -9,7 +9,6 @@ import hashlib
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from numbers import Real
 from typing import Any
 
@@ -250,6 +249,8 @@ class Sampler:
         # of each block of draws: the pair of each draw, and how often that pair was drawn before
         self._blocks: list[tuple[np.ndarray, np.ndarray]] = []
         self._counts = np.zeros(len(self._pairs), dtype=np.int64)
+        # of each pair: epoch -> the order of its examples
+        self._permutations: list[dict[int, np.ndarray]] = [{} for _ in self._pairs]
         sampling.probabilities(self._totals)  # refuses weights that fit no task, before training
 
     @property
@@ -344,9 +345,20 @@ class Sampler:
         rows = np.empty(size, dtype=np.int64)
         for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
             in_epoch = epochs == epoch
-            permutation = _epoch_permutation(self.seed, task, language, epoch, row_count)
-            rows[in_epoch] = permutation[offsets[in_epoch]]
+            rows[in_epoch] = self._permutation(pair, epoch)[offsets[in_epoch]]
         return Draw(step, task, language, rows, positions)
+
+    def _permutation(self, pair: int, epoch: int) -> np.ndarray:
+        """(rows,) the order of a pair's examples in one of its epochs; the last two are kept."""
+        known_epochs = self._permutations[pair]
+        if epoch not in known_epochs:
+            task, language = self._pairs[pair]
+            size = self.sizes[task][language]
+            if len(known_epochs) > 1:
+                del known_epochs[min(known_epochs)]
+            random = generator("order", self.seed, task, language, epoch)
+            known_epochs[epoch] = random.permutation(size)
+        return known_epochs[epoch]
 
     def epoch(self, epoch: int, rank: int = 0) -> Iterator[tuple[Draw, ...]]:
         """The micro-batches of an epoch, in order.
@@ -359,12 +371,6 @@ class Sampler:
         for step in range(first_step, first_step + self.steps_per_epoch):
             for micro in range(self.accumulation):
                 yield self.draws(step, micro, rank)
-
-
-@lru_cache(maxsize=64)
-def _epoch_permutation(seed: int, task: str, language: str, epoch: int, size: int) -> np.ndarray:
-    """(size,) the order of a task's examples in one of its epochs."""
-    return generator("order", seed, task, language, epoch).permutation(size)
 
 
 def subset(seed: int, task: str, language: str, size: int, count: int) -> np.ndarray:

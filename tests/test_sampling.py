@@ -382,6 +382,22 @@ def test_epochs_follow_each_other() -> None:
 # --- subsets --------------------------------------------------------------------------------------
 
 
+def test_orders_of_many_languages_are_made_once_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: Counter[tuple[Any, ...]] = Counter()
+
+    def counted(*key: Any) -> np.random.Generator:
+        made[key] += 1
+        return generator(*key)
+
+    monkeypatch.setattr("jiantx.sampling.generator", counted)
+    languages = {f"l{index:02}": 40 for index in range(90)}
+    many = sampler(sizes={"mlm": languages}, batch_size=2)
+    for step in range(3000):
+        many.draw(step)
+    orders = {key: count for key, count in made.items() if key[0] == "order"}
+    assert len(orders) > 100 and set(orders.values()) == {1}
+
+
 def test_subset_is_random_and_stable() -> None:
     """The first rows are no sample."""
     chosen = subset(0, "a", "en", 1000, 100)
