@@ -17,7 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 from transformers.utils import logging
 
 from jiantx.features import Features
-from jiantx.heads import Head
+from jiantx.heads import Head, chosen_loss
 from jiantx.heads.precision import full_precision
 from jiantx.registry import near_names
 from jiantx.task import Task
@@ -178,6 +178,7 @@ def batch_entries(
             return {"loss": binary}
         smoothed = partial(cross_entropy, reduction="none", label_smoothing=label_smoothing)
         return {"loss": partial(smoothed, weight=weights)}
+    _try_function(loss, task, head, device)
     return {"loss": loss}
 
 
@@ -238,6 +239,27 @@ def _check_fits(task: Task, loss: Loss, head: Head) -> None:
                     f"{call}: class_weights has {label!r}, which is none of the labels "
                     f"{list(task.label_names)}.{near_names(str(label), task.label_names)}"
                 )
+
+
+def _try_function(loss: ItemLoss, task: Task, head: Head, device: torch.device) -> None:
+    """Call a loss function on two items, so that a bad one fails before the first step.
+
+    Raises:
+        ValueError: It fails, or does not return one loss for each item.
+    """
+    label_count = len(task.label_names)
+    shape = (2, label_count) if label_count else (2,)
+    scores = torch.linspace(0.1, 0.9, math.prod(shape), device=device).reshape(shape)
+    labels = torch.zeros(2, dtype=torch.long, device=device)
+    targets = labels if label_count and not _has_several_labels(head) else torch.zeros_like(scores)
+    try:
+        chosen_loss(scores, targets, {"task": task.name, "labels": labels, "loss": loss})
+    except Exception as error:
+        raise ValueError(
+            f"Trainer(losses={{{task.name!r}: …}}): the function failed on two items, with scores "
+            f"of shape {tuple(scores.shape)} and targets of shape {tuple(targets.shape)} "
+            f"({targets.dtype}): {type(error).__name__}: {error}"
+        ) from error
 
 
 def _named_head(task: Task) -> str:

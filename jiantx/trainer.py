@@ -201,6 +201,7 @@ class Trainer(
         )
         self._sampler.steps = step_count(self.args, self._sampler.steps_per_epoch)
         check_draws(self._own_model, self.tasks, self._sampler, sizes)
+        self._prepare_losses()
         return TrainingLoader(
             TrainingFeatures(features, self.processing_class, seed),
             self._sampler,

@@ -44,6 +44,18 @@ class LossesMixin(transformers.Trainer):
         self._loss_sums = {}
         self._first_nonfinite_step = torch.tensor(-1)
 
+    def _prepare_losses(self) -> None:
+        """Make what batches say of the losses: before the first step, so that a bad one fails."""
+        for name, loss in self.losses.items():
+            self._loss_entries[name] = batch_entries(
+                loss,
+                self.tasks[name],
+                self._own_model.head_of(self.tasks[name]),
+                [features for (task, _), features in self._features.items() if task == name],
+                label_smoothing=self.args.label_smoothing_factor,
+                device=self.args.device,
+            )
+
     def _choose_loss(self, batch: dict[str, Any]) -> None:
         """Let a batch of one task say to its head which loss to compute."""
         name = batch["task"]
@@ -51,17 +63,8 @@ class LossesMixin(transformers.Trainer):
         if name not in self.losses:
             batch.update({"label_smoothing": smoothing} if smoothing else {})
             return
-        if name not in self._loss_entries:
-            if not self._features:  # outside `train`
-                self.get_train_dataloader()
-            self._loss_entries[name] = batch_entries(
-                self.losses[name],
-                self.tasks[name],
-                self._own_model.head_of(self.tasks[name]),
-                [features for (task, _), features in self._features.items() if task == name],
-                label_smoothing=smoothing,
-                device=self.args.device,
-            )
+        if name not in self._loss_entries:  # outside `train`
+            self.get_train_dataloader()
         batch.update(self._loss_entries[name])
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

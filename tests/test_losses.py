@@ -249,6 +249,26 @@ def test_losses_are_checked_before_training(model_of: ModelOf, tiny_tasks, tmp_p
         jx.CrossEntropy(label_smoothing=1.5)
 
 
+def test_a_loss_function_is_tried_before_the_first_step(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
+    """Also that of a task that is drawn late."""
+    tasks = [tiny_tasks[kind] for kind in ("classification", "regression", "multi_label")]
+
+    def of_wrong_type(scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        raise TypeError("no such targets")
+
+    for losses, message in (
+        ({"mood": of_wrong_type}, r"two items, with scores of shape \(2, 3\).*no such targets"),
+        ({"stars": huber_loss}, r"is of shape \(\); expected one for each of 2 items"),
+        ({"topics": torch.nn.functional.cross_entropy}, "expected one for each of 2 items"),
+    ):
+        trainer = jx.Trainer(model_of(tasks), arguments(tmp_path), tasks=tasks, losses=losses)
+        with pytest.raises(ValueError, match=message):
+            trainer.train()
+        assert trainer.state.global_step == 0
+
+
 def test_a_task_may_have_another_smoothing_than_the_run(
     model_of: ModelOf, tiny_tasks, tokenizer
 ) -> None:
