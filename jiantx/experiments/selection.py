@@ -25,9 +25,17 @@ def training_name(tasks: Iterable[Task]) -> str:
     return "+".join(dict.fromkeys(task.name for task in tasks))
 
 
-def _training_names(targets: Iterable[Task]) -> dict[str, str]:
-    """Target -> name of its fine-tuning; empty if the target is not fine-tuned."""
-    return {target.name: training_name(training_tasks(target)) for target in targets}
+def _training_names(report: Report, targets: Iterable[Task]) -> dict[str, str]:
+    """Target -> name of its fine-tuning; empty if the target is not fine-tuned.
+
+    No rows are read: a report can be understood where its data are not.
+    """
+    checked = {record.task for record in report if record.metric == DEVELOPMENT}
+    names = {}
+    for target in targets:
+        own_name = target.name if target.name in checked else ""
+        names[target.name] = training_name(training_tasks(target)) if target.train_on else own_name
+    return names
 
 
 def _row_and_seed(record: Score) -> tuple[str, int]:
@@ -91,7 +99,7 @@ def failed_cells(report: Report, targets: Iterable[Task]) -> dict[tuple[str, str
     Returns:
         (row, target) -> its seeds, for cells with failed runs.
     """
-    training_names = _training_names(targets)
+    training_names = _training_names(report, targets)
     failed = failed_runs(report)
     cells: dict[tuple[str, str], FailedSeeds] = {}
     for record in report:
@@ -181,7 +189,7 @@ def best_rows(report: Report, targets: Sequence[Task]) -> dict[str, str]:
     with_validation_set = _tasks_with_validation_set(report)
     failed = failed_runs(report)
     scores: dict[str, dict[str, float]] = {}  # target -> row -> validation score
-    for name, training in _training_names(targets).items():
+    for name, training in _training_names(report, targets).items():
         if name in with_validation_set:
             records = list(report.where(task=name, split="validation", metric=MAIN))
         elif training != name:

@@ -9,6 +9,7 @@ from recipe_fixtures import score
 
 import jiantx as jx
 from jiantx.experiments import CHANCE, DEVELOPMENT
+from jiantx.experiments.selection import failed_cells
 from jiantx.experiments.training import majority_class_accuracy
 from jiantx.report import MAIN
 from jiantx.tasks import get_task
@@ -118,3 +119,16 @@ def test_best_rows_are_chosen_on_validation_scores() -> None:
     targets.append(get_task("tydiqa").replace(source=jx.Rows({"train": [{}]})))
     best = jx.experiments.best_rows(jx.Report(records), targets)
     assert best == dict.fromkeys(("xnli", "xquad", "tatoeba", "tydiqa"), "mnli")
+
+
+def test_a_report_is_read_where_its_data_are_not(
+    report: jx.Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object) -> None:
+        raise AssertionError("rows are looked for")
+
+    monkeypatch.setattr(jx.Hub, "available", refuse)
+    records = [score("none", 1, 50.0, "pawsx"), score("none", 1, 50.0, "pawsx", DEVELOPMENT)]
+    records.append(score("none", 1, 55.0, "pawsx", CHANCE))
+    cells = failed_cells(report + jx.Report(records), [get_task("pawsx"), get_task("panx")])
+    assert cells == {("none", "pawsx"): ({1}, {1})}
