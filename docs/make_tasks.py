@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jiantx as jx
 from jiantx.metrics import metric_name
-from jiantx.sources import Concat, Files, Hub, Source
+from jiantx.sources import Concat, Files, Hub, Source, Unfold
 from jiantx.task import Task
 from jiantx.tasks import BENCHMARKS
 
@@ -63,6 +63,8 @@ def sources(source: Source) -> list[str]:
     """Where rows come from, in words."""
     if isinstance(source, Concat):
         return list(itertools.chain.from_iterable(map(sources, source.sources)))
+    if isinstance(source, Unfold):
+        return sources(source.source)
     if isinstance(source, Hub):
         config = f", `{source.config}`" if source.config else ""
         revision = f"revision `{source.revision}`" if source.revision else "not pinned"

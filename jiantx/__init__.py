@@ -28,8 +28,8 @@ _MODULES = {
     "report": "Benchmark Comparison Report Score",
     "sampling": "Sampling",
     "sentence_vectors": "encode",
-    "sources": """Concat Conll Csv DataError Files Hub Json Rows Source Split Squad Tsv data_root
-        read_conll read_conllu read_csv read_jsonl read_lines read_squad read_tsv""",
+    "sources": """Concat Conll Csv DataError Files Hub Json Rows Source Split Squad Tsv Unfold
+        data_root read_conll read_conllu read_csv read_jsonl read_lines read_squad read_tsv""",
     "synthetic": "default_encoder default_root",
     "task": "Example Prediction Task",
     "task_types": """Classification MaskedLM MultipleChoice QuestionAnswering Regression Retrieval

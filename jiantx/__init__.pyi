@@ -52,6 +52,7 @@ from jiantx.sources import Source as Source
 from jiantx.sources import Split as Split
 from jiantx.sources import Squad as Squad
 from jiantx.sources import Tsv as Tsv
+from jiantx.sources import Unfold as Unfold
 from jiantx.sources import data_root as data_root
 from jiantx.sources import read_conll as read_conll
 from jiantx.sources import read_conllu as read_conllu

@@ -11,7 +11,7 @@ from jiantx.command.data import choose_data_root
 from jiantx.metrics import metric_name
 from jiantx.registry import near_names
 from jiantx.report.tables import text_table
-from jiantx.sources import Concat, DataError, Files, Hub, Source, function_name
+from jiantx.sources import Concat, DataError, Files, Hub, Source, Unfold, function_name
 from jiantx.task import SPLITS, Task
 from jiantx.tasks import ALIASES, BENCHMARKS, get_task, list_tasks
 
@@ -77,6 +77,8 @@ def _sources(source: Source) -> Iterator[str]:
     if isinstance(source, Concat):
         for inner in source.sources:
             yield from _sources(inner)
+    elif isinstance(source, Unfold):
+        yield from _sources(source.source)
     elif isinstance(source, Hub):
         yield f"Hub {source.path}" + (f", {source.config}" if source.config else "")
     elif isinstance(source, Files):

@@ -40,6 +40,7 @@ from jiantx.sources.readers import (
 )
 from jiantx.sources.split import Split
 from jiantx.sources.storing import HELD, as_held, in_memory
+from jiantx.sources.unfold import Unfold
 
 __all__ = [
     "Concat",
@@ -60,6 +61,7 @@ __all__ = [
     "Squad",
     "Tsv",
     "Undecoded",
+    "Unfold",
     "as_held",
     "as_row",
     "call_on_row",

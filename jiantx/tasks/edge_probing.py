@@ -7,8 +7,17 @@ pooling are the paper's. To probe, freeze the encoder.
 from dataclasses import replace
 
 from jiantx.metrics import f1_of, micro_f1, micro_f1_of
-from jiantx.sources import Concat, Files, Row, read_dependencies, read_edges, read_word_tags
+from jiantx.sources import (
+    Concat,
+    Files,
+    Row,
+    Unfold,
+    read_dependencies,
+    read_edges,
+    read_word_tags,
+)
 from jiantx.task_types import SpanClassification
+from jiantx.tasks.entities import UNER, three_types
 from jiantx.tasks.registry import register
 from jiantx.tasks.tagging import UD, UD_R, UNIVERSAL_TAGS
 
@@ -103,6 +112,22 @@ def universal_relation(row: Row) -> str:
     """A relation without its subtype, which differs by treebank."""
     relation: str = row["label"]
     return relation.partition(":")[0]
+
+
+def entity_spans(row: Row) -> list[Row]:
+    """A row for each entity of a sentence: its words and its type."""
+    tags = [*map(str, three_types(row)), "O"]
+    targets = []
+    start = 0
+    for index, tag in enumerate(tags):
+        previous_type = tags[start][2:]
+        if previous_type and index > start and tag == f"I-{previous_type}":
+            continue
+        if previous_type and index > start:
+            target = {"text": row["tokens"], "span1": [start, index], "label": previous_type}
+            targets.append(target)
+        start = index
+    return targets
 
 
 # Weischedel et al. 2013: OntoNotes 5.0. Parts of speech.
@@ -221,5 +246,12 @@ edge_udpos = register(
         name="edge_udpos",
         source=Concat(replace(UD, read=read_word_tags), replace(UD_R, read=read_word_tags)),
         labels=UNIVERSAL_TAGS,
+    )
+)
+
+# Mayhew et al. 2024 (2311.09122): the entities of Universal NER, whose spans are given.
+edge_uner = register(
+    edge_pos.replace(
+        name="edge_uner", source=Unfold(UNER, entity_spans), labels=("LOC", "ORG", "PER")
     )
 )

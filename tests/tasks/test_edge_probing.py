@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from jiantx import get_task
 from jiantx.features import load_features
 from jiantx.metrics import metric_name
 from jiantx.sources import DataError, read_dependencies, read_edges
+from jiantx.tasks.edge_probing import entity_spans
 
 HUB = Path(jx.__file__).parents[2] / "shared" / "hub"
 real = pytest.mark.skipif(not (HUB / "edges").is_dir(), reason=f"no real slices at {HUB}")
@@ -238,6 +240,25 @@ def test_universal_dependencies(name: str, language: str, tokenizer: Any) -> Non
     table = task.features(examples[:300], tokenizer, task.max_length)
     assert sum(map(len, table["labels"])) == 300 and len(table["labels"]) < 60
     assert sum(table["lost_targets"]) == 0
+
+
+@real
+@pytest.mark.parametrize("language", ["sv", "zh_Hant"])
+def test_entities_are_targets(language: str) -> None:
+    """As many as the tags begin, with the tags' types and words."""
+    jx.data_root(HUB)
+    tags = get_task("universal_ner").examples("validation", language)
+    begun = Counter(tag[2:] for example in tags for tag in example.tags if tag[:2] == "B-")
+    targets = list(get_task("edge_uner").examples("validation", language))
+    assert Counter(label for target in targets for label in target.label) == begun
+    assert all(target.text[slice(*target.spans[0])].strip() for target in targets)
+
+
+def test_entities_end_where_another_begins() -> None:
+    tags = "I-PER I-PER B-PER O B-ORG I-LOC B-OTH I-OTH O".split()
+    row = {"tokens": list("abcdefghi"), "ner_tags": tags}
+    entities = [(target["span1"], target["label"]) for target in entity_spans(row)]
+    assert entities == [([0, 2], "PER"), ([2, 3], "PER"), ([4, 5], "ORG"), ([5, 6], "LOC")]
 
 
 @real
