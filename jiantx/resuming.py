@@ -30,6 +30,7 @@ from jiantx.features import Features
 from jiantx.run_record import check_same_run, describe_run
 from jiantx.sampling import Sampler
 from jiantx.task import Task
+from jiantx.trainer_card import take_trainings
 
 logger = logging.get_logger("jiantx.trainer")
 
@@ -199,6 +200,7 @@ class ResumingMixin(transformers.Trainer):
             saved = run_of(Path(path))
             check_same_run(path, saved, run)
             run["id"] = saved.get("id", "")
+            take_trainings(self._own_model, path)
             if self.args.load_best_model_at_end:
                 self._manifests.resumed_best = best_checkpoint(Path(path))
         self._manifests.run = run
@@ -254,6 +256,7 @@ class ResumingMixin(transformers.Trainer):
         # private, but it knows every form that a checkpoint's weights may have
         best = self._manifests.resumed_best
         self._load_from_checkpoint(best or path)
+        take_trainings(self._own_model, best or path)
         state.best_model_checkpoint = best or state.best_model_checkpoint
         self.state = state
         return TrainOutput(state.global_step, math.nan, {})

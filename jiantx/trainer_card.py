@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainingArguments
+from transformers.utils import CONFIG_NAME
 
 from jiantx.model import MultitaskModel
 
@@ -19,18 +22,31 @@ class CardCallback(TrainerCallback):
     def __init__(self, trainer: Any) -> None:
         self.trainer = trainer
         self._training: dict[str, Any] = {}  # the entry of the config
+        self._has_own_optimizer = False
+
+    def on_init_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+        self._has_own_optimizer = self.trainer.optimizer is not None  # the user's
 
     def on_train_begin(
         self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any
     ) -> None:
-        trainings = without_adapters(kwargs["model"]).config.trainings
-        is_resumed = state.global_step > 0 and any(item is self._training for item in trainings)
-        if not is_resumed:
+        config = without_adapters(kwargs["model"]).config
+        # a run that failed before its first step trained nothing
+        config.trainings = [training for training in config.trainings if training["steps"]]
+        if state.global_step and config.trainings:  # resumed: the checkpoint's last training
+            self._training = config.trainings[-1]
+        else:
             self._training = self._describe(args)
-            trainings.append(self._training)
+            config.trainings.append(self._training)
 
     def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
         self._training["steps"] = state.global_step
+
+    def on_train_end(
+        self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any
+    ) -> None:
+        if args.load_best_model_at_end and state.best_global_step:
+            self._training["steps"] = state.best_global_step
 
     def on_push_begin(
         self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any
@@ -42,17 +58,32 @@ class CardCallback(TrainerCallback):
         """An entry of `MultitaskConfig.trainings`."""
         rows: dict[str, dict[str, int]] = {}
         for (task, language), features in self.trainer.features.items():
-            rows.setdefault(task, {})[language] = len(features.table)
+            rows.setdefault(task, {})[language] = len(features.rows)
+        sampler = self.trainer._sampler
+        sizes = {task: sampler.examples_per_step(task) for task in rows}
         precisions = {"bfloat16": args.bf16, "float16": args.fp16}
-        accumulation = args.gradient_accumulation_steps
+        dtype = str(self.trainer.model.dtype).removeprefix("torch.")
         return {
             "rows": rows,
             "steps": 0,
-            "batch_size": args.per_device_train_batch_size * accumulation * args.world_size,
-            "learning_rate": args.learning_rate,
-            "precision": next((name for name, is_on in precisions.items() if is_on), "float32"),
+            "batch_size": sizes if len(set(sizes.values())) > 1 else next(iter(sizes.values())),
+            "learning_rate": None if self._has_own_optimizer else args.learning_rate,
+            "precision": next((name for name, is_on in precisions.items() if is_on), dtype),
             "seed": args.seed,
         }
+
+
+def take_trainings(model: Any, checkpoint: str | Path) -> None:
+    """Let a model's config have the trainings of a checkpoint, whose weights it is to have.
+
+    Args:
+        model: Ours, perhaps with PEFT's adapters, whose checkpoints have no config.
+        checkpoint: Its folder.
+    """
+    path = Path(checkpoint, CONFIG_NAME)
+    if path.exists():
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        without_adapters(model).config.trainings = saved.get("trainings", [])
 
 
 def without_adapters(model: Any) -> MultitaskModel:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import transformers
 from huggingface_hub import ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
@@ -225,6 +226,14 @@ def test_languages_without_training_rows_are_named() -> None:
     assert "Zero-shot" not in model_card("bert", TASKS, HEADS, Report(scores[:1]))
 
 
+def test_a_language_of_an_earlier_training_is_not_zero_shot() -> None:
+    scores = [Score("xnli", "test", code, MAIN, 50.0, 10) for code in ("en", "de", "fr", "sw")]
+    training = {"steps": 1, "batch_size": 4, "learning_rate": 0.1, "precision": "x", "seed": 1}
+    trainings = [{**training, "rows": {"xnli": {"fr": 9}}}]
+    text = model_card("bert", TASKS, HEADS, Report(scores), trainings=trainings)
+    assert "without training rows: xnli in sw." in text and "| en, de, fr |" in text
+
+
 def test_labels_do_not_break_the_table() -> None:
     heads = {"nli": {"type": "classification", "labels": ["a|b", "two\nlines", "<neutral>", "c\r"]}}
     text = model_card("bert", {"xnli": TASKS["xnli"]}, heads, None)
@@ -361,7 +370,8 @@ def test_misspelt_metadata_are_refused_before_anything_is_saved(
         model.card_metadata = {"licence": "mit"}
     with pytest.raises(TypeError, match="Did you mean"):
         model.write_card(tmp_path, languages=["de"])
-    model.card_metadata = {"co2_eq_emissions": 3, "tags": ["mine"]}  # not all fields are listed
+    # fields that the Hub reads and huggingface_hub does not list
+    model.card_metadata = {"co2_eq_emissions": 3, "base_model_relation": "finetune", "tags": ["x"]}
     model.write_card(tmp_path)
     assert ModelCard.load(tmp_path / "README.md").data.co2_eq_emissions == 3
 
@@ -376,7 +386,64 @@ def test_a_resumed_training_is_one_training(model_of: Any, tiny_tasks: Any, tmp_
     saved = jx.MultitaskModel.from_pretrained(tmp_path / "checkpoint-1").config.trainings
     assert [training["steps"] for training in saved] == [1]
     trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
-    assert [training["steps"] for training in trainer.model.config.trainings] == [2]
+    assert steps_of(trainer) == [2]
+    # in a new process: from an untrained model, from the checkpoint's, and after the end
+    for path, checkpoint in (("", "1"), ("checkpoint-1", "1"), ("", "2")):
+        model = model_of([task])
+        if path:
+            model = jx.MultitaskModel.from_pretrained(tmp_path / path, [task])
+        again = jx.Trainer(model, arguments(tmp_path, **options), tasks=[task])
+        again.train(resume_from_checkpoint=str(tmp_path / f"checkpoint-{checkpoint}"))
+        assert steps_of(again) == [2]
+
+
+def steps_of(trainer: jx.Trainer) -> list[int]:
+    return [training["steps"] for training in trainer.model.config.trainings]
+
+
+def test_the_card_says_what_a_step_was(model_of: Any, tiny_tasks: Any, tmp_path: Path) -> None:
+    """Also where the arguments of the run do not say it."""
+    from test_trainer import arguments
+
+    long = {"id": "1", "question": "who", "context": "the cat sees a dog " * 20}
+    row = {**long, "answers": {"text": ["the cat"], "answer_start": [0]}}
+    answers = jx.QuestionAnswering("answers", jx.Rows([row] * 5), max_length=24, stride=8)
+    mood = tiny_tasks["classification"]
+    model = model_of([answers, mood])
+    best = {"metric_for_best_model": "mood", "load_best_model_at_end": True, "max_steps": 3}
+    evaluated = {"eval_strategy": "steps", "eval_steps": 1, "save_strategy": "steps"}
+    options = {**best, **evaluated, "save_steps": 1, "per_device_train_batch_size": 4}
+    trainer = jx.Trainer(
+        model,
+        arguments(tmp_path, **options),
+        tasks=[answers, mood],
+        sampling=jx.Sampling(batch_size={"mood": 8}),
+        optimizers=(torch.optim.SGD(model.parameters(), lr=0.0), None),
+    )
+    trainer.train()
+    (training,) = model.config.trainings
+    assert training["rows"]["answers"] == {"en": 5}, "rows, and not windows"
+    assert training["batch_size"] == {"answers": 4, "mood": 8}
+    assert training["learning_rate"] is None, "it is the optimizer's"
+    assert training["steps"] == trainer.state.best_global_step == 1, "no later step was better"
+    model.write_card(tmp_path)
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "1 steps, batch size 4 (answers), 8 (mood), float32, seed 42." in text
+
+
+def test_a_training_without_a_step_is_none(
+    model_of: Any, tiny_tasks: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from test_trainer import arguments
+
+    task = tiny_tasks["classification"]
+    trainer = jx.Trainer(model_of([task]), arguments(tmp_path, max_steps=1), tasks=[task])
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "training_step", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            trainer.train()
+    trainer.train()
+    assert steps_of(trainer) == [1]
 
 
 def test_scores_of_other_weights_are_forgotten(

@@ -27,8 +27,8 @@ class MultitaskConfig(PreTrainedConfig):
             Hub if there are any, and its `declaration`, from which a saved model makes it again.
         base_model: The encoder's name on the Hub; read off `encoder` if None.
         trainings: What the model was trained on and how, in order: a dictionary for each with
-            `rows` (task -> language -> number), `steps`, `batch_size`, `learning_rate`,
-            `precision` and `seed`.
+            `rows` (task -> language -> number), `steps`, `batch_size` (by task where they differ),
+            `learning_rate` (None of a given optimizer), `precision` and `seed`.
         kwargs: As `transformers.PreTrainedConfig`'s.
 
     Raises:

@@ -7,13 +7,13 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from inspect import signature
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
 from jiantx.model.card_usage import usage
-from jiantx.registry import near_names
 from jiantx.report import Report
 from jiantx.report.scores import MAIN, Score, is_about_run, split_group_metric
 from jiantx.report.tables import table_line
@@ -89,7 +89,7 @@ def model_card(
     if not is_adapter:
         lines += ["It needs `pip install jiantx`.", ""]
     if tasks:
-        lines += ["## Tasks", "", *_TABLE_HEADER, *_task_lines(tasks, heads), ""]
+        lines += ["## Tasks", "", *_TABLE_HEADER, *_task_lines(tasks, heads, trainings), ""]
     if trainings:
         lines += ["## Training", "", *_training_lines(trainings), ""]
     if datasets:
@@ -98,7 +98,7 @@ def model_card(
     if report is not None and any(record.metric == MAIN for record in report):
         splits = ", ".join(sorted({record.split for record in report}))
         lines += [f"## Main scores ({splits}, 0 to 100)", "", report.to_markdown()]
-        lines += _zero_shot_lines(report, tasks)
+        lines += _zero_shot_lines(report, _trained_languages(tasks, trainings))
     return "\n".join(lines)
 
 
@@ -111,11 +111,13 @@ def check_metadata(metadata: Mapping[str, Any]) -> None:
     Raises:
         TypeError: A field is misspelt.
     """
-    known_fields = [name for name in signature(ModelCardData).parameters if name != "kwargs"]
+    listed_fields = [name for name in signature(ModelCardData).parameters if name != "kwargs"]
     for name in metadata:
-        hint = "" if name in (*known_fields, "tags") else near_names(name, known_fields)
-        if hint:
-            raise TypeError(f"The card's metadata have the field {name!r}.{hint}")
+        similar = get_close_matches(name, listed_fields, n=1, cutoff=0.8)
+        if similar and name not in listed_fields:
+            raise TypeError(
+                f"The card's metadata have the field {name!r}. Did you mean {similar[0]!r}?"
+            )
 
 
 def _origin(encoder: str, base_model: str | None) -> str:
@@ -134,34 +136,52 @@ def _training_lines(trainings: Sequence[Mapping[str, Any]]) -> list[str]:
         for task, row_counts in training["rows"].items():
             counts = [f"{count:,} ({language})" for language, count in row_counts.items()]
             rows.append(f"{task}, {' + '.join(counts)}")
-        lines.append(
-            f"- Training rows: {'; '.join(rows)}. {training['steps']:,} steps, batch size "
-            f"{training['batch_size']}, learning rate {training['learning_rate']:g}, "
-            f"{training['precision']}, seed {training['seed']}."
-        )
+        size = training["batch_size"]
+        if isinstance(size, Mapping):
+            size = ", ".join(f"{count} ({task})" for task, count in size.items())
+        rate = training["learning_rate"]  # None of an optimizer of the user's own
+        facts = [f"{training['steps']:,} steps", f"batch size {size}"]
+        facts += [] if rate is None else [f"learning rate {rate:g}"]
+        facts += [training["precision"], f"seed {training['seed']}"]
+        lines.append(f"- Training rows: {'; '.join(rows)}. {', '.join(facts)}.")
     return lines
 
 
-def _zero_shot_lines(report: Report, tasks: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _trained_languages(
+    tasks: Mapping[str, Mapping[str, Any]], trainings: Sequence[Mapping[str, Any]]
+) -> dict[str, set[str]]:
+    """Task -> the languages of all its trainings: the task's own are those of the last one."""
+    languages = {name: set(task["languages"]) for name, task in tasks.items()}
+    for training in trainings:
+        for name, row_counts in training["rows"].items():
+            languages.setdefault(name, set()).update(row_counts)
+    return languages
+
+
+def _zero_shot_lines(report: Report, trained: Mapping[str, set[str]]) -> list[str]:
     """Name the languages of each task that were scored and not trained in."""
     phrases = []
     for name in dict.fromkeys(record.task for record in report):
-        trained = tasks.get(name, {}).get("languages", ())
         scored = dict.fromkeys(record.language for record in report if record.task == name)
-        zero_shot = [language for language in scored if language not in trained]
-        if trained and zero_shot:
+        zero_shot = [language for language in scored if language not in trained.get(name, ())]
+        if trained.get(name) and zero_shot:
             phrases.append(f"{name} in {', '.join(zero_shot)}")
     return [f"Zero-shot, without training rows: {'; '.join(phrases)}.", ""] if phrases else []
 
 
 def _task_lines(
-    tasks: Mapping[str, Mapping[str, Any]], heads: Mapping[str, Mapping[str, Any]]
+    tasks: Mapping[str, Mapping[str, Any]],
+    heads: Mapping[str, Mapping[str, Any]],
+    trainings: Sequence[Mapping[str, Any]],
 ) -> list[str]:
     """The lines of the table of tasks."""
+    languages_of = _trained_languages(tasks, trainings)
     lines = []
     for name, task in tasks.items():
         head = heads[task["head"]]
-        trained = ", ".join(task["languages"]) or "not trained"
+        last_languages = dict.fromkeys(task["languages"])
+        languages = [*last_languages, *sorted(languages_of[name] - last_languages.keys())]
+        trained = ", ".join(languages) or "not trained"
         labels = _label_text(head.get("labels", ()))
         lines.append(table_line([name, task["head"], head["type"], labels, trained]))
     return lines
