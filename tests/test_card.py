@@ -428,7 +428,7 @@ def test_the_card_says_what_a_step_was(model_of: Any, tiny_tasks: Any, tmp_path:
     assert training["steps"] == trainer.state.best_global_step == 1, "no later step was better"
     model.write_card(tmp_path)
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert "1 steps, batch size 4 (answers), 8 (mood), float32, seed 42." in text
+    assert "1 steps, batch size 4 (answers), 8 (mood), float32, seed 3." in text
 
 
 def test_a_training_without_a_step_is_none(

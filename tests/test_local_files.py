@@ -231,18 +231,38 @@ def test_splits_stand_in_a_column() -> None:
     assert [row["text"] for row in rows(source)] == ["yes", "maybe"]
     assert [row["text"] for row in rows(source, "validation")] == ["no"]
     assert source.locate("train", "en", 1).endswith("a.csv, line 5")
-    assert "holds 'train', 'dev'. Expected one of 'test', 'testing'" in error_of(source, "test")
-    assert "no rows of the split 'validation' in 'de'" in error_of(source, "validation", "de")
+    assert "holds 'train', 'dev'. Expected 'test', 'testing'." in error_of(source, "test")
+    message = error_of(source, "validation", "de")
+    assert "in 'de'. Other languages have rows with 'dev' in 'part'." in message
+    nothing = jx.Csv(
+        path, language_column="lang", split_column="part", where=lambda row, code: False
+    )
+    assert "in 'en' that `where` keeps" in error_of(nothing)
+    assert nothing.available("train") == ()
     misspelt = jx.Csv(path, split_column="partt")
     assert "no column 'partt' (asked for by split_column)" in error_of(misspelt)
+
+
+def test_words_of_splits_are_neither_merged_nor_dropped_in_silence() -> None:
+    path = write("a.csv", "text,part\na,train\nb,dev\nc,eval\n")
+    assert "holds 'dev' and 'eval', and both may be" in error_of(
+        jx.Csv(path, split_column="part"), "validation"
+    )
+    path = write("b.csv", "text,part\na,train\nb,Train\nc,tset\n")
+    with pytest.warns(
+        UserWarning, match="rows with 'Train', 'tset' in the column 'part' are of no"
+    ):
+        assert [row["text"] for row in rows(jx.Csv(path, split_column="part"))] == ["a"]
 
 
 def test_splits_in_a_column_of_each_language() -> None:
     write("x.en.jsonl", '{"text": "a", "set": "train"}\n{"text": "b", "set": null}\n')
     write("x.de.jsonl", '{"text": "c", "set": "val"}\n')
     source = jx.Json("x.{language}.jsonl", split_column="set")
-    assert source.available("train") == ("en",) and source.available("validation") == ("de",)
-    assert [row["text"] for row in rows(source)] == ["a"]
+    with pytest.warns(UserWarning, match="rows with None in the column 'set'"):
+        assert source.available("train") == ("en",) and source.available("validation") == ("de",)
+    with pytest.warns(UserWarning, match="of no split"):
+        assert [row["text"] for row in rows(source)] == ["a"]
 
 
 @pytest.mark.parametrize(

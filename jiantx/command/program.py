@@ -293,7 +293,7 @@ def _add_report(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "path",
         metavar="PATH",
-        help="a report's .json file, or a folder with files report.json, also in its subfolders",
+        help="a report's .json file, or a folder with report.json in it or in its subfolders",
     )
     parser.add_argument(
         "--output",

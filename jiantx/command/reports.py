@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from jiantx.experiments import DEVELOPMENT, judged_scores
 from jiantx.experiments.html_page import Page
 from jiantx.report import Report
 from jiantx.report.scores import MAIN
@@ -22,6 +23,7 @@ def show_reports(options: argparse.Namespace) -> None:
     path = Path(options.path)
     report = _read(path)
     page = Page(f"Scores of {path.resolve().stem}")
+    report = _without_failed_runs(page, report)
     for split in sorted({record.split for record in report if record.metric == MAIN}):
         scores = report.where(split=split, metric=MAIN)
         _add_comparison(page, scores, split)
@@ -36,6 +38,20 @@ def show_reports(options: argparse.Namespace) -> None:
     print(f"\nWritten: {', '.join(map(str, written))}")
 
 
+def _without_failed_runs(page: Page, report: Report) -> Report:
+    """Of a recipe's report, the scores that the recipe's page shows; the page says so."""
+    if not any(record.metric == DEVELOPMENT for record in report):
+        return report
+    try:
+        judged = judged_scores(report)
+    except LookupError as error:
+        page.add(f"Failed runs are included, since they cannot be told: {error.args[0]}")
+        return report
+    if len(judged.where(metric=MAIN)) < len(report.where(metric=MAIN)):
+        page.add("Runs that did not learn are left out, as on the recipe's page.")
+    return judged
+
+
 def _read(path: Path) -> Report:
     """The scores of a file, or of a folder's own report, or of all reports below it.
 
@@ -45,7 +61,10 @@ def _read(path: Path) -> Report:
     if path.is_file():
         return Report.from_json(path)
     table = path / _NAME
-    files = [table] if table.is_file() else sorted(path.rglob(_NAME))
+    files = sorted(path.rglob(_NAME))
+    if table.is_file() and len(files) > 1:
+        print(f"{table} is shown, and {len(files) - 1} reports in folders below are not.\n")
+        files = [table]
     if not files:
         problem = "holds no report.json" if path.is_dir() else "does not exist"
         raise DataError(

@@ -18,6 +18,7 @@ from jiantx.experiments.selection import (
     DEVELOPMENT,
     best_rows,
     failed_runs,
+    judged_scores,
     training_name,
     without_failed,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "default_learning_rate",
     "estimate_costs",
     "failed_runs",
+    "judged_scores",
     "fingerprint",
     "format_interval",
     "format_paired",

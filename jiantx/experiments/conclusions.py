@@ -68,12 +68,15 @@ def conclude(
     ]
 
 
-def repeated_training_sentence(by_target: Comparison, targets: Sequence[Task]) -> str:
+def repeated_training_sentence(
+    by_target: Comparison, targets: Sequence[Task], unjudged: Collection[tuple[str, str]]
+) -> str:
     """Name the claimed differences that may come from training on the same rows twice.
 
     Args:
         by_target: Differences to the row `none`, with a column for each target.
         targets: The targets.
+        unjudged: As for `conclude`.
 
     Returns:
         A sentence; "" if there is no such difference.
@@ -84,7 +87,8 @@ def repeated_training_sentence(by_target: Comparison, targets: Sequence[Task]) -
     repeated = []
     for row_spec, target_name in _claimed(differences(by_target)):
         intermediate = {task.name for task in parse_row(row_spec)}
-        if intermediate & trained_names.get(target_name, set()):
+        is_judged = (row_spec, target_name) not in unjudged
+        if is_judged and intermediate & trained_names.get(target_name, set()):
             repeated.append(f"{target_name} after `{row_spec}`")
     if not repeated:
         return ""

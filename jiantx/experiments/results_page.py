@@ -28,9 +28,9 @@ from jiantx.experiments.selection import (
     best_rows,
     failed_cells,
     failed_runs,
+    judged_scores,
     unjudged_cells,
     unlearned_targets,
-    without_failed,
 )
 from jiantx.experiments.significance import format_paired
 from jiantx.experiments.stages import Stages
@@ -91,7 +91,7 @@ def write_results_page(
     failed = {cell: seeds for cell, seeds in failed.items() if cell[1] not in unlearned}
     targets = [target for target in targets if target.name not in unlearned]
     names = [target.name for target in targets]
-    scores = without_failed(report, targets).where(task=names)
+    scores = judged_scores(report, targets)
     main_split = "test" if "test" in splits else splits[0]
     _add_finding(page, scores.where(split=main_split), targets, main_split, failed)
     _add_unlearned(page, unlearned)
@@ -123,9 +123,10 @@ def write_results_page(
 def _add_unlearned(page: Page, unlearned: Sequence[str]) -> None:
     """Say which targets are in no table."""
     if unlearned:
+        are = "it is" if len(unlearned) == 1 else "they are"
         sentence = (
-            f"**No run learned {' or '.join(unlearned)}** (see Runs that failed): it is left out "
-            "of all tables and means. Train it for more steps, or at another rate."
+            f"**No run learned {' or '.join(unlearned)}** (see Runs that failed): {are} left out "
+            "of all tables and means. Train for more steps, or at another rate."
         )
         page.add(sentence)
         print(f"\n{sentence.replace('**', '')}")
@@ -144,7 +145,7 @@ def _add_finding(
     unjudged = unjudged_cells(failed, [row.label for row in by_target.rows])
     sentences = conclude(by_target, by_language, marked, unjudged)
     page.add(f"## What it says ({split})", Finding(sentences))
-    notes = [repeated_training_sentence(by_target, targets)]
+    notes = [repeated_training_sentence(by_target, targets, unjudged)]
     if failed:
         failed_names = [f"{target} after `{row}`" for (row, target) in failed]
         shown = ", ".join(failed_names[:5]) + (

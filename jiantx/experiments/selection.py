@@ -10,7 +10,7 @@ from typing import NamedTuple
 from jiantx.report import MAIN, Report, Score
 from jiantx.report.scores import comparable_value
 from jiantx.task import Task
-from jiantx.tasks import get_task, training_tasks
+from jiantx.tasks import TASKS, get_task, training_tasks
 
 # Two metrics decide whether a run failed. Their records carry the name of the fine-tuning.
 DEVELOPMENT = "development"  # main score on English validation rows
@@ -42,10 +42,26 @@ def _row_and_seed(record: Score) -> tuple[str, int]:
     return str(record.tags["intermediate"]), int(record.tags["seed"])
 
 
-def _scored_targets(report: Report) -> list[Task]:
-    """The targets of a recipe's report: its tasks with main scores."""
+def _registered_targets(report: Report) -> list[Task]:
+    """The targets of a recipe's report, which are its tasks with main scores.
+
+    Raises:
+        LookupError: They are not registered, or are fine-tuned otherwise than those of the report.
+    """
+    advice = "Give the targets of the recipe: without_failed(report, targets)."
     names = dict.fromkeys(record.task for record in report if record.metric == MAIN)
-    return [get_task(name) for name in names]
+    unknown = [name for name in names if name not in TASKS]
+    if unknown:
+        raise LookupError(f"The target {unknown[0]!r} of the report is not registered. {advice}")
+    targets = [get_task(name) for name in names]
+    trained = {record.task for record in report if record.metric == DEVELOPMENT}
+    unused = sorted(trained - set(_training_names(report, targets).values()))
+    if unused:
+        raise LookupError(
+            f"The report has the fine-tuning {unused[0]!r}, which no registered target of the "
+            f"report has. {advice}"
+        )
+    return targets
 
 
 def failed_runs(report: Report) -> dict[tuple[str, int], list[str]]:
@@ -119,11 +135,14 @@ def unlearned_targets(report: Report, targets: Sequence[Task], failed: FailedCel
         targets: The targets of the report.
         failed: By `failed_cells`.
     """
-    rows = {str(record.tags["intermediate"]) for record in report}
+    rows: dict[str, set[str]] = {}  # target -> rows with scores of it
+    for record in report:
+        if record.metric == MAIN:
+            rows.setdefault(record.task, set()).add(str(record.tags["intermediate"]))
     unlearned = []
     for target in targets:
-        cells = [failed.get((row, target.name)) for row in rows]
-        if all(seeds is not None and seeds.failed == seeds.all for seeds in cells):
+        cells = [failed.get((row, target.name)) for row in rows.get(target.name, ())]
+        if cells and all(seeds is not None and seeds.failed == seeds.all for seeds in cells):
             unlearned.append(target.name)
     return unlearned if len(unlearned) < len(targets) else []
 
@@ -154,8 +173,11 @@ def without_failed(report: Report, targets: Iterable[Task] | None = None) -> Rep
     Args:
         report: Scores by `Recipe.report`, with the records that decide whether a run failed.
         targets: The targets of the report; if None, the registered tasks of its main scores.
+
+    Raises:
+        LookupError: `targets` is None, and the registered tasks are not those of the report.
     """
-    cells = failed_cells(report, _scored_targets(report) if targets is None else targets)
+    cells = failed_cells(report, _registered_targets(report) if targets is None else targets)
 
     def is_excluded(record: Score) -> bool:
         row_spec, seed = _row_and_seed(record)
@@ -163,6 +185,25 @@ def without_failed(report: Report, targets: Iterable[Task] | None = None) -> Rep
         return seeds is not None and seed in seeds.failed and seeds.failed != seeds.all
 
     return Report(record for record in report if not is_excluded(record))
+
+
+def judged_scores(report: Report, targets: Iterable[Task] | None = None) -> Report:
+    """Return the scores that the page's tables show: of runs and targets that learned.
+
+    The scores of failed runs are excluded as by `without_failed`, and so are targets of which no
+    run of any row learned.
+
+    Args:
+        report: Scores by `Recipe.report`, with the records that decide whether a run failed.
+        targets: The targets of the report; if None, the registered tasks of its main scores.
+
+    Raises:
+        LookupError: `targets` is None, and the registered tasks are not those of the report.
+    """
+    targets = _registered_targets(report) if targets is None else list(targets)
+    unlearned = unlearned_targets(report, targets, failed_cells(report, targets))
+    names = [target.name for target in targets if target.name not in unlearned]
+    return without_failed(report, targets).where(task=names)
 
 
 def best_rows(report: Report, targets: Sequence[Task]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -162,7 +163,7 @@ class LocalFiles(Source):
             word_of = {code: word for code, word in word_of.items() if word in values}
         languages = [code for code, word in word_of.items() if self._files(split, word)]
         if self.split_column:
-            languages = [code for code in languages if self._has_rows(split, code)]
+            languages = [code for code in languages if self._has_split(split, code, word_of[code])]
         return tuple(languages)
 
     # --- files ------------------------------------------------------------------------------------
@@ -222,20 +223,60 @@ class LocalFiles(Source):
         """Whether a file holds rows of other splits or languages, or rows that are not kept."""
         return any((self.language_column, self.split_column, self.where))
 
-    def _has_rows(self, split: str, language: str) -> bool:
-        stored = self._stored(split, self._word(split, language))
-        return len(self._indices(stored, split, language)) > 0
+    def _has_split(self, split: str, language: str, word: str) -> bool:
+        """Whether some row of a language is of the split, by the column of splits."""
+        stored = self._stored(split, "" if self.language_column else word)
+        if self.where is not None:
+            return len(self._indices(stored, split, language)) > 0
+        split_word = self._split_word(split, stored)
+        if self.language_column is None or split_word is None:
+            return split_word is not None
+        columns = (stored[self.language_column][:], stored[self.split_column][:])
+        return (word, split_word) in zip(*columns)
+
+    def _split_word(self, split: str, stored: datasets.Dataset) -> str | None:
+        """The word for a split in the column of splits; None if no row has it.
+
+        Raises:
+            MissingColumn: There is no such column.
+            DataError: Two words may be the split.
+        """
+        column = self.split_column
+        assert column is not None
+        if column not in stored.column_names:
+            raise MissingColumn(column, stored.column_names, asked_by="split_column")
+        values = stored.unique(column)
+        known_words = {split, *itertools.chain.from_iterable(SPLIT_WORDS.values())}
+        unknown = [value for value in values if value not in known_words]
+        if unknown:
+            # once for the same text
+            warnings.warn(
+                f"{type(self).__name__}({self.path!r}): rows with {_listed(unknown)} in the column "
+                f"{column!r} are of no split, and are not read.",
+                stacklevel=2,
+            )
+        present = [word for word in SPLIT_WORDS.get(split, (split,)) if word in values]
+        if len(present) > 1:
+            raise DataError(
+                f"{type(self).__name__}({self.path!r}): the column {column!r} holds {present[0]!r} "
+                f"and {present[1]!r}, and both may be the split {split!r}. Rename one in the file."
+            )
+        return present[0] if present else None
 
     def _no_rows_of(self, split: str, language: str, stored: datasets.Dataset) -> str:
-        """Say that the column of splits has no such row, and what it holds."""
-        values = stored.unique(self.split_column)
-        shown = ", ".join(map(repr, values[:8])) + (", …" if len(values) > 8 else "")
-        expected = ", ".join(map(repr, SPLIT_WORDS.get(split, (split,))))
-        return (
+        """Say why no row is of the split."""
+        word = self._split_word(split, stored)
+        start = (
             f"{type(self).__name__}({self.path!r}) has no rows of the split {split!r} in "
-            f"{language!r}: the column {self.split_column!r} holds {shown}. Expected one of "
-            f"{expected}."
+            f"{language!r}"
         )
+        if word is None:
+            expected = ", ".join(map(repr, SPLIT_WORDS.get(split, (split,))))
+            holds = _listed(stored.unique(self.split_column))
+            return f"{start}: the column {self.split_column!r} holds {holds}. Expected {expected}."
+        if self.where is not None:
+            return f"{start} that `where` keeps."
+        return f"{start}. Other languages have rows with {word!r} in {self.split_column!r}."
 
     def _word(self, split: str, language: str) -> str:
         """What stands for a language in the names of files; DataError if there are no such rows."""
@@ -272,11 +313,10 @@ class LocalFiles(Source):
         if word is not None:
             keep = np.array([value == word for value in stored[self._checked_column(split)][:]])
         if self.split_column is not None:
-            if self.split_column not in stored.column_names:
-                names = stored.column_names
-                raise MissingColumn(self.split_column, names, asked_by="split_column")
-            names_of_split = SPLIT_WORDS.get(split, (split,))
-            keep &= [value in names_of_split for value in stored[self.split_column][:]]
+            split_word = self._split_word(split, stored)
+            keep &= [value == split_word for value in stored[self.split_column][:]]
+            if split_word is None:
+                keep[:] = False
         if self.where is not None:
             for index, row in enumerate(iter_rows(stored)):
                 keep[index] = keep[index] and keeps(self.where, row, language)
@@ -300,3 +340,7 @@ def _numbered_rows(
     for path in files:
         for number, row in reader(path):
             yield path, number, row
+
+
+def _listed(values: Sequence[Any]) -> str:
+    return ", ".join(map(repr, values[:8])) + (", …" if len(values) > 8 else "")

@@ -89,5 +89,5 @@ def test_training_twice_on_the_same_rows_is_named(row: str, is_repeated: bool) -
     scores += [score(row, seed, 75.0 + seed / 100) for seed in (1, 2)]
     report = jx.Report(scores)
     compared = report.compare(report.where(intermediate="none"))
-    sentence = repeated_training_sentence(compared, [get_task("xnli")])
+    sentence = repeated_training_sentence(compared, [get_task("xnli")], ())
     assert ("xnli after `mnli`" in sentence) == is_repeated

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from recipe_fixtures import score
@@ -132,3 +133,31 @@ def test_a_report_is_read_where_its_data_are_not(
     records.append(score("none", 1, 55.0, "pawsx", CHANCE))
     cells = failed_cells(report + jx.Report(records), [get_task("pawsx"), get_task("panx")])
     assert cells == {("none", "pawsx"): ({1}, {1})}
+
+
+def test_targets_that_the_registry_does_not_know_have_to_be_given(report: jx.Report) -> None:
+    mine = get_task("xnli").replace(train_on=("snli",))
+    renamed = jx.Report(
+        replace(record, task="snli") if record.task == "mnli" else record for record in report
+    )
+    assert len(jx.experiments.without_failed(renamed, [mine])) < len(renamed)
+    with pytest.raises(LookupError, match=r"the fine-tuning 'snli'.*Give the targets"):
+        jx.experiments.without_failed(renamed)
+    unregistered = jx.Report([*report, score("none", 1, 50.0, "not_registered")])
+    with pytest.raises(LookupError, match="'not_registered' of the report is not registered"):
+        jx.experiments.without_failed(unregistered)
+
+
+def test_judged_scores_leave_out_what_no_run_learned(report: jx.Report) -> None:
+    records = list(report)
+    for row in ("none", "mnli"):
+        records.append(score(row, 1, 1.0, "xquad"))
+        records.append(score(row, 1, 0.0, "squad_v1", DEVELOPMENT))
+        records.append(score(row, 1, 0.0, "squad_v1", CHANCE))
+    # a row whose targets are not done yet decides nothing
+    records.append(score("qqp", 1, 3.0, "qqp", "truncated"))
+    judged = jx.experiments.judged_scores(jx.Report(records))
+    assert {record.task for record in judged} == {"xnli", "udpos"}
+    assert list(judged.where(task="xnli")) == list(
+        jx.experiments.without_failed(report).where(task="xnli")
+    )
