@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 DOCS = Path(__file__).parent
-sys.path.insert(0, str(DOCS.parent / "examples" / "studies"))
+sys.path[:0] = [str(DOCS.parent / "examples" / "studies"), str(DOCS)]
 
+import make_results  # noqa: E402
 from estimators import fit_line  # noqa: E402
 from findings import plot_by_size  # noqa: E402
 
@@ -75,15 +76,9 @@ def draw_demo(path: Path) -> None:
     draw_table(table, "Main score by target (validation), mean over languages", path)
 
 
-def draw_results_table(path: Path) -> None:
-    """Draw the paper's table on the artificial world."""
-    table = read_table("results.md", "## The paper's table, in small")
-    draw_table(table, "Main score by target (validation), mean over languages", path)
-
-
 def draw_model_size(path: Path) -> None:
     """Draw the differences of the model-size study, and the line through them."""
-    _, *lines = read_table("results.md", "## Model size")
+    _, *lines = read_table("results/artificial_world.md", "## Model size")
     sizes = {name: int(size.replace(",", "")) for name, size, _ in lines}
     differences = {name: read_interval(text) for name, _, text in lines}
     line = fit_line(list(sizes.values()), [mean for mean, _ in differences.values()])
@@ -99,7 +94,7 @@ def draw_model_size(path: Path) -> None:
 
 def draw_single_vs_multi_task(path: Path) -> None:
     """Draw the differences between joint training and single tasks."""
-    header, *lines = read_table("results.md", "## One intermediate task or several")
+    header, *lines = read_table("results/artificial_world.md", "## One intermediate task or several")
     sizes = {line[0]: int(line[1].replace(",", "")) for line in lines}
     series: dict[str, Mapping[str, tuple[float, float]]] = {}
     for column in (-2, -1):
@@ -115,7 +110,7 @@ def draw_single_vs_multi_task(path: Path) -> None:
 
 def draw_batch_size(path: Path) -> None:
     """Draw the scores of the batch-size study at equal steps."""
-    header, *lines = read_table("results.md", "## Batch size")
+    header, *lines = read_table("results/artificial_world.md", "## Batch size")
     column = header.index("equal steps")
     rules: list[str] = list(dict.fromkeys(line[1] for line in lines if line[1]))
     points: dict[str, list[plots.Point]] = {rule: [] for rule in rules}
@@ -136,7 +131,7 @@ def draw_batch_size(path: Path) -> None:
 
 PICTURES: dict[str, Callable[[Path], None]] = {
     "demo.png": draw_demo,
-    "results_table.png": draw_results_table,
+    "results_table.png": make_results.draw,
     "results_model_size.png": draw_model_size,
     "results_single_vs_multi_task.png": draw_single_vs_multi_task,
     "results_batch_size.png": draw_batch_size,

@@ -78,14 +78,14 @@ def _read_labels(task: Task) -> tuple[str, ...]:
     labels = [value for value in counts if value not in (None, "")]
     _check_labels(task, labels, row_count, split)
     single = single_labels({label: counts[label] for label in labels})
-    if single:
+    if single and task.scored_by != "tagging":  # rare tags are usual
         frequent_labels = [label for label in labels if label not in single]
         logger.warning(
-            "Task %s: one of the %s rows alone has the label %s.%s If it is a mistake, correct the "
-            "row; labels=(…) makes it an error.",
+            "Task %s: labels that only one of the %s rows has: %s.%s If one is misspelt, correct "
+            "the row. To refuse unknown labels, declare the right ones: labels=(…).",
             task.name,
             split,
-            " or ".join(map(repr, single[:3])),
+            ", ".join(map(repr, single[:3])),
             near_names(single[0], frequent_labels),
         )
     return tuple(sorted(labels))

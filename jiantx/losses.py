@@ -146,6 +146,7 @@ def batch_entries(
     *,
     label_smoothing: float,
     device: torch.device,
+    item_count: int = 2,
 ) -> dict[str, Any]:
     """What a batch of a task says to its head about the loss.
 
@@ -156,6 +157,7 @@ def batch_entries(
         features: Its training features, one for each language.
         label_smoothing: Where the loss does not give its own.
         device: Of the batches.
+        item_count: Examples of a batch; a function is tried on as many items.
 
     Returns:
         `loss`: an `ItemLoss`; or `label_smoothing`; or nothing.
@@ -178,7 +180,8 @@ def batch_entries(
             return {"loss": binary}
         smoothed = partial(cross_entropy, reduction="none", label_smoothing=label_smoothing)
         return {"loss": partial(smoothed, weight=weights)}
-    _try_function(loss, task, head, device)
+    if type(head).__module__.startswith("jiantx."):  # others may have scores of any shape
+        _try_function(loss, task, head, device, item_count)
     return {"loss": loss}
 
 
@@ -241,24 +244,29 @@ def _check_fits(task: Task, loss: Loss, head: Head) -> None:
                 )
 
 
-def _try_function(loss: ItemLoss, task: Task, head: Head, device: torch.device) -> None:
-    """Call a loss function on two items, so that a bad one fails before the first step.
+def _try_function(
+    loss: ItemLoss, task: Task, head: Head, device: torch.device, item_count: int
+) -> None:
+    """Call a loss function on made-up items, so that a bad one fails before the first step.
 
     Raises:
         ValueError: It fails, or does not return one loss for each item.
     """
     label_count = len(task.label_names)
-    shape = (2, label_count) if label_count else (2,)
-    scores = torch.linspace(0.1, 0.9, math.prod(shape), device=device).reshape(shape)
-    labels = torch.zeros(2, dtype=torch.long, device=device)
+    shape = (item_count, label_count) if label_count else (item_count,)
+    dtype = full_precision(next(head.parameters()).detach()).dtype
+    scores = torch.linspace(0.1, 0.9, math.prod(shape), dtype=dtype, device=device).reshape(shape)
+    labels = torch.zeros(item_count, dtype=torch.long, device=device)
     targets = labels if label_count and not _has_several_labels(head) else torch.zeros_like(scores)
+    devices = [device] if device.type == "cuda" else []
     try:
-        chosen_loss(scores, targets, {"task": task.name, "labels": labels, "loss": loss})
+        with torch.random.fork_rng(devices=devices):  # it may draw random numbers
+            chosen_loss(scores, targets, {"task": task.name, "labels": labels, "loss": loss})
     except Exception as error:
         raise ValueError(
-            f"Trainer(losses={{{task.name!r}: …}}): the function failed on two items, with scores "
-            f"of shape {tuple(scores.shape)} and targets of shape {tuple(targets.shape)} "
-            f"({targets.dtype}): {type(error).__name__}: {error}"
+            f"Trainer(losses={{{task.name!r}: …}}): the function failed when it was tried on "
+            f"{item_count} items, with scores of shape {tuple(scores.shape)} and targets of shape "
+            f"{tuple(targets.shape)} ({targets.dtype}): {type(error).__name__}: {error}"
         ) from error
 
 

@@ -357,7 +357,8 @@ class Sampler:
             if len(known_epochs) > 1:
                 del known_epochs[min(known_epochs)]
             random = generator("order", self.seed, task, language, epoch)
-            known_epochs[epoch] = random.permutation(size)
+            dtype = np.uint32 if size < 2**32 else np.int64  # half the memory
+            known_epochs[epoch] = random.permutation(size).astype(dtype)
         return known_epochs[epoch]
 
     def epoch(self, epoch: int, rank: int = 0) -> Iterator[tuple[Draw, ...]]:

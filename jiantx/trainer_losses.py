@@ -46,7 +46,10 @@ class LossesMixin(transformers.Trainer):
 
     def _prepare_losses(self) -> None:
         """Make what batches say of the losses: before the first step, so that a bad one fails."""
+        assert self._sampler is not None
         for name, loss in self.losses.items():
+            if name in self._loss_entries:
+                continue
             self._loss_entries[name] = batch_entries(
                 loss,
                 self.tasks[name],
@@ -54,6 +57,7 @@ class LossesMixin(transformers.Trainer):
                 [features for (task, _), features in self._features.items() if task == name],
                 label_smoothing=self.args.label_smoothing_factor,
                 device=self.args.device,
+                item_count=self._sampler.draw_size(name),
             )
 
     def _choose_loss(self, batch: dict[str, Any]) -> None:

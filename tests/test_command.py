@@ -147,7 +147,25 @@ def test_tasks_with_rows_in_a_data_root(
     assert run("tasks", "xnli", "--data-root", "artificial") == 0
     assert re.search(r"xnli +classification +6 ", capsys.readouterr().out)
     assert run("tasks", "xnli", "--data-root", tmp_path) == 1
-    assert f"None of 4 tasks has rows in {tmp_path}" in capsys.readouterr().err
+    assert f"No task of 4 has rows in {tmp_path}" in capsys.readouterr().err
+    assert run("tasks", "pawsx", "--data-root", "artificial", "--language", "ko") == 1
+    assert "No task of 1 has rows in 'ko' in artificial" in capsys.readouterr().err
+
+
+def test_a_task_of_one_s_own_files_is_listed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    declared = tmp_path / "own_tasks.py"
+    declared.write_text(
+        "import jiantx as jx\n"
+        'jx.register(jx.Classification("own_csv", jx.Csv("absent.csv"), labels=("a", "b")))\n'
+    )
+    try:
+        assert run("tasks", "own_csv", "--import", declared) == 0
+        assert "1 task." in capsys.readouterr().out
+        assert "own_csv" in jx.list_tasks(language="en")
+    finally:
+        del TASKS._values["own_csv"]
 
 
 def test_tasks_are_found(capsys: pytest.CaptureFixture[str]) -> None:

@@ -106,11 +106,19 @@ def test_a_misspelt_column_of_labels_is_said() -> None:
     assert not [text for text in unlabelled_test.describe().findings() if "No gold" in text]
 
 
+def test_pairs_need_no_column_of_gold() -> None:
+    pairs = jx.Rows([{"query": "a", "candidate": "b"}, {"query": "c", "candidate": "d"}])
+    retrieval = jx.Retrieval("pairs", pairs)
+    assert "No gold" not in f"{retrieval.preview()}{retrieval.describe()}"
+    corpus = jx.Rows([{"id": "1", "candidate": "b"}])
+    assert "no column 'relevant'" in str(retrieval.replace(corpus=corpus).describe())
+
+
 def test_a_label_of_one_row_among_many_is_a_suspicion(caplog: pytest.LogCaptureFixture) -> None:
     labels = ["positive"] * 20 + ["negative"] * 15 + ["postive"]
     suspicious = task(train=[{"text": str(n), "label": x} for n, x in enumerate(labels)])
     assert suspicious.label_names == ("negative", "positive", "postive")
-    assert "one of the train rows alone has the label 'postive'. Did you mean" in caplog.text
+    assert "labels that only one of the train rows has: 'postive'. Did you mean" in caplog.text
     assert "Labels of one row in train: 'postive'. Mistakes, perhaps." in str(suspicious.describe())
     caplog.clear()
     few = task()

@@ -259,14 +259,34 @@ def test_a_loss_function_is_tried_before_the_first_step(
         raise TypeError("no such targets")
 
     for losses, message in (
-        ({"mood": of_wrong_type}, r"two items, with scores of shape \(2, 3\).*no such targets"),
-        ({"stars": huber_loss}, r"is of shape \(\); expected one for each of 2 items"),
-        ({"topics": torch.nn.functional.cross_entropy}, "expected one for each of 2 items"),
+        ({"mood": of_wrong_type}, r"8 items, with scores of shape \(8, 3\).*no such targets"),
+        ({"stars": huber_loss}, r"is of shape \(\); expected one for each of 8 items"),
+        ({"topics": torch.nn.functional.cross_entropy}, "expected one for each of 8 items"),
     ):
         trainer = jx.Trainer(model_of(tasks), arguments(tmp_path), tasks=tasks, losses=losses)
         with pytest.raises(ValueError, match=message):
             trainer.train()
         assert trainer.state.global_step == 0
+
+
+def test_trying_a_function_changes_nothing(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
+    """It is tried once, on as many items as a batch has, and its random numbers are given back."""
+    task = tiny_tasks["classification"]
+    sizes: list[int] = []
+
+    def hardest(scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        losses = torch.nn.functional.cross_entropy(scores, targets, reduction="none")
+        sizes.append(len(losses))
+        threshold = losses.topk(4).values[-1]
+        return losses * (losses >= threshold) * torch.rand(len(losses))
+
+    weights = []
+    for strategy in ("no", "steps"):
+        model = model_of([task])
+        args = arguments(tmp_path, max_steps=2, save_strategy=strategy)
+        jx.Trainer(model, args, tasks=[task], losses={"mood": hardest}).train()
+        weights.append(model.heads["mood"].out.weight.detach().clone())
+    assert torch.equal(*weights) and sizes == [8] * 6
 
 
 def test_a_task_may_have_another_smoothing_than_the_run(

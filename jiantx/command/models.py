@@ -116,7 +116,8 @@ def _read_rows(file: str, file_format: str | None, encoding: str) -> tuple[list[
         try:
             rows = list(_READERS[file_format](path, encoding))
         except DataError as error:
-            is_about_encoding = "encoding" in str(error) and file_format in _ENCODED
+            phrases = ("encoding=", "`encoding`", "the file's encoding", "no encoding")
+            is_about_encoding = file_format in _ENCODED and any(p in str(error) for p in phrases)
             hint = " On the command line it is --encoding." if is_about_encoding else ""
             raise DataError(f"{error}{hint}") from error
     if is_guessed and rows and all(_is_json_object(row["text"]) for row in rows):

@@ -38,11 +38,12 @@ def list_matching_tasks(options: argparse.Namespace) -> None:
     for name in names:
         task = get_task(name)
         languages = _available_languages(task) if has_root else _declared_languages(task)
-        if languages:
+        if not has_root or (languages and options.language in (None, *languages)):
             benchmarks = ", ".join(_benchmarks(task))
             rows.append([name, task.task_type, str(len(languages)), benchmarks])
     if not rows:
-        raise LookupError(f"None of {len(names)} tasks has rows in {options.data_root}.")
+        language = f" in {options.language!r}" if options.language else ""
+        raise LookupError(f"No task of {len(names)} has rows{language} in {options.data_root}.")
     print(text_table(["task", "type", "languages", "benchmarks"], rows), end="")
     count = "1 task" if len(rows) == 1 else f"{len(rows)} tasks"
     print(f"\n{count}. `jiantx show NAME` prints one's card and some of its rows.")

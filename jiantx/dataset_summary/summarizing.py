@@ -151,7 +151,8 @@ class _InputTable:
         if column is None:
             return None
         if isinstance(column, str) and column not in rows.column_names:
-            self.missing_gold = MissingColumn(column, rows.column_names)
+            if task.gold_column is not None:
+                self.missing_gold = MissingColumn(column, rows.column_names)
             return None
         return column_array(rows, column)
 

@@ -152,6 +152,11 @@ class Retrieval(Task):
     metrics: Metrics = _RANKING_METRICS
     _is_training: bool = False  # its rows are read to train on
 
+    @property
+    def gold_column(self) -> str | None:
+        """The column of relevant ids; without a corpus, a row's own candidate is the gold."""
+        return None if self.corpus is None else super().gold_column
+
     def __post_init__(self) -> None:
         # by identity, so that what a user gives stays, and `replace(mining=…)` takes the other
         # default

@@ -143,5 +143,5 @@ def _languages_of(source: Source) -> Iterable[str]:
     if isinstance(source, Rows):
         available = [source.available(split) for split in SPLITS]
         return dict.fromkeys(itertools.chain.from_iterable(available))
-    languages: Iterable[str] = getattr(source, "languages", ("en",))
-    return languages
+    declared: Iterable[str] | None = getattr(source, "languages", None)
+    return declared or (source.only_language or "en",)
