@@ -453,5 +453,6 @@ def test_tags_and_questions_may_have_another_encoding() -> None:
 @pytest.mark.parametrize("field", ["stratify", "group"])
 def test_a_row_that_cannot_be_assigned_is_located(field: str) -> None:
     write("a.csv", "text,kind\none,x\ntwo,x\nthree,\n")
-    source: Any = jx.Csv("a.csv", split={"train": "50%", "validation": "50%"}, **{field: "kind"})
+    fields: dict[str, Any] = {field: "kind"}
+    source = jx.Csv("a.csv", split={"train": "50%", "validation": "50%"}, **fields)
     assert "a.csv, line 4 has no value in the column 'kind'" in error_of(source)
