@@ -151,8 +151,8 @@ print(probe_encoder(AutoConfig.from_pretrained("xlm-roberta-base")))
 `python docs/make_encoders.py` (or `make docs`) writes the tables below from {count} tiny
 configs, with transformers {version}. Other values in a config may change the result.
 
-- *Batches*: "flat" runs without padding, with the same states as padded rows to 1e-5. "padded" is
-  slower and says so.
+- *Flat* encoders run without padding, with the same states as padded rows to 1e-5. *Padded* ones are
+  slower, and jiantx says so. *Refused* ones raise an error.
 - *A text is*: the state that classification, regression and multiple choice read, if the
   tokenizer has a CLS token. "first" is the usual CLS token. "last" is for causal encoders, whose
   first token sees nothing, and for tokenizers that put CLS last (XLNet). Without a CLS token all
@@ -163,8 +163,8 @@ configs, with transformers {version}. Other values in a config may change the re
 - *Padding seen*: the states of a text change with the padding beside it, so the same text gets
   slightly other scores in another batch. jiantx warns once.
 - An encoder-decoder is read at its encoder; the decoder is kept, and saved as it was.
-- Causal encoders see only what stands to the left. Tagging and question answering run, but a
-  bidirectional encoder suits them better.
+- In a causal encoder, a token sees only the tokens before it. Tagging and question answering run,
+  but a bidirectional encoder suits them better.
 """
 FLAT = "## Flat\n\nThese families run without padding.\n"
 PADDED = "## Padded\n\nThese families run in padded batches.\n"
