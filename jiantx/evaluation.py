@@ -45,20 +45,20 @@ def evaluate(
     """Score a model on a split of some tasks.
 
     Args:
-        model: With a head for each task.
-        tasks: What is scored: tasks, names, or one alone. Retrieval tasks that differ in their
-            layer alone are scored in one pass of the encoder.
+        model: A model with a head for each task.
+        tasks: Tasks to score: one task or name, or several. Retrieval tasks that differ only in
+            their layer are scored in one pass of the encoder.
         split: "train", "validation" or "test".
-        languages: Of these, those that a task has; all languages of a task if None.
+        languages: Languages to score, where a task has them; if None, all languages of each task.
         batch_size: Features of a batch.
-        max_length: Tokens of a sequence; each task's own if None.
+        max_length: Maximum tokens of a sequence; if None, each task's `max_length`.
         layers: For retrieval, score each of these hidden states (0 is the embeddings) in one pass.
             The tag `layer` tells the scores apart.
         predictions: A folder for one JSON-lines file per task and language, with one row per
             example: id, language, inputs, gold, prediction, confidence, correct, score.
             `jx.errors(folder)` reads it.
-        dtype: `torch.bfloat16` or `torch.float16` computes in half precision, which is faster; None
-            computes in that of the weights, also after a training in half precision.
+        dtype: `torch.bfloat16` or `torch.float16` computes in half precision, which is faster. None
+            computes in the precision of the weights, also after a training in half precision.
 
     Returns:
         A report with every metric of every task and language; NaN where one is undefined. For
@@ -66,8 +66,8 @@ def evaluate(
 
     Raises:
         DataError: A task has no such split, no labels in it, or none of the languages.
-        ValueError: Two tasks have one name, or `layers` is empty or given for a task that is no
-            retrieval.
+        ValueError: Two tasks have the same name, or `layers` is empty or given for a task that is
+            not a retrieval task.
 
     >>> evaluate(model, [get_task("xnli")], languages=["de", "sw"]).to_markdown()  # doctest: +SKIP
     """
@@ -123,7 +123,7 @@ def check_task_names(tasks: Iterable[Task]) -> None:
         if by_name.setdefault(task.name, task) is not task:
             raise ValueError(
                 f"Two tasks have one name, {task.name!r}, so their scores could not be told apart. "
-                'Name one of them otherwise: task.replace(name="…", head=task.head_name).'
+                'Rename one of them: task.replace(name="…", head=task.head_name).'
             )
 
 
@@ -174,24 +174,25 @@ def predict(
     language: str | None = None,
     dtype: torch.dtype | None = None,
 ) -> list[Any]:
-    """Predict for raw rows; no labels are needed, and those that are there are not read.
+    """Predict for raw rows. Labels are not needed; if rows have labels, they are ignored.
 
-    Retrieval ranks the rows' own candidates, or those of the task's corpus (`test`, else
-    `validation`). Each call encodes the corpus again, so give many rows at once. Mined pairs come
-    with their scores, without a threshold.
+    Retrieval ranks the candidates of the rows or, if the task has a corpus, of its split `test`
+    (else `validation`). Each call encodes the corpus again, so give many rows at once. Mined pairs
+    are returned with their scores; no threshold is applied.
 
     Args:
-        model: With the task's head.
-        task: What is predicted: a task or its name.
-        rows: Dictionaries with the task's columns, what else `Rows` takes, texts or pairs of texts.
-        language: Of the rows; if None, the one that the task trains in, or "en" of several.
+        model: A model with the task's head.
+        task: The task, or its name.
+        rows: Texts, pairs of texts, dictionaries with the task's columns, or other input of `Rows`.
+        language: Of the rows. If None, the task's training language, or "en" if it has several.
         dtype: As for `evaluate`.
 
     Returns:
         One `Prediction` of the task's type for each row, in order.
 
     Raises:
-        DataError: A row lacks a column; names the row. Or it is a text, and the task reads more.
+        DataError: A row lacks a column, or is a text although the task reads several columns. The
+            message names the row.
 
     >>> predict(model, xnli, rows)[0].label  # doctest: +SKIP
     """

@@ -31,19 +31,19 @@ ItemLoss = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class CrossEntropy:
-    """The cross-entropy of a task, with class weights and label smoothing of its own.
+    """The cross-entropy of a task, with its own class weights and label smoothing.
 
     As everywhere in jiantx, the sum over items is divided by the number of items of the step.
     `torch.nn.CrossEntropyLoss(weight=…)` divides by the sum of their weights instead. "balanced"
     weights are 1 on average over the training rows, so that the two agree on average.
 
     Args:
-        class_weights: Label -> factor of the loss of the items that have it; 1 for a label that is
-            not named. "balanced" counts the training rows: items / (labels x items of the label),
-            as scikit-learn. With several labels per example, the factor is of the positive side
+        class_weights: Label -> factor of the loss of the items with this label; other labels have
+            the factor 1. "balanced" uses the training rows: items / (labels x items of the label),
+            as scikit-learn. With several labels per example, the factor applies to positives
             (torch's `pos_weight`), and "balanced" is negatives / positives.
-        label_smoothing: The share of the loss that all labels have alike; that of
-            `TrainingArguments(label_smoothing_factor=…)` if None.
+        label_smoothing: The share of the loss that is spread evenly over all labels. None uses
+            `TrainingArguments(label_smoothing_factor=…)`.
 
     Raises:
         ValueError: A number is outside its range.

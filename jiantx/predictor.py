@@ -39,15 +39,15 @@ def load(
 ) -> Predictor:
     """Load a saved jiantx model with its tasks, ready to predict.
 
-    The folder holds label names, columns and lengths of the tasks. What it cannot hold, functions
-    as columns and corpora, comes from the registered tasks of the same names.
+    The folder holds label names, columns and lengths of the tasks. It cannot hold column functions
+    and corpora; these come from the registered tasks with the same names.
 
     Args:
-        path: A folder, or an id of the Hub.
-        tasks: Tasks, or their names, that replace what the folder says of them, or that share a
-            head with one of them.
-        device: Where the model runs; the GPU if there is one.
-        kwargs: As of `MultitaskModel.from_pretrained`.
+        path: A folder, or a Hub id.
+        tasks: Tasks, or their names. Each replaces the saved task with its name, or shares a head
+            with a saved task.
+        device: Where the model runs; if None, the GPU if there is one.
+        kwargs: Arguments of `MultitaskModel.from_pretrained`.
 
     Raises:
         ValueError: The path holds no jiantx model.
@@ -154,7 +154,7 @@ class Predictor:
 
         Args:
             name: Its name, or the name of a registered task that shares a head with one; None if
-                there is only one task. A task is returned as it is.
+                there is only one task. A `Task` is returned unchanged.
 
         Raises:
             LookupError: There are several tasks and none is named, or there is no such task.
@@ -182,9 +182,9 @@ class Predictor:
         """Score the model.
 
         Args:
-            tasks: What is scored: tasks, names, or one alone. None: the model's tasks whose rows
-                are known, since they are registered or were given.
-            kwargs: As of `jx.evaluate`: split, languages, batch_size, predictions, …
+            tasks: Tasks to score: one task or name, or several. None scores the model's tasks that
+                have rows: tasks that are registered, or that you passed.
+            kwargs: Arguments of `jx.evaluate`: split, languages, batch_size, predictions, …
 
         Raises:
             LookupError: None of the model's tasks is registered.

@@ -54,22 +54,22 @@ def probe(
 
     Args:
         encoder: Hub id or folder of an encoder or a saved jiantx model, or a model in memory, which
-            stays as it is.
-        tasks: Tasks, names, or one alone. A task with `train_on` is trained on those tasks.
-        args: Of each training. A probe needs a higher learning rate than fine-tuning, about 1e-3.
+            is not changed.
+        tasks: One task or name, or several. A task with `train_on` is trained on those tasks.
+        args: For each training. A probe needs a higher learning rate than fine-tuning, about 1e-3.
             Each head and mix has its own folder in `output_dir`.
-        layers: What is mixed: "all", `range(k + 1)` for the layers up to k, or `[k]` for layer k
+        layers: Layers to mix: "all", `range(k + 1)` for the layers up to k, or `[k]` for layer k
             alone; 0 is the embeddings.
-        split: That is scored.
-        languages: Of these, those that a task has; all languages of a task if None.
-        max_length: Tokens of a sequence; each task's own if None.
+        split: The split to score.
+        languages: Languages to score, where a task has them; if None, all languages of each task.
+        max_length: Maximum tokens of a sequence; if None, each task's `max_length`.
         max_examples: Training rows per task and language, drawn by the seed; all if None.
         store: How states are stored. "float32" gives the encoder's own numbers, "float16" takes
-            half the room, None runs the encoder at each step.
-        max_bytes: That a call may write.
+            half the disk space, None runs the encoder at each step.
+        max_bytes: The most bytes that one call may write.
 
     Returns:
-        What `evaluate` reports, with the tag `layers` (such as "0-12"). Beside the metrics, it has
+        The report of `evaluate`, with the tag `layers` (such as "0-12"). Beside the metrics, it has
         the weight of each layer (`layer_weight_3`) and `center_of_gravity`. They enter no mean; see
         `jiantx.report.layer_weights`, `expected_layers` and `plot_layers`.
 

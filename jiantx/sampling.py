@@ -40,12 +40,13 @@ class Sampling:
 
     Args:
         exponent: 1 is proportional to the rows, 0 uniform, 1/T a temperature T.
-        cap: Rows of a task that count at most.
-        weights: Task -> its share, instead of the rule. Need not sum to 1. A task that is never
-            drawn has the weight 0; none may be missing.
-        schedule: A function of the step that returns weights; missing tasks rest at that step.
-        batch_size: Task -> examples per device, where it is not the trainer's.
-        loss_weight: Task -> factor of its loss.
+        cap: If a task has more rows than this number, only this number counts.
+        weights: Task -> its share, instead of the rule above. The shares need not sum to 1. Give
+            every task a weight; a task with the weight 0 is never drawn.
+        schedule: A function of the step that returns weights. A task without a weight is not
+            drawn at that step.
+        batch_size: Task -> examples per device, if different from the trainer's batch size.
+        loss_weight: Task -> factor by which its loss is multiplied.
         max_examples: Task -> training rows of each language, chosen at random.
         mix: Draws that share a step; each is an equal part of the batch, and all go through the
             encoder in one pass.

@@ -31,22 +31,22 @@ T = TypeVar("T", bound="Task")
 
 @dataclass(frozen=True, kw_only=True)
 class Task(TaskRows, ABC):
-    """What every task has. Task types are its only subclasses; a task is an instance of one.
+    """Base class of all task types, with the fields that every task has.
 
     Args:
-        name: Small letters, digits and `_`, a letter first.
+        name: Lower-case letters, digits and `_`; it begins with a letter.
         source: Where its rows come from.
         metrics: Functions of (predictions, references), or names of `jx.metrics.list_metrics()`.
         main_metrics: The main score is the mean of these (default: of all), on 0-100, higher is
             better.
-        group: The group of a row, for metrics that are marked `grouped`: the question that it
-            answers, the pair that it is one of. A row whose group is None is in none.
+        group: The group of a row, for metrics that are marked `grouped`: for example the question
+            that the row answers. A row whose group is None belongs to no group.
         named_groups: The names of the groups in which a row is reported: one text, several, or
             none. Reports hold each metric of each group beside the metrics of all rows, as
             `accuracy[negation]`; no mean and no main score includes them.
         head: Tasks that name the same head share its parameters (default: the task's own name).
-        max_length: Tokens a sequence.
-        train_on: Tasks whose training split fine-tunes this one, in order (empty: its own).
+        max_length: Maximum tokens of a sequence.
+        train_on: Tasks whose training split fine-tunes this one, in order (empty: its own split).
         train_languages: Languages of the training rows (default: English, or the `language` that
             the source was given).
         language_exponent: Languages of a step are drawn with p ~ rows ** exponent.

@@ -63,31 +63,31 @@ class Trainer(
     StepPoolMixin,
     SearchMixin,
 ):
-    """Train a model on one or several tasks, with what `transformers.Trainer` offers.
+    """Train a model on one or several tasks, with the options of `transformers.Trainer`.
 
     docs/trainer_arguments.md lists which arguments and methods work, and which are refused.
 
     Args:
-        model: With a head for each task; made by `model_init` if None.
+        model: A model with a head for each task. If None, `model_init` makes it.
         args: `transformers.TrainingArguments`. `metric_for_best_model` is `eval_score` by default.
-        tasks: What the model learns, each in its `train_languages`: tasks, names, or one alone.
-        sampling: How tasks share the steps; in proportion to their rows if None.
-        losses: Task -> its loss, where it is not the head's own: `jx.CrossEntropy(…)` for class
+        tasks: Tasks to train on, each in its `train_languages`: one task or name, or several.
+        sampling: How tasks share the steps; if None, in proportion to their rows.
+        losses: Task -> the loss that replaces its head's own: `jx.CrossEntropy(…)` for class
             weights and label smoothing, `jx.FocalLoss(…)`, or a function of (scores, targets).
-        max_length: Tokens of a sequence; each task's own if None.
-        eval_tasks: Scored by `evaluate` on their validation splits; the tasks if None.
-        eval_languages: In which they are scored; each task's training languages if None.
+        max_length: Maximum tokens of a sequence; if None, each task's `max_length`.
+        eval_tasks: Tasks whose validation splits `evaluate` scores; if None, `tasks`.
+        eval_languages: Languages to score; if None, each task's training languages.
         freeze: Names or patterns of parameters that are not trained, such as "embeddings" and
             "encoder.layer.[0-5]"; see `jiantx.trainer_groups.ParameterSettings`.
-        learning_rates: Pattern -> learning rate, where it is not that of `args`; the last one that
-            matches counts.
-        weight_decays: Pattern -> weight decay, likewise; biases and norms never decay.
-        layer_decay: The learning rate of a layer is that of the layer above times this.
-        sparse_embeddings: Train only the embeddings that the training data use; the others decay as
-            they would otherwise. "auto" does so where no result changes, True is an error where one
-            would. docs/performance.md has the conditions.
+        learning_rates: Pattern -> learning rate. The last pattern that matches counts; parameters
+            without a match have the rate of `args`.
+        weight_decays: Pattern -> weight decay, by the same rules; biases and norms never decay.
+        layer_decay: The learning rate of a layer is this factor times that of the layer above.
+        sparse_embeddings: Update only the embeddings that the training data use, and apply weight
+            decay to the others. "auto" does so if no result changes, True raises an error if one
+            would change, False updates all. docs/performance.md has the conditions.
         model_init: A function that returns a new model, for each trial of `hyperparameter_search`.
-        kwargs: As `transformers.Trainer`'s (callbacks, optimizers, …).
+        kwargs: Other parameters of `transformers.Trainer` (callbacks, optimizers, …).
 
     Raises:
         ValueError: No model, several GPUs in one process, two tasks of one name, a head that does
@@ -266,17 +266,17 @@ class Trainer(
 
         Args:
             eval_dataset: Tasks to score instead of the trainer's own.
-            ignore_keys: None; heads decide which outputs there are.
-            metric_key_prefix: Before the names of the scores.
+            ignore_keys: Must be None; each head decides which outputs it returns.
+            metric_key_prefix: Put before the names of the scores.
 
         Returns:
             Main scores, `eval_<task>`, and their mean, `eval_score`; losses, `eval_<task>_loss` and
-            `eval_loss`; `eval_<task>_<language>` and `eval_<task>_<metric>`. Nothing for tasks
-            without validation rows in these languages. An undefined metric counts as its worst
-            score. The precision is that of the training.
+            `eval_loss`; `eval_<task>_<language>` and `eval_<task>_<metric>`. Tasks without
+            validation rows in these languages are skipped. An undefined metric counts as its worst
+            score. The precision is the same as in training.
 
         Raises:
-            TypeError: `eval_dataset` is something else than tasks.
+            TypeError: `eval_dataset` holds something that is neither a task nor a name.
         """
         check_parameters({"ignore_keys": ignore_keys})
         check_eval_dataset(eval_dataset)
@@ -303,15 +303,15 @@ class Trainer(
     ) -> Any:
         """Train the model.
 
-        A run that was stopped and resumed ends with the same parameters as one that was not. The
-        logged history is the same if `save_steps` is a multiple of `logging_steps`.
+        A stopped and resumed run ends with the same parameters as an uninterrupted run. The logged
+        history is the same if `save_steps` is a multiple of `logging_steps`.
 
         Args:
-            resume_from_checkpoint: True resumes from the newest complete checkpoint of the run that
-                was begun last in the output folder, or starts afresh if there is none. A path
-                resumes from that checkpoint.
-            trial: None; in `hyperparameter_search` each trial has a trainer of its own.
-            ignore_keys_for_eval: None; heads decide which outputs there are.
+            resume_from_checkpoint: True resumes from the newest complete checkpoint of the latest
+                run in the output folder; without a checkpoint, it starts a new run. A path resumes
+                from that checkpoint.
+            trial: Must be None; `hyperparameter_search` creates a trainer for each trial.
+            ignore_keys_for_eval: Must be None; each head decides which outputs it returns.
 
         Raises:
             ValueError: The checkpoint is not complete or belongs to another run, evaluations are

@@ -166,8 +166,8 @@ REFUSED_ARGUMENTS: dict[str, str] = {
     "save_on_each_node": "Nodes share one folder; see docs/distributed.md.",
     "enable_jit_checkpoint": "Its checkpoints are not complete, so that no run resumes from them. "
     "Use `save_steps`.",
-    "ignore_data_skip": "Resuming skips rows in no time, and would train on some rows twice "
-    "without it.",
+    "ignore_data_skip": "Resuming skips rows at once. With this argument, it would train on some "
+    "rows twice.",
     "dataloader_in_order": "Which rows a step trains on depends on the seed alone.",
     "label_names": "A task names its own columns.",
     "train_sampling_strategy": "Use `Trainer(sampling=jx.Sampling(…))`. Batches have no padding, "

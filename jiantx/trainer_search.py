@@ -42,30 +42,30 @@ class SearchMixin(transformers.Trainer):
     ) -> BestRun | list[BestRun]:
         """Search for the best settings with Optuna; see docs/howto/search_hyperparameters.md.
 
-        Each trial is a `Trainer` of its own, with this one's parameters but for what `hp_space`
-        chooses, and with the model that `model_init` makes. Its folder is `run-0`, `run-1` and so
-        on, below that of this trainer. Trials that fall behind at an evaluation are ended early.
+        Each trial creates a `Trainer` with the parameters of this one, except those that `hp_space`
+        chooses, and with a new model from `model_init`. Its folder is `run-0`, `run-1` and so on,
+        in the folder of this trainer. A trial that falls behind at an evaluation is ended early.
 
         Args:
             hp_space: Trial -> settings: `TrainingArguments` by name, or parameters of `Trainer`
                 such as `layer_decay` and `sampling`. transformers' space for Optuna if None.
-            compute_objective: What `evaluate` returns -> the objective, or several; `eval_score`
-                if None.
-            n_trials: How many trials.
+            compute_objective: Scores of `evaluate` -> the objective, or several; `eval_score` if
+                None.
+            n_trials: Number of trials.
             direction: "maximize" or "minimize"; a list for several objectives. transformers'
                 default is "minimize".
             backend: "optuna" or None.
             hp_name: Trial -> name of its folder.
-            kwargs: Of `optuna.create_study` (`study_name`, `storage`, `load_if_exists`, `sampler`,
-                `pruner`) and of `Study.optimize` (`timeout`, `gc_after_trial`, `catch`).
+            kwargs: For `optuna.create_study` (`study_name`, `storage`, `load_if_exists`, `sampler`,
+                `pruner`) and for `Study.optimize` (`timeout`, `gc_after_trial`, `catch`).
 
         Returns:
-            The best trial; with several objectives, those that no other one beats in all of them.
+            The best trial; with several objectives, the trials that are Pareto-optimal.
 
         Raises:
             ValueError: The trainer has no `model_init`, or an optimizer of its own, or runs on
-                several ranks, or another backend is asked for, or `hp_space` chose what is no
-                setting.
+                several ranks, or you ask for another backend, or `hp_space` chose a name
+                that is not a setting.
             ImportError: Optuna is not installed.
         """
         self._check_search(backend, kwargs)

@@ -38,8 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The command line without the program's name; that of this process if None.
 
     Returns:
-        The exit code: 0, 1 for an error that was said, 130 if it was interrupted. A wrong command
-        line exits with 2.
+        The exit code: 0, 1 after an error message, 130 after Ctrl-C. A wrong command line exits
+        with 2.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     is_debugging = "--debug" in arguments[:1]
@@ -201,12 +201,14 @@ def _add_show(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "  jiantx show xnli --language sw\n  jiantx show udpos --split train --rows 1\n"
         "  jiantx show mood --import my_tasks.py",
     )
-    parser.add_argument("task", metavar="TASK", help="its name")
+    parser.add_argument("task", metavar="TASK", help="name of the task")
     parser.add_argument(
-        "--language", metavar="CODE", help="of the rows (default: en, or the first)"
+        "--language", metavar="CODE", help="language of the rows (default: en, or the first)"
     )
-    parser.add_argument("--split", help="of the rows (default: validation, test or train)")
-    parser.add_argument("--rows", type=int, default=3, metavar="N", help="how many (default: 3)")
+    parser.add_argument("--split", help="split of the rows (default: validation, test or train)")
+    parser.add_argument(
+        "--rows", type=int, default=3, metavar="N", help="number of rows (default: 3)"
+    )
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
@@ -230,7 +232,7 @@ def _add_evaluate(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--split", default="validation", help="(default: validation)")
     parser.add_argument(
-        "--languages", nargs="+", metavar="CODE", help="of these, those that a task has"
+        "--languages", nargs="+", metavar="CODE", help="languages to score (default: all)"
     )
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="(default: 32)")
     parser.add_argument(
@@ -260,17 +262,17 @@ def _add_predict(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="rows with the task's columns (.csv, .tsv, .jsonl), or a text per line (.txt); "
         "- or nothing reads stdin",
     )
-    parser.add_argument("--task", help="which of the model's tasks; not needed if it has one")
+    parser.add_argument("--task", help="name of the task; not needed if the model has one task")
     parser.add_argument(
-        "--language", metavar="CODE", help="of the rows (default: the task's own, or en)"
+        "--language", metavar="CODE", help="language of the rows (default: the task's own, or en)"
     )
     parser.add_argument(
         "--format",
         choices=("csv", "tsv", "jsonl", "txt"),
-        help="of the input (default: as the file is named; txt for stdin)",
+        help="format of the input (default: by the ending of the file; txt for stdin)",
     )
     parser.add_argument(
-        "--encoding", default="utf-8", help="of a table: csv or tsv (default: utf-8)"
+        "--encoding", default="utf-8", help="encoding of a csv or tsv file (default: utf-8)"
     )
     parser.add_argument(
         "--output",

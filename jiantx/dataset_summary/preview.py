@@ -28,7 +28,7 @@ class Preview:
         language: The language.
         row_count: All rows of the split in this language.
         examples: The first of them, a dictionary each: the id, the inputs, the gold.
-        missing_gold: What is said where the rows lack the column of the gold.
+        missing_gold: The sentence that is shown if the rows lack the gold column.
     """
 
     task: str

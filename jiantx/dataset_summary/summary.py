@@ -70,7 +70,7 @@ class Summary:
         undeclared: Labels that occur and are not declared.
         overlaps: Rows that two splits share.
         conflicts: (language, inputs that occur with more than one label).
-        missing_gold: What is said where no split has the column of the gold.
+        missing_gold: The sentence that is shown if no split has the gold column.
     """
 
     task: str
@@ -83,7 +83,7 @@ class Summary:
     missing_gold: str = ""
 
     def findings(self) -> list[str]:
-        """What may be wrong with the data, one sentence each; none where nothing was found."""
+        """Return possible problems of the data, one sentence each; empty if there are none."""
         sentences = [f"No gold: {self.missing_gold}"] if self.missing_gold else []
         sentences += self._overlap_sentences()
         for language, count in self.conflicts:

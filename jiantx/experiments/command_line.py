@@ -150,7 +150,8 @@ def _add_training_flags(parser: argparse.ArgumentParser) -> None:
         "--adapt",
         choices=("full", "lora", "frozen"),
         default="full",
-        help="what of the encoder a target trains: all, a LoRA, or nothing (default: full)",
+        help="weights of the encoder that are trained on a target: all, LoRA adapters, or none "
+        "(default: full)",
     )
     parser.add_argument(
         "--freeze-encoder",

@@ -32,7 +32,7 @@ _LEARNING_CHECK_ROWS = 500  # English validation rows, as many as in the paper's
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What all rows of a table share: the encoder, how it is trained, what is scored.
+    """The settings that all rows of a table share: encoder, training and scoring.
 
     A stage is identified by these fields, the declarations of its tasks, the encoder's files, the
     path of the data root and jiantx's version. It is not identified by the rows of the data: when
@@ -47,23 +47,24 @@ class Recipe:
             XQuAD is trained on SQuAD, so its key is `squad_v1`.
         max_length: Trained task -> maximum length of a sequence in tokens, with the same keys.
         patience: End a training after this many evaluations without improvement. None: never.
-        eval_examples: Validation rows per language that are scored during training. As many
-            decide at its end whether the run failed (500 if None, as in the paper's code).
+        eval_examples: How many validation rows per language are scored during a training (None:
+            all). After it, as many rows decide whether the run failed (None: 500, as in the
+            paper's code).
         splits: Splits of the targets that are scored.
         languages: Languages of the targets that are scored; None scores all.
         eval_rows: Score at most this many rows of each language of a split, chosen at random: the
             same for every row of the table and every seed. Targets whose rows cannot be scored
             alone (mining, and retrieval among the rows themselves) are scored whole, and a corpus
             is searched whole. None scores all.
-        trim_vocabulary: Drop the pieces that the data of no row and target use, before any
-            training. Scores stay the same, but for masked LM, whose loss is over the remaining
-            pieces. With other rows or targets the vocabulary is another, and all stages run again.
+        trim_vocabulary: Before any training, drop the pieces that no data of the table use. Scores
+            stay the same, except for masked LM, whose loss is over the remaining pieces. Other
+            rows or targets give another vocabulary, so all stages run again.
         max_train_examples: Largest number of training rows per task and language, chosen at
             random; None takes all.
         train_languages: Languages to fine-tune targets in; with `shots=None`, instead of English.
         shots: Fine-tune in English first, then on this many rows of each of `train_languages`.
-        adapt: What of the encoder a target trains: "full" all weights, "lora" adapters of rank 8,
-            "frozen" nothing.
+        adapt: Which weights of the encoder are trained on a target: "full" all, "lora" adapters of
+            rank 8, "frozen" none.
 
     Example:
         >>> recipe = Recipe(encoder="xlm-roberta-base", output="runs")

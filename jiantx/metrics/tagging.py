@@ -184,8 +184,9 @@ def chunk_scores(
         predictions: (sentences,) lists of tags, one per word.
         references: (sentences,) lists of the same lengths.
         seqeval: Read all tags as this version of seqeval does, whatever their scheme: the first
-            letter is the prefix. The type is what follows the last hyphen before 1.0, and the first
-            hyphen since. Of a tag without one, it is the whole tag before 1.0, and the rest since.
+            letter is the prefix. The type follows the last hyphen in versions before 1.0, and the
+            first hyphen in later versions. In a tag without a hyphen, the type is the whole tag in
+            versions before 1.0, and the tag without its first letter in later versions.
         scheme: Without `seqeval`, how tags are read; recognised from `labels` if None.
         labels: All tags that can occur; those that do occur if empty.
 

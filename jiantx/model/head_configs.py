@@ -146,8 +146,8 @@ def fitted_head(
             return fitted.train(head.training)
     if {**saved_config, "labels": head_config.get("labels")} == head_config:
         problem += (
-            "If the task's labels were found in other rows than those of the training, give it "
-            "the head's: task.replace(labels=…). Otherwise: "
+            "If this task read its labels from other rows than the training did, give it the "
+            "head's: task.replace(labels=…). Otherwise: "
         )
     raise ValueError(
         f'{problem}Load the model with heads="new", or give the task another `head` name.'

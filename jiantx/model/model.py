@@ -115,15 +115,15 @@ class MultitaskModel(EncoderModesMixin, SavingMixin):
 
         Args:
             path: Hub id or folder.
-            tasks: What the model learns or predicts: tasks or their names, or one alone. If None,
-                a saved model's heads stay as they are.
-            heads: "keep" takes the saved heads that fit the tasks, "new" only the encoder.
+            tasks: Tasks to learn or to predict: one task or name, or several. If None, a saved
+                model keeps its heads unchanged.
+            heads: "keep" loads the saved heads of these tasks, "new" loads only the encoder.
             padding_free: "auto" tests whether the encoder can run without padding. False pads, and
                 applies attention dropout as the encoder's config says. True is an error if the test
                 fails.
             layer_mix: Heads read a learned mix of these layers (0 is the embeddings) or of "all"
-                layers, each head with weights of its own. None: the last layer, the task's own, or
-                a saved head's mix.
+                layers; each head has its own weights. None: a saved head's mix or, without one, the
+                task's own layer (usually the last).
             kwargs: For transformers' `from_pretrained` (revision, token, …). Weights are float32
                 unless `dtype` is given. `distributed_config=DistributedConfig(fsdp_size=…)` shards
                 the whole model over the ranks.

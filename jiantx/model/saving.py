@@ -1,4 +1,4 @@
-"""Saving a multi-task model: as it is, on the Hub, as a plain encoder, as a plain model of one
+"""Saving a multi-task model: as a whole, on the Hub, as a plain encoder, as a plain model of one
 task.
 """
 
@@ -97,7 +97,7 @@ class SavingMixin(EmbeddingsMixin):
         Args:
             save_directory: The folder.
             repo_id: On the Hub, for the card's code; the folder if None.
-            kwargs: More metadata, as `huggingface_hub.ModelCardData`'s; it goes before that of
+            kwargs: More metadata, as of `huggingface_hub.ModelCardData`. It overrides
                 `card_metadata`.
         """
         config = self.config
@@ -211,12 +211,12 @@ class SavingMixin(EmbeddingsMixin):
         the caller asks for truncation.
 
         Args:
-            task: The task or its name: that of a registered task or of one of this model's. It is
-                of any type but span classification for XLM-R, RoBERTa, CamemBERT and BERT, of
-                retrieval for every encoder that has no decoder.
+            task: A task, or the name of a registered task or of a task of this model. XLM-R,
+                RoBERTa, CamemBERT and BERT can export all types except span classification. Every
+                other encoder without a decoder can export retrieval only.
             path: A folder.
-            prompts: For retrieval, what SentenceTransformer puts before each text, under "query"
-                and "document"; the task's prefixes if None.
+            prompts: For retrieval, the texts that SentenceTransformer puts before each "query" and
+                each "document". None uses the task's prefixes.
 
         Returns:
             The exported model; for retrieval, its encoder.

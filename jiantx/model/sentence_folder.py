@@ -160,9 +160,9 @@ def _check_texts(task: Retrieval, prompts: Mapping[str, str] | None) -> None:
     computed = [name for name, column in columns.items() if callable(column)]
     if computed and prompts is None and not (task.query_prefix or task.candidate_prefix):
         logger.warning(
-            f"Task {task.name} computes the column(s) {', '.join(computed)}. Encode what the "
-            "function returns. If it puts a text before each text, declare that as query_prefix "
-            'and candidate_prefix, or give it here: export(…, prompts={"query": "query: ", '
+            f"Task {task.name} computes the column(s) {', '.join(computed)}. Encode the "
+            "results of the function. If it adds a prefix to each text, declare query_prefix "
+            'and candidate_prefix, or give them here: export(…, prompts={"query": "query: ", '
             '"document": "passage: "}).'
         )
     if task.max_query_length and task.max_query_length < task.max_length:

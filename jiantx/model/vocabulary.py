@@ -35,23 +35,23 @@ def trim_vocabulary(
 ) -> int:
     """Drop the pieces that the tasks' data never use, from the tokenizer and the embeddings.
 
-    Nothing changes on these data: a unigram tokenizer splits a text into the same pieces when
-    others are gone, and the embeddings of the remaining pieces are the same. Other text falls apart
-    into the remaining pieces; all single characters stay. The optimiser updates fewer embeddings,
+    Nothing changes on these data: a unigram tokenizer splits their texts as before, and the
+    remaining pieces keep their embeddings. Other texts are split into the remaining pieces, which
+    include all single characters. The optimiser updates fewer embeddings,
     and checkpoints hold fewer.
 
     Args:
         model: Changed in place.
-        tasks: Whose data count: tasks or their names, or one alone. Of the train split those in
-            their training languages do.
-        splits: Which of their splits.
+        tasks: Tasks whose data are read: one task or name, or several. Of the train split, only
+            the training languages are read.
+        splits: The splits that are read.
 
     Returns:
         The number of remaining pieces.
 
     Raises:
-        ValueError: The model has no tokenizer, or one that is no unigram tokenizer, or a token that
-            stays has no embedding.
+        ValueError: The model has no tokenizer, its tokenizer is not a unigram tokenizer, or a
+            remaining token has no embedding.
     """
     return trim_to_splits(model, _all_languages(resolve_tasks(tasks), splits))
 

@@ -43,8 +43,8 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 def excludes_zero(mean: float, half_width: float) -> bool:
     """Whether an interval excludes zero.
 
-    That of one value does not. Nor does that of equal values: what all seeds give alike has no
-    spread to be tested against.
+    False for a single value, which has no interval. Also False if all seeds have equal values,
+    because a test needs a spread.
 
     Args:
         mean: Its center.
@@ -60,8 +60,8 @@ class Cell:
     Args:
         values: One value per seed: a score of a baseline, or a difference to it. Empty if no seed
             has a value.
-        lacks: What the mean lacks, and others in the table have: tasks if columns are languages,
-            languages if they are tasks, and columns in an average.
+        lacks: Names that other means in the table include and this mean lacks: tasks if columns are
+            languages, languages if columns are tasks, and columns in an average.
     """
 
     values: tuple[float, ...]

@@ -201,7 +201,8 @@ def _matching_baseline(tags: TagSet, baselines: list[TagSet]) -> TagSet:
     matching = [other for other in baselines if without_tag(other, "intermediate") == wanted]
     if len(matching) != 1:
         raise ValueError(
-            f"{len(matching)} rows of the baseline agree with {describe_tags(tags)}; one must."
+            f"{len(matching)} rows of the baseline agree with {describe_tags(tags)}, apart from "
+            "the tag 'intermediate'; expected one. Give one baseline run for each set of tags."
         )
     return matching[0]
 

@@ -28,7 +28,7 @@ _MOST_DRAWN = 40
 
 @dataclass(frozen=True)
 class LabelCounts:
-    """How often labels were predicted for labels: of one task, on one split, in one language.
+    """How often each label was predicted for each gold label of a task, split and language.
 
     Args:
         task: Name of the task.

@@ -57,15 +57,16 @@ def centers_of_gravity(report: Report) -> dict[str, float]:
 def expected_layers(report: Report) -> dict[str, float]:
     """Return task -> the expected layer at which its examples become right (Tenney et al. 2019b).
 
-    The score of the mix of layers 0 to k, less that of 0 to k - 1, is what layer k adds. The
-    expected layer is the mean of k, weighted by what k adds: sum(k * added) / sum(added).
+    The gain of layer k is the score of the mix of layers 0 to k, minus the score of the mix of
+    layers 0 to k - 1. The expected layer is the mean of k, weighted by the gains:
+    sum(k * gain) / sum(gain).
 
     Args:
-        report: Of probes with `layers=range(k + 1)`, for each k from 0 on. Scores are averaged over
-            seeds and languages.
+        report: The scores of probes with `layers=range(k + 1)`, one for each k from 0 on. Scores
+            are averaged over seeds and languages.
 
     Returns:
-        NaN for a task whose score the layers together do not change.
+        Task -> expected layer; NaN if the task has the same score with layer 0 and with all layers.
 
     Raises:
         ValueError: If a k is missing, or there are other mixes.

@@ -56,7 +56,7 @@ class Report(ExportsTables):
 
     Args:
         records: Scores, of one run or of many. Equal scores are kept once.
-        label_counts: How often labels were predicted for labels; see `confusion`.
+        label_counts: How often each label was predicted for each gold label; see `confusion`.
 
     Raises:
         ValueError: If two records have different values for one score.
@@ -151,8 +151,8 @@ class Report(ExportsTables):
         higher. Select the defined ones with `where`. Scores of different encoders, versions,
         `eval_rows` or layers, or of two splits of one task, are never averaged.
 
-        Averages over different scores cannot be compared, and come with a warning: those of two
-        languages, of which one lacks a task. Select tasks that have both with `where`.
+        Averages over different scores cannot be compared. A warning says what is missing, such as
+        a task that one language lacks. With `where`, select the tasks that all languages have.
 
         Args:
             by: A field or a tag, to get one average for each of its values. Scores without the tag
@@ -208,9 +208,9 @@ class Report(ExportsTables):
         languages that both sides have, and then averaged over seeds.
 
         Args:
-            baseline: One run, or several. Of several, each run is compared with the one whose
-                tags, other than "intermediate", are its own. This report may hold the baseline's
-                scores; they are skipped.
+            baseline: One run, or several. If there are several, each run is compared with the
+                baseline that has the same tags, apart from "intermediate". This report may hold
+                the baseline's scores; they are skipped.
             tasks: The tasks to compare, in order; None for all.
             by: "task" for a column per task, each a mean over languages; "language" for a column
                 per language, each a mean over tasks.

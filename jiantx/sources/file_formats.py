@@ -24,14 +24,15 @@ class Csv(LocalFiles):
     See `LocalFiles` for splits and languages.
 
     Args:
-        delimiter: What separates cells. Without it: the one of comma, semicolon, tab and vertical
-            bar that fits; if several do, an error asks.
+        delimiter: The character between cells. If None, the comma, semicolon, tab or vertical bar,
+            whichever fits; if several fit, an error asks for the right one.
         encoding: The file's encoding, such as "cp1252" for many Western files of Windows.
         quote: The quotation mark of cells that hold delimiters or line ends. None: quotation marks
-            are letters like others.
-        columns: The names of the columns, where the file has no header.
-        header: True takes the first line for a header where it looks like a row; with `columns`,
-            these are its columns' names. False says that there is none, so that `columns` must be.
+            are ordinary characters.
+        columns: The names of the columns, if the file has no header.
+        header: True: the first line is the header, even if it looks like a row; `columns` replace
+            its names. False: the file has no header, so `columns` are required. None: the first
+            line is the header unless `columns` are given.
 
     >>> Csv("reviews.csv", language="de", split={"train": "80%", "validation": "20%"}).only_language
     'de'

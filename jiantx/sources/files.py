@@ -107,19 +107,20 @@ class Files(Source):
         has_splits = self.splits or self.split_column or "{split}" in self.pattern
         if split != "train" and not has_splits:
             warnings.warn(
-                f"Files({self.pattern!r}) has no {{split}}: its rows are read as {split!r}, and "
-                "would be the same as train, validation and test. Write {split} where the names "
-                f"of the files differ, or say which split it is: splits={{{split!r}: {split!r}}}.",
+                f"Files({self.pattern!r}) has no {{split}}: its rows are read as {split!r}, so "
+                "train, validation and test would have the same rows. Write {split} where the "
+                "names of the files differ, or say which split the file is: "
+                f"splits={{{split!r}: {split!r}}}.",
                 stacklevel=2,
             )
         paths = self._paths(split, language)
         if not paths:
             split_name = next(iter(dataset_splits(self.splits, split)), split)
             expected_path = (data_root() or Path.cwd()) / self._pattern_of(split_name, language)
-            origin = f" They can be had from {self.origin}." if self.origin else ""
+            origin = f" Get it from {self.origin}." if self.origin else ""
             raise DataError(
                 f"No file matches {expected_path} (split {split!r}, language {language!r})."
-                f"{origin} Put it there."
+                f"{origin} Put it at this path."
             )
         folders = {path.parent for path in paths}
         files = itertools.chain.from_iterable(folder.iterdir() for folder in folders)

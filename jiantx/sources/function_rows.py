@@ -84,9 +84,9 @@ class ClassName(ColumnText):
 
     def __bool__(self) -> bool:
         warnings.warn(
-            f"A function of the row tests whether the class {str(self)!r} is true. It is a name "
-            f"(of {', '.join(self.names)}), and so always is. Compare it with a name; a missing "
-            "label is None.",
+            f"A function of the row tests whether the class {str(self)!r} is true. A class is a "
+            f"name, so it is always true. Compare it with one of: {', '.join(self.names)}. A "
+            "missing label is None.",
             stacklevel=2,
         )
         return True

@@ -43,15 +43,15 @@ NumberedReader = Callable[[Path], Iterator[tuple[int, Row]]]
 
 @dataclass(frozen=True, kw_only=True)
 class LocalFiles(Source):
-    """What all sources of a user's own files have. Relative paths start at the working directory.
+    """Base class of sources that read your files. Relative paths start at the working directory.
 
     Args:
         path: A file, or split -> a file or a list of files. Names may hold `*`, `{language}` and
             `{split}` (which also finds `dev`, `val`, …). One file without a split is `train`.
-        language: The language of all rows. Without it, what stands for `{language}` in the names of
-            the files, else "en".
-        languages: The languages in the names or in `language_column`: codes, or our code -> the
-            word there. Without it, all that occur.
+        language: The language of all rows. If None, the text that stands for `{language}` in the
+            file names, else "en".
+        languages: The languages in the file names or in `language_column`: codes, or our code ->
+            the word there. If None, all languages that occur.
         language_column: The column with a row's language.
         split_column: The column with a row's split: train, validation (also dev, val, …) or test.
         split: Splits to take from the training rows, as `Split` explains.

@@ -71,11 +71,13 @@ def check_shares(shares: Shares) -> None:
         raise ValueError(f"split={dict(shares)!r} is {total:g} % of the rows. Expected 100 %.")
     has_rest = list(shares.values()).count(REST)
     if has_rest > 1:
-        raise ValueError(f"split={dict(shares)!r}: {REST!r} may stand once.")
+        raise ValueError(
+            f"split={dict(shares)!r}: {REST!r} may stand once. Give the other splits a share."
+        )
     if sum(percentages) == 1 and (has_rest or any(isinstance(v, int) for v in shares.values())):
         raise ValueError(
-            f"split={dict(shares)!r}: the percentages are all rows, so nothing is left for the "
-            "other splits."
+            f"split={dict(shares)!r}: the percentages add up to 100 %, so nothing is left for the "
+            "other splits. Lower a percentage."
         )
 
 

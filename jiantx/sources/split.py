@@ -32,9 +32,8 @@ class Split(Source):
     """Splits taken from the training rows of another source, by share or number.
 
     Rows are assigned by a hash over the seed and their content, so the splits are the same on every
-    machine and in every order of the rows. Equal rows that would be in two splits are a matter of
-    the data: `task.describe()` counts them. `train` must be named; other splits that are
-    not named stay as they are.
+    machine and in every order of the rows. Equal rows can be in two splits; `task.describe()`
+    counts them. Name `train`. If you do not name a split that the source has, it is not changed.
 
     Args:
         source: Where the rows come from.

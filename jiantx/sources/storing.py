@@ -44,7 +44,8 @@ def arrow_errors(description: str) -> Iterator[None]:
         ) from None
     except (pa.ArrowException, OverflowError, RecursionError) as error:
         raise DataError(
-            f"{description} have a column of several types, or of what no column can hold: {error}."
+            f"{description} have a column of several types, or values that Arrow cannot store: "
+            f"{error}. Give all values of a column one type."
         ) from None
 
 

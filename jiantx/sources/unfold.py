@@ -1,4 +1,4 @@
-"""Rows that hold several: a sentence its entities, a conversation its turns."""
+"""One row becomes several: a sentence with entities, or a conversation with turns."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Unfold(Source):
     """Each row of another source becomes several rows, or none.
 
-    The new rows are cached where the other source's are files, until these or the function change.
+    If the other source reads files, the new rows are cached until a file or the function changes.
 
     Args:
         source: Where the rows come from.

@@ -183,10 +183,9 @@ class Classification(Task):
         text_pair: The column of the second text, if there is one.
         label: The column of the label, or of the list of labels.
         multi_label: An example has any number of labels.
-        label_map: Label -> the name that is reported for it, where the head of another task has
-            finer labels than the rows: {"neutral": "non-entailment", …}. The head's most probable
-            label is mapped; the rows' labels are the mapped names. Such a task is scored with the
-            other one's head, and cannot be trained on.
+        label_map: Label of the head -> name in the rows and in reports, if the task is scored with
+            the head of another task that has finer labels: {"neutral": "non-entailment", …}. The
+            most probable label of the head is mapped to its name. Such a task cannot be trained on.
 
     >>> from jiantx.sources import Rows
     >>> rows = [{"text": "What a day!", "label": "glad"}]

@@ -38,9 +38,9 @@ class QuestionExample(Example):
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerPrediction(Prediction):
-    """The answer ('' for none), and the character offset of the best span, and its score.
+    """The answer ('' for none), the character offset of the best span, and its score.
 
-    `probability` is that of the answer among the spans of its window, and no answer.
+    `probability` is the probability of the answer among the spans of its window and "no answer".
     """
 
     answer: str

@@ -91,8 +91,9 @@ class Retrieval(Task):
             texts.
         query_prefix: Put before each query, such as "query: ".
         candidate_prefix: Put before each candidate, such as "passage: ".
-        negatives: The column of a text, or of a list of texts, that a training query is told apart
-            from beside the candidates of the other rows; see `jx.mine_negatives`.
+        negatives: The column of hard negatives, a text or a list of texts. They are wrong
+            candidates of a training query, as the candidates of the other rows are; see
+            `jx.mine_negatives`.
         corpus: The candidates' source, with columns `id` and `candidate`. Training rows stay pairs.
             Several candidates may have one id, such as the passages of a document: the best of them
             counts.
@@ -112,14 +113,14 @@ class Retrieval(Task):
             product.
         center: When candidates are ranked, subtract the mean of the queries from each query, and
             the mean of each language's candidates from each of these.
-        top: Candidates of a ranking; as many as the metrics read if None, and 20 at least.
-        max_query_length: Tokens of a query, if less than `max_length`.
-        temperature: What training divides the scores by. "learned" starts at 0.01.
+        top: Number of candidates in a ranking. None: as many as the metrics read, at least 20.
+        max_query_length: Maximum tokens of a query, if less than `max_length`.
+        temperature: Training divides the scores by this number. "learned" starts at 0.01.
         symmetric: Training also tells the query of each candidate from the batch's other queries;
             the loss is the mean of both directions.
-        training_pool: The candidates that a training query is told apart from: those of its own
-            "batch", or those of the whole "step", over all accumulated batches and all devices.
-            "step" gives the gradients of one large batch, for a second forward pass of each batch.
+        training_pool: Where the wrong candidates of a training query come from: its own "batch", or
+            the whole "step", over all accumulated batches and all devices. "step" gives the
+            gradients of one large batch, but runs a second forward pass of each batch.
     """
 
     task_type: ClassVar[str] = "retrieval"
@@ -202,7 +203,7 @@ class Retrieval(Task):
         if self.grades is not None and self.corpus is None and not self._is_training:
             raise ValueError(
                 f"Task {self.name}: `grades` are of the relevant ids of a `corpus`, and the task "
-                "has none."
+                "has no `corpus`. Give one, or leave `grades` out."
             )
 
     @property

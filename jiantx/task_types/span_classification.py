@@ -50,10 +50,10 @@ class SpanExample(Example):
 class SpanClassification(Task):
     """One label, or with `multi_label` any number, for a span of a text or for two spans.
 
-    A row is one target. Rows of the same text that follow each other share one input of the
-    encoder, so sort the targets of a sentence together. Of a text that is too long, each target has
-    the pieces around its own spans. A target whose spans do not fit into `max_length`, or have no
-    piece, is counted and scored wrong, and not trained on. Its prediction is "", or no labels. See
+    A row is one target. Consecutive rows of the same text share one input of the encoder, so sort
+    the targets of a sentence together. If a text is too long, each target reads the pieces around
+    its own spans. If its spans do not fit into `max_length`, or have no piece, the target is
+    counted, scored as wrong, and skipped in training. Its prediction is "", or no labels. See
     `Task` for the other fields.
 
     The defaults are those of edge probing (Tenney et al. 2019, 1905.06316).
@@ -64,8 +64,8 @@ class SpanClassification(Task):
         text_pair: The column of a second text, which then has the second span.
         span1: The column of the span, [start, stop] with the stop excluded.
         span2: The column of the second span, if there is one.
-        label: The column of the label, or with `multi_label` of the list of labels or of the one
-            that is right.
+        label: The column of the label. With `multi_label`, the column of the list of labels, or of
+            a single label.
         units: Spans count the words of `text.split()`, or the characters of the text.
         multi_label: A target has any number of labels. Each is learnt by itself, and predicted if
             its probability is at least one half.

@@ -143,7 +143,7 @@ def test_declarations(name: str, tmp_path: Path) -> None:
     assert task.head_config()["spans"] == spans
     jx.data_root(tmp_path)
     ldc = "LDC2013T19" if name.startswith("edge_") else "LDC99T42" if name == "spr1" else "jiant's"
-    with pytest.raises(DataError, match=rf"Task {name}, .*{file} .*can be had from .*{ldc}"):
+    with pytest.raises(DataError, match=rf"Task {name}, .*{file} .*Get it from .*{ldc}"):
         task.rows("validation")
     target: dict[str, Any] = {"span1": [0, 1], "span2": [2, 3]}
     if spans == 1:

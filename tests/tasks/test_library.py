@@ -667,7 +667,7 @@ def test_bucc_has_its_distractors_without_repeated_sentences() -> None:
     )
     assert sum(map(len, chinese["relevant"])) == 150
     with pytest.raises(
-        DataError, match=r"No file matches .*training.* can be had from https://comparable.limsi.fr"
+        DataError, match=r"No file matches .*training.* Get it from https://comparable.limsi.fr"
     ):
         task.rows("test", "zh")
 
@@ -698,7 +698,7 @@ def test_task_without_slices_says_so() -> None:
         with pytest.raises(DataError, match=rf"Task {name}, split 'train', language 'en': "):
             get_task(name).rows("train")
     with pytest.raises(
-        DataError, match=r"ccg/ccg.train .*LDC2005T13 .*words<TAB>tags\. Put it there"
+        DataError, match=r"ccg/ccg.train .*LDC2005T13 .*words<TAB>tags\. Put it at this path"
     ):
         get_task("ccg").rows("train")
     with pytest.raises(DataError, match=r"tags_to_id.json .*LDC2005T13"):

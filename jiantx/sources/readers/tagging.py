@@ -24,10 +24,10 @@ def read_conll(
 ) -> Iterator[Row]:
     """Read columns: one word a line, a blank line after each sentence.
 
-    Columns are separated by tabs or, in lines without one, by spaces. Lines before a sentence that
-    begin with `#` and a blank are comments, unless they have the columns and a tag of the file's
-    words: then `#` is the word. Inside a sentence they are words. Lines that begin with -DOCSTART-,
-    `#begin document` or `#end document` end a sentence, and are no words.
+    Columns are separated by tabs or, in lines without a tab, by spaces. A line that begins with `#`
+    and a blank is a comment if it stands before a sentence. It is a word inside a sentence, or if
+    it has as many columns as the words of the file and one of their tags. Lines that begin with
+    -DOCSTART-, `#begin document` or `#end document` end a sentence and are skipped.
 
     Args:
         path: The file.
