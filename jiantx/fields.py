@@ -60,7 +60,7 @@ def check_choice(name: str, value: Any, choices: Collection[Any]) -> None:
         choices: What it may be.
 
     Raises:
-        ValueError: It is none of them.
+        ValueError: It is not one of them.
     """
     if value not in choices:
         raise ValueError(f"{name}={value!r}. {_expected(value, choices)}")

@@ -103,8 +103,8 @@ def check_losses(losses: Mapping[str, Loss], tasks: Mapping[str, Task], model: A
         model: With their heads.
 
     Raises:
-        ValueError: A name is no task's, a label is none of the task's, or the head computes no such
-            loss.
+        ValueError: A name is not one of the tasks, a label is not one of the task's, or the head
+            computes no such loss.
         TypeError: A value is no loss.
     """
     if not isinstance(losses, Mapping):
@@ -239,7 +239,7 @@ def _check_fits(task: Task, loss: Loss, head: Head) -> None:
         for label in class_weights:
             if label not in task.label_names:
                 raise ValueError(
-                    f"{call}: class_weights has {label!r}, which is none of the labels "
+                    f"{call}: class_weights has {label!r}, which is not one of the labels "
                     f"{list(task.label_names)}.{near_names(str(label), task.label_names)}"
                 )
 

@@ -186,7 +186,7 @@ def check_evaluation(
     Raises:
         DataError: A validation row is bad, or has no gold.
         ValueError: Evaluations are asked for, and no task has validation rows in these languages,
-            or in one of them; or `metric_for_best_model` is none of what they log, or
+            or in one of them; or `metric_for_best_model` is not one of what they log, or
             `greater_is_better` is wrong for it.
         LookupError: The model has no head for one of the tasks.
     """
@@ -235,7 +235,7 @@ def _check_metric(metric: str, greater_is_better: bool | None, names: Mapping[st
     name = logged.removeprefix("eval_")
     if name not in names:
         raise ValueError(
-            f"metric_for_best_model={metric!r} is none of the scores of an evaluation: "
+            f"metric_for_best_model={metric!r} is not one of the scores of an evaluation: "
             f"{', '.join(f'eval_{choice}' for choice in names)}. Choose one of them."
         )
     is_loss = names[name].startswith("the loss") or name == LOSS

@@ -105,10 +105,12 @@ def test_the_truth_of_a_class_is_said() -> None:
 @pytest.mark.parametrize("name", ["positive", "Pos", "1"])
 def test_a_class_that_is_compared_with_no_class_is_said(name: str) -> None:
     """It never holds: all rows got the other label."""
-    with pytest.warns(UserWarning, match=rf"the class 'neg' with '{name}', which is none of the"):
+    with pytest.warns(
+        UserWarning, match=rf"the class 'neg' with '{name}', which is not one of the"
+    ):
         labels_of(task(coded(0), label=lambda row: "pos" if row["label"] == name else "neg"))
     unlabelled = task(coded(0, 1), label=lambda row: "neg" if row["label"] != "" else "pos")
-    assert labels_of(unlabelled) == ["neg", "neg"], "a test for blanks is none of a class"
+    assert labels_of(unlabelled) == ["neg", "neg"], "a test for blanks is no test for a class"
 
 
 NAME_OF_NUMBER = {1: "pos"}

@@ -219,7 +219,7 @@ def test_declarations_are_rebuilt_with_their_own_fields() -> None:
     again = saved_task("turned", entry, {"labels": []})
     assert isinstance(again, Reversed) and again.prefix == "query: "
     entry["declaration"]["type"] = "elsewhere"
-    with pytest.raises(jx.DataError, match="of the type 'elsewhere', which is none of jiantx's"):
+    with pytest.raises(jx.DataError, match="of the type 'elsewhere', which is not one of jiantx's"):
         saved_task("turned", entry, {"labels": []})
     entry["declaration"] = {"type": "reversed", "fields": {"suffix": "."}}
     with pytest.raises(jx.DataError, match=r"Reversed has no field suffix. .* another version"):

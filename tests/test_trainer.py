@@ -569,7 +569,7 @@ def test_the_metric_to_follow_is_checked_before_training(
     settings = {"eval_strategy": "steps", "metric_for_best_model": "accuracy"}
     trainer = jx.Trainer(model_of([task]), arguments(tmp_path, **settings), tasks=[task])
     with pytest.raises(
-        ValueError, match=r"'accuracy' is none of .*: eval_score, eval_loss, eval_mood"
+        ValueError, match=r"'accuracy' is not one of .*: eval_score, eval_loss, eval_mood"
     ):
         trainer.train()
     for name in (

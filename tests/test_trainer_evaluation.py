@@ -140,7 +140,7 @@ def test_an_unknown_name_is_refused_before_training(
     for changes, message in (
         (
             {"metric_for_best_model": "eval_mood_sw"},
-            "'eval_mood_sw' is none of .*: eval_score, eval_loss, eval_mood, eval_mood_en, "
+            "'eval_mood_sw' is not one of .*: eval_score, eval_loss, eval_mood, eval_mood_en, "
             "eval_mood_accuracy, eval_mood_loss",
         ),
         (
@@ -176,7 +176,7 @@ def test_mapped_labels_have_no_loss_to_follow(
     trainer = trainer_of(
         model_of, task, tmp_path, eval_tasks=[mapped], metric_for_best_model="eval_loss"
     )
-    with pytest.raises(ValueError, match="'eval_loss' is none of"):
+    with pytest.raises(ValueError, match="'eval_loss' is not one of"):
         trainer.train()
 
 

@@ -55,7 +55,7 @@ def _check_training_arguments(field: str, arguments: Mapping[str, Any]) -> None:
             )
         if name not in argument_names:
             raise ValueError(
-                f"Recipe: {field} holds {name!r}, which is none of TrainingArguments."
+                f"Recipe: {field} holds {name!r}, which is not one of TrainingArguments."
                 f"{near_names(name, argument_names)}"
             )
     problem = refused_argument(arguments)

@@ -116,7 +116,7 @@ def saved_task(name: str, entry: Mapping[str, Any], head: Mapping[str, Any]) -> 
     task_class = _task_class(declared["type"])
     if task_class is None:
         raise DataError(
-            f"Task {name} is of the type {declared['type']!r}, which is none of jiantx's. To "
+            f"Task {name} is of the type {declared['type']!r}, which is not one of jiantx's. To "
             f"predict, {_IMPORT}."
         )
     plain = {key: _as_tuples(value) for key, value in declared.get("fields", {}).items()}

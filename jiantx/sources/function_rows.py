@@ -102,7 +102,7 @@ class ClassName(ColumnText):
         if isinstance(other, str) and not is_name:
             warnings.warn(
                 f"A function of the row compares the class {str(self)!r} with {other!r}, which "
-                f"is none of the classes: {', '.join(self.names)}.{near_names(other, self.names)}",
+                f"is not one of the classes: {', '.join(self.names)}.{near_names(other, self.names)}",
                 stacklevel=3,
             )
 

@@ -132,7 +132,7 @@ def check_metric_labels(task: str, metrics: Sequence[Metric], labels: Sequence[s
             if label not in labels:
                 raise ValueError(
                     f"Task {task}: {metric_name(metric)!r} is the F1 of {label!r}, "
-                    f"which is none of the labels {list(labels)}.{near_names(label, labels)}"
+                    f"which is not one of the labels {list(labels)}.{near_names(label, labels)}"
                 )
 
 

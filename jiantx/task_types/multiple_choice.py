@@ -209,7 +209,7 @@ def _right_texts(gold: Any, texts: tuple[str, ...]) -> tuple[str, ...]:
         raise DataError(f"The label is {gold!r}; expected the right text or a list of them.")
     for text in right_texts:
         if text not in texts:
-            raise DataError(f"The right text {text!r} is none of the choices {list(texts)}.")
+            raise DataError(f"The right text {text!r} is not one of the choices {list(texts)}.")
     return tuple(text for text in dict.fromkeys(texts) if text in right_texts)
 
 

@@ -343,7 +343,7 @@ def test_changed_training_rows_are_counted(recipe: Recipe, tiny: Tasks) -> None:
     }
     assert counts["mood", "mood", "intermediate"] > counts["mood", "mood", None]
 
-    # a row that has counts but no scores is none of those to choose from
+    # a row that has counts but no scores is not one of those to choose from
     unscored = [r for r in report if r.tags["intermediate"] != "mood" or r.split == "train"]
     for row, development in (("none", 40), ("brief", 60)):
         unscored.append(score(row, 1, development, "mnli", DEVELOPMENT))

@@ -63,8 +63,11 @@ def test_a_row_without_the_column_of_answers_has_no_gold() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"answers": ["Dan"]}, r"The right text 'Dan' is none of the choices \['Ann', 'the Bob'"),
-        ({"answers": [3]}, "The right text 3 is none of the choices"),
+        (
+            {"answers": ["Dan"]},
+            r"The right text 'Dan' is not one of the choices \['Ann', 'the Bob'",
+        ),
+        ({"answers": [3]}, "The right text 3 is not one of the choices"),
         ({"answers": 1}, "The label is 1; expected the right text or a list of them"),
         ({"names": ["Ann"]}, "3 choices have 1 scored texts; expected one a choice"),
         ({"names": []}, r"Expected a list of at least one scored text, found \[\]"),

@@ -320,5 +320,5 @@ def test_declarations_that_cannot_be() -> None:
     with pytest.raises(ValueError, match=r"dropout=1\.0. Expected less than 1"):
         task(dropout=1.0)
     for metric in (f1_of("yse"), micro_f1_of(["yes", "yse"], name="some")):
-        with pytest.raises(ValueError, match=r"the F1 of 'yse', which is none of .* mean 'yes'"):
+        with pytest.raises(ValueError, match=r"the F1 of 'yse', which is not one of .* mean 'yes'"):
             task(metrics=(metric,))
