@@ -225,7 +225,7 @@ def test_losses_are_checked_before_training(model_of: ModelOf, tiny_tasks, tmp_p
     balanced = jx.CrossEntropy(class_weights="balanced")
     for losses, message in (
         ({"moood": balanced}, r"losses=…\) names 'moood'; .* Did you mean 'mood'"),
-        ({"mood": jx.CrossEntropy(class_weights={"yess": 2})}, "'yess', which is none.*'yes'"),
+        ({"mood": jx.CrossEntropy(class_weights={"yess": 2})}, "'yess', which is not one.*'yes'"),
         ({"answers": balanced}, r"head of task answers \(question_answering\) computes its own"),
         ({"stars": balanced}, "has no labels. Give a function"),
         ({"stars": jx.CrossEntropy()}, "has no labels, so its loss is no cross-entropy"),

@@ -102,7 +102,8 @@ class ClassName(ColumnText):
         if isinstance(other, str) and not is_name:
             warnings.warn(
                 f"A function of the row compares the class {str(self)!r} with {other!r}, which "
-                f"is not one of the classes: {', '.join(self.names)}.{near_names(other, self.names)}",
+                f"is not one of the classes: {', '.join(self.names)}."
+                f"{near_names(other, self.names)}",
                 stacklevel=3,
             )
 
