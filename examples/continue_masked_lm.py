@@ -140,7 +140,7 @@ def main() -> None:
     trainer.layers = options.layers or sorted({*range(3, depth, 3), depth})
     trainer.languages = options.languages or None
     trainer.train(resume_from_checkpoint=True)
-    model.save_pretrained(options.output / "encoder")
+    model.save_encoder(options.output / "encoder")  # any program can start from it
     print_losses(trainer, "step")
     for entry in trainer.state.log_history:
         for layer in trainer.layers:

@@ -232,5 +232,7 @@ def test_masked_lm_goes_on_and_is_watched(world, monkeypatch, tmp_path, capsys):
     before = weights.read_bytes()
     runpy.run_path(str(EXAMPLES / "continue_masked_lm.py"), run_name="__main__")
     assert weights.read_bytes() == before
+    config = AutoConfig.from_pretrained(tmp_path / "encoder")
+    assert config.model_type == "xlm-roberta", "a plain encoder, for every program"
     model = jx.MultitaskModel.from_pretrained(tmp_path / "encoder", ["tatoeba"])
     assert 0 <= jx.evaluate(model, ["tatoeba"], languages=["de"]).mean() <= 100
