@@ -120,13 +120,17 @@ def write_results_page(
     print(f"\nWritten to {folder}: report.json, timings.json, {', '.join(file_names)}")
 
 
-def _add_unlearned(page: Page, unlearned: Sequence[str]) -> None:
+def _add_unlearned(page: Page, unlearned: Mapping[str, Sequence[str]]) -> None:
     """Say which targets are in no table."""
-    if unlearned:
-        are = "it is" if len(unlearned) == 1 else "they are"
+    for target, rows in unlearned.items():
+        runs = "No run of the row `none`" if rows else "No run"
+        learned = (
+            f" After {', '.join(f'`{row}`' for row in rows)}, a run learned it." if rows else ""
+        )
         sentence = (
-            f"**No run learned {' or '.join(unlearned)}** (see Runs that failed): {are} left out "
-            "of all tables and means. Train for more steps, or at another rate."
+            f"**{runs} learned {target}** (see Runs that failed). It is left out of all tables and "
+            f"means, since a difference to guessing says nothing about transfer.{learned} Train it "
+            "for more steps, or at another rate."
         )
         page.add(sentence)
         print(f"\n{sentence.replace('**', '')}")

@@ -127,24 +127,36 @@ def failed_cells(report: Report, targets: Iterable[Task]) -> dict[tuple[str, str
     return {cell: seeds for cell, seeds in cells.items() if seeds.failed}
 
 
-def unlearned_targets(report: Report, targets: Sequence[Task], failed: FailedCells) -> list[str]:
-    """Find the targets of which no run of any row learned; none if that holds for all targets.
+def unlearned_targets(
+    report: Report, targets: Sequence[Task], failed: FailedCells
+) -> dict[str, list[str]]:
+    """Find the targets that no run of the row `none`, or no run of any row, learned.
+
+    A difference to a score of guessing says nothing about transfer.
 
     Args:
         report: Scores by `Recipe.report`.
         targets: The targets of the report.
         failed: By `failed_cells`.
+
+    Returns:
+        Target -> the rows after which a run learned it; empty if all targets are such.
     """
-    rows: dict[str, set[str]] = {}  # target -> rows with scores of it
+    rows: dict[str, dict[str, None]] = {}  # target -> rows with scores of it
     for record in report:
         if record.metric == MAIN:
-            rows.setdefault(record.task, set()).add(str(record.tags["intermediate"]))
-    unlearned = []
+            rows.setdefault(record.task, {})[str(record.tags["intermediate"])] = None
+    unlearned = {}
     for target in targets:
-        cells = [failed.get((row, target.name)) for row in rows.get(target.name, ())]
-        if cells and all(seeds is not None and seeds.failed == seeds.all for seeds in cells):
-            unlearned.append(target.name)
-    return unlearned if len(unlearned) < len(targets) else []
+        of_target = list(rows.get(target.name, ()))
+        learned = [row for row in of_target if not _all_failed(failed.get((row, target.name)))]
+        if of_target and "none" not in learned and ("none" in of_target or not learned):
+            unlearned[target.name] = learned
+    return unlearned if len(unlearned) < len(targets) else {}
+
+
+def _all_failed(seeds: FailedSeeds | None) -> bool:
+    return seeds is not None and seeds.failed == seeds.all
 
 
 def unjudged_cells(failed: FailedCells, rows: Sequence[str]) -> list[tuple[str, str]]:
@@ -157,7 +169,7 @@ def unjudged_cells(failed: FailedCells, rows: Sequence[str]) -> list[tuple[str, 
     Returns:
         (row, target) of each.
     """
-    all_failed = [cell for cell, seeds in failed.items() if seeds.failed == seeds.all]
+    all_failed = [cell for cell, seeds in failed.items() if _all_failed(seeds)]
     cells = [cell for cell in all_failed if cell[0] != "none"]
     for spec, target in all_failed:
         if spec == "none":
@@ -190,8 +202,8 @@ def without_failed(report: Report, targets: Iterable[Task] | None = None) -> Rep
 def judged_scores(report: Report, targets: Iterable[Task] | None = None) -> Report:
     """Return the scores that the page's tables show: of runs and targets that learned.
 
-    The scores of failed runs are excluded as by `without_failed`, and so are targets of which no
-    run of any row learned.
+    The scores of failed runs are excluded as by `without_failed`, and so are the targets that
+    `unlearned_targets` finds.
 
     Args:
         report: Scores by `Recipe.report`, with the records that decide whether a run failed.

@@ -87,4 +87,11 @@ def test_a_target_that_no_run_learned_is_left_out_of_means(tmp_path: Path) -> No
         if record.task == "squad_v1" and record.metric == DEVELOPMENT:
             records[index] = replace(record, value=20.0 * (record.tags["intermediate"] == "mnli"))
     page = write_page(tmp_path, records, ("xnli", "xquad"))
-    assert "No run learned" not in page and "Not judged" in page
+    assert "**No run of the row `none` learned xquad** (see" in page
+    assert "After `mnli`, a run learned it." in page and "| row | xnli | average |" in page
+    # a row alone that failed is not judged
+    for index, record in enumerate(records):
+        if record.task == "squad_v1" and record.metric == DEVELOPMENT:
+            records[index] = replace(record, value=20.0 * (record.tags["intermediate"] == "none"))
+    page = write_page(tmp_path, records, ("xnli", "xquad"))
+    assert "No run of" not in page and "Not judged" in page and "| row | xnli | xquad |" in page
