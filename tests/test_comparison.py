@@ -62,7 +62,7 @@ def test_missing_scores_are_left_out_and_listed(grid):
         "mnli: new/en, seed 1 (not in the baseline)",
     }
     assert "| – |" in comparison.to_markdown()
-    assert "On one side only, and left out: mnli" in comparison.to_markdown()
+    assert "Left out, since the other side has no such score: mnli" in comparison.to_markdown()
 
 
 def test_languages_with_fewer_tasks_are_marked():

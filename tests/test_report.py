@@ -199,7 +199,7 @@ def test_undefined_scores_are_dashes_and_so_are_their_means():
         "| b | – | – | – |",
         "| **mean** | – | 20.0 † | – |",
     ]
-    assert lines[-1] == "Undefined, and so without a mean: b (en)."
+    assert lines[-1] == "No mean, since a score is undefined: b (en)."
     mine = Benchmark("mine", {"all_tasks": {"a": ("en", "de"), "b": ("en",)}})
     board = report.benchmark(mine).to_markdown()
     assert "Missing in report: b (all languages)." in board and "15.0" in board

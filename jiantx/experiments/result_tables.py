@@ -145,7 +145,7 @@ def _legend(
         shown = "; ".join(comparison.missing[:3])
         hidden = len(comparison.missing) - 3
         more = f"; and {hidden} more" if hidden > 0 else ""
-        notes.append(f"On one side only, and left out: {shown}{more}.")
+        notes.append(f"Left out, since the other side has no such score: {shown}{more}.")
     return notes
 
 

@@ -215,7 +215,7 @@ class Comparison(ExportsTables):
             shown = "; ".join(self.missing[:5])
             hidden = len(self.missing) - 5
             more = f"; and {hidden} more" if hidden > 0 else ""
-            legend += f"\nOn one side only, and left out: {shown}{more}.\n"
+            legend += f"\nLeft out, since the other side has no such score: {shown}{more}.\n"
         return legend
 
     def _lacking(self) -> dict[str, list[str]]:

@@ -53,7 +53,7 @@ def run_table(tags: TagSet, scores: list[Score]) -> TextTable:
         legend = describe_fewer(lacking)
     undefined = [f"{score.task} ({score.language})" for score in scores if math.isnan(score.value)]
     if undefined:
-        legend += f"\nUndefined, and so without a mean: {', '.join(distinct(undefined))}.\n"
+        legend += f"\nNo mean, since a score is undefined: {', '.join(distinct(undefined))}.\n"
     return TextTable(header, texts, _run_title(tags, scores), legend)
 
 
