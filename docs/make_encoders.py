@@ -151,8 +151,8 @@ print(probe_encoder(AutoConfig.from_pretrained("xlm-roberta-base")))
 `python docs/make_encoders.py` (or `make docs`) writes the tables below from {count} tiny
 configs, with transformers {version}. Other values in a config may change the result.
 
-- *Flat* encoders run without padding, with the same states as padded rows to 1e-5. *Padded* ones are
-  slower, and jiantx says so. *Refused* ones raise an error.
+- *Flat* encoders run without padding, with the same states as padded rows to 1e-5. *Padded* ones
+  are slower, and jiantx says so. *Refused* ones raise an error.
 - *A text is*: the state that classification, regression and multiple choice read, if the
   tokenizer has a CLS token. "first" is the usual CLS token. "last" is for causal encoders, whose
   first token sees nothing, and for tokenizers that put CLS last (XLNet). Without a CLS token all
