@@ -528,6 +528,8 @@ def test_single_vs_multi_says_what_intervals_allow():
     text = size_summary.summarize_differences({"joint − best single": differences}, "", 3)
     assert "above zero for 1 of 2 encoders (small +1.0 ± 0.2)" in text
     assert "From small to large it changes by -1.0 ± 5.1: the interval holds zero" in text
+    one = {"joint − best single": {"small": differences["small"]}}
+    assert "From" not in size_summary.summarize_differences(one, "", 3), "one size is no trend"
 
 
 @pytest.mark.parametrize(

@@ -44,9 +44,11 @@ def trend_sentence(scores: Mapping[str, Sequence[float]]) -> str:
         scores: Encoder -> one number per seed, in the order of the encoders' sizes.
 
     Returns:
-        The sentence, with a trailing space.
+        The sentence, with a trailing space; "" for one encoder, which has no trend.
     """
     names = list(scores)
+    if len(names) < 2:
+        return ""
     change = difference_interval(scores[names[-1]], scores[names[0]])
     text = f"From {names[0]} to {names[-1]} it changes by {format_interval(change, '+')}"
     if not jx.report.excludes_zero(*change):
@@ -71,8 +73,8 @@ def failure_sentence(report: jx.Report, encoders: Iterable[str]) -> str:
             times_failed.update(f"{task} after {row}" for task in tasks)
     if not times_failed:
         return ""
-    runs = "; ".join(f"{run} {times} times" for run, times in times_failed.items())
-    return f"Trainings not above guessing in development, counted as they are: {runs}. "
+    runs = "; ".join(f"{run} ({times} of the seeds)" for run, times in times_failed.items())
+    return f"These trainings did not learn, and their scores are included: {runs}. "
 
 
 def publish(title: str, options: Options, *blocks: str | Path) -> None:
