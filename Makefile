@@ -43,6 +43,7 @@ docs: $(READY)  ## write the pages of docs/ that come from the code: tasks, enco
 	$(BIN)/python docs/make_encoders.py
 	$(BIN)/python docs/make_trainer_arguments.py
 	$(BIN)/python docs/make_recipe_flags.py
+	$(BIN)/python docs/make_results.py
 	$(BIN)/python docs/make_pictures.py
 
 site: $(READY)  ## build the docs site in build/site; a broken link is an error

@@ -94,7 +94,9 @@ def draw_model_size(path: Path) -> None:
 
 def draw_single_vs_multi_task(path: Path) -> None:
     """Draw the differences between joint training and single tasks."""
-    header, *lines = read_table("results/artificial_world.md", "## One intermediate task or several")
+    header, *lines = read_table(
+        "results/artificial_world.md", "## One intermediate task or several"
+    )
     sizes = {line[0]: int(line[1].replace(",", "")) for line in lines}
     series: dict[str, Mapping[str, tuple[float, float]]] = {}
     for column in (-2, -1):

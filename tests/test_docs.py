@@ -21,6 +21,14 @@ def test_pages_that_commands_write_have_not_drifted(name: str) -> None:
     assert (DOCS / f"{name}.md").read_text(encoding="utf-8") == module.page(), "run: make docs"
 
 
+def test_the_paper_s_table_is_made_of_the_scores_beside_it() -> None:
+    spec = importlib.util.spec_from_file_location("make_results", DOCS / "make_results.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.PAGE.read_text(encoding="utf-8") == module.page(), "run: make docs"
+
+
 @pytest.mark.parametrize(("page", "fewest"), [("reliability.md", 30), ("pitfalls.md", 30)])
 def test_every_test_that_a_page_names_is_there(page: str, fewest: int) -> None:
     citations = re.findall(
