@@ -7,6 +7,7 @@ nothing out.
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -111,6 +112,17 @@ class PaperTable:
         return "\n".join(lines)
 
 
+def for_the_page(block: str) -> str:
+    """Keep cells on one line, and leave out notes that are about the recipe's own page."""
+    lines = []
+    for line in block.strip().splitlines():
+        if line.startswith("| "):
+            line = re.sub(r" (?=[±*†‡])|(?<=±) ", "\u00a0", line)
+        if not line.startswith("Left out, since the other side"):
+            lines.append(line.replace("; all other differences are grey", ""))
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
 def page() -> str:
     """The text of the page, with its tables made again."""
     table = PaperTable()
@@ -129,7 +141,7 @@ def page() -> str:
             raise ValueError(f"{PAGE} has {text.count(start)} blocks {name!r}; expected one.")
         before, _, rest = text.partition(start)
         _, _, after = rest.partition(end)
-        text = f"{before}{start}\n\n{make().strip()}\n\n{end}{after}"
+        text = f"{before}{start}\n\n{for_the_page(make())}\n\n{end}{after}"
     return text
 
 
