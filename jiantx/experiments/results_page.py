@@ -89,6 +89,7 @@ def write_results_page(
     failed = failed_cells(report, targets)
     unlearned = unlearned_targets(report, targets, failed)
     failed = {cell: seeds for cell, seeds in failed.items() if cell[1] not in unlearned}
+    all_targets = targets
     targets = [target for target in targets if target.name not in unlearned]
     names = [target.name for target in targets]
     scores = judged_scores(report, targets)
@@ -99,8 +100,8 @@ def write_results_page(
     page.add(
         "## What was run", Facts(describe_run(stages.descriptions(), report, command, encoder))
     )
-    page.add(data_table(report, targets, main_split))
-    _add_sampled_rows(page, report, targets)
+    page.add(data_table(report, all_targets, main_split))
+    _add_sampled_rows(page, report, all_targets)
     report.to_json(folder / "report.json")
     timings = json.dumps(stages.timings(), indent=1) + "\n"
     (folder / "timings.json").write_text(timings, encoding="utf-8")
