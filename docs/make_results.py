@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from jiantx.experiments import best_rows, best_table, failed_runs, without_failed
+from jiantx.experiments import best_rows, best_table, failed_runs, judged_scores
 from jiantx.experiments.conclusions import conclude
 from jiantx.experiments.result_tables import AVERAGE, draw_comparison, result_table
 from jiantx.experiments.selection import failed_cells, unjudged_cells, unlearned_targets
@@ -53,17 +53,17 @@ class PaperTable:
         self.failed = {
             cell: seeds for cell, seeds in failed.items() if cell[1] not in self.unlearned
         }
-        self.scores = without_failed(self.report, targets)
+        self.scores = judged_scores(self.report, targets)
 
     def compare(self, split: str, by: str = "task") -> Comparison:
         """Differences to the row `none`, by target or by language."""
-        names = [task.name for task in self.targets]
-        scores = self.scores.where(split=split, task=names)
+        scores = self.scores.where(split=split)
         baseline = scores.where(intermediate="none")
         if by == "language":
             return scores.compare(baseline, by="language")
-        with_scores = scores.mean(by="task")
-        return scores.compare(baseline, tasks=[name for name in names if name in with_scores])
+        scored = scores.mean(by="task")
+        names = [task.name for task in self.targets if task.name in scored]
+        return scores.compare(baseline, tasks=names)
 
     def unjudged(self, comparison: Comparison) -> set[tuple[str, str]]:
         """(row, target) of the cells that claim nothing, and the averages over them."""

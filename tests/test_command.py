@@ -288,6 +288,13 @@ def test_reports_of_several_runs(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert (tmp_path / "page.html").exists() and (tmp_path / "page.md").exists()
     assert run("report", tmp_path) == 0
     assert "run=a" in capsys.readouterr().out.replace(" ", "")
+    # failed runs of targets that are not registered cannot be told
+    tags: dict[str, str | int] = {"intermediate": "none", "seed": 1}
+    mine = [Score("mine", "test", "sw", metric, 9.0, 10, tags) for metric in (MAIN, "development")]
+    Report(mine).to_json(tmp_path / "mine.json")
+    assert run("report", tmp_path / "mine.json") == 0
+    printed = capsys.readouterr().out
+    assert "Failed runs are included: The target 'mine'" in printed and "--import" in printed
     # a recipe's folder: the stages' reports are parts of the table's
     Report([score("none", 70.0)]).to_json(tmp_path / "report.json")
     assert run("report", tmp_path) == 0

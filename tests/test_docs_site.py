@@ -134,14 +134,6 @@ def test_site_builds_without_a_warning(tmp_path) -> None:
     assert (tmp_path / "index.html").is_file()
 
 
-def test_recipe_flags_have_not_drifted() -> None:
-    spec = importlib.util.spec_from_file_location("flags", DOCS / "make_recipe_flags.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    assert module.PAGE.read_text(encoding="utf-8") == module.page(), "run: make docs"
-
-
 def hook(name: str) -> ModuleType:
     """A hook of the site, as mkdocs imports it."""
     pytest.importorskip("mkdocs")

@@ -92,7 +92,7 @@ def write_results_page(
     all_targets = targets
     targets = [target for target in targets if target.name not in unlearned]
     names = [target.name for target in targets]
-    scores = judged_scores(report, targets)
+    scores = judged_scores(report, all_targets)
     main_split = "test" if "test" in splits else splits[0]
     _add_finding(page, scores.where(split=main_split), targets, main_split, failed)
     _add_unlearned(page, unlearned)

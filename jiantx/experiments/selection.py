@@ -48,7 +48,7 @@ def _registered_targets(report: Report) -> list[Task]:
     Raises:
         LookupError: They are not registered, or are fine-tuned otherwise than those of the report.
     """
-    advice = "Give the targets of the recipe: without_failed(report, targets)."
+    advice = "Register it, or give the targets of the recipe: without_failed(report, targets)."
     names = dict.fromkeys(record.task for record in report if record.metric == MAIN)
     unknown = [name for name in names if name not in TASKS]
     if unknown:

@@ -141,7 +141,7 @@ def test_targets_that_the_registry_does_not_know_have_to_be_given(report: jx.Rep
         replace(record, task="snli") if record.task == "mnli" else record for record in report
     )
     assert len(jx.experiments.without_failed(renamed, [mine])) < len(renamed)
-    with pytest.raises(LookupError, match=r"the fine-tuning 'snli'.*Give the targets"):
+    with pytest.raises(LookupError, match=r"the fine-tuning 'snli'.*give the targets"):
         jx.experiments.without_failed(renamed)
     unregistered = jx.Report([*report, score("none", 1, 50.0, "not_registered")])
     with pytest.raises(LookupError, match="'not_registered' of the report is not registered"):
