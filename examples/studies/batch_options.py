@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
+import torch
 from batch_training import training_stage
 from study import Options, option
 
@@ -31,6 +32,8 @@ class BatchOptions(Options):
     batch_sizes: list[int] = option("each divides the next", [8, 32, 128])
     base: int = option("the batch size that has the usual learning rate", 32)
     examples: int = option("of every run, about (default: 131072; in the world 2048)", 0)
+    bf16: bool = option("train and score in mixed precision", False)
+    eval_rows: int | None = option("score so many validation rows (default: all)")
     score: float | None = option(
         "to be reached (default: nine tenths of the way from the least to the best)"
     )
@@ -73,5 +76,7 @@ class BatchOptions(Options):
             "max_steps": self.examples // batch_size,
             "eval_strategy": "steps",
             "eval_steps": self.examples // self.evaluations // batch_size,
+            "bf16": self.bf16,
+            "use_cpu": self.bf16 and not torch.cuda.is_available(),  # transformers asks for it
         }
-        return training_stage(self.encoder, self.task, arguments, self.base)
+        return training_stage(self.encoder, self.task, arguments, self.base, self.eval_rows)

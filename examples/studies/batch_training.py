@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from measure import noise_scale, step_costs
+from measure import StepClock, noise_scale, step_costs
 from transformers import PrinterCallback, TrainingArguments, set_seed
 
 import jiantx as jx
@@ -21,7 +21,11 @@ _QUIET = {
 
 
 def training_stage(
-    encoder: str, task_name: str, arguments: Mapping[str, Any], base: int
+    encoder: str,
+    task_name: str,
+    arguments: Mapping[str, Any],
+    base: int,
+    eval_rows: int | None = None,
 ) -> jx.experiments.Stage:
     """Return a stage that trains, scores, and writes `result.json`.
 
@@ -34,6 +38,7 @@ def training_stage(
         task_name: The task to train and score.
         arguments: Arguments of `TrainingArguments`.
         base: The base batch size.
+        eval_rows: Score at most this many validation rows, the same in every training; None: all.
 
     Returns:
         The stage.
@@ -48,8 +53,11 @@ def training_stage(
         set_seed(seed)
         model = jx.MultitaskModel.from_pretrained(encoder, [task])
         training_arguments = TrainingArguments(str(folder), **arguments, **_QUIET)
-        trainer = jx.Trainer(model, training_arguments, tasks=[task])
+        eval_task = _with_rows(task, eval_rows)
+        trainer = jx.Trainer(model, training_arguments, tasks=[task], eval_tasks=[eval_task])
         trainer.remove_callback(PrinterCallback)
+        clock = StepClock()
+        trainer.add_callback(clock)
         noise = []
         if batch_size == base:
             noise.append(noise_scale(trainer, batch_size))
@@ -58,7 +66,7 @@ def training_stage(
             noise.append(noise_scale(trainer, batch_size))
         result = {"rate": rate, "noise": noise, "curve": curve}
         if rate == default_rate and seed == 1:
-            result |= step_costs(trainer)
+            result |= step_costs(trainer, clock.seconds)
         (folder / "result.json").write_text(json.dumps(result))
 
     inputs = {
@@ -66,9 +74,20 @@ def training_stage(
         "data_root": str(jx.data_root()),
         "task": task.name,
         "base": base,
+        "eval_rows": eval_rows,
         **arguments,
     }
     return jx.experiments.Stage(f"batch {batch_size}, rate {rate:.1e}, seed {seed}", inputs, run)
+
+
+def _with_rows(task: jx.Task, count: int | None) -> jx.Task:
+    """Return a task that has at most so many validation rows, chosen at random."""
+    if count is None:
+        return task
+    language = task.train_languages[0]
+    rows = task.rows("validation", language).shuffle(seed=1)
+    sample = rows.select(range(min(count, len(rows))))
+    return task.replace(source=jx.Rows({"validation": {language: sample}}))
 
 
 def _learning_curve(trainer: jx.Trainer, batch_size: int) -> list[tuple[int, float]]:

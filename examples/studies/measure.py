@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, cycle, islice
-from statistics import median
+from statistics import fmean, median
 from tempfile import gettempdir
 from typing import Any
 
 import numpy as np
 import torch
 from torch.autograd.graph import saved_tensors_hooks
-from transformers import AutoTokenizer, TrainingArguments
+from transformers import AutoTokenizer, TrainerCallback, TrainingArguments
 
 import jiantx as jx
 
@@ -107,7 +108,9 @@ def noise_scale(
     gradient_sum = torch.zeros(1)
     for index, batch in enumerate(batches(trainer, count)):
         model.zero_grad()
-        trainer.compute_loss(model, batch).backward()
+        with trainer.compute_loss_context_manager():  # of mixed precision
+            loss = trainer.compute_loss(model, batch)
+        loss.backward()
         gradients = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
         gradient = torch.cat(gradients)
         small_norm += float(gradient @ gradient) / count
@@ -120,36 +123,51 @@ def noise_scale(
     return noise / signal if signal > 0 else math.nan
 
 
-def step_costs(trainer: jx.Trainer) -> dict[str, float]:
-    """Measure the speed and the memory of a trainer's batches.
+class StepClock(TrainerCallback):
+    """Times every step of a training.
+
+    Attributes:
+        seconds: Of each step so far.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self._started = 0.0
+
+    def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
+        self._started = time.perf_counter()
+
+    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+        self.seconds.append(time.perf_counter() - self._started)
+
+
+def step_costs(trainer: jx.Trainer, seconds: Sequence[float]) -> dict[str, float]:
+    """Measure the speed and the memory of a trainer's batches, after its training.
+
+    Args:
+        trainer: It has trained, and its batches are of one size.
+        seconds: Of each step of the training.
 
     Returns:
-        `trained` and `inferred`, in tokens per second, and `bytes` of training: the peak on a
-        GPU, else those of the largest of eight batches.
+        `trained` and `inferred`, in tokens per second (medians), and `bytes` of training: the peak
+        of eight passes on a GPU, else those of the largest of eight batches.
     """
     on_gpu = trainer.args.device.type == "cuda"
     if on_gpu:  # what was trained before does not count
         trainer.accelerator.free_memory()
         trainer.optimizer = None
         torch.cuda.reset_peak_memory_stats()
-    trained = _tokens_per_second(trainer, train=True)
-    inferred = _tokens_per_second(trainer, train=False)
-    peak = torch.cuda.max_memory_allocated() if on_gpu else 0
-    if not peak:
-        peak = max(training_bytes(trainer.model, batch) for batch in batches(trainer, 8))
-    return {"bytes": peak, "trained": trained, "inferred": inferred}
-
-
-def _tokens_per_second(trainer: jx.Trainer, *, train: bool) -> float:
-    """Return the median of six batches, after two to warm up."""
-    model = trainer.model.train(train)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.0)
-    timed = list(batches(trainer, 8))
-    seconds = jx.experiments.step_seconds(model, timed, training=train, optimizer=optimizer)
-    rates = []
-    for batch, batch_seconds in zip(timed, seconds, strict=True):
-        rates.append(batch["input_ids"].numel() / batch_seconds)
-    return median(rates[2:])
+    measured = list(batches(trainer, 8))
+    tokens = [batch["input_ids"].numel() for batch in measured]
+    bf16 = trainer.args.bf16
+    largest = max(training_bytes(trainer.model, batch, bf16) for batch in measured)
+    scored = jx.experiments.step_seconds(trainer.model.eval(), measured, training=False, bf16=bf16)
+    rates = [count / taken for count, taken in zip(tokens, scored, strict=True)]
+    return {
+        "bytes": torch.cuda.max_memory_allocated() if on_gpu else largest,
+        "trained": fmean(tokens) / median(seconds),
+        "inferred": median(rates[2:]),  # the first two warm up
+    }
 
 
 def tokens_per_word(encoder: str, languages: Sequence[str]) -> tuple[dict[str, float], float]:

@@ -5,15 +5,16 @@
         --rows mnli squad_v1 hellaswag
 
 Phang et al. (2020) report large gains on Tatoeba and BUCC. Here the encoder ranks sentences before
-and after intermediate training, by the states of several layers. Retrieval has no training of its
-own, so every difference comes from the intermediate task. A stopped study resumes in --output.
+and after intermediate training, by several layers. Retrieval has no training of its own, so all
+differences come from the intermediate task. A stopped study resumes in --output.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from itertools import chain, product
+from typing import ClassVar, Literal
 
 from findings import difference_interval, format_interval, publish
 from fine_tuning import Training
@@ -26,15 +27,17 @@ import jiantx as jx
 
 @dataclass(kw_only=True)
 class Options(Training):
-    encoder: str | None = option(
-        "Hub id or folder (default: the artificial world's own, made on first use)"
-    )
+    encoder: str | None = option("Hub id or folder (default: the artificial world's own)")
     rows: list[str] = option("tasks of intermediate training; a+b is both jointly", ["mnli"])
     layers: list[int] = option(
         "hidden states that are read (default: every third, and the last)", []
     )
     languages: list[str] = option("languages of the targets (default: all)", [])
     pairs: int | None = option("pairs of each language, chosen at random (default: all)")
+    pooling: Literal["mean", "cls"] = option(
+        "of a sentence's tokens: their mean or the first", "mean"
+    )
+    center: bool = option("subtract the mean vector of all queries, or of all candidates", False)
     world_steps: ClassVar[list[int]] = [150, 0]
 
     def default_targets(self) -> Sequence[str]:
@@ -46,36 +49,34 @@ def main(options: Options) -> None:
     encoder = options.encoder or str(jx.default_encoder())
     depth = AutoConfig.from_pretrained(encoder).num_hidden_layers
     layers = options.layers or sorted({*range(3, depth, 3), depth})
-    tasks = [with_pairs(jx.get_task(name), options) for name in options.targets]
-    targets: dict[int, list[jx.Task]] = {}
-    for layer in layers:
-        targets[layer] = [task.replace(name=f"{task.name}_{layer}", layer=layer) for task in tasks]
+    targets: dict[int, list[jx.Task]] = {layer: [] for layer in layers}
+    for layer, name in product(layers, options.targets):
+        task = scored_task(name, options)
+        targets[layer].append(task.replace(name=f"{name}_{layer}", layer=layer))
     recipe = replace(options.recipe(encoder), languages=tuple(options.languages) or None)
-    all_targets = [task for tasks in targets.values() for task in tasks]
-    report = recipe.run(options.rows, all_targets, seeds=options.seeds)
+    report = recipe.run(options.rows, [*chain(*targets.values())], seeds=options.seeds)
     report.to_json(options.output / "report.json")
-    scores: dict[str, dict[int, list[float]]] = {}
-    for row in ("none", *options.rows):
-        scores[row] = {}
-        for layer, tasks in targets.items():
-            of_layer = report.where(intermediate=row, task=[task.name for task in tasks])
-            seeds = range(1, options.seeds + 1)
-            scores[row][layer] = [of_layer.where(seed=seed).mean() for seed in seeds]
+    seeds = range(1, options.seeds + 1)
+    scores: dict[str, dict[int, list[float]]] = {row: {} for row in ("none", *options.rows)}
+    for row, layer in product(scores, layers):
+        names = [task.name for task in targets[layer]]
+        of_layer = report.where(intermediate=row, task=names)
+        scores[row][layer] = [of_layer.where(seed=seed).mean() for seed in seeds]
     show(options, scores)
 
 
-def with_pairs(task: jx.Task, options: Options) -> jx.Task:
-    """Return a task with fewer pairs of each language, chosen at random.
+def scored_task(name: str, options: Options) -> jx.Task:
+    """Return a target with the options' vectors, and with at most so many pairs of each language.
 
     Args:
-        task: Whose rows are pairs, and each other's candidates.
-        options: `pairs` is the largest number; None keeps all.
+        name: Of a task whose rows are pairs, and each other's candidates.
+        options: The study's arguments.
     """
+    task = jx.get_task(name).replace(pooling=options.pooling, center=options.center)
     if options.pairs is None:
         return task
-    languages = options.languages or task.languages(options.split)
     rows = {}
-    for language in languages:
+    for language in options.languages or task.languages(options.split):
         all_rows = task.rows(options.split, language)
         rows[language] = all_rows.shuffle(seed=1).select(range(min(options.pairs, len(all_rows))))
     return task.replace(source=jx.Rows({options.split: rows}))
@@ -100,9 +101,8 @@ def show(options: Options, scores: Mapping[str, LayerScores]) -> None:
             change = difference_interval(values, baseline[layer])
             cells.append(f"{mean:.1f}" if by_layer is baseline else format_interval(change, "+"))
         table.append([row, *cells])
-    names = ", ".join(options.targets)
     picture = options.output / "retrieval_layers.png"
-    title = f"{names} by layer, after intermediate training"
+    title = f"{', '.join(options.targets)} by layer, after intermediate training"
     jx.report.plots.plot_points(
         points, picture, x="layer", y="main score, 95 % interval", title=title, bounds=(0, 100)
     )
