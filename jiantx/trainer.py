@@ -137,7 +137,8 @@ class Trainer(
             raise ValueError("Trainer(tasks=[]): name a task that the model is to learn.")
         self.tasks = {task.name: task for task in tasks}
         if len(self.tasks) < len(tasks):
-            raise ValueError(f"Two tasks have one name: {[task.name for task in tasks]}.")
+            names = [task.name for task in tasks]
+            raise ValueError(f"Two of the tasks {names} have one name. Rename or drop one of them.")
         self.sampling = sampling or Sampling()
         self.sampling.check(self.tasks, args.per_device_train_batch_size)
         for task in tasks:

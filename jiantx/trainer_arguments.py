@@ -136,8 +136,8 @@ ARGUMENTS: dict[str, str] = {
     "accelerator_config": "`split_batches`, `dispatch_batches`, `even_batches` and "
     "`use_seedable_sampler` are refused if changed: jiantx shards its batches itself.",
     "parallelism_config": "Refused with tensor, context or sequence parallelism.",
-    "dataloader_drop_last": "No batch is incomplete, whatever it says.",
-    "remove_unused_columns": "Nothing that a head reads is removed, whatever it says.",
+    "dataloader_drop_last": "It changes nothing: no batch is incomplete.",
+    "remove_unused_columns": "It changes nothing: columns that no head reads are never made.",
     "ddp_find_unused_parameters": "True by default if the model has several heads.",
     "ddp_static_graph": "Refused if the model has several heads.",
     "bf16_full_eval": "Evaluations are computed in bfloat16; the weights keep their precision. "

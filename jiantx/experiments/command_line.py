@@ -109,8 +109,9 @@ def _add_table_flags(parser: argparse.ArgumentParser) -> None:
         "--eval-examples",
         type=_count,
         metavar="N",
-        help="validation rows of a language that are scored during a training, and that decide "
-        "whether it failed (default: all, and 500; with the preset paper 500)",
+        help="score at most N validation rows of each language during a training (default: all; "
+        "with the preset paper 500). After it, as many rows decide whether the run failed "
+        "(default: 500)",
     )
     parser.add_argument(
         "--seeds", type=_count, default=1, metavar="N", help="number of seeds (default: 1)"
@@ -128,8 +129,9 @@ def _add_training_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trim-vocabulary",
         action="store_true",
-        help="first drop the encoder's pieces that the data of all rows and targets never use. "
-        "Scores stay the same, but for masked LM. With other rows or targets, all stages run again",
+        help="before any training, drop the pieces of the vocabulary that no data of the table use. "
+        "Scores stay the same, except those of masked LM. With other rows or targets, all stages "
+        "run again",
     )
     parser.add_argument(
         "--max-train-examples",

@@ -158,8 +158,7 @@ def check_metrics(
     Raises:
         ValueError: There are no metrics, one is no function, two have one name, one has a name that
             reports use for something else, or a main metric is not among the metrics. Or one scores
-            groups, and there are none, or is for other predictions: it would compare what cannot be
-            compared.
+            groups, and there are none, or scores another kind of predictions than the task's.
     """
     for declared in (metrics, main_metrics):
         if not isinstance(declared, Sequence) or not all(map(callable, declared)):
@@ -206,14 +205,14 @@ def check_metrics(
 
 
 def _check_takes(task: str, metric: Metric, scored_by: str) -> None:
-    """Refuse a metric of other predictions, and one that takes the references first."""
+    """Refuse a metric for another kind of predictions, and one that takes the references first."""
     innermost = _innermost(metric)
     defined_in = getattr(innermost, "__module__", "") or ""  # None where code is run by `exec`
     package, _, module = defined_in.rpartition(".")
     if scored_by and package == __package__ and module != scored_by:
         raise ValueError(
-            f"Task {task}: {metric_name(metric)!r} of {package}.{module} is for other predictions "
-            f"than this task's. Choose from {package}.{scored_by}, or write a function of "
+            f"Task {task}: {metric_name(metric)!r} of {package}.{module} scores another kind of "
+            f"predictions than this task's. Choose from {package}.{scored_by}, or write a function of "
             "(predictions, references)."
         )
     code = getattr(innermost, "__wrapped__", innermost)

@@ -125,7 +125,7 @@ def check_patterns(
     Args:
         noun: Names the source in messages.
         patterns: Texts with placeholders.
-        languages: Codes, or our code -> the dataset's word.
+        languages: Codes, or jiantx's code -> the dataset's word.
         names: The placeholders that may be there.
         where: A function that chooses the rows of a language; None if there is none.
 
@@ -154,7 +154,7 @@ def check_patterns(
 
 
 def language_mapping(languages: Languages) -> dict[str, str]:
-    """Our language code -> the dataset's own word for it."""
+    """jiantx's language code -> the dataset's own word for it."""
     if isinstance(languages, Mapping):
         return dict(languages)
     return {language: language for language in languages}
@@ -175,7 +175,7 @@ def dataset_language(languages: Languages, language: str) -> str:
     """The dataset's word for a language.
 
     Args:
-        languages: Codes, or our code -> the dataset's word.
+        languages: Codes, or jiantx's code -> the dataset's word.
         language: Our code.
 
     Raises:

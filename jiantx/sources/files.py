@@ -69,7 +69,7 @@ class Files(Source):
         pattern: May hold `{language}` (then give `languages` too), `{split}` and `*`. A relative
             one starts at the data root (without one, at the working directory).
         read: A plain function path -> rows, such as `read_csv`.
-        languages: Language codes, or a mapping from our code to the word in the pattern.
+        languages: Language codes, or a mapping from jiantx's code to the word in the pattern.
         splits: Our split names -> the words in the pattern; None if they are the same.
         where: A function (row, language) that keeps a row, if a file holds several languages.
         split_column: The column with a row's split, if a file holds several splits; `splits` then

@@ -50,7 +50,7 @@ class Hub(Source):
         path: The repository; may hold `{language}`.
         config: The configuration; may hold `{language}`. None is the only or the default one. If
             the repository has one only, `default` and `plain_text` stand for it.
-        languages: Language codes, or a mapping from our code to the dataset's word for it.
+        languages: Language codes, or a mapping from jiantx's code to the dataset's word for it.
         splits: Our split names -> the dataset's, one or several that are joined; None if they are
             the same.
         where: A function (row, language) that keeps a row. It sees the names of classes, as column

@@ -50,7 +50,7 @@ class LocalFiles(Source):
             `{split}` (which also finds `dev`, `val`, …). One file without a split is `train`.
         language: The language of all rows. If None, the text that stands for `{language}` in the
             file names, else "en".
-        languages: The languages in the file names or in `language_column`: codes, or our code ->
+        languages: The languages in the file names or in `language_column`: codes, or code ->
             the word there. If None, all languages that occur.
         language_column: The column with a row's language.
         split_column: The column with a row's split: train, validation (also dev, val, …) or test.

@@ -123,7 +123,9 @@ class TokenClassification(Task):
             tags = None
         if tags is not None:
             if len(tags) != len(tokens):
-                raise DataError(f"{len(tokens)} words have {len(tags)} tags; expected one a word.")
+                raise DataError(
+                    f"{len(tokens)} words have {len(tags)} tags; expected one tag per word."
+                )
             names = self.label_names
             known_names = _as_set(names)
             tags = tuple(

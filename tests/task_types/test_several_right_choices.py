@@ -69,7 +69,7 @@ def test_a_row_without_the_column_of_answers_has_no_gold() -> None:
         ),
         ({"answers": [3]}, "The right text 3 is not one of the choices"),
         ({"answers": 1}, "The label is 1; expected the right text or a list of them"),
-        ({"names": ["Ann"]}, "3 choices have 1 scored texts; expected one a choice"),
+        ({"names": ["Ann"]}, "3 choices have 1 scored texts; expected one text per choice"),
         ({"names": []}, r"Expected a list of at least one scored text, found \[\]"),
         ({"names": ["Ann", " ", "Cy"]}, "A scored text is an empty text"),
         ({"choices": []}, r"Expected a list of at least one choice, found \[\]"),

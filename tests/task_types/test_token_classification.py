@@ -132,7 +132,7 @@ def test_sentences_without_gold(tokenizer: Any) -> None:
         ({"tokens": [], "tags": []}, "The sentence has no words"),
         ({"tokens": "the cat", "tags": ["O"]}, "Expected a list of words, found 'the cat'"),
         ({"tokens": ["a", None], "tags": ["O", "O"]}, "Expected a list of words"),
-        ({"tokens": ["a", "b"], "tags": ["O"]}, "2 words have 1 tags; expected one a word"),
+        ({"tokens": ["a", "b"], "tags": ["O"]}, "2 words have 1 tags; expected one tag per word"),
         (
             {"tokens": ["a"], "tags": ["B-Y"]},
             r"Unknown label 'B-Y'\. The task's labels are \['O', 'B-X', 'I-X'\]",

@@ -214,7 +214,7 @@ def _quoting_hint(problem: str, first_line: int) -> str:
     if "unexpected end" in problem or "field limit" in problem:
         return (
             f" The row that begins in line {first_line} opens a quotation mark and never closes "
-            "it. Close it, or give quote=None if quotation marks are letters like others."
+            "it. Close it, or give quote=None if quotation marks are ordinary characters."
         )
     if "expected after" in problem:
         return ' Inside a quoted cell, write a quotation mark twice ("").'
