@@ -1,25 +1,27 @@
-"""A training step that trains all embeddings, beside one that trains those that its data use.
+"""A training step with all embeddings, with those that its data use, and with a trimmed vocabulary.
 
     python benchmarks/sparse_embeddings.py --encoder intfloat/multilingual-e5-small
 
-MNLI, batches of 32, in float32 and in bf16. Both ways train the same model by `jiantx.Trainer`, on
-the same rows, in turn. A turn gives the median of its steps, from the second on: the first one
+MNLI, batches of 32, in float32 and in bf16. All ways train by `jiantx.Trainer`, on the same rows,
+in turn. The first two train the same model; the third one a copy without the pieces that the
+training rows do not use. A turn gives the median of its steps, from the second on: the first one
 allocates AdamW's moments. Rows are drawn from all that there are, because their number decides how
-many embeddings are used. After a first training from the same weights, the parameters of both ways
-are compared.
+many embeddings are used. After a first training from the same weights, the parameters of the first
+two ways are compared.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import datasets
 import measuring
@@ -35,15 +37,24 @@ from jiantx.features import Features, load_features
 
 DENSE = "all embeddings"
 SPARSE = "used embeddings"
-WAYS = {DENSE: False, SPARSE: True}  # name -> `sparse_embeddings`
+TRIMMED = "a trimmed vocabulary"
 HEADER = (
     "dtype",
     "trained",
-    "rows of the matrix",
+    "trained rows of the matrix",
     "ms a step",
-    "all / used",
+    "all embeddings / this",
+    "weights, MB",
     "gradients and moments, MB",
 )
+
+
+class Way(NamedTuple):
+    """What is trained, on which features, and whether only the embeddings that they use."""
+
+    model: jx.MultitaskModel
+    features: Features
+    sparse: bool
 
 
 class StepClock(TrainerCallback):
@@ -61,7 +72,7 @@ class StepClock(TrainerCallback):
 
 
 def main() -> int:
-    """Measure both ways in each precision, in turn."""
+    """Measure all ways in each precision, in turn."""
     options = parse()
     torch.set_num_threads(options.threads)
     transformers.logging.set_verbosity_error()
@@ -75,10 +86,15 @@ def main() -> int:
     print(f"{options.task}: {len(features.table):,} rows; batches of {options.batch}.")
     print(f"Largest difference of a parameter: {largest_difference(options, model, features):.1e}.")
     print()
+    ways = {
+        DENSE: Way(model, features, sparse=False),
+        SPARSE: Way(model, features, sparse=True),
+        TRIMMED: trimmed_way(model, features),
+    }
     records: list[dict[str, Any]] = []
     for bf16 in (False, True):
         options.bf16 = bf16
-        records += measure(options, model, features)
+        records += measure(options, ways)
     print(table(HEADER, [line(record) for record in records]))
     print(f"\nWritten: {write_results('sparse_embeddings', options, records)}")
     return 0
@@ -114,24 +130,30 @@ def load_model(options: argparse.Namespace, features: Features) -> jx.MultitaskM
     )
 
 
-def trainer_of(
-    options: argparse.Namespace,
-    model: jx.MultitaskModel,
-    features: Features,
-    steps: int,
-    sparse: bool,
-) -> jx.Trainer:
+def trimmed_way(model: jx.MultitaskModel, features: Features) -> Way:
+    """Return a copy of the model without unused pieces, and the same rows in its pieces.
+
+    Args:
+        model: Has a unigram tokenizer, and stays as it is.
+        features: Of a task's training rows.
+    """
+    trimmed = copy.deepcopy(model)
+    jx.trim_vocabulary(trimmed, [features.task], splits=["train"])
+    pieces = load_features(features.task, "train", features.language, trimmed.tokenizer)
+    return Way(trimmed, pieces, sparse=False)
+
+
+def trainer_of(options: argparse.Namespace, way: Way, steps: int) -> jx.Trainer:
     """Return a trainer over features that were made before.
 
     Args:
         options: --batch and the precision.
-        model: What is trained.
-        features: Of the task.
+        way: What is trained.
         steps: Of the training.
-        sparse: Train only the embeddings that the features use.
     """
+    features = way.features
     arguments = training_runs.training_arguments(options, options.batch, steps, weight_decay=0.01)
-    trainer = jx.Trainer(model, arguments, tasks=[features.task], sparse_embeddings=sparse)
+    trainer = jx.Trainer(way.model, arguments, tasks=[features.task], sparse_embeddings=way.sparse)
     trainer._features = {(features.task.name, features.language): features}
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -140,64 +162,68 @@ def trainer_of(
 def largest_difference(
     options: argparse.Namespace, model: jx.MultitaskModel, features: Features
 ) -> float:
-    """Train both ways from the same weights, which the model has again afterwards.
+    """Train all and the used embeddings from the same weights; the model has them again afterwards.
 
     Returns:
         The largest difference of a parameter.
     """
     before = {name: value.clone() for name, value in model.state_dict().items()}
     trained = []
-    for sparse in WAYS.values():
+    for sparse in (False, True):
         model.load_state_dict(before)
-        trainer_of(options, model, features, options.steps, sparse).train()
+        trainer_of(options, Way(model, features, sparse), options.steps).train()
         trained.append({name: value.clone() for name, value in model.state_dict().items()})
     model.load_state_dict(before)
     dense, compact = trained
     return max(float((dense[name] - compact[name]).abs().max()) for name in dense)
 
 
-def measure(
-    options: argparse.Namespace, model: jx.MultitaskModel, features: Features
-) -> list[dict[str, Any]]:
-    """Train both ways in turn, in one precision.
+def measure(options: argparse.Namespace, ways: Mapping[str, Way]) -> list[dict[str, Any]]:
+    """Train all ways in turn, in one precision.
+
+    Args:
+        options: The precision, the steps and the turns.
+        ways: By name.
 
     Returns:
         A record for each way.
     """
     sizes: dict[str, dict[str, float]] = {}
 
-    def run(way: str, steps: int) -> float:
-        trainer = trainer_of(options, model, features, steps, WAYS[way])
+    def run(name: str, steps: int) -> float:
+        trainer = trainer_of(options, ways[name], steps)
         clock = StepClock()
         trainer.add_callback(clock)
         trainer.train()
-        sizes[way] = trained_sizes(trainer)
+        sizes[name] = trained_sizes(trainer)
         return clock.seconds()
 
-    alternatives: dict[str, Callable[[int], float]] = {way: partial(run, way) for way in WAYS}
+    alternatives: dict[str, Callable[[int], float]] = {name: partial(run, name) for name in ways}
     seconds = measuring.take_turns(alternatives, options.steps, repeat=options.repeat)
     records = []
-    for way in WAYS:
+    for name in ways:
         records.append(
             {
                 "dtype": "bf16" if options.bf16 else "float32",
-                "way": way,
-                "seconds": statistics.median(seconds[way]),
-                "times": ratio(seconds[DENSE], seconds[SPARSE]) if way == SPARSE else None,
-                **sizes[way],
+                "way": name,
+                "seconds": statistics.median(seconds[name]),
+                "times": None if name == DENSE else ratio(seconds[DENSE], seconds[name]),
+                **sizes[name],
             }
         )
     return records
 
 
 def trained_sizes(trainer: jx.Trainer) -> dict[str, float]:
-    """Return the rows of the trained embeddings, and the bytes of gradients and moments."""
+    """Return the trained rows of the embeddings, and the bytes of weights, and of the rest."""
     states = trainer.optimizer.state
     moments = 0
     for state in states.values():
         moments += sum(values.nbytes for values in state.values() if values.dim() > 0)
     rows = len(states[trainer.model.get_input_embeddings().weight]["exp_avg"])
-    return {"rows": rows, "bytes": 1.5 * moments}  # gradients are half as large as two moments
+    weights = sum(parameter.nbytes for parameter in trainer.model.parameters())
+    # gradients are half as large as two moments
+    return {"rows": rows, "weights": weights, "bytes": 1.5 * moments}
 
 
 def line(record: dict[str, Any]) -> tuple[str, ...]:
@@ -208,6 +234,7 @@ def line(record: dict[str, Any]) -> tuple[str, ...]:
         f"{record['rows']:,}",
         f"{1000 * record['seconds']:.0f}",
         format_ratio(record["times"]) if record["times"] else "",
+        f"{record['weights'] / 1e6:,.0f}",
         f"{record['bytes'] / 1e6:,.0f}",
     )
 

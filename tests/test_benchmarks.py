@@ -215,10 +215,17 @@ def test_sparse_embeddings_are_compared_with_all(tiny: Any) -> None:
     features = tiny.training_data.training_features(options, "pair")
     model = program.load_model(options, features)
     assert program.largest_difference(options, model, features) < 1e-6
-    dense, sparse = program.measure(options, model, features)
-    assert sparse["rows"] < dense["rows"] == len(model.get_input_embeddings().weight)
-    assert sparse["bytes"] < dense["bytes"]
-    assert len(program.line(sparse)) == len(program.HEADER)
+    ways = {
+        program.DENSE: program.Way(model, features, sparse=False),
+        program.SPARSE: program.Way(model, features, sparse=True),
+        program.TRIMMED: program.trimmed_way(model, features),
+    }
+    dense, sparse, trimmed = program.measure(options, ways)
+    assert sparse["rows"] <= trimmed["rows"] < dense["rows"]
+    assert dense["rows"] == len(model.get_input_embeddings().weight)
+    assert sparse["bytes"] <= trimmed["bytes"] < dense["bytes"]
+    assert trimmed["weights"] < sparse["weights"] == dense["weights"]
+    assert len(program.line(trimmed)) == len(program.HEADER)
 
 
 # --- Precision and dropout ------------------------------------------------------------------------
