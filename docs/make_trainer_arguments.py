@@ -17,7 +17,7 @@ what works, and what is refused with an error that names it. `make docs` writes 
 
 Names without a note work as transformers documents them.
 """
-OURS = """Ours are `tasks`, `sampling` and `max_length`;
+OURS = """jiantx's own are `tasks`, `sampling` and `max_length`;
 `losses` ([howto/class_imbalance.md](howto/class_imbalance.md));
 `eval_tasks` and `eval_languages`
 ([howto/best_checkpoint_and_early_stopping.md](howto/best_checkpoint_and_early_stopping.md));

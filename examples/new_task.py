@@ -51,7 +51,7 @@ def main() -> None:
     set_seed(1)
     model = jx.MultitaskModel.from_pretrained(encoder, tasks)
 
-    # 3. Train on both; every second step is ours, although the file is small.
+    # 3. Train on both; every second step is of the file's task, although the file is small.
     arguments = TrainingArguments(
         options.output,
         max_steps=options.max_steps,

@@ -28,7 +28,7 @@ def register_auto_classes() -> None:
 def _register() -> None:
     """Import `jiantx.model`, which registers its classes."""
     modules = [module for name, module in sys.modules.items() if name.startswith("jiantx.")]
-    # one of ours asked for the auto classes: what it is a part of could not be imported now
+    # a module of jiantx asked for the auto classes: what it is a part of could not be imported now
     if not any(getattr(module.__spec__, "_initializing", False) for module in modules):
         import_module("jiantx.model")
 

@@ -1,4 +1,4 @@
-"""`transformers.Trainer` with several tasks: our batches, the loss per item, our evaluation."""
+"""`transformers.Trainer` with several tasks: its batches, its loss per item, its evaluation."""
 
 from __future__ import annotations
 
@@ -237,7 +237,7 @@ class Trainer(
         """Divide the sum over items by the items of the whole step, of all micro-batches and ranks.
 
         Args:
-            model: Ours, perhaps wrapped.
+            model: A `MultitaskModel`, perhaps wrapped.
             inputs: A flat batch.
             return_outputs: Return the head's output too.
             num_items_in_batch: Items of the whole step; the batch's own if None.
@@ -382,7 +382,7 @@ class Trainer(
     def _parameters(self) -> int:
         return int(self._own_model.num_parameters(exclude_embeddings=True))
 
-    # --- ours -------------------------------------------------------------------------------------
+    # --- what transformers' trainer lacks ---------------------------------------------------------
 
     @property
     def _run_settings(self) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def take_trainings(model: Any, checkpoint: str | Path) -> None:
     """Let a model's config have the trainings of a checkpoint, whose weights it is to have.
 
     Args:
-        model: Ours, perhaps with PEFT's adapters, whose checkpoints have no config.
+        model: A `MultitaskModel`, perhaps with PEFT's adapters, whose checkpoints have no config.
         checkpoint: Its folder.
     """
     path = Path(checkpoint, CONFIG_NAME)
@@ -108,7 +108,7 @@ def write_card(
     """Write the model card, with the arguments of transformers' `Trainer.create_model_card`.
 
     Args:
-        model: Ours, perhaps with PEFT's adapters.
+        model: A `MultitaskModel`, perhaps with PEFT's adapters.
         folder: Of the run.
         language: Codes; the tasks' and the report's if None.
         license: Its identifier.

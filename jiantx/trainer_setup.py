@@ -1,4 +1,4 @@
-"""What the trainer sets up before it trains: arguments that our batches need, and features."""
+"""What the trainer sets up before it trains: arguments that jiantx's batches need, and features."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class StepPoolMixin(transformers.Trainer):
         """As transformers'; before the first batch of a step, the losses over the step are made.
 
         Args:
-            model: Ours, perhaps wrapped.
+            model: A `MultitaskModel`, perhaps wrapped.
             inputs: A flat batch.
             num_items_in_batch: Items of the whole step.
         """
@@ -91,7 +91,7 @@ class StepPoolMixin(transformers.Trainer):
         """Run the batches of the step as they will run with a graph, with the same dropout.
 
         Args:
-            model: Ours, perhaps wrapped.
+            model: A `MultitaskModel`, perhaps wrapped.
             pooled: Which of the draws of a batch have losses over the step.
 
         Returns:
@@ -193,7 +193,7 @@ def check_draws(
     """Check that the draws of each task are large enough for its head, before training.
 
     Args:
-        model: Ours.
+        model: A `MultitaskModel`.
         tasks: Those that are trained, by name.
         sampler: Of the run.
         sizes: Task -> language -> training rows.

@@ -19,7 +19,7 @@ from jiantx.tasks import get_task, import_tasks, list_tasks
 from jiantx.trainer_arguments import refused_argument
 
 KINDS = ("intermediate", "target")  # of training, for flags
-_SET_BY_RECIPE = {"seed": "--seeds", "output_dir": "--output"}  # TrainingArguments -> our flag
+_SET_BY_RECIPE = {"seed": "--seeds", "output_dir": "--output"}  # TrainingArguments -> flag
 _RECIPE_FIELDS = ("patience", "eval_examples", "max_length")
 _OUTPUT = Path("runs/intermediate_then_target")
 
@@ -129,9 +129,9 @@ def _add_training_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trim-vocabulary",
         action="store_true",
-        help="before any training, drop the pieces of the vocabulary that no data of the table use. "
-        "Scores stay the same, except those of masked LM. With other rows or targets, all stages "
-        "run again",
+        help="before any training, drop the pieces of the vocabulary that no data of the table "
+        "use. Scores stay the same, except those of masked LM. With other rows or targets, all "
+        "stages run again",
     )
     parser.add_argument(
         "--max-train-examples",

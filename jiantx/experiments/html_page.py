@@ -223,7 +223,7 @@ class _HtmlWriter:
         return "\n".join(written)
 
     def _markdown_html(self, text: str) -> str:
-        """HTML of the subset of Markdown that our tables and sentences use."""
+        """HTML of the subset of Markdown that jiantx's tables and sentences use."""
         blocks = []
         for block in re.split(r"\n\s*\n", text.strip()):
             for kind, grouped in groupby(block.splitlines(), _line_kind):

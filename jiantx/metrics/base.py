@@ -211,9 +211,9 @@ def _check_takes(task: str, metric: Metric, scored_by: str) -> None:
     package, _, module = defined_in.rpartition(".")
     if scored_by and package == __package__ and module != scored_by:
         raise ValueError(
-            f"Task {task}: {metric_name(metric)!r} of {package}.{module} scores another kind of "
-            f"predictions than this task's. Choose from {package}.{scored_by}, or write a function of "
-            "(predictions, references)."
+            f"Task {task}: {metric_name(metric)!r} of {package}.{module} scores another kind "
+            f"of predictions than this task's. Choose from {package}.{scored_by}, or write a "
+            "function of (predictions, references)."
         )
     code = getattr(innermost, "__wrapped__", innermost)
     names = getattr(getattr(code, "__code__", None), "co_varnames", ())

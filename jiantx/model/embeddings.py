@@ -114,7 +114,7 @@ def named_token_ids(config: PreTrainedConfig) -> dict[str, int]:
     """The token ids that a config names: of padding, of the first token, …
 
     Args:
-        config: Of an encoder, or ours.
+        config: Of an encoder or of a `MultitaskModel`.
     """
     values = config.to_dict()
     names = [name for name in values if name.endswith("_token_id")]

@@ -1,4 +1,4 @@
-"""Plain transformers models from ours: which parameter of theirs holds which of ours."""
+"""Plain transformers models from a `MultitaskModel`: how parameters correspond."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ AUTO_CLASSES = {
     "sentence_ranking": AutoModelForMaskedLM,
 }
 
-# --- our parameter -> theirs, by model family -----------------------------------------------------
+# --- a MultitaskModel's parameter -> transformers', by family ------------------------------------
 
 _BERT_MLM = {
     "dense": "cls.predictions.transform.dense",

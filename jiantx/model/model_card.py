@@ -58,7 +58,7 @@ def model_card(
         base_model: The encoder's name on the Hub.
         is_adapter: The folder holds PEFT's adapters and no encoder.
         tags: More tags.
-        metadata: More fields of `huggingface_hub.ModelCardData`, or others for ours.
+        metadata: More fields of `huggingface_hub.ModelCardData`, or fields that only this card has.
     """
     task_types = [head["type"] for head in heads.values()]
     type_of = {name: heads[task["head"]]["type"] for name, task in tasks.items()}

@@ -1,4 +1,4 @@
-"""A retrieval model as a folder of sentence-transformers, whose vectors are ours."""
+"""A retrieval model as a folder of sentence-transformers, with the same vectors."""
 
 from __future__ import annotations
 

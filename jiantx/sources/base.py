@@ -161,11 +161,11 @@ def language_mapping(languages: Languages) -> dict[str, str]:
 
 
 def dataset_splits(splits: Splits | None, split: str) -> tuple[str, ...]:
-    """The dataset's names of our split; empty if it has no such split.
+    """The dataset's names of a split; empty if it has no such split.
 
     Args:
-        splits: Our split names -> the dataset's, one or several; None if they are the same.
-        split: Our name.
+        splits: jiantx's split names -> the dataset's, one or several; None if they are the same.
+        split: jiantx's name.
     """
     names = (split,) if splits is None else splits.get(split, ())
     return (names,) if isinstance(names, str) else tuple(names)
@@ -176,7 +176,7 @@ def dataset_language(languages: Languages, language: str) -> str:
 
     Args:
         languages: Codes, or jiantx's code -> the dataset's word.
-        language: Our code.
+        language: jiantx's code.
 
     Raises:
         DataError: The source does not declare the language.

@@ -70,7 +70,7 @@ class Files(Source):
             one starts at the data root (without one, at the working directory).
         read: A plain function path -> rows, such as `read_csv`.
         languages: Language codes, or a mapping from jiantx's code to the word in the pattern.
-        splits: Our split names -> the words in the pattern; None if they are the same.
+        splits: jiantx's split names -> the words in the pattern; None if they are the same.
         where: A function (row, language) that keeps a row, if a file holds several languages.
         split_column: The column with a row's split, if a file holds several splits; `splits` then
             has the words of that column.

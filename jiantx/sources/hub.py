@@ -51,8 +51,8 @@ class Hub(Source):
         config: The configuration; may hold `{language}`. None is the only or the default one. If
             the repository has one only, `default` and `plain_text` stand for it.
         languages: Language codes, or a mapping from jiantx's code to the dataset's word for it.
-        splits: Our split names -> the dataset's, one or several that are joined; None if they are
-            the same.
+        splits: jiantx's split names -> the dataset's, one or several that are joined; None if they
+            are the same.
         where: A function (row, language) that keeps a row. It sees the names of classes, as column
             functions do, and None where there is no label.
         revision: A commit. If the repository is a script, its parquet copy on the branch

@@ -113,7 +113,8 @@ class MultipleChoice(Task):
         texts = _texts(row, self.scored_texts, "scored text", 1)
         if len(texts) != len(choices):
             raise DataError(
-                f"{len(choices)} choices have {len(texts)} scored texts; expected one text per choice."
+                f"{len(choices)} choices have {len(texts)} scored texts; expected one text per "
+                "choice."
             )
         right_texts = _right_texts(gold, texts)
         return ChoiceExample(

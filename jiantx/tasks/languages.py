@@ -28,7 +28,7 @@ MLM = tuple(dict.fromkeys((*PANX_R, *UDPOS_R, *XNLI, *XCOPA)))
 
 
 def _words(pairs: str) -> dict[str, str]:
-    """Our code -> the data set's word."""
+    """jiantx's code -> the data set's word."""
     return dict(pair.split(":") for pair in pairs.split())
 
 
@@ -147,7 +147,7 @@ XCSQA = _words(
     zh:zh"""
 )
 XWINOGRAD = _words("en:en fr:fr ja:jp pt:pt ru:ru zh:zh")
-# ISO 639-3; ours is that too where a language has no code of two letters.
+# ISO 639-3; jiantx's code is that too where a language has no code of two letters.
 MULTIBLIMP = _words(
     """ab:abk am:amh ar:arb be:bel bg:bul bn:ben br:bre ca:cat cs:ces cu:chu cy:cym da:dan de:deu
     el:ell en:eng es:spa et:est eu:eus fa:fas fi:fin fo:fao fr:fra ga:gle gd:gla gl:glg gu:guj
