@@ -1,4 +1,4 @@
-"""A hook of mkdocs: what lies outside docs/, and links that suit a site.
+"""A hook of mkdocs: what lies outside docs/, links and code blocks that suit a site.
 
 Files outside docs/ that a page links to become pages of the site. The script that searches without
 a server comes from the site's own folder. Links are labelled by the titles of pages.
@@ -11,6 +11,7 @@ from pathlib import Path
 from posixpath import dirname, normpath, relpath
 from typing import Any
 
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
 LINK = re.compile(r"\]\((\.\./[^)#\s]+)(#[^)\s]*)?\)")
@@ -18,6 +19,8 @@ LABELLED_BY_FILE = re.compile(r"\[[\w/]+\.md\]\(([\w./]+\.md)(#[^)\s]*)?\)")
 TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 SEARCH_SHIM = "https://unpkg.com/iframe-worker/shim"
 LOCAL_SHIM = "site/iframe_worker.js"
+FENCE_WORDS = re.compile(r"^( *```\w+) .+$", re.MULTILINE)  # "```python notest"
+LITERAL_FENCE = re.compile(r"<p>[^<]*```")
 LANGUAGES = {".py": "python", ".cfg": "ini", ".toml": "toml", ".csv": "text", ".md": "markdown"}
 
 
@@ -50,6 +53,8 @@ def on_files(files: Files, *, config: Any) -> Files:
 def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Files) -> str:
     """Point links to files outside docs/ at their pages, and label links by titles.
 
+    What follows a code block's language is for the tests; the site would not know it for a block.
+
     Args:
         markdown: Text of the page.
         page: The page.
@@ -69,7 +74,24 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Files) -> 
         title = file and TITLE.search(file.content_string)
         return f"[{title[1]}]({match[1]}{match[2] or ''})" if title else match[0]
 
-    return LABELLED_BY_FILE.sub(titled, LINK.sub(moved, markdown))
+    return LABELLED_BY_FILE.sub(titled, LINK.sub(moved, FENCE_WORDS.sub(r"\1", markdown)))
+
+
+def on_page_content(html: str, *, page: Any, config: Any, files: Files) -> str:
+    """End the build where a code block's fence would be seen as text.
+
+    Args:
+        html: Content of the page.
+        page: The page.
+        config: mkdocs' own.
+        files: All files.
+
+    Raises:
+        PluginError: A fence is text: the block, and what follows it, would be mixed up.
+    """
+    if LITERAL_FENCE.search(html):
+        raise PluginError(f"{page.file.src_uri}: the fence of a code block is shown as text.")
+    return html
 
 
 def on_post_page(output: str, *, page: Any, config: Any) -> str:
