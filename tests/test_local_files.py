@@ -402,6 +402,20 @@ def test_files_of_two_forms_and_languages_are_joined() -> None:
     assert "split 'test'" in error_of(joined, "test", "de")
 
 
+LEAST = 1
+
+
+def has_enough(row: dict[str, Any], language: str) -> bool:
+    return int(row["score"]) >= LEAST
+
+
+def test_rows_are_chosen_again_where_a_constant_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write("a.csv", "text,score\na,1\nb,2\nc,3\n")
+    assert len(rows(jx.Csv(path, where=has_enough))) == 3
+    monkeypatch.setitem(globals(), "LEAST", 3)
+    assert len(rows(jx.Csv(path, where=has_enough))) == 1
+
+
 def test_splits_of_any_source() -> None:
     files = jx.Files(write("a.csv", "text,label\nja,x\nno,y\n"), jx.read_csv)
     shares = {"train": 1, "validation": 1}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -27,6 +28,23 @@ def test_every_row_is_in_one_split_and_sizes_are_exact() -> None:
     splits = [texts(source, split) for split in ("train", "validation", "test")]
     assert [len(split) for split in splits] == [142, 31, 30]  # of 142.1, 30.45, 30.45
     assert len(set.union(*splits)) == 203
+
+
+@pytest.mark.parametrize("fields", [{}, {"stratify": "label"}, {"group": "document"}])
+def test_parts_of_one_file_are_split_each_for_itself(
+    fields: dict[str, Any], tmp_path: Path
+) -> None:
+    # the parts are slices of one cached file
+    pd.DataFrame(ROWS).to_csv(tmp_path / "a.csv", index=False)
+    whole = datasets.load_dataset(
+        "csv", data_files=str(tmp_path / "a.csv"), split="train", cache_dir=str(tmp_path)
+    )
+    for start, stop in ((0, 35), (35, 203)):
+        rows = whole.select(range(start, stop))
+        in_memory = jx.Rows(rows.to_list(), split=SHARES, **fields)
+        source = jx.Rows(rows, split=SHARES, **fields)
+        for split in SHARES:
+            assert texts(source, split) == texts(in_memory, split)
 
 
 @pytest.mark.parametrize(

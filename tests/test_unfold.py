@@ -48,6 +48,29 @@ def test_rows_of_splits_and_of_lists() -> None:
     assert not conversations[0] & conversations[1], "a conversation is in one split"
 
 
+@pytest.mark.parametrize("column", ["split", "language"])
+def test_parts_of_one_file_are_unfolded_each_for_itself(column: str, tmp_path: Path) -> None:
+    # rows in a block are a slice of the file's table, and no list of chosen indices
+    values = ["train"] * 3 + ["validation"] * 2 if column == "split" else ["de"] * 3 + ["sw"] * 2
+    rows = [{column: value, "turns": [f"{value} {i}"]} for i, value in enumerate(values)]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps({**row, "label": "a"}) + "\n" for row in rows))
+    fields: dict[str, Any] = {f"{column}_column": column}
+    source = jx.Unfold(jx.Json(path, **fields), turns)
+    for value in dict.fromkeys(values):
+        split, language = (value, "en") if column == "split" else ("train", value)
+        texts = source.rows(split, language)["text"][:]
+        assert texts == [row["turns"][0] for row in rows if row[column] == value]
+
+
+def test_rows_in_memory_beside_a_file_are_read_each_time(tmp_path: Path) -> None:
+    write(tmp_path / "a.jsonl", [["one"]])
+    for text in ("two", "three"):
+        listed = jx.Rows([{"turns": [text], "label": "a"}])
+        source = jx.Unfold(jx.Concat(jx.Json(tmp_path / "a.jsonl"), listed), turns)
+        assert source.rows("train", "en")["text"][:] == ["one", text]
+
+
 def test_a_failing_function_names_the_row() -> None:
     rows = [{"turns": ["a"], "label": "a"}, {"turns": None, "label": "b"}]
     with pytest.raises(DataError, match=r"Row 1: .*turns"):

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jiantx.fingerprints import UncacheableError, fingerprint_text
+
 if TYPE_CHECKING:
     import datasets
 
 _MOST = 64  # selections that are remembered
-_selections: OrderedDict[Any, np.ndarray] = OrderedDict()
+_selections: OrderedDict[tuple[str, str], np.ndarray] = OrderedDict()
 
 
 def chosen_indices(
@@ -20,22 +22,19 @@ def chosen_indices(
 ) -> np.ndarray:
     """The indices of some rows, in their order.
 
-    The choice is remembered where the dataset is a cached file, whose name changes with its rows.
+    The choice is remembered for the dataset's fingerprint: a part of a file has another than the
+    file, and rows in memory have their own.
 
     Args:
         rows: The dataset.
-        key: What the choice depends on, beside the rows.
+        key: What the choice depends on, beside the rows. A function counts with what it uses.
         choose: Computes the indices.
     """
-    files = tuple(file["filename"] for file in rows.cache_files)
-    if not files or rows._indices is not None:
-        return np.sort(choose())
-    full_key = (files, key)
     try:
-        is_known = full_key in _selections
-    except TypeError:  # a function object that cannot be hashed
+        full_key = (rows._fingerprint, fingerprint_text(key))
+    except UncacheableError:
         return np.sort(choose())
-    if not is_known:
+    if full_key not in _selections:
         _selections[full_key] = np.sort(choose())
         if len(_selections) > _MOST:
             _selections.popitem(last=False)

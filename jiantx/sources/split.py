@@ -91,13 +91,12 @@ class Split(Source):
         return self.source.locate("train", language, stored_index)
 
     def _indices(self, rows: datasets.Dataset, split: str, language: str) -> np.ndarray:
-        files: tuple[Any, ...] = ()
+        others: list[str] = []
         if self.group:  # the groups of all languages decide
-            for other in self.source.available("train"):
-                cache_files = self.source.rows("train", other).cache_files
-                files += tuple(file["filename"] for file in cache_files) or (object(),)
+            languages = self.source.available("train")
+            others = [self.source.rows("train", other)._fingerprint for other in languages]
         shares = tuple(self.split.items())
-        key = ("split", split, shares, self.stratify, self.group, self.seed, language, files)
+        key = ("split", split, shares, self.stratify, self.group, self.seed, language, others)
         return chosen_indices(rows, key, partial(self._choose, rows, split, language))
 
     def _choose(self, rows: datasets.Dataset, split: str, language: str) -> np.ndarray:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jiantx.sources.base import DataError, Row, Source, file_stats
+from jiantx.sources.base import DataError, Row, Source
 from jiantx.sources.class_labels import iter_rows
 from jiantx.sources.containers import as_row
 from jiantx.sources.files import cached_table
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 class Unfold(Source):
     """Each row of another source becomes several rows, or none.
 
-    If the other source reads files, the new rows are cached until a file or the function changes.
+    If the other source reads files, the new rows are cached until its rows or the function change.
 
     Args:
         source: Where the rows come from.
@@ -65,10 +64,9 @@ class Unfold(Source):
             with arrow_errors(noun):
                 return as_table(lambda: (row for _, row in self._unfolded(stored)))
 
-        files = [Path(file["filename"]) for file in stored.cache_files]
-        if not files or stored._indices is not None:  # in memory, or chosen rows of a file
+        if not stored.cache_files:  # in memory
             return in_memory(read())
-        return cached_table(("unfold", self.rows_of, file_stats(files)), read, noun)
+        return cached_table(("unfold", self.rows_of, stored), read, noun)
 
     def _unfolded(self, stored: datasets.Dataset) -> Iterator[tuple[int, Row]]:
         """(index of the stored row, new row) of all new rows."""
