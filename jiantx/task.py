@@ -258,6 +258,19 @@ class Task(TaskRows, ABC):
         """A variant of the task."""
         return dataclasses.replace(self, **changes)
 
+    def with_rows(self: T, source: Source) -> T:
+        """The task with other rows that have the same labels, such as a part of its own rows.
+
+        Labels that are not declared are found in the task's own rows, and not in these: a few rows
+        may lack some of them.
+
+        Args:
+            source: Gives the rows.
+        """
+        has_labels = getattr(self, "labels", ()) is not None
+        labels = {} if has_labels else {"labels": self.label_names}
+        return self.replace(source=source, **labels)
+
     def compute(
         self,
         metric: Metric,

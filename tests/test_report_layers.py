@@ -55,6 +55,16 @@ def test_mixes_of_other_layers_are_told_apart() -> None:
         layer_weights(cumulative("pos", [1.0, 2.0]))
 
 
+def test_mixes_of_several_runs_have_no_mean() -> None:
+    report = mix("pos", [0.5, 0.5]).with_tags(encoder="small")
+    report += mix("pos", [0.2, 0.8]).with_tags(encoder="large")
+    with pytest.raises(
+        ValueError, match=r"mixes of 2 runs \(encoder=small, layers=0-1; encoder=large"
+    ):
+        layer_weights(report)
+    assert centers_of_gravity(report.where(encoder="small")) == {"pos": 0.5}
+
+
 def test_the_expected_layer_is_that_of_the_differences() -> None:
     report = cumulative("pos", [50, 80, 85, 80]) + cumulative("nli", [40, 40, 45, 60])
     expected = {"pos": (1 * 30 + 2 * 5 - 3 * 5) / 30, "nli": (2 * 5 + 3 * 15) / 20}

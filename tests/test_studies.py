@@ -5,6 +5,7 @@ import math
 import re
 import runpy
 import sys
+from contextlib import nullcontext
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -432,6 +433,7 @@ def test_noise_scale_of_known_gradients():
         args=SimpleNamespace(device=torch.device("cpu")),
         get_train_dataloader=lambda: batches,
         compute_loss=lambda model, batch: model(batch["x"]).mean(),
+        compute_loss_context_manager=nullcontext,
     )
     measured = noise_scale(trainer, batch_size, groups=64)
     assert measured == pytest.approx(2.0**2 / 0.5**2, rel=0.1)

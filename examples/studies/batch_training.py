@@ -87,7 +87,7 @@ def _with_rows(task: jx.Task, count: int | None) -> jx.Task:
     language = task.train_languages[0]
     rows = task.rows("validation", language).shuffle(seed=1)
     sample = rows.select(range(min(count, len(rows))))
-    return task.replace(source=jx.Rows({"validation": {language: sample}}))
+    return task.with_rows(jx.Rows({"validation": {language: sample}}))
 
 
 def _learning_curve(trainer: jx.Trainer, batch_size: int) -> list[tuple[int, float]]:

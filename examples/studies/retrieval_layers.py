@@ -79,7 +79,7 @@ def scored_task(name: str, options: Options) -> jx.Task:
     for language in options.languages or task.languages(options.split):
         all_rows = task.rows(options.split, language)
         rows[language] = all_rows.shuffle(seed=1).select(range(min(options.pairs, len(all_rows))))
-    return task.replace(source=jx.Rows({options.split: rows}))
+    return task.with_rows(jx.Rows({options.split: rows}))
 
 
 def show(options: Options, scores: Mapping[str, LayerScores]) -> None:

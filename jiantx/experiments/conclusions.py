@@ -23,7 +23,7 @@ def conclude(
     failed: Collection[tuple[str, str]] = (),
     unjudged: Collection[tuple[str, str]] = (),
 ) -> list[str]:
-    """Say which row is best on average, where rows help and hurt, and what is not shown.
+    """Say which rows are better on average, where rows help and hurt, and what is not shown.
 
     An effect is claimed only if its 95 % interval excludes zero, and some run learned both after
     the row and after `none`.
@@ -59,7 +59,9 @@ def conclude(
         if row in unjudged_rows:
             del language_differences[row, language]
     return [
-        _best_sentence(averages, f"the average of {targets}", _average_seeds(by_target, averages))
+        _average_sentence(
+            averages, f"the average of {targets}", _average_seeds(by_target, averages)
+        )
         + _unjudged_sentence(unjudged),
         _where_sentence(target_differences, "target", failed)
         + " "
@@ -148,42 +150,41 @@ def _of_one_seed(averages: Mapping[str, Interval], targets: str) -> list[str]:
     mean = format_interval(averages[highest], "+")
     return [
         f"**No effect is shown.** {significance_sentence(averages, 1)}",
-        f"The highest average of {targets} in this one run is that of `{highest}`: {mean} points "
-        "from `none`, which may be chance.",
+        f"The highest average of {targets} in this one run is that of `{highest}`: it differs from "
+        f"`none` by {mean} points, which may be chance.",
         "Run three seeds or more (`--seeds 3`) to get intervals; finished stages are not run "
         "again.",
     ]
 
 
-def _best_sentence(averages: Mapping[str, Interval], average: str, seeds: str) -> str:
+def _average_sentence(averages: Mapping[str, Interval], average: str, seeds: str) -> str:
+    """Name the rows that are above `none`, and those below it."""
     over_seeds = f"95 % intervals over {seeds} seeds"
-    claimed = {row: pair for row, pair in averages.items() if excludes_zero(*pair)}
-    above = {row: pair for row, pair in claimed.items() if pair[0] > 0}
-    below = {row: pair for row, pair in claimed.items() if pair[0] < 0}
-    worse = f" {_rows_text(below)} below it." if below else ""
-    if above:
-        best = max(above, key=lambda row: above[row][0])
-        difference = format_interval(above.pop(best), "+")
-        also_above = f"; {_rows_text(above)} above it, too" if above else ""
-        return (
-            f"**`{best}` is best on average**: {difference} points over `none` in {average}"
-            f"{also_above} ({over_seeds}).{worse}"
-        )
     tested = {row: pair for row, pair in averages.items() if not math.isnan(pair[1])}
     if not tested:
         return f"**No row is shown to be better than `none`**: {average} has one seed only."
+    claimed = {row: pair for row, pair in tested.items() if excludes_zero(*pair)}
+    above = {row: pair for row, pair in claimed.items() if pair[0] > 0}
+    below = {row: pair for row, pair in claimed.items() if pair[0] < 0}
+    worse = f" Shown to be worse: {_rows_text(below)}." if below else ""
     highest = max(tested, key=lambda row: tested[row][0])
-    difference = format_interval(tested[highest], "+")
+    highest_text = _rows_text({highest: tested[highest]})
+    if not above:
+        return (
+            f"**No row is shown to be better than `none` on average**: the highest is "
+            f"{highest_text}, in {average} ({over_seeds}).{worse}"
+        )
+    higher = "" if highest in above else f" The mean of {highest_text} is higher, but not shown."
     return (
-        f"**No row is shown to be better than `none` on average**: the highest, `{highest}`, is "
-        f"{difference} points away in {average} ({over_seeds}).{worse}"
+        f"**Shown to be better than `none` on average**: {_rows_text(above)}, in {average} "
+        f"({over_seeds}).{higher}{worse}"
     )
 
 
 def _rows_text(rows: Mapping[str, Interval]) -> str:
-    """`mnli` (+1.0 ± 0.5) and `qqp` (+0.8 ± 0.2) are"""
-    texts = [f"`{row}` ({format_interval(pair, '+')})" for row, pair in rows.items()]
-    return f"{' and '.join(texts)} {'is' if len(texts) == 1 else 'are'}"
+    """`mnli` (+1.0 ± 0.5 points) and `qqp` (+0.8 ± 0.2 points)"""
+    texts = [f"`{row}` ({format_interval(pair, '+')} points)" for row, pair in rows.items()]
+    return " and ".join(texts)
 
 
 def _claimed(intervals: Differences) -> dict[tuple[str, str], Interval]:
@@ -229,9 +230,9 @@ def _undecided_sentence(by_target: Differences, by_language: Differences) -> str
     expected = tested / 20
     by_chance = f"about {expected:.0f}" if expected >= 1 else f"fewer than one ({expected:.2g})"
     return (
-        f"**Not shown**: {' and '.join(counts)}, whose intervals include zero, and which of two "
-        f"rows is better. Of {tested} intervals without any effect, {by_chance} would exclude zero "
-        "by chance on average."
+        f"**Not shown**: {' and '.join(counts)} (their intervals include zero). Rows are compared "
+        f"with `none`, and not with each other. If nothing had an effect, {by_chance} of {tested} "
+        "intervals would exclude zero by chance."
     )
 
 

@@ -68,7 +68,8 @@ class Recipe:
 
     Example:
         >>> recipe = Recipe(encoder="xlm-roberta-base", output="runs")
-        >>> recipe.run(["mnli"], ["xnli"], seeds=3).mean(by="language")  # doctest: +SKIP
+        >>> report = recipe.run(["mnli"], ["xnli"], seeds=3)  # doctest: +SKIP
+        >>> report.where(intermediate="mnli").mean(by="language")  # doctest: +SKIP
     """
 
     encoder: str | os.PathLike[str]

@@ -142,7 +142,7 @@ def _add_finding(
 ) -> None:
     """Say in three sentences what one split shows."""
     baseline = scores.where(intermediate="none")
-    if not baseline.mean(by="task"):
+    if not len(baseline):
         return
     by_target = _by_target(scores, [target.name for target in targets])
     by_language = scores.compare(baseline, by="language")
@@ -188,7 +188,7 @@ def _add_sampled_rows(page: Page, report: Report, targets: Sequence[Task]) -> No
 
 def _by_target(scores: Report, targets: Sequence[str]) -> Comparison:
     """Differences to the row `none`, with a column for each target that has scores."""
-    scored = scores.mean(by="task")
+    scored = {score.task for score in scores}
     names = [name for name in targets if name in scored]
     return scores.compare(scores.where(intermediate="none"), tasks=names)
 
@@ -203,7 +203,7 @@ def _add_split(
 ) -> None:
     """Show the tables and pictures of one split, on the page and in the terminal."""
     baseline = scores.where(intermediate="none")
-    if not baseline.mean(by="task"):
+    if not len(baseline):
         page.add(
             f"## Scores ({split})",
             "No table: the baseline row `none` has no scores here yet.",

@@ -67,7 +67,7 @@ def scored_task(task: Task, splits: tuple[str, ...], max_rows: int | None) -> Ta
     """
     if max_rows is None or not task.has_independent_rows:
         return task
-    return task.replace(source=SampledRows(task.source, splits, max_rows, task.name))
+    return task.with_rows(SampledRows(task.source, splits, max_rows, task.name))
 
 
 def splits_to_score(task: Task, languages: Mapping[str, Sequence[str]]) -> dict[str, str]:

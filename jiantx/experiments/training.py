@@ -122,19 +122,17 @@ def merge_adapters(model: Any) -> MultitaskModel:
 def task_fingerprints(tasks: Iterable[Task]) -> list[tuple[Any, ...]]:
     """Return what tells tasks apart: name, training languages, maximum length, and a hash.
 
-    The hash is over all that a task declares, the source code of its column functions and the
-    content of what they use included.
+    The hash is over all that a task declares, the source code of its columns' functions and
+    metrics and the content of what they use included.
 
     Raises:
         UncacheableError: A function uses what cannot be told by its content, such as a generator.
     """
     fingerprints = []
     for task in tasks:
-        names = [f.name for f in fields(task) if f.name not in ("metrics", "main_metrics")]
-        values = {name: getattr(task, name) for name in names}
-        metric_names = [metric_name(metric) for metric in task.metrics]
+        values = {field.name: getattr(task, field.name) for field in fields(task)}
         try:
-            text = fingerprint_text((task.task_type, task.user_classes(), values, metric_names))
+            text = fingerprint_text((task.task_type, task.user_classes(), values))
         except UncacheableError as error:
             raise UncacheableError(
                 f"Task {task.name} cannot be told from its variants, so its stages cannot be "
@@ -170,7 +168,7 @@ def subsample_validation(
             if len(rows) > max_rows:
                 rows = rows.select(_sampled_indices(task, rows, max_rows, seed, language))
             sampled[language] = rows
-    return task.replace(source=Rows({"validation": sampled} if sampled else {}))
+    return task.with_rows(Rows({"validation": sampled} if sampled else {}))
 
 
 def _sampled_indices(

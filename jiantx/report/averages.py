@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from jiantx.report.scores import Score
 
 # scores that differ in these tags measure other things
-_NEVER_AVERAGED = ("encoder", "version", "eval_rows", "layer")
+_ORIGINS = ("encoder", "version", "eval_rows", "layer", "layers")
+_NEVER_AVERAGED = (*_ORIGINS, "intermediate")  # rows of a table are compared, and not averaged
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -66,8 +67,8 @@ def mean_of_tasks(scores: Sequence[Score]) -> float:
     The average is NaN if a score is undefined, and if there are none.
 
     Raises:
-        ValueError: If scores differ in encoder, version, `eval_rows` or layer, or those of one task
-            in their split.
+        ValueError: If scores differ in encoder, version, `eval_rows`, layers or intermediate
+            training, or those of one task in their split.
     """
     check_comparable(scores)
     by_task = grouped((task, value) for (task, _), value in cell_means(scores).items())
@@ -106,7 +107,7 @@ def warn_if_uneven(groups: Mapping[Any, Sequence[Score]], by: str) -> None:
         groups: Value of `by` -> the scores that are averaged.
         by: A field or a tag.
     """
-    if by in ("task", "split", *_NEVER_AVERAGED):
+    if by in ("task", "split", *_ORIGINS):
         return
     averaged: dict[Any, list[str]] = {}
     for value, scores in groups.items():

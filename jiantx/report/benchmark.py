@@ -209,7 +209,7 @@ def score_benchmark(scores: Iterable[Score], benchmark: Benchmark) -> Leaderboar
         One row per run; without any scores, one empty row.
 
     Raises:
-        ValueError: If the scores of a run differ in encoder, version, `eval_rows` or layer, or a
+        ValueError: If the scores of a run differ in encoder, version, `eval_rows` or layers, or a
             task has two splits.
     """
     counted = [score for score in scores if score.task in benchmark]

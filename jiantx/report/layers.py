@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jiantx.report import plots
 from jiantx.report.averages import cell_means, distinct, grouped, mean_of_all
 from jiantx.report.report import Report
-from jiantx.report.scores import LAYER_WEIGHT, MAIN, Score
+from jiantx.report.scores import LAYER_WEIGHT, MAIN, Score, describe_tags, run_tags
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,13 +19,19 @@ def layer_weights(report: Report) -> dict[str, dict[int, float]]:
     """Return task -> layer -> weight in the mix that the task's head reads, mean over seeds.
 
     Raises:
-        ValueError: If the report holds mixes of several choices of layers, or no mix.
+        ValueError: If the report holds mixes of several choices of layers or several runs, or none.
     """
     choices = distinct(score.tags.get("layers", "") for score in _about_mix(report))
     if len(choices) > 1:
         raise ValueError(
             f"The report holds mixes of the layers {', '.join(map(str, choices))}. Choose one with "
             f"where(layers={choices[-1]!r})."
+        )
+    runs = distinct(map(run_tags, _about_mix(report)))
+    if len(runs) > 1:
+        raise ValueError(
+            f"The report holds mixes of {len(runs)} runs ({'; '.join(map(describe_tags, runs))}). "
+            "Choose one with where(…)."
         )
     if not choices:
         raise ValueError(

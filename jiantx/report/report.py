@@ -149,7 +149,8 @@ class Report(ExportsTables):
 
         The average is NaN if one of the scores is undefined: without it, the average could be
         higher. Select the defined ones with `where`. Scores of different encoders, versions,
-        `eval_rows` or layers, or of two splits of one task, are never averaged.
+        `eval_rows`, layers or intermediate training, or of two splits of one task, are never
+        averaged.
 
         Averages over different scores cannot be compared. A warning says what is missing, such as
         a task that one language lacks. With `where`, select the tasks that all languages have.

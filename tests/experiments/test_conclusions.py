@@ -30,7 +30,9 @@ def test_the_best_row_and_where_it_helps_and_hurts() -> None:
         {"none": (70, 70, 70), "mnli": (75, 75.1, 74.9), "qqp": (70.1, 71, 69)},
         {"none": (80, 80, 80), "mnli": (79, 79.1, 78.9), "qqp": (80, 80, 80)},
     )
-    assert best.startswith("**`mnli` is best on average**: +2.0 ± 0.2 points over `none`")
+    assert best.startswith(
+        "**Shown to be better than `none` on average**: `mnli` (+2.0 ± 0.2 points)"
+    )
     assert "the average of 2 targets" in best and "95 % intervals over 3 seeds" in best
     assert "**help** is shown for xnli after `mnli` (+5.0 ± 0.2); " in where
     assert "**harm** is shown for pawsx after `mnli` (-1.0 ± 0.2)." in where
@@ -65,17 +67,24 @@ def test_an_interval_that_includes_zero_is_no_effect() -> None:
     assert where.count("no row is shown to help or to hurt") == 2
 
 
+def test_a_higher_mean_that_is_not_shown_is_named() -> None:
+    values = {"none": (70.0, 70.0, 70.0), "mnli": (70.4, 70.5, 70.6), "qqp": (78.0, 73.0, 77.5)}
+    best, _, _ = say(values, values)
+    assert best.startswith("**Shown to be better than `none` on average**: `mnli` (+0.5 ± 0.2")
+    assert "The mean of `qqp` (+6.2 ± 6.8 points) is higher, but not shown." in best
+
+
 def test_a_row_that_is_worse_is_said_to_be() -> None:
     values = {"none": (70.0, 70.0, 70.0), "mnli": (60.0, 60.1, 59.9)}
     best, where, _ = say(values, values, (("mnli", "xnli"),))
-    assert "`mnli` (-10.0 ± 0.2) is below it." in best
+    assert "Shown to be worse: `mnli` (-10.0 ± 0.2 points)." in best
     assert "no help is shown; **harm** is shown for xnli after `mnli` (-10.0 ± 0.2 ‡)" in where
 
 
 def test_one_seed_shows_no_effect() -> None:
     sentences = say({"none": (70,), "mnli": (90,)}, {"none": (80,), "mnli": (80,)})
     assert sentences[0].startswith("**No effect is shown.**")
-    assert "+10.0 points from `none`, which may be chance" in sentences[1]
+    assert "differs from `none` by +10.0 points, which may be chance" in sentences[1]
     assert "--seeds 3" in sentences[2]
 
 

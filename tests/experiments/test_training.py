@@ -1,14 +1,17 @@
-"""The validation rows that a training is scored on: some of them, and groups whole."""
+"""The validation rows that a training is scored on, and what tells its tasks apart."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
 
 import jiantx as jx
-from jiantx.experiments.training import subsample_validation
+from jiantx.experiments.scored_rows import scored_task
+from jiantx.experiments.training import subsample_validation, task_fingerprints
 from jiantx.metrics import group_exact_match
 
 SIZES = {"a": 4, "b": 1, "c": 3, "d": 2, "e": 5}
@@ -55,3 +58,37 @@ def test_there_is_at_least_one_group_and_no_row_is_lost() -> None:
 def test_rows_in_no_group_are_sampled_one_by_one() -> None:
     counts = questions(9, 0, group=lambda row: None)
     assert counts.total() == 9
+
+
+def test_a_sample_has_the_labels_of_all_rows() -> None:
+    rows = [{"text": str(index), "label": "ab"[index % 2]} for index in range(40)]
+    source = jx.Rows({"train": [*rows, {"text": "rare", "label": "c"}], "validation": rows})
+    task = jx.Classification("answers", source)
+    for sampled in (
+        subsample_validation(task, 3, 1, ["en"]),
+        scored_task(task, ("validation",), 3),
+    ):
+        assert len(sampled.rows("validation")) == 3
+        assert sampled.label_names == task.label_names == ("a", "b", "c")
+
+
+def first_value(predictions: Sequence[str], references: Sequence[str]) -> float:
+    return FULL_MARKS
+
+
+FULL_MARKS = 100.0
+
+
+def test_metrics_tell_tasks_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage holds main scores."""
+    task = jx.Classification("answers", jx.Rows(ROWS), labels=("no", "yes"), metrics=(first_value,))
+    variants = [
+        task,
+        task.replace(metrics=("accuracy", "macro_f1")),
+        task.replace(metrics=("accuracy", "macro_f1"), main_metrics=("accuracy",)),
+        task.replace(metrics=(partial(first_value),)),
+    ]
+    keys = [task_fingerprints([variant])[0][-1] for variant in variants]
+    monkeypatch.setitem(globals(), "FULL_MARKS", 1.0)
+    keys.append(task_fingerprints([task])[0][-1])
+    assert len(set(keys)) == len(keys)
