@@ -53,7 +53,7 @@ _FAILED = (
     "where another seed of the same row succeeded, and so is their seed from averages that include "
     "them."
 )
-_TITLE = "English intermediate tasks, zero-shot cross-lingual transfer"
+_TITLE = "Intermediate tasks and cross-lingual transfer"
 _PAIRED = (
     "Means over the seeds that both rows have (for the average: in all targets). Differences are "
     "paired by seed, ± half the 95 % interval."
@@ -97,9 +97,8 @@ def write_results_page(
     _add_finding(page, scores.where(split=main_split), targets, main_split, failed)
     _add_unlearned(page, unlearned)
     _add_unfinished(page, stages)
-    page.add(
-        "## What was run", Facts(describe_run(stages.descriptions(), report, command, encoder))
-    )
+    facts = describe_run(stages.descriptions(), report, command, encoder, all_targets)
+    page.add("## What was run", Facts(facts))
     page.add(data_table(report, all_targets, main_split))
     _add_sampled_rows(page, report, all_targets)
     report.to_json(folder / "report.json")
@@ -307,6 +306,8 @@ def _add_all_scores(page: Page, scores: Report, split: str) -> None:
         for record in scores
     )
     page.add(Details(f"Every target and language ({split})", [untagged.to_markdown()]))
+    if not any(score.task in XTREME for score in scores):
+        return
     legend = f"`{FEWER}` a mean over fewer languages than the benchmark has."
     leaderboard = scores.benchmark(XTREME).to_markdown(mark=f" {FEWER}")
     page.add(Details(f"The row of the XTREME leaderboard ({split})", [leaderboard, legend]))

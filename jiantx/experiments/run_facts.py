@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ from typing import Any
 from transformers import AutoConfig
 
 from jiantx.experiments.html_table import PageTable
+from jiantx.experiments.rows import parse_row
 from jiantx.experiments.speed import parameter_count
 from jiantx.report import MAIN, Report
-from jiantx.sources import Concat, Files, Hub, data_root
+from jiantx.sources import Concat, Files, Hub, LocalFiles, data_root
 from jiantx.task import Task
 from jiantx.tasks import training_tasks
 
@@ -25,6 +26,7 @@ def describe_run(
     report: Report,
     command: str,
     encoder: str | os.PathLike[str] | None = None,
+    targets: Sequence[Task] = (),
 ) -> list[tuple[str, str]]:
     """Describe a run, by what its finished stages noted.
 
@@ -33,6 +35,7 @@ def describe_run(
         report: Scores of the run.
         command: The command that made the table.
         encoder: Hub id or folder of the encoder; None leaves out its size.
+        targets: The targets. The data root is named if they, or what was trained, read from it.
 
     Returns:
         (term, text in Markdown) of each fact that is known.
@@ -41,6 +44,8 @@ def describe_run(
     inputs = [stage["inputs"] for stage in descriptions]
     encoders = _distinct(values["encoder"] for values in inputs if "encoder" in values)
     roots = _distinct(values["data_root"] for values in inputs if "data_root" in values)
+    if not any(_reads_data_root(task.source) for task in _all_tasks(report, targets)):
+        roots = []
     facts = {
         "Command": f"`{command}`",
         "Time": _time_text(descriptions),
@@ -48,6 +53,7 @@ def describe_run(
         "Data": ", ".join(_root_text(root) for root in roots),
         "Intermediate training": _training_text(inputs, is_intermediate=True),
         "Fine-tuning": _training_text(inputs, is_intermediate=False),
+        "Processes": _processes_text(descriptions),
         "Seeds": f"{len(seeds)}: {', '.join(map(str, seeds))}" if seeds else "",
         "Versions": _versions_text(descriptions),
     }
@@ -92,10 +98,11 @@ def data_table(report: Report, targets: Sequence[Task], split: str) -> PageTable
 
 def _source_text(source: Any, language: str) -> str:
     """Where a source reads: the Hub's dataset and its revision, or the pattern of its files."""
-    source = getattr(source, "source", source)  # of sampled rows
-    if isinstance(source, Concat):
-        texts = [_source_text(inner, language) for inner in source.sources]
-        return ", ".join(_distinct(texts))
+    inner_sources = _inner_sources(source)
+    if inner_sources:
+        return ", ".join(_distinct(_source_text(inner, language) for inner in inner_sources))
+    if isinstance(source, LocalFiles):
+        return ", ".join(_distinct(map(str, _paths(source.path))))
     if isinstance(source, Files):
         patterns = [source.pattern] if isinstance(source.pattern, str) else source.pattern
         return ", ".join(patterns)
@@ -105,6 +112,37 @@ def _source_text(source: Any, language: str) -> str:
     if data_root() is not None:  # which decides the revision
         return path
     return f"{path} at {source.revision[:12]}" if source.revision else f"{path}, not pinned"
+
+
+def _all_tasks(report: Report, targets: Sequence[Task]) -> Iterator[Task]:
+    """The targets, what fine-tunes them, and the intermediate tasks."""
+    for target in targets:
+        yield from (target, *training_tasks(target))
+    rows = {str(record.tags["intermediate"]) for record in report if "intermediate" in record.tags}
+    for row in sorted(rows):
+        yield from parse_row(row)
+
+
+def _inner_sources(source: Any) -> tuple[Any, ...]:
+    """The sources that a source joins, or the one that it splits or samples."""
+    if isinstance(source, Concat):
+        return source.sources
+    return (source.source,) if hasattr(source, "source") else ()
+
+
+def _paths(path: Any) -> list[Any]:
+    """The paths of local files, which may stand by split."""
+    if isinstance(path, Mapping):
+        path = [inner for value in path.values() for inner in _paths(value)]
+    return list(path) if isinstance(path, list | tuple) else [path]
+
+
+def _reads_data_root(source: Any) -> bool:
+    """Whether rows come from the data root or the Hub, and not from files or lists of the user."""
+    inner_sources = _inner_sources(source)
+    if inner_sources:
+        return any(map(_reads_data_root, inner_sources))
+    return isinstance(source, Hub | Files)
 
 
 def _distinct(values: Iterable[str]) -> list[str]:
@@ -190,6 +228,17 @@ def _arguments_text(arguments: Mapping[str, Any]) -> str:
     if "learning_rate" in arguments:
         text += f", learning rate {arguments['learning_rate']:g}"
     return text
+
+
+def _processes_text(descriptions: Sequence[Description]) -> str:
+    """How many processes trained together, if not one; a warning where it differs."""
+    counts = sorted({stage.get("processes", 1) for stage in descriptions})
+    if len(counts) < 2:
+        return "" if counts in ([], [1]) else f"{counts[0]} in each training"
+    return (
+        f"{', '.join(map(str, counts[:-1]))} and {counts[-1]}: batches are larger with more "
+        "processes, so differences between rows may be those of the batch"
+    )
 
 
 def _versions_text(descriptions: Sequence[Description]) -> str:

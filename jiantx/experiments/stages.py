@@ -160,6 +160,7 @@ class Stages:
                 "seconds": seconds,
                 "finished": datetime.now(UTC).isoformat(timespec="seconds"),
                 "software": _software_versions(),
+                "processes": ranks.num_processes,
             }
             write_json(folder / _STAGE_FILE, description)
             write_manifest(folder)
@@ -168,8 +169,9 @@ class Stages:
     def descriptions(self) -> list[dict[str, Any]]:
         """Return what each stage that is done noted about itself, in order.
 
-        Its `name`, its `inputs`, the `seconds` that it took, when it `finished` (UTC), and the
-        versions of the `software`; stages of earlier versions lack the last two.
+        Its `name`, its `inputs`, the `seconds` that it took, when it `finished` (UTC), the versions
+        of the `software`, and how many `processes` ran it; stages of earlier versions lack the last
+        three.
         """
         descriptions = []
         for stage in filter(self.done, self.stages):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,7 +32,9 @@ def test_facts_of_a_run() -> None:
         stage(INTERMEDIATE, 3700, finished="2026-11-29T22:00:00+00:00", software=software),
         stage([TARGET], 61.4, finished="2026-11-29T23:05:00+00:00", software=software),
     ]
-    facts = dict(describe_run(stages, jx.Report([score("none", 1, 70.0)]), "python program.py"))
+    report = jx.Report([score("none", 1, 70.0)])
+    targets = [jx.get_task("xnli")]
+    facts = dict(describe_run(stages, report, "python program.py", None, targets))
     assert facts == {
         "Command": "`python program.py`",
         "Time": "2026-11-29 23:05 UTC; 2 stages took 1 h 2 min in all",
@@ -42,6 +45,22 @@ def test_facts_of_a_run() -> None:
         "Seeds": "1: 1",
         "Versions": "jiantx 0.2.0, torch 2.13.0",
     }
+
+
+def test_data_and_processes_of_a_run(tmp_path: Path) -> None:
+    task = jx.Classification(
+        "mine", jx.Csv({"train": [tmp_path / "a.csv"]}, split={"train": "80%"})
+    )
+    report = jx.Report([score("none", 1, 70.0, "mine")])
+    stages = [stage(INTERMEDIATE, 1, processes=8), stage([TARGET], 1)]
+    facts = dict(describe_run(stages, report, "python", None, [task]))
+    assert "Data" not in facts, "the data root has none of these rows"
+    assert "1 and 8: batches are larger with more processes" in facts["Processes"]
+    assert data_table(report, [task], "validation").rows[0][1] == str(tmp_path / "a.csv")
+    mixed = jx.Report([score("mnli", 1, 70.0, "mine")])
+    assert "Data" in dict(describe_run(stages[:1], mixed, "python", None, [task]))
+    facts = dict(describe_run(stages[:1], mixed, "python", None, [task]))
+    assert facts["Processes"] == "8 in each training"
 
 
 def test_stages_of_an_earlier_version_lack_what_they_did_not_note() -> None:
