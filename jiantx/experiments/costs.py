@@ -268,15 +268,16 @@ class _TokenCounter:
         development_task = self.recipe.development_task(trained, cell.seed)
         if development_task is None:
             return 0
-        row_count = len(development_task.rows("validation", "en"))
+        (language,) = development_task.languages("validation")
+        row_count = len(development_task.rows("validation", language))
         for task in cell.targets:
             is_scored = (
                 task.name == trained.name
                 and self.recipe.eval_rows is None
                 and "validation" in self.recipe.splits
-                and "en" in self.recipe.labelled_languages(task, "validation")
+                and language in self.recipe.labelled_languages(task, "validation")
             )
-            if is_scored and len(task.rows("validation")) == row_count:
+            if is_scored and len(task.rows("validation", language)) == row_count:
                 return 0
         return self.count(trained, "validation", "en", row_count)[1]
 

@@ -27,7 +27,7 @@ from jiantx.report import Report
 from jiantx.task import Task
 from jiantx.tasks import resolve_tasks, training_tasks
 
-_LEARNING_CHECK_ROWS = 500  # English validation rows, as many as in the paper's code
+_LEARNING_CHECK_ROWS = 500  # validation rows, as many as in the paper's code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,7 +235,9 @@ class Recipe:
         return {split: codes for split, codes in languages.items() if codes}
 
     def development_task(self, task: Task, seed: int) -> Task | None:
-        """Choose the English validation rows that decide whether a training failed.
+        """Choose the validation rows that decide whether a training failed.
+
+        They are English, or in the first training language if there are no English ones.
 
         Args:
             task: The task that was trained.
@@ -245,10 +247,12 @@ class Recipe:
             The task with these rows; None if it has none, or if a corpus would have to be encoded
             for them alone.
         """
-        if task.corpus_task is not None or "en" not in task.languages("validation"):
+        available = task.languages("validation")
+        languages = [code for code in ("en", *task.train_languages) if code in available]
+        if task.corpus_task is not None or not languages:
             return None
         max_rows = self.eval_examples or _LEARNING_CHECK_ROWS
-        return subsample_validation(task, max_rows, seed, ["en"])
+        return subsample_validation(task, max_rows, seed, languages[:1])
 
     def validation_tasks(self, tasks: Sequence[Task]) -> list[Task]:
         """Select the tasks whose validation rows are scored during their training.

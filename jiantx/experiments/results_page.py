@@ -29,6 +29,7 @@ from jiantx.experiments.selection import (
     failed_cells,
     failed_runs,
     judged_scores,
+    unchecked_targets,
     unjudged_cells,
     unlearned_targets,
 )
@@ -48,10 +49,14 @@ _CHANGES = {  # counts of training rows that were changed
     "lost_targets": "spans without a piece or too long in {} targets, which are not trained on",
 }
 _FAILED = (
-    "These runs did not learn: their validation score is not significantly above the "
-    "majority-class baseline (one-sided 95 %; for tagging and QA: above 0). They are excluded "
+    "These runs did not learn: their validation score is not significantly above that of the "
+    "majority class (one-sided 95 %; for tagging, QA and retrieval: above 0). They are excluded "
     "where another seed of the same row succeeded, and so is their seed from averages that include "
     "them."
+)
+_UNCHECKED = (
+    "There are no labelled validation rows that would show whether runs learned: they count as "
+    "learned for"
 )
 _TITLE = "Intermediate tasks and cross-lingual transfer"
 _PAIRED = (
@@ -111,7 +116,7 @@ def write_results_page(
         chosen = best_rows(report, targets)
         if chosen:
             page.add("## The best intermediate task for each target", best_table(scores, chosen))
-    _add_failed_runs(page, report)
+    _add_failed_runs(page, report, all_targets)
     _add_changed_rows(page, report)
     for split in splits:
         _add_all_scores(page, scores.where(split=split), split)
@@ -354,7 +359,7 @@ def _paired_scores(scores: Report, row_spec: str) -> dict[int, tuple[float, floa
 
 
 def _add_changed_rows(page: Page, report: Report) -> None:
-    """List how many training rows were changed: the range over the table's rows and seeds."""
+    """List how many training rows were changed, at most, in a row of the table and a seed."""
     # task, split, language, change -> (changed rows, all rows) of each training
     counts: dict[tuple[str, str, str, str], list[tuple[int, int]]] = {}
     for record in report.where(metric=list(_CHANGES)):
@@ -362,21 +367,17 @@ def _add_changed_rows(page: Page, report: Report) -> None:
         counts.setdefault(key, []).append((int(record.value), record.examples))
     lines = []
     for (task, split, language, change), trainings in sorted(counts.items()):
-        lowest, _ = min(trainings)
         highest, row_count = max(trainings)
-        count = _format_range(lowest, highest)
+        # trainings without such rows have no record
+        count = f"{'up to ' if len(trainings) > 1 else ''}{highest}"
         description = _CHANGES[change].format(f"{count} of {row_count}")
         lines.append(f"- {task} {split} {language}: {description}")
     if lines:
         page.add("## Rows that were changed", "\n".join(lines))
 
 
-def _format_range(lowest: int, highest: int) -> str:
-    return f"{highest}" if lowest == highest else f"{lowest} to {highest}"
-
-
-def _add_failed_runs(page: Page, report: Report) -> None:
-    """List the runs that did not learn."""
+def _add_failed_runs(page: Page, report: Report, targets: Sequence[Task]) -> None:
+    """List the runs that did not learn, and the targets for which this is not known."""
     phrases_of: dict[tuple[str, str], list[str]] = {}  # (row, fine-tuning) -> its failed seeds
     for (row_spec, seed), trained in sorted(failed_runs(report).items()):
         for name in trained:
@@ -392,3 +393,6 @@ def _add_failed_runs(page: Page, report: Report) -> None:
         for (row_spec, name), phrases in phrases_of.items():
             lines.append(f"- fine-tuning on {name} after `{row_spec}`: {', '.join(phrases)}")
         page.add("## Runs that failed", _FAILED, "\n".join(lines))
+    unchecked = unchecked_targets(report, targets)
+    if unchecked:
+        page.add(f"{_UNCHECKED} {', '.join(unchecked)}.")

@@ -14,7 +14,7 @@ from jiantx.tasks import TASKS, get_task, training_tasks
 
 # Two metrics decide whether a run failed. Their records carry the name of the fine-tuning.
 DEVELOPMENT = "development"  # main score on English validation rows
-CHANCE = "chance"  # accuracy of the majority class on the same rows
+CHANCE = "chance"  # main score of the majority class on the same rows
 
 _ONE_SIDED_95 = 1.645  # standard errors
 _Scores = dict[tuple[str, str, int, str], tuple[float | None, int]]
@@ -67,8 +67,9 @@ def _registered_targets(report: Report) -> list[Task]:
 def failed_runs(report: Report) -> dict[tuple[str, int], list[str]]:
     """Find the runs that did not learn.
 
-    A run failed if its score on English validation rows is not significantly above the accuracy of
-    the majority class (95 %, one-sided); for tags and answers, if it is not above 0.
+    A run failed if its main score on validation rows is not significantly above that of always
+    predicting the majority class (95 %, one-sided, with the standard error of an accuracy); for
+    tags, answers and rankings, if it is not above 0.
 
     Args:
         report: Scores by `Recipe.report`. The records of `DEVELOPMENT` and `CHANCE` decide.
@@ -88,6 +89,24 @@ def failed_runs(report: Report) -> dict[tuple[str, int], list[str]]:
         if not scores[record.task, *_row_and_seed(record)] > threshold:
             failed.setdefault(_row_and_seed(record), []).append(record.task)
     return failed
+
+
+def unchecked_targets(report: Report, targets: Iterable[Task]) -> list[str]:
+    """Name the fine-tuned targets of which the report does not say whether their runs learned.
+
+    Args:
+        report: Scores by `Recipe.report`.
+        targets: The targets of the report.
+    """
+    scored = {record.task for record in report if record.metric == MAIN}
+    checked = {record.task for record in report if record.metric == DEVELOPMENT}
+    unchecked = []
+    for target in targets:
+        if target.name in scored:
+            training = training_name(training_tasks(target))
+            if training and training not in checked:
+                unchecked.append(target.name)
+    return unchecked
 
 
 class FailedSeeds(NamedTuple):

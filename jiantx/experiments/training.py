@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
@@ -21,10 +22,11 @@ from jiantx.experiments.selection import CHANCE, DEVELOPMENT
 from jiantx.features import CHANGE_COUNTS
 from jiantx.fingerprints import UncacheableError, fingerprint_text
 from jiantx.grouping import row_groups
-from jiantx.metrics import metric_name
+from jiantx.metrics import takes_groups
 from jiantx.model import MultitaskModel
 from jiantx.report import MAIN, Report, Score
 from jiantx.sampling import generator, subset
+from jiantx.scoring import ScoredExamples
 from jiantx.sources import DataError, Rows
 from jiantx.task import Task
 from jiantx.trainer import Trainer
@@ -232,12 +234,12 @@ def learning_check(
 ) -> Report:
     """Return the two scores that decide whether a run failed.
 
-    `DEVELOPMENT` is the main score on English validation rows. `CHANCE` is the accuracy of always
-    predicting the majority class (0 for tasks that are not scored by accuracy alone).
+    `DEVELOPMENT` is the main score on validation rows. `CHANCE` is that of always predicting the
+    majority class (0 for tags, answers and rankings).
 
     Args:
         model: The trained model.
-        task: What was trained, with the validation rows that decide.
+        task: What was trained, with the validation rows that decide, in one language.
         report: Scores of the model. Rows that it covers are not scored again.
         name: What fine-tuned the targets; it becomes the task's name in the two records.
         dtype: As for `evaluate`.
@@ -245,40 +247,53 @@ def learning_check(
     Returns:
         Two records, or none if the rows have no labels.
     """
-    row_count = len(task.rows("validation", "en"))
-    record = _english_main_score(report, task)
+    (language,) = task.languages("validation")
+    row_count = len(task.rows("validation", language))
+    record = _main_score(report, task, language)
     if record is None or record.examples != row_count:
         try:
-            report = evaluate(model, [task], languages=["en"], dtype=dtype)
+            report = evaluate(model, [task], languages=[language], dtype=dtype)
         except DataError:  # no labels
             return Report()
-        record = _english_main_score(report, task)
+        record = _main_score(report, task, language)
         assert record is not None
     development = replace(record, task=name, metric=DEVELOPMENT)
-    chance = replace(development, metric=CHANCE, value=majority_class_accuracy(task))
+    chance = replace(development, metric=CHANCE, value=majority_class_score(task, language))
     return Report([development, chance])
 
 
-def _english_main_score(report: Report, task: Task) -> Score | None:
-    """Look up the main score of a task on its English validation rows."""
-    key = (task.name, "validation", "en", MAIN)
+def _main_score(report: Report, task: Task, language: str) -> Score | None:
+    """Look up the main score of a task on its validation rows in a language."""
+    key = (task.name, "validation", language, MAIN)
     for record in report:
         if (record.task, record.split, record.language, record.metric) == key:
             return record
     return None
 
 
-def majority_class_accuracy(task: Task) -> float:
-    """Return the accuracy in per cent of predicting the most frequent label of English validation.
+def majority_class_score(task: Task, language: str) -> float:
+    """Return the main score of predicting the most frequent label of the validation rows.
 
-    It is 0 for tasks that are not scored by accuracy alone: tags and answers are rarely right by
-    chance.
+    It is 0 where a row's gold is no single label (tags, answers, rankings: they are rarely right by
+    chance), and where the score of equal predictions is undefined, as a correlation is.
+
+    Args:
+        task: What is scored.
+        language: Of the rows.
 
     Raises:
         DataError: A row has no label.
     """
-    if [metric_name(metric) for metric in task.metrics] != ["accuracy"]:
+    examples = task.examples("validation", language, labelled=True)
+    references = [task.reference(example) for example in examples]
+    if not all(isinstance(reference, str | int) for reference in references):
         return 0.0
-    examples = task.examples("validation", "en", labelled=True)
-    labels = Counter(task.reference(example) for example in examples)
-    return 100 * max(labels.values()) / labels.total()
+    ((majority, _),) = Counter(references).most_common(1)
+    predictions = [majority] * len(references)
+    groups: Sequence[Any] = ()
+    if any(map(takes_groups, task.metrics)):
+        rows = task.rows("validation", language)
+        groups = row_groups(task, rows, "validation", language)
+    scored = ScoredExamples(task, "validation", language, predictions, references, groups)
+    score = task.main_score(scored.values())
+    return 0.0 if math.isnan(score) else score

@@ -10,8 +10,8 @@ from recipe_fixtures import score
 
 import jiantx as jx
 from jiantx.experiments import CHANCE, DEVELOPMENT
-from jiantx.experiments.selection import failed_cells
-from jiantx.experiments.training import majority_class_accuracy
+from jiantx.experiments.selection import failed_cells, unchecked_targets
+from jiantx.experiments.training import majority_class_score
 from jiantx.report import MAIN
 from jiantx.tasks import get_task
 
@@ -85,6 +85,14 @@ def test_an_undefined_score_is_a_failure_and_never_the_best(report: jx.Report) -
         assert jx.experiments.best_rows(jx.Report(records), targets) == {"xnli": "none"}
 
 
+def test_targets_that_nothing_checked_are_named() -> None:
+    records = [score("none", 1, 70.0, name) for name in ("xnli", "xquad", "tatoeba")]
+    records.append(score("none", 1, 70.0, "mnli", DEVELOPMENT))
+    targets = [get_task(name) for name in ("xnli", "xquad", "tatoeba", "pawsx")]
+    # xnli is trained on mnli; tatoeba is not trained, and pawsx is not scored
+    assert unchecked_targets(jx.Report(records), targets) == ["xquad"]
+
+
 def test_failed_seeds_choose_no_row() -> None:
     """The tables leave them out, and the choice must agree with the tables."""
     records = []
@@ -99,7 +107,19 @@ def test_the_majority_class_is_a_label() -> None:
     rows = [{"premise": "p", "hypothesis": "h", "label": label} for label in ("neutral", "", "")]
     task = get_task("xnli").replace(source=jx.Rows({"validation": rows}))
     with pytest.raises(jx.DataError, match="row 1: The row has no gold"):
-        majority_class_accuracy(task)
+        majority_class_score(task, "en")
+
+
+def test_the_majority_class_is_scored_by_the_tasks_own_metric() -> None:
+    rows = [{"text": "a", "label": label} for label in (*"xxxxxxxx", "y", "z")]
+    task = jx.Classification("mine", jx.Rows({"validation": rows}), labels=("x", "y", "z"))
+    assert majority_class_score(task, "en") == pytest.approx(80)
+    f1 = task.replace(metrics=("macro_f1", "accuracy"), main_metrics=("macro_f1",))
+    assert majority_class_score(f1, "en") == pytest.approx(100 * (2 * 8 / 18) / 3)
+    correlation = task.replace(metrics=("matthews",))
+    assert majority_class_score(correlation, "en") == 0
+    several = task.replace(source=jx.Rows({"validation": [{"text": "a", "label": ["x"]}]}))
+    assert majority_class_score(several.replace(multi_label=True), "en") == 0
 
 
 def test_best_rows_are_chosen_on_validation_scores() -> None:
