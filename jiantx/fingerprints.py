@@ -11,13 +11,16 @@ are sorted. What cannot be told by its content (a generator, an open file) is re
 from __future__ import annotations
 
 import copyreg
+import dis
 import functools
 import hashlib
+import importlib.util
 import inspect
 import re
 import sys
 import sysconfig
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, ValuesView
+from contextlib import suppress
 from pathlib import Path
 from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any
@@ -148,6 +151,7 @@ def _(function: FunctionType) -> _Described:
         used = [item for item in used if isinstance(item, (*_FOLLOWED, ModuleType))]
     for module in [item for item in used if isinstance(item, ModuleType)]:
         used += _used_of_module(module, function.__code__)
+    used += _imported_texts(function)
     defaults = [function.__defaults__, function.__kwdefaults__]
     return "", [function.__code__, *defaults, *cells, *used]
 
@@ -165,7 +169,7 @@ def _(class_: type) -> _Described:
         file = getattr(sys.modules.get(class_.__module__), "__file__", None)
         return f"{name}{_file_hash(file) if file else ''}", ()
     members = [
-        _unwrapped(member)
+        (member_name, _unwrapped(member))
         for member_name, member in vars(class_).items()
         if _is_content(member_name, member)
     ]
@@ -232,6 +236,34 @@ def _is_filled(cell: Any) -> bool:
         return cell.cell_contents is not cell
     except ValueError:  # the variable has no value yet
         return False
+
+
+def _imported_texts(function: FunctionType) -> list[str]:
+    """The texts of the user's modules that a function imports when it is called."""
+    if _is_library(function.__code__.co_filename):
+        return []
+    package = function.__globals__.get("__package__") or ""
+    texts = []
+    for relative_name in _imported_names(function.__code__):
+        with suppress(ImportError, ValueError):  # the call will say so
+            name = importlib.util.resolve_name(relative_name, package)
+            spec = importlib.util.find_spec(name)
+            path = spec.origin if spec else None
+            if path and path.endswith(".py") and not _is_library(path):
+                texts.append(Path(path).read_text(encoding="utf-8", errors="replace"))
+    return texts
+
+
+def _imported_names(code: CodeType) -> Iterator[str]:
+    """The names of the modules that code imports, relative ones with their dots."""
+    arguments: list[Any] = [0, None]  # of the last two instructions: an import's level and names
+    for instruction in dis.get_instructions(code):
+        if instruction.opname == "IMPORT_NAME":
+            yield "." * arguments[0] + instruction.argval
+        arguments = [arguments[1], instruction.argval]
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _imported_names(constant)
 
 
 def _used_of_module(module: ModuleType, code: CodeType) -> list[Any]:

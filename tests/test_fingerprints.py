@@ -132,6 +132,27 @@ def test_data_of_a_module_of_one_s_own() -> None:
     assert texts[0] != texts[1]
 
 
+@pytest.mark.parametrize("statement", ["from cleaning import norm", "import cleaning; import json"])
+def test_a_module_that_is_imported_in_a_function(
+    statement: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "column.py").write_text(f"def text(row):\n    {statement}\n    return row['a']\n")
+    space: dict[str, Any] = {}
+    exec(compile((tmp_path / "column.py").read_text(), tmp_path / "column.py", "exec"), space)
+    texts = []
+    for letter in "ab":
+        (tmp_path / "cleaning.py").write_text(f"def norm(text):\n    return text + {letter!r}\n")
+        texts.append(fingerprint_text(space["text"]))
+    assert texts[0] != texts[1]
+
+
+def test_constants_of_a_class_are_told_apart_by_their_names() -> None:
+    classes = [type("Words", (), names) for names in ({"A": "x", "B": "y"}, {"B": "x", "A": "y"})]
+    one, other = map(fingerprint_text, classes)
+    assert one != other
+
+
 def test_helpers_and_bases_of_a_class() -> None:
     texts = []
     for value in "ab":

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from measure import StepClock, noise_scale, step_costs
 from transformers import PrinterCallback, TrainingArguments, set_seed
 
@@ -73,6 +74,8 @@ def training_stage(
         "encoder": jx.experiments.fingerprint(encoder),
         "data_root": str(jx.data_root()),
         "task": task.name,
+        "version": jx.__version__,
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "base": base,
         "eval_rows": eval_rows,
         **arguments,
