@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -156,6 +156,20 @@ class Task(TaskRows, ABC):
     def for_training(self: T) -> T:
         """The task as its training rows are read: with a corpus, pairs instead of queries."""
         return self
+
+    def as_it_reads(self: T, split: str, columns: Collection[str]) -> T:
+        """The task as it reads rows of a split that have these columns; see `for_training`.
+
+        Args:
+            split: The split.
+            columns: Of its rows as stored.
+        """
+        return self
+
+    @property
+    def unread_fields(self) -> tuple[str, ...]:
+        """Fields whose columns are no inputs of a row: hard negatives, candidates of a corpus."""
+        return ()
 
     @property
     def training_problem(self) -> str:

@@ -110,8 +110,25 @@ def test_pairs_need_no_column_of_gold() -> None:
     pairs = jx.Rows([{"query": "a", "candidate": "b"}, {"query": "c", "candidate": "d"}])
     retrieval = jx.Retrieval("pairs", pairs)
     assert "No gold" not in f"{retrieval.preview()}{retrieval.describe()}"
-    corpus = jx.Rows([{"id": "1", "candidate": "b"}])
-    assert "no column 'relevant'" in str(retrieval.replace(corpus=corpus).describe())
+    corpus = jx.Rows({"validation": [{"id": "1", "candidate": "b"}]})
+    assert "No gold" not in str(retrieval.replace(corpus=corpus).describe())
+    queries = retrieval.replace(source=jx.Rows({"validation": [{"query": "a"}]}), corpus=corpus)
+    assert "no column 'relevant'" in str(queries.describe())
+
+
+def test_training_rows_of_a_retrieval_task_are_pairs() -> None:
+    train = [{"query": "a", "candidate": ["b", "c"], "hard": ["d"]}]
+    task = jx.Retrieval(
+        "search",
+        jx.Rows({"train": train, "validation": [{"query": "a", "relevant": ["1"]}]}),
+        corpus=jx.Rows({"validation": [{"id": "1", "candidate": "b"}]}),
+        negatives="hard",
+    )
+    (example,) = task.preview().examples
+    assert example == {"id": "0", "query": "a", "positives": ("b", "c"), "negatives": ("d",)}
+    assert "relevant" in str(task.preview(split="validation"))
+    assert [split.unlabelled for split in task.describe().splits] == [0, 0]
+    assert "also in train: en 1" in str(task.describe()), "queries are compared"
 
 
 def test_a_label_of_one_row_among_many_is_a_suspicion(caplog: pytest.LogCaptureFixture) -> None:

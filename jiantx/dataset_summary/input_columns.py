@@ -32,13 +32,12 @@ def input_columns(task: Task) -> dict[str, Column]:
         Field of the task -> column.
     """
     columns = {}
+    left_out = (task.gold, *_NO_INPUTS, *task.unread_fields)
     for field in dataclasses.fields(task):
         is_column = "Column" in str(field.type)
         value = getattr(task, field.name)
-        if is_column and value is not None and field.name not in (task.gold, *_NO_INPUTS):
+        if is_column and value is not None and field.name not in left_out:
             columns[field.name] = value
-    if task.corpus_task is not None:  # the candidates are in rows of their own
-        columns.pop("candidate", None)
     return columns
 
 

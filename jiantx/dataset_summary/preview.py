@@ -95,6 +95,7 @@ def preview_rows(task: Task, n: int, split: str, language: str | None) -> Previe
     if language is None:
         language = _first_language(task, split)
     rows = task.rows(split, language)
+    task = task.as_it_reads(split, rows.column_names)
     first_rows = rows.select(range(min(n, len(rows))))
     examples = [
         _as_dictionary(example, task.gold)
@@ -123,7 +124,7 @@ def _as_dictionary(example: Any, gold: str) -> dict[str, Any]:
     for field in dataclasses.fields(example):
         value = getattr(example, field.name)
         is_gold = field.name == gold
-        if field.name != "language" and (is_gold or value not in (None, (), 0)):
+        if field.repr and field.name != "language" and (is_gold or value not in (None, (), 0)):
             values[field.name] = value
     return values
 

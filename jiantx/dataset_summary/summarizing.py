@@ -134,10 +134,11 @@ class _InputTable:
         rows = task.rows(split, language)
         self.row_count = len(rows)
         self.missing_gold: MissingColumn | None = None
+        self.has_gold_in_inputs = False
         try:
             columns = input_columns(task).values()
             self.inputs = [column_array(rows, column) for column in columns]
-            self.gold = self._read_gold(task, rows)
+            self.gold = self._read_gold(task.as_it_reads(split, rows.column_names), rows)
         except DataError as error:
             raise DataError(
                 f"Task {task.name}, split {split!r}, language {language!r}: {error}"
@@ -153,6 +154,8 @@ class _InputTable:
         if isinstance(column, str) and column not in rows.column_names:
             if task.gold_column is not None:
                 self.missing_gold = MissingColumn(column, rows.column_names)
+            else:  # pairs, whose own candidates are the gold
+                self.has_gold_in_inputs = True
             return None
         return column_array(rows, column)
 
@@ -168,7 +171,7 @@ class _InputTable:
                 is_empty |= blank_rows(array)
         counts: dict[str, int] = {}
         total = 0
-        unlabelled = self.row_count
+        unlabelled = 0 if self.has_gold_in_inputs else self.row_count
         if self.gold is not None and self.has_labels:
             counts, total, unlabelled = gold_values(self.gold)
         elif self.gold is not None:

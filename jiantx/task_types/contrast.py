@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from jiantx.columns import Column, check_utf8, column_value
@@ -31,7 +31,7 @@ class ContrastExample(Example):
     query: str
     positives: tuple[str, ...]
     negatives: tuple[str, ...] = ()
-    known_keys: tuple[int, ...] = ()
+    known_keys: tuple[int, ...] = field(default=(), repr=False)
 
 
 def text_key(text: str) -> int:

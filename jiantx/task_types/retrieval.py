@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
@@ -229,6 +229,15 @@ class Retrieval(Task):
     def for_training(self) -> Retrieval:
         return replace(self, corpus=None, _is_training=True)
 
+    def as_it_reads(self, split: str, columns: Collection[str]) -> Retrieval:
+        has_texts = self.corpus is None or callable(self.candidate) or self.candidate in columns
+        is_trained = split == "train" and self.query is not None and has_texts
+        return self.for_training if is_trained else self
+
+    @property
+    def unread_fields(self) -> tuple[str, ...]:
+        return ("negatives",) if self.corpus is None else ("negatives", "candidate")
+
     @property
     def has_independent_rows(self) -> bool:
         return self.corpus is not None and not self.mining and not self.center
@@ -269,6 +278,12 @@ class Retrieval(Task):
     def _contrast_example(self, row: Row, *, id: str, language: str) -> ContrastExample:
         assert self.query is not None
         query = column_text(row, self.query)
+        if self.candidate not in row and isinstance(self.relevant, str) and self.relevant in row:
+            raise DataError(
+                f"The row has ids in {self.relevant!r}, and no texts in {self.candidate!r}. "
+                "Training reads texts: write those of the relevant candidates, a list of them, "
+                f"into the column {self.candidate!r} of the training rows."
+            )
         positives = column_texts(row, self.candidate)
         if not positives:
             raise DataError("The row has no candidate. Drop it with the source's `where`.")
