@@ -329,8 +329,15 @@ def test_a_card_names_the_declarations_that_it_needs(tmp_path: Path, model_of: A
     )
     model_of([task]).write_card(tmp_path)
     code = code_of((tmp_path / "README.md").read_text())
-    assert "whose functions no folder holds: moody" in code
+    assert "from my_tasks import moody  # where they are declared" in code
     assert f'jx.load("{tmp_path}", tasks=[moody])' in code and "predict" not in code
+
+    plain = task.replace(name="plain", text="title")
+    model_of([task, plain]).write_card(tmp_path)
+    code = code_of((tmp_path / "README.md").read_text())
+    assert f'model = jx.load("{tmp_path}")  #' in code, "one task can be used without the other"
+    assert "# moody needs its text, which no folder holds: give it," in code
+    assert 'task="plain"' in code and 'task="moody"' not in code
 
 
 def test_no_section_is_empty() -> None:

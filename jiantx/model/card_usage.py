@@ -46,14 +46,18 @@ def usage(
     quoted_path = json.dumps(os.fspath(path), ensure_ascii=False)
     if is_adapter:
         return _ADAPTER_USAGE.format(path=quoted_path)
-    needed = [name for name, entry in tasks.items() if missing_code(entry) and name not in TASKS]
-    options = ""
+    lacking = {name: missing_code(entry) for name, entry in tasks.items() if name not in TASKS}
+    lacking = {name: code for name, code in lacking.items() if code}
     lines = ["import jiantx as jx", ""]
-    if needed:
-        lines.append(f"# your declarations, whose functions no folder holds: {', '.join(needed)}")
-        options = f", tasks=[{', '.join(needed)}]"
+    options = ""
+    if lacking and len(lacking) == len(tasks):  # nothing can be predicted without them
+        lines.insert(1, f"from my_tasks import {', '.join(lacking)}  # where they are declared")
+        options = f", tasks=[{', '.join(lacking)}]"
     remark = "this folder, or its id on the Hub"
     lines.append(f"model = jx.load({quoted_path}{options})  # {remark}")
+    for name, code in ({} if options else lacking).items():
+        lines.append(f"# {name} needs its {', '.join(code)}, which no folder holds: give it,")
+        lines.append(f"# jx.load({quoted_path}, tasks=[{name}])")
     examples = [(name, _example(entry)) for name, entry in tasks.items()]
     examples = [(name, example) for name, example in examples if example is not None]
     for name, example in examples[:_MOST_EXAMPLES]:

@@ -20,7 +20,9 @@ _LEFT_OUT = frozenset(
     """name source head labels metrics main_metrics group named_groups train_on
     language_exponent""".split()
 )
-_IMPORT = "import the file that declares the task, or give it: jx.load(folder, tasks=[task])"
+_GIVE = (
+    "give the task, jx.load(folder, tasks=[task]), or import a file that registers it (jx.register)"
+)
 
 
 def declaration(task: Task) -> dict[str, Any]:
@@ -111,13 +113,13 @@ def saved_task(name: str, entry: Mapping[str, Any], head: Mapping[str, Any]) -> 
             return registered
         raise DataError(
             f"Task {name}: the folder was saved by a jiantx that did not yet write declarations "
-            f"into it, and no task of that name is registered. To predict, {_IMPORT}."
+            f"into it, and no task of that name is registered. To use it, {_GIVE}."
         )
     task_class = _task_class(declared["type"])
     if task_class is None:
         raise DataError(
             f"Task {name} is of the type {declared['type']!r}, which is not one of jiantx's. To "
-            f"predict, {_IMPORT}."
+            f"use it, {_GIVE}."
         )
     plain = {key: _as_tuples(value) for key, value in declared.get("fields", {}).items()}
     _check_fields(name, task_class, plain)
@@ -132,7 +134,7 @@ def saved_task(name: str, entry: Mapping[str, Any], head: Mapping[str, Any]) -> 
         needed = ", ".join(f"{field} ({name})" for field, name in code.items())
         raise DataError(
             f"Task {name}: a folder holds names of columns, but no code and no other data. This "
-            f"task needs {needed}. To predict, {_IMPORT}."
+            f"task needs {needed}. To use it, {_GIVE}."
         )
     if task_class.gold in declared.get("code", {}):
         plain[task_class.gold] = _unsaved_gold
