@@ -112,6 +112,7 @@ def test_schemes_equal_seqeval() -> None:
         ("B-PER I-PER O PER", r"Tags follow no scheme: \['B-PER', 'I-PER'\] beside \['PER'\]"),
         ("B-PER E-PER L-PER O", "Tags follow no scheme"),  # E and L are of different schemes
         ("B-PER I_PER O", "Tags follow no scheme"),
+        ("B-LOC U-LOC L-LOC U_LOC O", "All but 'U_LOC' do: it may be a mistake in a row"),
         ("B-PER PER-I O", "Tags follow no scheme"),
         ("BPER IPER O", r"Tags follow no scheme: \['BPER', 'IPER'\]"),
         ("B-PER I-PER O [CLS]", r"beside \['\[CLS\]'\]"),

@@ -130,7 +130,9 @@ def _check_bare(tags: Collection[str], *, has_outside: bool) -> None:
     if lettered:
         letterless = [tag for tag in tags if tag not in lettered]
         beside = f" beside {letterless[:5]}" if letterless else ""
-        raise ValueError(f"Tags follow no scheme: {lettered[:5]}{beside}. {advice}")
+        odd_tag = _odd_tag(tags)
+        odd = f" All but {odd_tag!r} do: it may be a mistake in a row." if odd_tag else ""
+        raise ValueError(f"Tags follow no scheme: {lettered[:5]}{beside}.{odd} {advice}")
     if has_outside:
         return
     outside = [tag for tag in tags if tag[0] == "O" or tag.upper() in _LIKE_OUTSIDE]
@@ -138,6 +140,16 @@ def _check_bare(tags: Collection[str], *, has_outside: bool) -> None:
         raise ValueError(
             f"Chunk F1 cannot tell whether {outside} are outside of chunks: only O is. {advice}"
         )
+
+
+def _odd_tag(tags: Collection[str]) -> str:
+    """The only tag without which the others follow a scheme; empty if there is none."""
+    odd_tags = []
+    for tag in tags if len(tags) > 2 else ():
+        others = [other for other in tags if other != tag]
+        if next(_readings(others, None), None) is not None:
+            odd_tags.append(tag)
+    return odd_tags[0] if len(odd_tags) == 1 else ""
 
 
 def _is_glued(tag: str, tags: Collection[str]) -> bool:
