@@ -79,8 +79,11 @@ class Features:
         if moved:
             one = "answer was not where its offset said and was"
             many = "answers were not where their offset said and were"
+            is_moved = np.asarray(self.table.with_format("numpy")["realigned"][:]) > 0
+            first_row = self.table[int(np.flatnonzero(is_moved)[0])]["example"]
             notes.append(
-                f"{moved:,} {one if moved == 1 else many} moved to the nearest exact occurrence."
+                f"{moved:,} {one if moved == 1 else many} moved to the nearest exact occurrence "
+                f"(first in row {first_row})."
             )
         if outside:
             one = "answer is longer than a window, and trains"

@@ -476,7 +476,8 @@ def test_moved_answers_are_counted_once(moved: int, said: str | None, tokenizer:
     assert len(actual.table) > 4 * 3, "several windows an example"
     assert actual.count("realigned") == moved
     suffix = (
-        f" offset said and {'was' if moved == 1 else 'were'} moved to the nearest exact occurrence."
+        f" offset said and {'was' if moved == 1 else 'were'} moved to the nearest exact occurrence "
+        "(first in row 0)."
     )
     assert actual.notes() == ([f"asked train en: {said}{suffix}"] if said else [])
 

@@ -536,6 +536,14 @@ def test_read_squad(tmp_path: Path) -> None:
     assert rows[2]["answers"] is None, "a hidden test file does not say that there is no answer"
     assert rows[2]["title"] == "" and rows[2]["context"] == "c"
 
+    contradiction = {**second, "answers": [{"text": "hier", "answer_start": 0}]}
+    data[0]["paragraphs"] = [{"context": "hier.", "qas": [contradiction]}]
+    path.write_text(json.dumps({"data": data}))
+    with pytest.raises(
+        DataError, match="Question '2' has is_impossible: true, and the answer 'hier'"
+    ):
+        list(read_squad(path))
+
 
 @pytest.mark.parametrize(
     "text", ["[]", "{}", "not json", '{"data": 3}', '{"data": [{"title": "x"}]}']

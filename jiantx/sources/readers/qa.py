@@ -51,6 +51,12 @@ def _question_row(
     article: Mapping[str, Any], paragraph: Mapping[str, Any], question: Mapping[str, Any]
 ) -> Row:
     answers = question.get("answers")
+    if answers and question.get("is_impossible"):
+        raise DataError(
+            f"Question {question['id']!r} has is_impossible: true, and the answer "
+            f"{answers[0].get('text')!r}. Correct one of them; answers that look right and are not "
+            "stand in `plausible_answers`."
+        )
     if answers is None and question.get("is_impossible"):
         answers = []
     gold = None  # where the file does not say, as in a hidden test split
