@@ -60,7 +60,7 @@ def test_every_cell_has_its_text(tmp_path, monkeypatch):
     report += Report([Score("new", "test", "en", MAIN, 1.0, 10, tags)])
     report.compare(report.where(intermediate="none")).plot(tmp_path / "a.png")
     assert {"none", "mnli", "task_0", "new", "average"} <= set(texts)
-    assert {"−1.0", "0.0", "± 0.0", "± 1.0", "–"} <= set(texts)
+    assert {"−1.0", "0.0", "± 0.0", "± 2.5", "–"} <= set(texts)
     assert not any("-" in text for text in texts)  # a minus sign, not a hyphen
 
 

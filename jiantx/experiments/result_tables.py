@@ -14,9 +14,8 @@ from jiantx.report.tables import FAILED, FEWER, describe_fewer
 
 AVERAGE = "average"
 _MOST_COLUMNS = 12  # of one picture; its numbers must stay readable on a page
-_INTERVAL = "half the 95 % interval over seeds"
 _PAIRED = (
-    f"Differences are in points, paired by seed. ± {_INTERVAL} (Student's t). "
+    "Differences are in points, paired by seed. ± half the 95 % interval over seeds (Student's t). "
     f"`{SIGNIFICANT}` the interval of a difference excludes zero; all other differences are grey."
 )
 _ONE_SEED = (
@@ -202,7 +201,6 @@ def draw_comparison(
             path=path,
             title=title,
             rows_apart=baselines % len(comparison.rows),
-            spread=_INTERVAL,
             last_apart=columns[-1] == AVERAGE and len(columns) > 1,
             limit=limit,
         )

@@ -131,7 +131,7 @@ class Comparison(ExportsTables):
     def text_tables(self) -> list[TextTable]:
         """The table: baseline rows hold scores, other rows signed differences.
 
-        Each is a mean ± standard deviation over seeds.
+        Each is a mean ± half the 95 % interval over seeds.
         """
         header = ["", *self.columns, "average"]
         rows = []
@@ -177,8 +177,8 @@ class Comparison(ExportsTables):
         """Draw the table as a heat map: runs down, columns across, their average set apart.
 
         Baseline rows hold scores on a neutral ground. Differences, in points, are coloured from
-        brown (worse) over white (0) to teal (better), with ± the standard deviation over seeds,
-        and in bold where the 95 % interval excludes zero. Equal comparisons give equal bytes.
+        brown (worse) over white (0) to teal (better), with ± half the 95 % interval over seeds,
+        and in bold where the interval excludes zero. Equal comparisons give equal bytes.
         Needs matplotlib.
 
         Args:
@@ -203,10 +203,10 @@ class Comparison(ExportsTables):
 
     def _legend(self) -> str:
         legend = ""
-        if any(_has_deviation(row) for row in self.rows):
+        if any(_has_interval(row) for row in self.rows):
             legend += (
-                "\nDifferences in points, paired by seed: mean ± standard deviation over seeds. "
-                "`*` the 95 % interval (Student's t, cell by cell) excludes zero.\n"
+                "\nDifferences in points, paired by seed: mean ± half the 95 % interval over seeds "
+                "(Student's t, cell by cell). `*` the interval excludes zero.\n"
             )
         if any(_average_lacks_seeds(row) for row in self.rows):
             legend += "\nMeans are over the seeds that have all their parts.\n"
@@ -227,8 +227,8 @@ class Comparison(ExportsTables):
         return lacking
 
 
-def _has_deviation(row: Row) -> bool:
-    return not row.is_baseline and any(cell.sd is not None for cell in row.all_cells)
+def _has_interval(row: Row) -> bool:
+    return not row.is_baseline and any(cell.half_width is not None for cell in row.all_cells)
 
 
 def _average_lacks_seeds(row: Row) -> bool:
@@ -238,8 +238,8 @@ def _average_lacks_seeds(row: Row) -> bool:
 
 def _format_cell(cell: Cell, is_baseline: bool) -> str:
     text = format_score(cell.mean, sign="" if is_baseline else "+")
-    if cell.sd is not None:
-        text += f" ± {cell.sd:.1f}"
+    if cell.half_width is not None:
+        text += f" ± {cell.half_width:.1f}"
     if cell.significant and not is_baseline:
         text += " *"
     return f"{text} {FEWER}" if cell.lacks else text
@@ -248,12 +248,12 @@ def _format_cell(cell: Cell, is_baseline: bool) -> str:
 def _heatmap_cell(cell: Cell, is_baseline: bool) -> heatmaps.HeatmapCell:
     if math.isnan(cell.mean):
         return heatmaps.HeatmapCell(math.nan, "–")
-    deviation = "" if cell.sd is None else f"± {cell.sd:.1f}"
+    spread = "" if cell.half_width is None else f"± {cell.half_width:.1f}"
     mark = FEWER if cell.lacks else ""
     if is_baseline:
-        return heatmaps.HeatmapCell(cell.mean, f"{cell.mean:.1f}{mark}", deviation, neutral=True)
+        return heatmaps.HeatmapCell(cell.mean, f"{cell.mean:.1f}{mark}", spread, neutral=True)
     difference = f"{cell.mean:+.1f}".replace("-", "−")
     if difference[1:] == "0.0":
         difference = "0.0"
     difference += mark
-    return heatmaps.HeatmapCell(cell.mean, difference, deviation, bold=cell.significant)
+    return heatmaps.HeatmapCell(cell.mean, difference, spread, bold=cell.significant)

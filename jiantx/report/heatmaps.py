@@ -104,7 +104,6 @@ def draw_differences(
     path: str | os.PathLike[str] | None = None,
     title: str | None = None,
     rows_apart: int = 0,
-    spread: str = "the standard deviation over seeds",
     last_apart: bool = True,
     limit: float | None = None,
 ) -> "Figure":
@@ -120,7 +119,6 @@ def draw_differences(
         path: The picture to write, if any. Its suffix is the format: .png, .pdf, .svg.
         title: Text above the table.
         rows_apart: How many of the first rows are set apart.
-        spread: What the cells' details are, for the small print.
         last_apart: Whether the last column is set apart, because it has averages.
         limit: The difference of the strongest colour, at least; pictures with one limit, which is
             that of all of them, can be compared. None takes the largest difference, or 1.
@@ -139,7 +137,10 @@ def draw_differences(
     greys = _ColorScale(UNPROVEN, 0.02, 0.42, 0, limit, unit, of_size=True)
     notes = []
     if with_spread:
-        notes += [f"±: {spread}", "bold, strong colour: the 95 % interval excludes zero"]
+        notes += [
+            "±: half the 95 % interval over seeds",
+            "bold, strong colour: the 95 % interval excludes zero",
+        ]
     if without_spread:
         notes.append("grey: one seed, so no difference can be claimed")
     meanings = {FEWER: "a mean over fewer scores than others have", FAILED: "runs did not learn"}
