@@ -64,15 +64,19 @@ def compare_scores(
     check_one_split([*baseline_scores, *new_scores])
     baseline_runs = _group_runs(baseline_scores, tasks)
     new_runs = _group_runs(new_scores, tasks)
+    differences: dict[TagSet, _RunScores] = {}
+    for tags, run in new_runs.items():
+        baseline = baseline_runs[_matching_baseline(tags, list(baseline_runs))]
+        differences[tags] = {key: run[key] - baseline[key] for key in run if key in baseline}
     if tasks is not None and by == "task":
         columns = list(tasks)
-    else:
-        columns = _column_names([*new_runs.values(), *baseline_runs.values()], by)
+    else:  # what no baseline has is in no column
+        columns = _column_names([*differences.values(), *baseline_runs.values()], by)
 
     labels = _row_labels([*baseline_runs, *new_runs], len(baseline_runs))
     baseline_labels = labels[: len(baseline_runs)]
     new_labels = labels[len(baseline_runs) :]
-    averaged = _averaged_cells([*baseline_runs.values(), *new_runs.values()], by)
+    averaged = _averaged_cells([*baseline_runs.values(), *differences.values()], by)
     rows = []
     for label, run in zip(baseline_labels, baseline_runs.values(), strict=True):
         rows.append(_row(label, run, columns, averaged, by, is_baseline=True))
@@ -80,8 +84,7 @@ def compare_scores(
     for label, (tags, run) in zip(new_labels, new_runs.items(), strict=True):
         baseline = baseline_runs[_matching_baseline(tags, list(baseline_runs))]
         missing += _describe_missing(label, run, baseline)
-        differences = {key: run[key] - baseline[key] for key in run if key in baseline}
-        rows.append(_row(label, differences, columns, averaged, by, is_baseline=False))
+        rows.append(_row(label, differences[tags], columns, averaged, by, is_baseline=False))
     return Comparison(tuple(columns), tuple(rows), tuple(missing))
 
 
