@@ -33,10 +33,12 @@ class Registry(Generic[T]):
 
     Args:
         noun: What the values are, for error messages: "task".
+        advice: What to do about an unknown name; if empty, messages list all names.
     """
 
-    def __init__(self, noun: str) -> None:
+    def __init__(self, noun: str, advice: str = "") -> None:
         self.noun = noun
+        self.advice = advice
         self._values: dict[str, T] = {}
 
     def register(self, name: str, value: T, *, overwrite: bool = False) -> T:
@@ -65,8 +67,8 @@ class Registry(Generic[T]):
         if name in self._values:
             return self._values[name]
         hint = near_names(name, self._values)
-        names = ", ".join(sorted(self._values))
-        raise LookupError(f"No {self.noun} is named {name!r}.{hint} Known: {names}.")
+        advice = self.advice or f"Known: {', '.join(sorted(self._values))}."
+        raise LookupError(f"No {self.noun} is named {name!r}.{hint} {advice}")
 
     def __contains__(self, name: object) -> bool:
         return name in self._values

@@ -18,7 +18,11 @@ TaskOrName = Task | str
 Tasks = TaskOrName | Iterable[TaskOrName]
 """One task or several, each as a task or as the name of a registered one."""
 
-TASKS: Registry[Task] = Registry("task")
+TASKS: Registry[Task] = Registry(
+    "task",
+    advice="jx.list_tasks() has all names. Give a task of your own itself, or register it: "
+    "jx.register(task).",
+)
 
 
 def register(task: T, *, overwrite: bool = False) -> T:
