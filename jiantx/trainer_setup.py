@@ -38,6 +38,16 @@ FSDP_IGNORED = (
 )
 
 
+def note_attention_dropout(model: MultitaskModel) -> None:
+    """Say once that flat batches train without the attention dropout that a config has."""
+    names = ("attention_probs_dropout_prob", "attention_dropout")
+    if model.padding_free and any(getattr(model.encoder.config, name, 0.0) for name in names):
+        logger.warning_once(
+            "Batches are not padded, so attention dropout is off. Pass padding_free=False to "
+            "from_pretrained to keep it."
+        )
+
+
 def prepare_arguments(
     args: TrainingArguments | None, model: MultitaskModel
 ) -> tuple[TrainingArguments, int | None]:
@@ -55,6 +65,7 @@ def prepare_arguments(
     """
     args = copy.copy(args) if args is not None else TrainingArguments("runs")
     check_arguments(args)
+    note_attention_dropout(model)
     if args.n_gpu > 1:
         raise ValueError(
             f"{args.n_gpu} GPUs in one process would split flat batches (DataParallel). Start one "

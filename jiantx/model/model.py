@@ -263,12 +263,6 @@ class MultitaskModel(EncoderModesMixin, SavingMixin):
             self.encoder.set_attn_implementation(self._padded_attention)
         if self._first_position is not None:
             self.encoder.set_attn_implementation(FLAT_ATTENTION)
-            dropout_names = ("attention_probs_dropout_prob", "attention_dropout")
-            if any(getattr(config, name, 0.0) for name in dropout_names):
-                logger.warning_once(
-                    "Batches are not padded, so attention dropout is off. Pass padding_free=False "
-                    "to keep it."
-                )
         elif padding_free == "auto":
             logger.warning_once(
                 f"{encoder_name} does not run without padding (its states differ or it ignores the "
