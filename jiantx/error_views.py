@@ -117,6 +117,18 @@ def _heading(row: Mapping[str, Any]) -> Line:
     return line
 
 
+def legend_of(row: Mapping[str, Any]) -> str:
+    """What the marks in the lines of a wrong prediction mean.
+
+    Args:
+        row: A row of a file of predictions.
+    """
+    if _are_tags(row, row["inputs"].get("words")):
+        return "word[gold → predicted]"
+    probability = "" if row.get("confidence") is None else " (probability of the prediction)"
+    return f"gold → predicted{probability}; in texts {{gold}} and [predicted]"
+
+
 def _are_tags(row: Mapping[str, Any], words: Any) -> bool:
     columns = (words, row["gold"], row["prediction"])
     return all(isinstance(column, list) for column in columns) and len(set(map(len, columns))) == 1

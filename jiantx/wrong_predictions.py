@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jiantx.cache import write_text
-from jiantx.error_views import lines_of, shown_value, to_html, to_terminal
+from jiantx.error_views import legend_of, lines_of, shown_value, to_html, to_terminal
 from jiantx.evaluation import predict_splits, scored_languages
 from jiantx.fields import check_count
 from jiantx.model import MultitaskModel
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Row = dict[str, Any]
-_KEY = "gold → predicted (probability of the prediction); in texts {gold} and [predicted]"
 _FILE = re.compile(r"(?P<task>[a-z][a-z0-9_]*)-(?P<split>[^-]+)-(?P<language>.+)")
 
 
@@ -102,7 +101,7 @@ class Errors:
         Args:
             colored: With ANSI colours: gold green, predicted red.
         """
-        blocks = [self.summary + self._group_table(), _KEY]
+        blocks = [self.summary + self._group_table(), *self._legend()]
         for row in self.rows[: self.limit]:
             heading, *lines = [to_terminal(line, colored=colored) for line in lines_of(row)]
             blocks.append("\n".join([heading, *(f"    {line}" for line in lines)]))
@@ -110,6 +109,11 @@ class Errors:
         if hidden > 0:
             blocks.append(f"{hidden:,} more; limit={len(self.rows)} shows all.")
         return "\n\n".join(blocks) + "\n"
+
+    def _legend(self) -> list[str]:
+        """What the marks of the shown rows mean; nothing without rows."""
+        texts = dict.fromkeys(map(legend_of, self.rows[: self.limit]))
+        return list(texts)
 
     def _group_table(self) -> str:
         if not self.groups:
@@ -129,7 +133,7 @@ class Errors:
         pieces = [f"<p><b>{html.escape(self.summary)}</b></p>"]
         for name, (wrong, n) in self.groups.items():
             pieces.append(f"<p>{html.escape(name)}: {wrong:,} of {n:,} wrong</p>")
-        pieces.append(f"<p>{html.escape(_KEY)}</p>")
+        pieces += [f"<p>{html.escape(text)}</p>" for text in self._legend()]
         for row in self.rows[: self.limit]:
             heading, *lines = map(to_html, lines_of(row))
             body = "".join(f'<div style="margin-left: 2em">{line}</div>' for line in lines)
