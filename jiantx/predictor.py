@@ -195,7 +195,8 @@ class Predictor:
             if not tasks:
                 raise LookupError(
                     f"The folder holds no rows, and none of its tasks ({', '.join(self.tasks)}) is "
-                    f"registered with a split {split!r}. Give the tasks that are to be scored."
+                    f"registered with a split {split!r}. Give the tasks with their rows: "
+                    "jx.load(folder, tasks=[task])."
                 )
         elif isinstance(tasks, str | Task):
             tasks = [self.task(tasks)]

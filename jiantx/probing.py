@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -16,9 +16,11 @@ from jiantx.evaluation import check_languages, check_task_names, evaluate, score
 from jiantx.features import load_features
 from jiantx.half_precision import half_precision
 from jiantx.inference import tokenizer_of
+from jiantx.losses import Loss
 from jiantx.model import MultitaskModel
 from jiantx.model.new_heads import with_new_heads
 from jiantx.progress_bars import without_bars
+from jiantx.registry import near_names
 from jiantx.report import Report
 from jiantx.sampling import Sampling
 from jiantx.sources import DataError
@@ -41,6 +43,7 @@ def probe(
     layers: Literal["all"] | Sequence[int] = "all",
     split: str = "validation",
     languages: Collection[str] | None = None,
+    losses: Mapping[str, Loss] | None = None,
     max_length: int | None = None,
     max_examples: int | None = None,
     store: Literal["float32", "float16"] | None = "float32",
@@ -62,6 +65,7 @@ def probe(
             alone; 0 is the embeddings.
         split: The split to score.
         languages: Languages to score, where a task has them; if None, all languages of each task.
+        losses: Task that is trained -> its loss, as for `Trainer`.
         max_length: Maximum tokens of a sequence; if None, each task's `max_length`.
         max_examples: Training rows per task and language, drawn by the seed; all if None.
         store: How states are stored. "float32" gives the encoder's own numbers, "float16" takes
@@ -94,10 +98,11 @@ def probe(
         model = with_new_heads(encoder, tasks, layer_mix=layers)
     else:
         model = MultitaskModel.from_pretrained(encoder, tasks, heads="new", layer_mix=layers)
-    runs = []
+    runs: list[_Run] = []
     for name in dict.fromkeys(task.head_name for task in tasks):
         scored_tasks = [task for task in tasks if task.head_name == name]
         runs.append(_Run(name, scored_tasks, layers, args, max_length, max_examples))
+    _share_losses(losses or {}, runs)
     with _frozen_encoder(model, args), without_bars(args.disable_tqdm):
         if store is not None:
             stored = StoredStates(model, dtype=store, half=half_precision(vars(args)))
@@ -167,6 +172,7 @@ class _Run:
                 f"The head {head_name!r} is to be trained on {', '.join(unfit_tasks)}, which has "
                 f"another head. Give it this one: task.replace(head={head_name!r})."
             )
+        self.losses: dict[str, Loss] = {}
         limits = None if max_examples is None else dict.fromkeys(self.tasks, max_examples)
         self.sampling = Sampling(max_examples=limits)
 
@@ -211,9 +217,28 @@ class _Run:
             args,
             tasks=list(self.tasks.values()),
             sampling=self.sampling,
+            losses=self.losses,
             max_length=self.max_length,
         ).train()
         return own_model.heads[self.head_name]
+
+
+def _share_losses(losses: Mapping[str, Loss], runs: Sequence[_Run]) -> None:
+    """Give each training the losses of its tasks.
+
+    Raises:
+        ValueError: A loss is for a task that is not trained.
+    """
+    trained = [name for run in runs for name in run.tasks]
+    for name, loss in losses.items():
+        if name not in trained:
+            raise ValueError(
+                f"losses names {name!r}, and the trained tasks are {trained}."
+                f"{near_names(name, trained)}"
+            )
+        for run in runs:
+            if name in run.tasks:
+                run.losses[name] = loss
 
 
 @contextmanager

@@ -168,7 +168,7 @@ def _check_complete(weights: Mapping[str, float], tasks: Collection[str]) -> Non
     if missing:
         raise ValueError(
             f"Sampling weights leave out {missing}, which would never be trained. "
-            "Give every task a weight; 0 leaves it out."
+            "Give every task a weight: 0 for one that is not to be trained."
         )
 
 

@@ -93,6 +93,14 @@ def test_data_without_problems_have_no_findings() -> None:
     assert clean.describe().findings() == []
 
 
+def test_labels_of_few_scored_rows_are_named() -> None:
+    scored = [{"text": f"new {i}", "label": "a" if i else "b"} for i in range(40)]
+    findings = task(TRAIN[:2], scored).describe().findings()
+    assert [text for text in findings if "fewer than 5 rows in validation en: 'b' 1." in text]
+    few = task(TRAIN[:2], scored[:6]).describe().findings()
+    assert not few, "a small sample has few rows of each label"
+
+
 def test_undeclared_labels_are_named() -> None:
     findings = " ".join(task(labels=("a", "b")).describe().findings())
     assert "Labels that the task does not declare: 'rare'." in findings

@@ -145,3 +145,15 @@ def test_noise_at_the_embeddings_is_refused(
     changes = {"neftune_noise_alpha": 5.0}
     with pytest.raises(ValueError, match=r"neftune_noise_alpha=5\.0\) adds noise"):
         probed(encoder_folder(), tiny_tasks["tagging"], tmp_path, changes=changes)
+
+
+def test_a_loss_of_a_probe(encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path) -> None:
+    task = tiny_tasks["classification"]
+    encoder = encoder_folder()
+    plain, _ = probed(encoder, task, tmp_path)
+    focal, _ = probed(encoder, task, tmp_path, losses={task.name: jx.FocalLoss(gamma=2.0)})
+    layers = [name for _, _, name in values(plain) if name.startswith(LAYER_WEIGHT)]
+    key = (task.name, "en", layers[0])
+    assert values(plain)[key] != values(focal)[key]
+    with pytest.raises(ValueError, match="losses names 'moody', and the trained tasks are"):
+        probed(encoder, task, tmp_path, losses={"moody": jx.FocalLoss(gamma=2.0)})

@@ -104,7 +104,7 @@ def test_weights_that_share_nothing(weights: dict[str, float]) -> None:
 @pytest.mark.parametrize("weights", [{}, {"one": 0.1}])
 def test_weights_may_not_leave_out_a_task(weights: dict[str, float]) -> None:
     """It would never be trained, and nothing would say so."""
-    message = r"Sampling weights leave out \[.*'two'\], which would never be trained.* 0 leaves it"
+    message = r"Sampling weights leave out \[.*'two'\], which would never be trained.*: 0 for one"
     with pytest.raises(ValueError, match=message):
         Sampling(weights=weights).probabilities({"one": 1, "two": 1})
     with pytest.raises(ValueError, match=message):

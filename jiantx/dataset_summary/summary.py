@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _WITHOUT_SPACES = ("zh", "ja", "th", "lo", "km", "my", "bo", "dz")
 _SHOWN_LABELS = 30
+_FEW_ROWS = 5  # of a label; fewer make its score one of chance
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,11 @@ class Summary:
             sentences.append(f"Labels that the task does not declare: {_joined(self.undeclared)}.")
         if single := self._single_labels():
             sentences.append(f"Labels of one row in train: {_joined(single)}. Mistakes, perhaps.")
+        for split, rare_labels in self._rare_labels().items():
+            sentences.append(
+                f"Labels of fewer than {_FEW_ROWS} rows in {split}: {', '.join(rare_labels)}. "
+                "Their scores say little, and macro averages depend on them."
+            )
         for split, labels in self.labels_of_one_split().items():
             sentences.append(f"Labels that occur only in {split}: {_joined(labels)}.")
         languages = dict.fromkeys(entry.language for entry in self.splits)
@@ -124,6 +130,18 @@ class Summary:
             if entry.split == "train":
                 counts += Counter(entry.label_counts)
         return single_labels(counts)
+
+    def _rare_labels(self) -> dict[str, list[str]]:
+        """Scored split and language -> its labels of few rows, where most rows have others."""
+        rare = {}
+        for entry in self.splits:
+            counts = entry.label_counts
+            is_scored = entry.split != "train" and entry.label_total <= entry.rows
+            if is_scored and entry.rows >= _FEW_ROWS * len(counts):
+                few = [f"{label!r} {n}" for label, n in counts.items() if n < _FEW_ROWS]
+                if few:
+                    rare[f"{entry.split} {entry.language}"] = few
+        return rare
 
     def _overlap_sentences(self) -> list[str]:
         overlaps_of: dict[tuple[str, str], list[Overlap]] = {}
