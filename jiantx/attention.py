@@ -258,8 +258,17 @@ def padding_id(config: PreTrainedConfig) -> int:
 
 def layers_of(encoder: PreTrainedModel) -> torch.nn.ModuleList | None:
     """The encoder's layers in order, or None if it has no such list (ALBERT shares one layer)."""
+    return next(iter(layer_lists(encoder)), None)
+
+
+def layer_lists(encoder: PreTrainedModel) -> list[torch.nn.ModuleList]:
+    """The lists that have an entry for each layer: one, or several that hold a layer's parts."""
     depth = encoder.config.num_hidden_layers
+    lists: list[torch.nn.ModuleList] = []
+    inner_ids: set[int] = set()  # of what is in a list already
     for module in text_encoder(encoder).modules():
-        if isinstance(module, torch.nn.ModuleList) and len(module) == depth:
-            return module
-    return None
+        is_list = isinstance(module, torch.nn.ModuleList) and len(module) == depth
+        if is_list and id(module) not in inner_ids:
+            lists.append(module)
+            inner_ids |= {id(inner) for inner in module.modules()}
+    return lists

@@ -12,8 +12,8 @@ import itertools
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyarrow as pa
@@ -360,7 +360,7 @@ def _key(
         language,
         length,
         labelled,
-        _tokenizer_hash(tokenizer, len(tokenizer), _tokenizer_settings(tokenizer)),
+        _tokenizer_hash(tokenizer),
     )
     parts_text = fingerprint_text(
         (*made_by, values, kinds, rows_hash(rows.select_columns(columns)))
@@ -377,14 +377,19 @@ def _tokenizer_settings(tokenizer: PreTrainedTokenizerBase) -> tuple[Any, ...]:
     return (*states, str(tokenizer.special_tokens_map), *tokenizer.model_input_names)
 
 
-@lru_cache(maxsize=16)
-def _tokenizer_hash(
-    tokenizer: PreTrainedTokenizerBase, size: int, settings: tuple[Any, ...]
-) -> str:
+# tokenizer -> (size, settings) -> hash; one of 250,000 pieces takes 300 MB, so none is kept alive
+_tokenizer_hashes: WeakKeyDictionary[Any, dict[tuple[Any, ...], str]] = WeakKeyDictionary()
+
+
+def _tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
     """A hash of the tokenizer's own file; made anew after tokens were added or settings changed."""
-    backend = tokenizer.backend_tokenizer
-    backend.no_padding()
-    backend.no_truncation()  # how a batch was last cut is no property of the tokenizer
-    special_tokens = sorted(tokenizer.special_tokens_map.items(), key=str)
-    text = f"{backend.to_str()}{special_tokens}{tokenizer.model_input_names}"
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    state = (len(tokenizer), *_tokenizer_settings(tokenizer))
+    hashes = _tokenizer_hashes.setdefault(tokenizer, {})
+    if state not in hashes:
+        backend = tokenizer.backend_tokenizer
+        backend.no_padding()
+        backend.no_truncation()  # how a batch was last cut is no property of the tokenizer
+        special_tokens = sorted(tokenizer.special_tokens_map.items(), key=str)
+        text = f"{backend.to_str()}{special_tokens}{tokenizer.model_input_names}"
+        hashes[state] = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return hashes[state]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -27,6 +27,44 @@ def half_precision(arguments: Mapping[str, Any]) -> torch.dtype | None:
         if arguments.get(name) or arguments.get(f"{name}_full_eval"):
             return dtype
     return None
+
+
+def forget_training_precision(model: Any) -> None:
+    """Give a model its own `forward` again: accelerate leaves one in the last training's precision.
+
+    Without it, a second trainer would train in the precision of the first one.
+
+    Args:
+        model: A model, perhaps with PEFT's adapters around it.
+    """
+    for inner in _with_base(model):
+        if "_original_forward" in vars(inner):
+            vars(inner).pop("_original_forward")
+            vars(inner).pop("forward", None)
+        vars(inner).pop("_is_accelerate_prepared", None)
+
+
+@contextmanager
+def without_training_precision(model: Any) -> Iterator[None]:
+    """Run the own `forward` of a model that was trained, inside the block.
+
+    Args:
+        model: A model, perhaps with PEFT's adapters around it.
+    """
+    forwards = {}
+    for inner in _with_base(model):
+        if "_original_forward" in vars(inner):
+            forwards[inner] = vars(inner).pop("forward")
+    try:
+        yield
+    finally:
+        for inner, forward in forwards.items():
+            inner.forward = forward
+
+
+def _with_base(model: Any) -> list[Any]:
+    """A model, and the one that PEFT's adapters are around."""
+    return [model, model.get_base_model()] if hasattr(model, "get_base_model") else [model]
 
 
 def autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[Any]:

@@ -20,7 +20,7 @@ from transformers.utils.logging import tqdm
 from jiantx.batching import Batch, evaluation_batches, list_lengths, sorted_batches
 from jiantx.columns import row_id
 from jiantx.features import Features, load_features
-from jiantx.half_precision import autocast
+from jiantx.half_precision import autocast, without_training_precision
 from jiantx.heads import Head
 from jiantx.model import MultitaskModel
 from jiantx.sources import DataError
@@ -54,19 +54,6 @@ def head_in_place(model: MultitaskModel, name: str, head: Head) -> Iterator[None
         yield
     finally:
         model.heads[name] = own_head
-
-
-@contextmanager
-def _without_training_precision(model: MultitaskModel) -> Iterator[None]:
-    """Run the model's own `forward`: accelerate leaves one in half precision on a trained model."""
-    if "_original_forward" not in vars(model):
-        yield
-        return
-    training_forward = model.__dict__.pop("forward")
-    try:
-        yield
-    finally:
-        model.forward = training_forward  # type: ignore[method-assign]
 
 
 def run_tables(
@@ -236,7 +223,7 @@ def run_model(
     # all ranks run as many batches: what comes after a rank's own ones repeats the last
     batch_count = math.ceil(len(table) / batch_size)
     own_batches = len(range(state.process_index, batch_count, state.num_processes))
-    with _without_training_precision(model), autocast(model.device, dtype):
+    with without_training_precision(model), autocast(model.device, dtype):
         _forward(model, row_batches, bar, layers, buffer, own_batches)
     if state.num_processes > 1:
         rank_rows = np.concatenate(row_batches) if row_batches else np.zeros(0, dtype=np.int64)

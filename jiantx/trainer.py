@@ -28,6 +28,7 @@ from jiantx.resuming import ManifestCallback, ResumingMixin, checkpoint_to_resum
 from jiantx.sampling import Sampler, Sampling
 from jiantx.tasks import Tasks, resolve_tasks
 from jiantx.trainer_arguments import RefusedMethods, check_parameters
+from jiantx.trainer_best import BestModelMixin
 from jiantx.trainer_card import CardCallback, without_adapters, write_card
 from jiantx.trainer_embeddings import SparseEmbeddingsMixin
 from jiantx.trainer_evaluation import check_evaluation, logged_names, score_tasks
@@ -62,6 +63,7 @@ class Trainer(
     LossesMixin,
     StepPoolMixin,
     SearchMixin,
+    BestModelMixin,
 ):
     """Train a model on one or several tasks, with the options of `transformers.Trainer`.
 
@@ -83,9 +85,8 @@ class Trainer(
             without a match have the rate of `args`.
         weight_decays: Pattern -> weight decay, by the same rules; biases and norms never decay.
         layer_decay: The learning rate of a layer is this factor times that of the layer above.
-        sparse_embeddings: Update only the embeddings that the training data use, and apply weight
-            decay to the others. "auto" does so if no result changes, True raises an error if one
-            would change, False updates all. docs/performance.md has the conditions.
+        sparse_embeddings: Update only the embeddings that the training data use: "auto" if no
+            result changes, True or an error, False never. docs/performance.md has the conditions.
         model_init: A function that returns a new model, for each trial of `hyperparameter_search`.
         kwargs: Other parameters of `transformers.Trainer` (callbacks, optimizers, …).
 
@@ -121,7 +122,7 @@ class Trainer(
             key: settings[key] for key in settings.keys() - {"self", "kwargs", "__class__"}
         }
         check_parameters(kwargs)
-        model = model_to_train(model, model_init)
+        model = model_to_train(model, model_init, args)
         check_choice("sparse_embeddings", sparse_embeddings, (True, False, "auto"))
         self._sparse_embeddings = sparse_embeddings
         args, kept_checkpoints = prepare_arguments(args, model)
@@ -137,8 +138,7 @@ class Trainer(
             raise ValueError("Trainer(tasks=[]): name a task that the model is to learn.")
         self.tasks = {task.name: task for task in tasks}
         if len(self.tasks) < len(tasks):
-            names = [task.name for task in tasks]
-            raise ValueError(f"Two of the tasks {names} have one name. Rename or drop one of them.")
+            raise ValueError(f"Two of {[t.name for t in tasks]} have one name. Rename or drop one.")
         self.sampling = sampling or Sampling()
         self.sampling.check(self.tasks, args.per_device_train_batch_size)
         for task in tasks:

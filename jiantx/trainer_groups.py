@@ -16,7 +16,7 @@ from torch import nn
 from torch.optim import Optimizer
 from transformers.utils import logging
 
-from jiantx.attention import layers_of
+from jiantx.attention import layer_lists
 from jiantx.registry import near_names
 from jiantx.trainer_card import without_adapters
 
@@ -269,23 +269,27 @@ def layer_factors(model: Any, decay: float) -> dict[int, float]:
         ValueError: The encoder's layers share their parameters, or it has no layers.
     """
     encoder = without_adapters(model).encoder
-    layers = layers_of(encoder)
-    if not layers:
+    lists = layer_lists(encoder)
+    if not lists:
         raise ValueError(
             f"Trainer(layer_decay={decay}): {type(encoder).__name__} has no layers with parameters "
             "of their own. Leave it out."
         )
     depth_of: dict[int, int] = {}
-    for index, layer in enumerate(layers, 1):
-        for parameter in layer.parameters():
-            depth_of[id(parameter)] = index
+    for layers in lists:  # XLM has lists of attentions, norms and feed-forward networks
+        for index, layer in enumerate(layers, 1):
+            for parameter in layer.parameters():
+                depth_of[id(parameter)] = index
     factors = {}
     for parameter in encoder.parameters():
         if id(parameter) in depth_of:
             break
         depth_of[id(parameter)] = 0  # what comes before the first layer: embeddings
+    for module in encoder.modules():
+        if isinstance(module, nn.Embedding):  # tables of relative positions come after the layers
+            depth_of.setdefault(id(module.weight), 0)
     for key, depth in depth_of.items():
-        factors[key] = decay ** (len(layers) - depth)
+        factors[key] = decay ** (len(lists[0]) - depth)
     return factors
 
 

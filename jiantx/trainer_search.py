@@ -12,9 +12,13 @@ from typing import Any
 import transformers
 from transformers import TrainerCallback, TrainingArguments, set_seed
 from transformers.trainer_utils import BestRun, default_hp_space_optuna
+from transformers.utils import logging
 
+from jiantx.half_precision import forget_training_precision
 from jiantx.registry import near_names
 from jiantx.trainer_setup import evaluated_languages
+
+logger = logging.get_logger("jiantx.trainer")
 
 OPTIMIZE_ARGUMENTS = ("timeout", "gc_after_trial", "catch")
 """Arguments of `optuna.study.Study.optimize`; the others are those of `create_study`."""
@@ -78,7 +82,11 @@ class SearchMixin(transformers.Trainer):
             name = hp_name(trial) if hp_name else f"run-{trial.number}"
             pruning = [_Pruning(trial, objective_of, optuna.TrialPruned)] if is_single else []
             trainer = self._trial_trainer(trial, space(trial), name, pruning)
-            trainer.train()
+            try:
+                trainer.train()
+            except FloatingPointError as error:  # the other trials go on
+                logger.warning(f"Trial {trial.number} is pruned: {error}")
+                raise optuna.TrialPruned() from error
             return objective_of(trainer.evaluate())
 
         optimized = {name: kwargs.pop(name) for name in OPTIMIZE_ARGUMENTS if name in kwargs}
@@ -190,20 +198,25 @@ def call_model_init(model_init: Callable[..., Any], trial: Any = None) -> Any:
     return model_init(trial) if inspect.signature(model_init).parameters else model_init()
 
 
-def model_to_train(model: Any, model_init: Callable[..., Any] | None) -> Any:
-    """The model that a trainer begins with.
+def model_to_train(
+    model: Any, model_init: Callable[..., Any] | None, args: TrainingArguments | None
+) -> Any:
+    """The model that a trainer begins with, in its own precision.
 
     Args:
         model: The user's, or None.
-        model_init: What makes one, or None.
+        model_init: What makes one, or None. The heads are those of the seed.
+        args: The user's, with the seed.
 
     Raises:
         ValueError: Neither is there.
     """
     if model is not None:
+        forget_training_precision(model)
         return model
     if model_init is None:
         raise ValueError("Trainer() has no model: give it `model`, or `model_init`.")
+    set_seed(TrainingArguments.seed if args is None else args.seed)
     return call_model_init(model_init)
 
 

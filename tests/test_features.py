@@ -5,9 +5,11 @@ themselves.
 from __future__ import annotations
 
 import copy
+import gc
 import importlib.util
 import logging
 import os
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -138,6 +140,16 @@ def test_same_tokenizer_loaded_again(cache: Path, tokenizer: Any, tmp_path: Path
         "the cat", padding="max_length", truncation=True, max_length=7
     )  # leaves settings behind
     assert hits(cache, tokenizer, task(), task(), again)
+
+
+def test_a_tokenizer_is_not_kept_alive(tokenizer: Any) -> None:
+    """One of 250,000 pieces takes 300 MB, and a table trains hundreds of models."""
+    own = copy.deepcopy(tokenizer)
+    reference = weakref.ref(own)
+    load_features(task(), "train", "en", own)
+    del own
+    gc.collect()
+    assert reference() is None
 
 
 def test_same_function_in_another_file(cache: Path, tokenizer: Any, tmp_path: Path) -> None:

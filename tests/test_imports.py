@@ -33,7 +33,7 @@ STOREYS = [
     "inference grouping scoring prediction_rows error_views layer_sweeps stored_states".split(),
     "evaluation run_record trainer_arguments sentence_vectors".split(),
     ["negatives"],
-    "resuming trainer_setup trainer_card trainer_embeddings trainer_losses training_bar "
+    "resuming trainer_setup trainer_card trainer_best trainer_embeddings trainer_losses training_bar "
     "trainer_step_pool trainer_groups trainer_evaluation trainer_search".split(),
     "trainer xtreme glue wrong_predictions".split(),
     ["probing", "predictor", "auto_classes"],

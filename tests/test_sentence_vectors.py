@@ -133,3 +133,14 @@ def test_vectors_of_a_float64_model_are_in_float32(model_of: ModelOf, tiny_tasks
     task = tiny_tasks["retrieval"]
     model = model_of([task]).double()
     assert jx.encode(model, ["a cat"], task).dtype == jx.encode(model, [], task).dtype == np.float32
+
+
+def test_encoding_leaves_adapters_as_they_are(model_of: ModelOf) -> None:
+    peft = pytest.importorskip("peft")
+    model = model_of([TASK])
+    adapted = peft.get_peft_model(model, model.lora_config())
+    before = {name: value.clone() for name, value in adapted.state_dict().items()}
+    assert any("lora_A" in name for name in before)
+    jx.encode(adapted, TEXTS)
+    for name, value in adapted.state_dict().items():
+        assert torch.equal(value, before[name]), name

@@ -773,9 +773,7 @@ def test_what_cannot_be_trained(model_of: ModelOf, tiny_tasks, tmp_path: Path) -
     model = model_of([task])
     with pytest.raises(ValueError, match="name a task that the model is to learn"):
         jx.Trainer(model, arguments(tmp_path), tasks=[])
-    with pytest.raises(
-        ValueError, match=r"Two of the tasks \[.*\] have one name. Rename or drop one"
-    ):
+    with pytest.raises(ValueError, match=r"Two of \[.*\] have one name. Rename or drop one"):
         jx.Trainer(model, arguments(tmp_path), tasks=[task, task.replace(max_length=64)])
     with pytest.raises(ValueError, match=r"Sampling\(loss_weight=…\) names \['mood'\]"):
         jx.Trainer(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from conftest import ModelOf
 from test_trainer import arguments
+from transformers import AutoConfig
 
 import jiantx as jx
-from jiantx.trainer_groups import matches
+from jiantx.attention import encoder_class
+from jiantx.trainer_groups import layer_factors, matches
 
 
 def settings_of(trainer: jx.Trainer) -> dict[str, tuple[float, float]]:
@@ -157,3 +161,30 @@ def test_what_cannot_work_is_refused(model_of: ModelOf, tiny_tasks, tmp_path: Pa
     albert = model_of([task], "albert")
     with pytest.raises(ValueError, match="AlbertModel has no layers with parameters of their own"):
         jx.Trainer(albert, arguments(tmp_path), tasks=[task], layer_decay=0.9)
+
+
+def factors_of(family: str, **settings: Any) -> dict[str, float]:
+    """Name of a parameter -> the factor of its learning rate, with a decay of one half."""
+    config = AutoConfig.for_model(family, vocab_size=50, **settings)
+    encoder = encoder_class(config)._from_config(config)
+    factors = layer_factors(SimpleNamespace(encoder=encoder), 0.5)
+    return {name: factors.get(id(p), 1.0) for name, p in encoder.named_parameters()}
+
+
+def test_the_parts_of_a_layer_decay_together() -> None:
+    """XLM has four lists, of attentions, feed-forward networks and two norms."""
+    factors = factors_of("xlm", emb_dim=8, n_layers=3, n_heads=2)
+    for name, factor in factors.items():
+        layer = re.search(r"(?:attentions|ffns|layer_norm[12])\.(\d)", name)
+        assert factor == (0.5 ** (2 - int(layer[1])) if layer else 0.5**3), name
+
+
+def test_tables_of_relative_positions_decay_as_embeddings() -> None:
+    sizes = {"hidden_size": 8, "num_hidden_layers": 3, "num_attention_heads": 2}
+    sizes["intermediate_size"] = 8
+    positions = {"relative_attention": True, "pos_att_type": ["p2c"], "position_buckets": 4}
+    deberta = factors_of("deberta-v2", **sizes, **positions)
+    assert deberta["encoder.rel_embeddings.weight"] == 0.5**3
+    mpnet = factors_of("mpnet", **sizes)
+    assert mpnet["encoder.relative_attention_bias.weight"] == 0.5**3
+    assert mpnet["encoder.layer.2.output.dense.weight"] == 1

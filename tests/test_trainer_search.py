@@ -141,6 +141,45 @@ def test_new_heads_are_those_of_the_seed(encoder_folder, tiny_tasks, tmp_path: P
     assert torch.equal(*weights)
 
 
+def test_new_heads_of_a_trainer_are_those_of_its_seed(
+    encoder_folder, tiny_tasks, tmp_path: Path
+) -> None:
+    task = tiny_tasks["classification"]
+    weights = []
+    for _ in range(2):
+        torch.rand(7)
+        trainer = jx.Trainer(
+            args=arguments(tmp_path, seed=4),
+            tasks=[task],
+            model_init=lambda: jx.MultitaskModel.from_pretrained(encoder_folder(), [task]),
+        )
+        weights.append(trainer.model.heads["mood"].out.weight.detach().clone())
+    assert torch.equal(*weights)
+
+
+def test_a_trial_that_diverges_does_not_end_the_search(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
+    trainer = trainer_of(model_of, tiny_tasks, tmp_path, losses={"mood": _nan_at_a_high_rate})
+    rates = iter((1e-3, 1e3, 1e-3))
+
+    def space(trial: Any) -> dict[str, Any]:
+        _HIGH[:] = [next(rates)]
+        return {"learning_rate": trial.suggest_float("learning_rate", *_HIGH * 2)}
+
+    best = trainer.hyperparameter_search(space, n_trials=3)
+    states = [trial.state.name for trial in best.run_summary.trials]
+    assert states == ["COMPLETE", "PRUNED", "COMPLETE"]
+
+
+_HIGH: list[float] = []
+
+
+def _nan_at_a_high_rate(scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    losses = torch.nn.functional.cross_entropy(scores, targets, reduction="none")
+    return losses * float("nan") if _HIGH and _HIGH[0] > 1 else losses
+
+
 def test_a_search_needs_validation_rows(model_of: ModelOf, tiny_tasks, tmp_path: Path) -> None:
     task = tiny_tasks["classification"]
     source = jx.Rows({"train": list(task.rows("train"))})

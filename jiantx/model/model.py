@@ -87,6 +87,9 @@ class MultitaskModel(EncoderModesMixin, SavingMixin):
         if encoder is None:
             encoder_type = encoder_class(config.encoder)
             encoder = encoder_type._from_config(config.encoder, **without_pooler(encoder_type))
+        else:  # or `post_init` would draw adapters in it anew
+            for module in encoder.modules():
+                module._is_hf_initialized = True
         draw_masks_quickly(encoder)
         self.encoder = encoder
         heads = {name: build_head(encoder.config, name, h) for name, h in config.heads.items()}
