@@ -79,6 +79,12 @@ def evaluate(
     languages_of = {task.name: scored_languages(task, split, languages) for task in tasks}
     check_languages(tasks, split, languages, languages_of)
     _check_layers(tasks, layers)
+    if len(tasks) > 1:  # a bad row is found before a pass, and not after the passes of other tasks
+        for task in tasks:
+            for language in languages_of[task.name]:
+                load_features(task, split, language, tokenizer_of(model), max_length=max_length)
+    if predictions is not None:
+        Path(predictions).mkdir(parents=True, exist_ok=True)
     records: dict[str, list[Score]] = {task.name: [] for task in tasks}
     label_counts: list[LabelCounts | None] = []
     for group in group_by_pass(model, tasks) if layers is None else [[task] for task in tasks]:

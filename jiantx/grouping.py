@@ -39,7 +39,7 @@ def row_groups(
                 "text or a number, that rows of one group have in common. Give a `group` function "
                 "of the row that returns one."
             )
-        groups.append(value)
+        groups.append(None if value == "" else value)  # as CSV writes a missing value
     return groups
 
 

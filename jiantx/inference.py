@@ -159,6 +159,13 @@ def _candidate_ids(task: Task, corpus: Features) -> np.ndarray:
             f"Task {task.name}, split {corpus.split!r}, language {corpus.language!r}: row "
             f"{missing[0]} of the corpus has no id, though other rows have. Give each row one."
         )
+    is_pooled = len(task.candidate_languages(corpus.split, corpus.language)) > 1
+    if len(missing) == len(rows) and is_pooled and not keep_blank:
+        raise DataError(
+            f"Task {task.name}: the candidates of all languages are ranked together (pool='all'), "
+            f"and those in {corpus.language!r} have no ids: a row of one language would count as "
+            "that of another. Give each row of the corpus an id of its own."
+        )
     ids = [row_id({"id": id}, i, keep_blank=keep_blank) for i, id in enumerate(stored_ids)]
     return np.array(ids, dtype=object)
 
@@ -273,6 +280,15 @@ class _OutputBuffer:
         return self.read(np.arange(len(self.max_outputs)))
 
 
+def _check_numbers(name: str, values: Tensor) -> None:
+    """Refuse outputs that are no numbers: an argmax of them would be a prediction."""
+    if values.is_floating_point() and bool(values.isnan().any()):
+        raise FloatingPointError(
+            f"The model's {name} are not numbers (NaN), so nothing can be predicted. Its training "
+            "diverged: lower the learning rate. Or float16 overflowed: use bfloat16, or dtype=None."
+        )
+
+
 def _forward(
     model: MultitaskModel,
     row_batches: Sequence[np.ndarray],
@@ -303,6 +319,7 @@ def _forward(
                 joined = {}
                 for name, first in outputs[0].items():
                     values = torch.cat([output[name] for output in outputs]).cpu()
+                    _check_numbers(name, values)
                     is_half = first.dtype in (torch.float16, torch.bfloat16)
                     joined[name] = values.float() if is_half else values
                 buffer.write(np.concatenate(rows), np.concatenate(counts), joined)

@@ -46,9 +46,14 @@ class MinedNegatives(Source):
         return f"MinedNegatives({self.source!r}, train={sizes})"
 
     @property
-    def languages(self) -> tuple[str, ...]:
+    def languages(self) -> Any:
         """The languages that the source declares."""
-        return tuple(getattr(self.source, "languages", ("en",)))
+        source: Any = self.source
+        return source.languages
+
+    @property
+    def only_language(self) -> str | None:
+        return self.source.only_language
 
     def rows(self, split: str, language: str) -> datasets.Dataset:
         if split == "train" and language in self.mined:

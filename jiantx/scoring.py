@@ -19,6 +19,7 @@ from jiantx.metrics import (
     Metric,
     chunk_counts,
     counts_by_label,
+    is_one_of,
     metric_name,
     takes_groups,
 )
@@ -189,7 +190,7 @@ def label_counts_of(result: SplitPredictions) -> LabelCounts | None:
     references = result.references
     classes: dict[str, ClassCounts] = {}
     if task.scored_by == "tagging":
-        if any(metric in CHUNK_METRICS for metric in task.metrics):
+        if any(is_one_of(metric, CHUNK_METRICS) for metric in task.metrics):
             scheme = getattr(task, "scheme", None)
             classes = chunk_counts(values, references, scheme=scheme, labels=labels)
         values = list(itertools.chain.from_iterable(values))

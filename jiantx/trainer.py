@@ -329,7 +329,7 @@ class Trainer(
         without_adapters(self._own_model).report = None  # scores of the weights before
         folder = Path(self.args.output_dir)
         for task in self.tasks.values():  # for the model card
-            self._own_model.config.tasks[task.name] = trained_entry(task)
+            self._own_model.config.tasks[task.name] = trained_entry(task, self.max_length)
         saves = self.args.save_strategy != "no"
         writes = self.args.process_index == 0 and saves
         with (

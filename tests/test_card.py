@@ -262,15 +262,15 @@ def test_base_model_and_datasets_are_those_of_the_hub(
     )
     task = tiny_tasks["pair"].replace(source=both, train_languages=("en", "de"))
     entry = {"head": "pairs", "languages": ["en", "de"], "declaration": declaration(task)}
-    assert trained_entry(task) == {**entry, "datasets": ["facebook/xnli", "me/german-nli"]}
+    assert trained_entry(task, None) == {**entry, "datasets": ["facebook/xnli", "me/german-nli"]}
     jx.data_root(tmp_path)
-    assert "datasets" in trained_entry(task)  # a mirror
+    assert "datasets" in trained_entry(task, None)  # a mirror
     (tmp_path / "jiantx-synthetic.json").touch()
-    assert trained_entry(task) == entry
+    assert trained_entry(task, None) == entry
     (tmp_path / "facebook" / "xnli").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     jx.data_root(None)
-    assert trained_entry(task)["datasets"] == ["me/german-nli"]  # the other is a folder here
+    assert trained_entry(task, None)["datasets"] == ["me/german-nli"]  # the other is a folder here
 
 
 def test_scores_survive_the_hub_s_parsing() -> None:

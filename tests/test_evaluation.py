@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from pathlib import Path
@@ -19,6 +20,7 @@ from transformers.utils import logging
 import jiantx as jx
 from jiantx import inference
 from jiantx.evaluation import with_undefined_as_lowest
+from jiantx.grouping import row_groups
 from jiantx.metrics import Answer, Answers, exact_match, squad_v2_exact
 from jiantx.report import MAIN
 from jiantx.tasks import TASKS, get_task, register
@@ -588,3 +590,34 @@ def test_rows_are_in_the_language_that_the_task_trains_in(model_of: Any, tiny_ta
     both = german.replace(train_languages=("de", "en"))
     assert [p.language for p in jx.predict(model, both, ["hund"])] == ["en"]
     assert [p.language for p in jx.predict(model, german, ["hund"], language="zh")] == ["zh"]
+
+
+def test_a_bad_row_is_found_before_a_pass_of_another_task(
+    model: jx.MultitaskModel, tasks: dict[str, jx.Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = tasks["classification"]
+    rows = [{"text": "the cat", "label": "no such label"}]
+    bad = good.replace(name="bad", source=jx.Rows({"validation": rows}), head=good.head_name)
+    monkeypatch.setattr(inference, "run_model", lambda *args, **kwargs: pytest.fail("a pass"))
+    with pytest.raises(jx.DataError, match="Task bad, split 'validation', language 'en', row 0"):
+        jx.evaluate(model, [good, bad], languages=["en"])
+
+
+def test_outputs_that_are_no_numbers_are_refused(
+    model: jx.MultitaskModel, tasks: dict[str, jx.Task]
+) -> None:
+    task = tasks["classification"]
+    broken = copy.deepcopy(model)
+    torch.nn.init.constant_(broken.heads[task.head_name].out.bias, math.nan)
+    for use in (
+        lambda: jx.evaluate(broken, task),
+        lambda: jx.predict(broken, task, [{"text": "the cat"}]),
+    ):
+        with pytest.raises(FloatingPointError, match="are not numbers"):
+            use()
+
+
+def test_a_group_that_is_empty_is_none(model: jx.MultitaskModel, tasks: dict[str, jx.Task]) -> None:
+    rows = [{"text": "a", "label": "x", "group": group} for group in ("q", "q", "", "")]
+    task = jx.Classification("mine", jx.Rows({"validation": rows}), labels=("x",), group="group")
+    assert row_groups(task, task.rows("validation"), "validation", "en") == ["q", "q", None, None]

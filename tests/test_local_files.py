@@ -470,3 +470,13 @@ def test_a_row_that_cannot_be_assigned_is_located(field: str) -> None:
     fields: dict[str, Any] = {field: "kind"}
     source = jx.Csv("a.csv", split={"train": "50%", "validation": "50%"}, **fields)
     assert "a.csv, line 4 has no value in the column 'kind'" in error_of(source)
+
+
+def test_multiword_tokens_of_conllu_are_no_words() -> None:
+    rest = "\t_" * 6
+    lines = [f"1-2\tdu\t_\t_{rest}", f"1\tde\tde\tADP{rest}", f"2\tle\tle\tDET{rest}", ""]
+    path = write("a.conllu", "\n".join(lines))
+    with pytest.raises(DataError, match=r"line 1: 1-2 is a multiword token .*jx\.read_conllu"):
+        rows(jx.Conll(path, token=1, tag=3))
+    write("a.conllu", "\n".join(lines[1:]))
+    assert rows(jx.Conll(path, token=1, tag=3))[0]["tokens"] == ["de", "le"]

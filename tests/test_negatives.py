@@ -12,6 +12,7 @@ from test_trainer import arguments
 
 import jiantx as jx
 from jiantx.nearest_neighbors import nearest_allowed
+from jiantx.negatives import MinedNegatives
 
 ROWS = [
     {"query": "the cat", "candidate": "a cat"},
@@ -62,6 +63,10 @@ def test_negatives_are_the_nearest_that_are_allowed(
     assert [dict(row) for row in rows.remove_columns("negatives")] == ROWS
     assert mined.rows("validation", "en").column_names == ["query", "candidate"]
     assert mined.available("validation") == ("en",) and "MinedNegatives" in repr(mined)
+    german = MinedNegatives(
+        jx.Rows({"train": [{"query": "a", "candidate": "b"}]}, language="de"), {}
+    )
+    assert german.only_language == "de"
     if margin == -2.0:  # nothing is too close, so only known positives are left out
         assert list(map(len, rows["negatives"])) == [3, 3, 4, 4, 4, 4]
 

@@ -905,3 +905,14 @@ def test_an_epoch_has_the_examples_of_the_capped_tasks(
     trainer.train()
     assert trainer.num_examples(trainer.get_train_dataloader()) == 6
     assert trainer.state.global_step == 3
+
+
+def test_the_trainers_length_is_that_of_the_saved_model(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
+    task = tiny_tasks["classification"].replace(max_length=4)
+    args = arguments(tmp_path, max_steps=1)
+    trainer = jx.Trainer(model_of([task]), args, tasks=[task], max_length=16)
+    trainer.train()
+    trainer.save_model(str(tmp_path / "saved"))
+    assert jx.load(tmp_path / "saved").tasks["mood"].max_length == 16

@@ -168,6 +168,7 @@ def test_a_trial_that_diverges_does_not_end_the_search(
         return {"learning_rate": trial.suggest_float("learning_rate", *_HIGH * 2)}
 
     best = trainer.hyperparameter_search(space, n_trials=3)
+    assert isinstance(best, BestRun)
     states = [trial.state.name for trial in best.run_summary.trials]
     assert states == ["COMPLETE", "PRUNED", "COMPLETE"]
 

@@ -3,7 +3,7 @@
 import functools
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, TypeVar, cast
@@ -36,8 +36,8 @@ class _Named:
     metric_name: str
     lowest: float
 
-    def __call__(self, *columns: Sequence[Any]) -> float:
-        return self.metric(*columns)
+    def __call__(self, *columns: Sequence[Any], **settings: Any) -> float:
+        return self.metric(*columns, **settings)
 
 
 def grouped(metric: AnyGroupedMetric) -> AnyGroupedMetric:
@@ -224,6 +224,15 @@ def _check_takes(task: str, metric: Metric, scored_by: str) -> None:
             "such as `def coverage(predictions, references): return 100 * "
             f"{getattr(innermost, '__name__', 'score')}(references, predictions)`."
         )
+
+
+def is_one_of(metric: Metric, known: Collection[Metric]) -> bool:
+    """Whether a metric is one of these, perhaps under another name."""
+    return _unnamed(metric) in list(map(_unnamed, known))
+
+
+def _unnamed(metric: Any) -> Any:
+    return _unnamed(metric.metric) if isinstance(metric, _Named) else metric
 
 
 def _innermost(metric: Any) -> Any:

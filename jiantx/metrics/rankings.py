@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from jiantx.metrics.base import Metric, check_lengths, mean_percent, metric_name, named
+from jiantx.metrics.base import (
+    Metric,
+    check_lengths,
+    is_one_of,
+    mean_percent,
+    metric_name,
+    named,
+)
 from jiantx.registry import near_names
 
 Rankings = Sequence[Sequence[str]]
@@ -273,7 +280,7 @@ def ranking_metric(name: str) -> Metric:
 
 def candidates_read(metric: Metric) -> int | None:
     """How many candidates of a ranking a metric of this module reads; None if all; 1 if unknown."""
-    if metric in _AT_20:
+    if is_one_of(metric, _AT_20):
         return 20
     cut_off: Any = getattr(metric, "metric", metric)  # of a metric under another name
     is_ours = isinstance(cut_off, functools.partial) and cut_off.func is _mean_over_queries

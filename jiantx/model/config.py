@@ -96,8 +96,16 @@ def task_entry(task: Task, saved: Mapping[str, Any]) -> dict[str, Any]:
     return {"head": task.head_name, "languages": [], **trained, **declared}
 
 
-def trained_entry(task: Task) -> dict[str, Any]:
-    """What the config holds of a task that is trained, in its training languages."""
+def trained_entry(task: Task, max_length: int | None) -> dict[str, Any]:
+    """What the config holds of a task that is trained, in its training languages.
+
+    Args:
+        task: The task.
+        max_length: Of the trainer, in the place of the task's own; so the saved model predicts from
+            as many tokens as it was trained on.
+    """
+    if max_length is not None:
+        task = task.replace(max_length=max_length)
     datasets: dict[str, None] = {}
     for language in task.train_languages:
         datasets |= dict.fromkeys(task.source.hub_ids(language))

@@ -16,6 +16,7 @@ from jiantx.metrics import (
     accuracy_at_1,
     best_threshold,
     candidates_read,
+    is_one_of,
     metric_name,
     mined_f1,
     mined_precision,
@@ -172,7 +173,7 @@ class Retrieval(Task):
     def _check_top(self) -> None:
         """ValueError if a ranking has other candidates than a metric is defined on."""
         for metric in self.metrics:
-            if metric in _MINED and not self.mining and self.top != 1:
+            if is_one_of(metric, _MINED) and not self.mining and self.top != 1:
                 raise ValueError(
                     f"Task {self.name}: {metric_name(metric)!r} is a score of mined pairs, and "
                     f"rankings have {self.ranked or 'all'} candidates. Give mining=True, or top=1."

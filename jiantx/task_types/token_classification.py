@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 import numpy as np
 
 from jiantx.columns import Column, check_label, check_utf8, column_gold, column_value
-from jiantx.metrics import CHUNK_METRICS, Metric, Metrics, Scheme, Tags, chunk_f1, token_accuracy
+from jiantx.metrics import (
+    CHUNK_METRICS,
+    Metric,
+    Metrics,
+    Scheme,
+    Tags,
+    chunk_f1,
+    is_one_of,
+    token_accuracy,
+)
 from jiantx.sources import DataError, Row
 from jiantx.task import Example, Labels, Prediction, Task
 from jiantx.tokenization import has_segments, special_tokens, tokenize_words
@@ -88,7 +97,7 @@ class TokenClassification(Task):
 
     def _check_scheme(self) -> None:
         """ValueError if chunk F1 cannot read the labels."""
-        if not any(metric in CHUNK_METRICS for metric in self.metrics):
+        if not any(is_one_of(metric, CHUNK_METRICS) for metric in self.metrics):
             return
         try:
             chunk_f1([self.label_names], [self.label_names], scheme=self.scheme)
@@ -102,7 +111,7 @@ class TokenClassification(Task):
     def compute(
         self, metric: Metric, predictions: Tags, references: Tags, *groups: Sequence[Any]
     ) -> float:
-        if metric in CHUNK_METRICS:
+        if is_one_of(metric, CHUNK_METRICS):
             metric = partial(metric, scheme=self.scheme, labels=self.label_names)
         return super().compute(metric, predictions, references, *groups)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import ModelOf
 from transformers import TrainingArguments
 from transformers.utils import logging
 
@@ -521,3 +522,14 @@ def test_rows_of_one_candidate_are_named(model_of: Any, caplog: Any) -> None:
     jx.evaluate(model_of([task]), [task])
     logging.disable_propagation()
     assert "3 of 4 rows have the candidate of another row" in caplog.text
+
+
+def test_pooled_candidates_need_ids_of_their_own(model_of: ModelOf) -> None:
+    """Row 3 of one language is not row 3 of another."""
+    corpus = {code: [{"candidate": f"{code} {i}"} for i in range(4)] for code in ("de", "en")}
+    queries = {"validation": {"en": [{"query": "who", "relevant": ["3"]}]}}
+    task = jx.Retrieval("rows", jx.Rows(queries), corpus=jx.Rows({"validation": corpus}))
+    model = model_of([task])
+    assert jx.evaluate(model, task).records
+    with pytest.raises(DataError, match=r"ranked together \(pool='all'\), .* have no ids"):
+        jx.evaluate(model, task.replace(pool="all"))

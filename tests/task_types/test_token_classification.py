@@ -10,6 +10,7 @@ import pytest
 
 import jiantx as jx
 from jiantx.features import encode_examples
+from jiantx.metrics import chunk_f1, named
 from jiantx.sources import DataError
 from jiantx.tokenization import tokenize_words
 
@@ -164,3 +165,14 @@ def test_labels_are_checked_once_and_not_for_each_tag() -> None:
     task = jx.TokenClassification("mine", jx.Rows({"train": rows}), labels=lambda: names)
     assert sum(1 for _ in task.examples("train")) == 30
     assert len(calls) < 10
+
+
+def test_a_renamed_metric_is_told_the_scheme() -> None:
+    source = jx.Rows({"validation": []})
+    labels = ("BUILDING", "STREET", "O")
+    task = jx.TokenClassification("places", source, labels=labels, scheme="IO")
+    renamed = named("again")(chunk_f1)
+    predicted, right = [["BUILDING", "O"]], [["STREET", "O"]]
+    assert task.compute(renamed, predicted, right) == task.compute(chunk_f1, predicted, right) == 0
+    with pytest.raises(ValueError, match="follow no scheme"):
+        task.replace(labels=("B-PER", "PER"), scheme=None, metrics=(renamed,))

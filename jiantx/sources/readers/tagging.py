@@ -68,11 +68,20 @@ def numbered_sentences(
         word_lines = list(itertools.dropwhile(columns.is_comment, lines))
         for line in word_lines:
             columns.check(line, len(word_lines[0].fields))
+            if line.has_tabs and len(line.fields) == 10 and _NO_WORD.fullmatch(line.fields[0]):
+                raise DataError(
+                    f"{path}, line {line.number}: {line.fields[0]} is a multiword token or an "
+                    "empty node of CoNLL-U, and no word. Read such files by "
+                    'jx.Files("….conllu", jx.read_conllu).'
+                )
             fields = line.fields
             tokens.append(fields[token].partition(":")[2] if prefixed else fields[token])
             tags.append(fields[tag])
         if tokens:
             yield word_lines[0].number, {"tokens": tokens, "tags": tags}
+
+
+_NO_WORD = re.compile(r"\d+[-.]\d+")  # an id of CoNLL-U: 3-4 are two words, 8.1 is none
 
 
 class _Line(NamedTuple):
