@@ -175,4 +175,4 @@ def test_a_renamed_metric_is_told_the_scheme() -> None:
     predicted, right = [["BUILDING", "O"]], [["STREET", "O"]]
     assert task.compute(renamed, predicted, right) == task.compute(chunk_f1, predicted, right) == 0
     with pytest.raises(ValueError, match="follow no scheme"):
-        task.replace(labels=("B-PER", "PER"), scheme=None, metrics=(renamed,))
+        task.replace(labels=("B-PER", "PER"), scheme=None, metrics=(renamed,), main_metrics=())
