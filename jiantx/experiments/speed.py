@@ -50,7 +50,8 @@ def measured_seconds(config: PreTrainedConfig, bf16: bool, device: str) -> tuple
     config = copy.copy(config)
     config.vocab_size = min(config.vocab_size, _VOCABULARY)
     head = {"type": "classification", "labels": ["a", "b"], "multi_label": False}
-    model = MultitaskModel(MultitaskConfig(encoder=config, heads={"head": head})).to(device)
+    model = MultitaskModel(MultitaskConfig(encoder=config, heads={"head": head}))
+    model = model.float().to(device)  # as it is trained, whatever the checkpoint is stored in
     model.set_padding_free("auto")
     one = _random_batch(1, config.vocab_size, device)
     *_, seconds_of_one = step_seconds(model, [one] * 2, training=True, bf16=bf16)
