@@ -15,7 +15,14 @@ from recipe_fixtures import STEPS, recipe, tiny  # noqa: F401, the fixtures
 from transformers import XLMRobertaConfig
 
 import jiantx as jx
-from jiantx.experiments import Cost, Recipe, estimate_costs, parameter_count, step_seconds
+from jiantx.experiments import (
+    Cost,
+    Recipe,
+    estimate_costs,
+    measured_seconds,
+    parameter_count,
+    step_seconds,
+)
 from jiantx.features import load_features
 
 Tasks = dict[str, jx.Task]
@@ -114,6 +121,13 @@ def test_candidates_are_counted_too(recipe: Recipe, tiny: Tasks) -> None:
 
 
 # --- size and speed -------------------------------------------------------------------------------
+
+
+def test_an_encoder_that_is_stored_in_half_precision_is_timed() -> None:
+    size = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+    config = XLMRobertaConfig(**size, intermediate_size=8, vocab_size=20, dtype="float16")
+    for bf16 in (False, True):
+        assert min(measured_seconds(config, bf16, "cpu")) > 0
 
 
 def test_parameters_are_counted_without_loading_weights() -> None:
