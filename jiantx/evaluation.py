@@ -83,8 +83,8 @@ def evaluate(
         for task in tasks:
             for language in languages_of[task.name]:
                 load_features(task, split, language, tokenizer_of(model), max_length=max_length)
-    if predictions is not None:
-        Path(predictions).mkdir(parents=True, exist_ok=True)
+    if predictions is not None and Path(predictions).is_file():
+        raise ValueError(f"predictions={str(predictions)!r} is a file. Give a folder.")
     records: dict[str, list[Score]] = {task.name: [] for task in tasks}
     label_counts: list[LabelCounts | None] = []
     for group in group_by_pass(model, tasks) if layers is None else [[task] for task in tasks]:

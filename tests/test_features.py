@@ -144,10 +144,10 @@ def test_same_tokenizer_loaded_again(cache: Path, tokenizer: Any, tmp_path: Path
 
 def test_a_tokenizer_is_not_kept_alive(tokenizer: Any) -> None:
     """One of 250,000 pieces takes 300 MB, and a table trains hundreds of models."""
-    own = copy.deepcopy(tokenizer)
-    reference = weakref.ref(own)
-    load_features(task(), "train", "en", own)
-    del own
+    copied = copy.deepcopy(tokenizer)
+    reference = weakref.ref(copied)
+    load_features(task(), "train", "en", copied)
+    del copied
     gc.collect()
     assert reference() is None
 

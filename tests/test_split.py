@@ -36,11 +36,11 @@ def test_parts_of_one_file_are_split_each_for_itself(
 ) -> None:
     # the parts are slices of one cached file
     pd.DataFrame(ROWS).to_csv(tmp_path / "a.csv", index=False)
-    whole = datasets.load_dataset(
+    dataset = datasets.load_dataset(
         "csv", data_files=str(tmp_path / "a.csv"), split="train", cache_dir=str(tmp_path)
     )
     for start, stop in ((0, 35), (35, 203)):
-        rows = whole.select(range(start, stop))
+        rows = dataset.select(range(start, stop))
         in_memory = jx.Rows(rows.to_list(), split=SHARES, **fields)
         source = jx.Rows(rows, split=SHARES, **fields)
         for split in SHARES:

@@ -371,7 +371,9 @@ FIELDS: dict[Any, dict[str, Any]] = {
 )
 def test_metrics_of_other_predictions_are_refused(kind: Any, metric: Any, module: str) -> None:
     fields = {"name": "mine", "source": jx.Rows({}), **FIELDS.get(kind, {})}
-    with pytest.raises(ValueError, match=rf"is for other .* Choose from jiantx.metrics.{module}"):
+    with pytest.raises(
+        ValueError, match=rf"scores another kind of .* Choose from jiantx.metrics.{module}"
+    ):
         kind(metrics=(metric,), **fields)
     assert kind(metrics=(first,), **fields).metrics == (first,), "one's own may read anything"
 

@@ -227,7 +227,12 @@ def _check_takes(task: str, metric: Metric, scored_by: str) -> None:
 
 
 def is_one_of(metric: Metric, known: Collection[Metric]) -> bool:
-    """Whether a metric is one of these, perhaps under another name."""
+    """Whether a metric is one of these, perhaps under another name.
+
+    Args:
+        metric: The metric.
+        known: Those that it may be.
+    """
     return _unnamed(metric) in list(map(_unnamed, known))
 
 

@@ -146,8 +146,8 @@ def _odd_tag(tags: Collection[str]) -> str:
     """The only tag without which the others follow a scheme; empty if there is none."""
     odd_tags = []
     for tag in tags if len(tags) > 2 else ():
-        others = [other for other in tags if other != tag]
-        if next(_readings(others, None), None) is not None:
+        other_tags = [other for other in tags if other != tag]
+        if next(_readings(other_tags, None), None) is not None:
             odd_tags.append(tag)
     return odd_tags[0] if len(odd_tags) == 1 else ""
 

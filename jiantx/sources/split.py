@@ -91,12 +91,12 @@ class Split(Source):
         return self.source.locate("train", language, stored_index)
 
     def _indices(self, rows: datasets.Dataset, split: str, language: str) -> np.ndarray:
-        others: list[str] = []
+        fingerprints: list[str] = []
         if self.group:  # the groups of all languages decide
             languages = self.source.available("train")
-            others = [self.source.rows("train", other)._fingerprint for other in languages]
+            fingerprints = [self.source.rows("train", code)._fingerprint for code in languages]
         shares = tuple(self.split.items())
-        key = ("split", split, shares, self.stratify, self.group, self.seed, language, others)
+        key = ("split", split, shares, self.stratify, self.group, self.seed, language, fingerprints)
         return chosen_indices(rows, key, partial(self._choose, rows, split, language))
 
     def _choose(self, rows: datasets.Dataset, split: str, language: str) -> np.ndarray:
