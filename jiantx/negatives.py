@@ -16,7 +16,7 @@ from jiantx.model import MultitaskModel
 from jiantx.nearest_neighbors import nearest_allowed
 from jiantx.sampling import generator
 from jiantx.sentence_vectors import encode
-from jiantx.sources import DataError, Source, in_memory
+from jiantx.sources import DataError, DerivedSource, in_memory
 from jiantx.task_types import Retrieval
 from jiantx.task_types.contrast import ContrastExample, text_key
 from jiantx.tasks import TaskOrName, resolve_task
@@ -30,7 +30,7 @@ COLUMN = "negatives"
 
 
 @dataclass(frozen=True, repr=False)
-class MinedNegatives(Source):
+class MinedNegatives(DerivedSource):
     """A source whose training rows have a column `negatives`; its other splits are as they were.
 
     Args:
@@ -38,31 +38,17 @@ class MinedNegatives(Source):
         mined: Language -> the training rows with the column.
     """
 
-    source: Source
     mined: dict[str, Any]
 
     def __repr__(self) -> str:
         sizes = {language: len(rows) for language, rows in self.mined.items()}
         return f"MinedNegatives({self.source!r}, train={sizes})"
 
-    @property
-    def languages(self) -> Any:
-        """The languages that the source declares."""
-        source: Any = self.source
-        return source.languages
-
-    @property
-    def only_language(self) -> str | None:
-        return self.source.only_language
-
     def rows(self, split: str, language: str) -> datasets.Dataset:
         if split == "train" and language in self.mined:
             rows: datasets.Dataset = self.mined[language]
             return rows
         return self.source.rows(split, language)
-
-    def hub_ids(self, language: str) -> tuple[str, ...]:
-        return self.source.hub_ids(language)
 
     def available(self, split: str) -> tuple[str, ...]:
         return self.source.available(split)

@@ -4,7 +4,7 @@ Only this package reads datasets. Creating a source reads no data: `rows` reads,
 the languages of a split.
 """
 
-from jiantx.sources.base import DataError, Row, Source, data_root
+from jiantx.sources.base import DataError, DerivedSource, Row, Source, data_root
 from jiantx.sources.class_labels import class_names, decode_class_labels, iter_rows
 from jiantx.sources.containers import as_row, iter_items
 from jiantx.sources.file_formats import Conll, Csv, Json, Squad, Tsv
@@ -48,6 +48,7 @@ __all__ = [
     "Csv",
     "HELD",
     "DataError",
+    "DerivedSource",
     "Files",
     "Hub",
     "Json",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import is_dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING, Any
@@ -115,6 +115,30 @@ class Source(ABC):
     @abstractmethod
     def available(self, split: str) -> tuple[str, ...]:
         """The languages that have this split at the present data root."""
+
+
+@dataclass(frozen=True)
+class DerivedSource(Source):
+    """Base class of sources whose rows are made from those of another one, in its languages.
+
+    Args:
+        source: The other source.
+    """
+
+    source: Source
+
+    @property
+    def languages(self) -> Any:
+        """The languages that the other source declares."""
+        source: Any = self.source
+        return source.languages
+
+    @property
+    def only_language(self) -> str | None:
+        return self.source.only_language
+
+    def hub_ids(self, language: str) -> tuple[str, ...]:
+        return self.source.hub_ids(language)
 
 
 def check_patterns(

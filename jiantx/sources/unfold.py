@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from jiantx.sources.base import DataError, Row, Source
+from jiantx.sources.base import DataError, DerivedSource, Row
 from jiantx.sources.class_labels import iter_rows
 from jiantx.sources.containers import as_row
 from jiantx.sources.files import cached_table
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Unfold(Source):
+class Unfold(DerivedSource):
     """Each row of another source becomes several rows, or none.
 
     If the other source reads files, the new rows are cached until its rows or the function change.
@@ -37,21 +37,7 @@ class Unfold(Source):
     ['Hi!', 'Hello.']
     """
 
-    source: Source
     rows_of: Callable[[Row], Iterable[Row]]
-
-    @property
-    def languages(self) -> Any:
-        """The languages that the other source declares."""
-        source: Any = self.source
-        return source.languages
-
-    @property
-    def only_language(self) -> str | None:
-        return self.source.only_language
-
-    def hub_ids(self, language: str) -> tuple[str, ...]:
-        return self.source.hub_ids(language)
 
     def available(self, split: str) -> tuple[str, ...]:
         return self.source.available(split)
