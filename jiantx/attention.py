@@ -25,6 +25,7 @@ from transformers.masking_utils import AttentionMaskInterface
 from transformers.modeling_utils import AttentionInterface
 
 from jiantx.attention_blocks import BlockLayout, attend_in_blocks, block_layout
+from jiantx.attention_products import attend_by_products
 
 NAME = "jiantx_flat"
 
@@ -177,27 +178,18 @@ def _attend_per_sequence(
     scaling: float | None,
     window: int | None,
 ) -> Tensor:
-    """(1, tokens, heads, size), one sequence after the other."""
+    """(1, tokens, heads, size), one sequence after the other.
+
+    Only a CPU runs this."""
+    hides_nothing = window is None or sequences.longest <= window
+    if query.dtype == torch.bfloat16 and hides_nothing:
+        return attend_by_products(query, key, value, sequences.sizes, scaling)
     queries, keys, values = (torch.split(x, sequences.sizes, dim=2) for x in (query, key, value))
     attended = []
     for q, k, v in zip(queries, keys, values, strict=True):
         mask = _sliding_window_mask(q.shape[2], window, q.device)
-        attended.append(_attend(q, k, v, mask, scaling))
+        attended.append(scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scaling))
     return torch.cat(attended, dim=2).transpose(1, 2)
-
-
-def _attend(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None
-) -> Tensor:
-    """Attention of one sequence.
-
-    On a CPU in bfloat16 by plain products, as the backward pass of torch's fused form is slow
-    there."""
-    if mask is None and query.dtype == torch.bfloat16 and not query.is_cuda:
-        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-        scores = (query * scale) @ key.transpose(-1, -2)
-        return scores.softmax(dim=-1) @ value
-    return scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling)
 
 
 def _has_kernel(query: Tensor) -> bool:

@@ -19,7 +19,7 @@ DOOR: Any = jiantx  # with names that `__init__.pyi` does not show
 # From the ground up. `test_no_cycles` sees to the order within a storey and within a package.
 STOREYS = [
     "registry fields metrics sampling cache fingerprints nearest_neighbors attention "
-    "attention_blocks encoder_traits half_precision progress_bars".split(),
+    "attention_blocks attention_products encoder_traits half_precision progress_bars".split(),
     "sources report checkpoints".split(),
     "columns example".split(),
     "labels_in_data dataset_summary".split(),
@@ -48,6 +48,7 @@ TORCH_BELOW = {
     "nearest_neighbors",
     "attention",
     "attention_blocks",
+    "attention_products",
     "encoder_traits",
     "half_precision",
 }  # tensors in, tensors out: they import nothing of ours

@@ -1,0 +1,98 @@
+"""Attention of one sequence after the other by plain products, with a backward pass of its own.
+
+On a CPU in bfloat16 the backward pass of torch's fused attention is slow, and a batch of short
+sequences spends more time in autograd's records than in products: two products, a softmax and four
+copies for each sequence and layer. Here a whole batch is one record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+FLOAT32_BELOW = 48  # tokens; products of shorter sequences are faster in float32
+
+
+def attend_by_products(
+    query: Tensor, key: Tensor, value: Tensor, lengths: Sequence[int], scaling: float | None
+) -> Tensor:
+    """Attention inside each sequence.
+
+    Args:
+        query: (1, heads, tokens, size).
+        key: Likewise.
+        value: Likewise.
+        lengths: Tokens of each sequence.
+        scaling: Factor of the scores; 1 / sqrt(size) if None.
+
+    Returns:
+        (1, tokens, heads, size). It cannot be differentiated twice: that raises a RuntimeError.
+    """
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    attended: Tensor = _Attention.apply(  # type: ignore[no-untyped-call]
+        query[0], key[0], value[0], lengths, scale
+    )
+    return attended[None]
+
+
+class _Attention(torch.autograd.Function):
+    """Softmax of the scaled scores, times the values; states are (heads, tokens, size).
+
+    Autocast is off, as it would turn float32 back into bfloat16.
+    """
+
+    @staticmethod
+    @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
+    def forward(
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, lengths: Sequence[int], scale: float
+    ) -> Tensor:
+        heads, tokens, size = query.shape
+        attended = query.new_empty(tokens, heads, size)
+        probabilities = []
+        for span, q, k, v in _sequences(lengths, query, key, value):
+            scores = torch.bmm(q, k.transpose(1, 2)).mul_(scale)
+            weights = scores.softmax(dim=-1)
+            attended[span] = torch.bmm(weights, v).transpose(0, 1)
+            probabilities.append(weights)
+        ctx.save_for_backward(query, key, value, *probabilities)
+        ctx.lengths = lengths
+        ctx.scale = scale
+        return attended
+
+    @staticmethod
+    @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "jiantx's attention in bfloat16 on a CPU cannot be differentiated twice "
+                "(create_graph=True). Train in float32 with padding_free=False, where it can."
+            )
+        query, key, value, *probabilities = ctx.saved_tensors
+        of_query, of_key, of_value = (torch.empty_like(x) for x in (query, key, value))
+        sequences = _sequences(ctx.lengths, query, key, value, gradient.transpose(0, 1))
+        for weights, (span, q, k, v, of_attended) in zip(probabilities, sequences, strict=True):
+            of_value[:, span] = torch.bmm(weights.transpose(1, 2), of_attended)
+            of_weights = torch.bmm(of_attended, v.transpose(1, 2))
+            of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
+            of_scores.mul_(ctx.scale)
+            of_query[:, span] = torch.bmm(of_scores, k)
+            of_key[:, span] = torch.bmm(of_scores.transpose(1, 2), q)
+        return of_query, of_key, of_value, None, None
+
+
+def _sequences(lengths: Sequence[int], *states: Tensor) -> Iterator[tuple[Any, ...]]:
+    """Where each sequence is, and its part of each of the states, (heads, length, size).
+
+    The states of short ones are in float32.
+    """
+    in_float32 = states
+    if min(lengths) < FLOAT32_BELOW:
+        in_float32 = tuple(x.float() for x in states)
+    start = 0
+    for length in lengths:
+        span = slice(start, start + length)
+        start += length
+        of_dtype = in_float32 if length < FLOAT32_BELOW else states
+        yield span, *(x[:, span] for x in of_dtype)
