@@ -214,6 +214,26 @@ def test_languages_stand_in_the_names_of_files() -> None:
     assert mapped.available("train") == ("pt",) and rows(mapped, language="pt")
 
 
+def test_a_file_beside_a_wildcard_is_of_the_longest_code_that_fits() -> None:
+    for name in ("de", "de-CH", "de-CH.2", "de.2"):
+        write(f"x/r.{name}.csv", f"text,label\n{name},a\n")
+    source = jx.Csv("x/r.{language}*.csv")
+    assert set(source.available("train")) == {"de", "de-CH"}
+    assert [row["text"] for row in rows(source, language="de")] == ["de", "de.2"]
+    assert [row["text"] for row in rows(source, language="de-CH")] == ["de-CH", "de-CH.2"]
+    mapped = jx.Csv("x/r.{language}*.csv", languages={"de": "de", "gsw": "de-CH"})
+    assert [row["text"] for row in rows(mapped, language="gsw")] == ["de-CH", "de-CH.2"]
+
+
+def test_a_language_may_stand_twice_in_a_name_and_a_split_is_none() -> None:
+    write("de/r.de.csv", "text,label\na,x\n")
+    write("en/r.de.csv", "text,label\nb,x\n")
+    assert jx.Csv("{language}/r.{language}.csv").available("train") == ("de",)
+    for name in ("sw", "dev", "val"):
+        write(f"y/{name}.csv", "text,label\na,x\n")
+    assert jx.Csv("y/{language}.csv").available("train") == ("sw",)
+
+
 def test_languages_stand_in_a_column() -> None:
     path = write("a.csv", "text,lang\nyes,en\nja,de\nno,en\n")
     source = jx.Csv(path, language_column="lang")

@@ -176,9 +176,11 @@ class LocalFiles(Source):
         return any(matching_files(pattern) for pattern in self._patterns(split))
 
     def _files(self, split: str, word: str) -> list[Path]:
+        all_words = self._language_words(split).values() if self._is_language_in_names else ()
         files: dict[Path, None] = {}
         for pattern in self._patterns(split):
-            files |= {Path(name).absolute(): None for name in matching_files(pattern, word)}
+            names = matching_files(pattern, word, list(all_words))
+            files |= {Path(name).absolute(): None for name in names}
         return list(files)
 
     def _stored(self, split: str, word: str) -> datasets.Dataset:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -22,6 +22,7 @@ SPLIT_WORDS = {
     "test": ("test", "testing"),
 }
 _LANGUAGE = r"[a-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*"
+_WILDCARDS = {"{language}": f"(?P<language>{_LANGUAGE})", "*": "[^/]*", "?": "[^/]"}
 
 
 def patterns_of(paths: Paths, split: str) -> tuple[str, ...]:
@@ -66,36 +67,47 @@ def placeholders(pattern: str) -> set[str]:
     return names
 
 
-def matching_files(pattern: str, word: str | None = None) -> list[str]:
+def matching_files(
+    pattern: str, word: str | None = None, all_words: Collection[str] = ()
+) -> list[str]:
     """The files that match a pattern; a path that exists is no pattern.
 
     Args:
         pattern: May hold `*`, `?` and `{language}`.
         word: What stands for `{language}` (default: anything).
+        all_words: The words of all languages. Beside a wildcard, a file is of the longest one that
+            fits: of "de-CH", and not of "de".
     """
     path = pattern.replace("{language}", "*" if word is None else word)
     if os.path.isfile(path):
         return [path]
     brackets = path.replace("[", "[[]")  # letters of a name
-    return sorted(name for name in glob.glob(brackets) if os.path.isfile(name))
+    files = {name for name in glob.glob(brackets) if os.path.isfile(name)}
+    if word is not None and "{language}" in pattern:
+        for longer in all_words:
+            if longer != word and longer.startswith(word):
+                files -= set(matching_files(pattern, longer))
+    return sorted(files)
 
 
 def languages_in_names(pattern: str) -> dict[str, None]:
-    """The languages whose files exist, by what stands where the pattern has `{language}`."""
-    expression = "".join(
-        _as_expression(item) for item in re.split(r"(\{language\}|\*|\?)", pattern)
-    )
-    languages: dict[str, None] = {}
-    for path in matching_files(pattern):
-        match = re.fullmatch(expression, path)
-        if match:
-            languages[match["language"]] = None
-    return languages
+    """The languages whose files exist, by what stands where the pattern has `{language}`.
+
+    Words for a split, such as "dev", are no languages.
+    """
+    split_words = {word for words in SPLIT_WORDS.values() for word in words}
+    languages = {_language_of(path, pattern): None for path in matching_files(pattern)}
+    return {code: None for code in languages if code is not None and code not in split_words}
 
 
-def _as_expression(item: str) -> str:
-    wildcards = {"{language}": f"(?P<language>{_LANGUAGE})", "*": "[^/]*", "?": "[^/]"}
-    return wildcards.get(item, re.escape(item))
+def _language_of(path: str, pattern: str) -> str | None:
+    """What stands in a path where its pattern has `{language}`; None if it is no code."""
+    expression = ""
+    for item in re.split(r"(\{language\}|\*|\?)", pattern):
+        is_again = item == "{language}" and "(?P<" in expression
+        expression += "(?P=language)" if is_again else _WILDCARDS.get(item, re.escape(item))
+    match = re.fullmatch(expression, path)
+    return match["language"] if match else None
 
 
 def missing_file(pattern: str, word: str, split: str) -> DataError:
