@@ -123,7 +123,7 @@ def compile_instead_of_accelerate(args: TrainingArguments, model: MultitaskModel
 def decay_parameter_names(
     model: nn.Module, names_of: Callable[[nn.Module], list[str]]
 ) -> list[str]:
-    """The parameters that decay: not biases and norms, which are told by their names, nor mixes.
+    """The parameters that decay: not biases and norms, told by their names, nor `undecayed` ones.
 
     The name of a head says nothing about its parameters, though it may hold "bias" or "norm".
 
@@ -132,13 +132,13 @@ def decay_parameter_names(
         names_of: transformers' rule.
     """
     names = names_of(model)
+    undecayed: set[str] = set()
     for path, module in model.named_modules():
         if isinstance(module, Head):
             names += [f"{path}.{name}" for name in names_of(module)]
-    # nor do the few numbers of a mix: towards 0, they would say less about the encoder
-    mixes = [path for path, module in model.named_modules() if isinstance(module, LayerMix)]
-    mix_names = {f"{path}.{name}" for path in mixes for name in ("scores", "scale")}
-    return [name for name in dict.fromkeys(names) if name not in mix_names]
+        if isinstance(module, Head | LayerMix):
+            undecayed |= {f"{path}.{name}" for name in module.undecayed}
+    return [name for name in dict.fromkeys(names) if name not in undecayed]
 
 
 def listed_languages(languages: Collection[str] | str | None) -> Collection[str] | None:

@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 
 import jiantx as jx
 from jiantx.heads.contrast import Contrast, pair_columns
+from jiantx.trainer_setup import decay_parameter_names
 
 ROWS: list[dict[str, Any]] = [
     {"query": "the cat", "candidate": ["a cat", "cat cat"], "negatives": ["the dog", "tall"]},
@@ -116,6 +117,13 @@ def test_a_query_without_wrong_candidates_has_no_loss_and_no_gradient(tokenizer:
     losses.sum().backward()
     assert losses.tolist() == [0.0, 0.0]
     assert isinstance(vectors.grad, Tensor) and not vectors.grad.any()
+
+
+def test_weight_decay_leaves_the_temperature(model_of: ModelOf) -> None:
+    model = model_of([TASK])
+    names = decay_parameter_names(model, lambda module: [n for n, _ in module.named_parameters()])
+    assert "heads.pairs.log_scale" in dict(model.named_parameters())
+    assert names and "heads.pairs.log_scale" not in names
 
 
 def test_the_temperature_is_fixed_or_learned(model_of: ModelOf, tokenizer: Any) -> None:

@@ -50,6 +50,7 @@ class Head(nn.Module):
         smooths_labels: The loss is a cross-entropy that reads the batch's `label_smoothing`.
         takes_loss: The head computes the batch's `loss` where there is one, by `chosen_loss`.
         evaluation_loss: It computes a loss outside training, too.
+        undecayed: Names of its own parameters, beside biases and norms, that weight decay leaves.
         reads_embedding: The head reads the batch's `embedding`, all rows of it. If False, the batch
             has none, and the trainer may hold only the embeddings that its data use.
     """
@@ -60,6 +61,7 @@ class Head(nn.Module):
     smooths_labels: bool = False
     takes_loss: ClassVar[bool] = False
     evaluation_loss: ClassVar[bool] = True
+    undecayed: ClassVar[tuple[str, ...]] = ()
     reads_embedding: ClassVar[bool] = True
 
     @property

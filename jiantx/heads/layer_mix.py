@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,9 @@ class LayerMix(nn.Module):
     >>> round(mix([torch.zeros(4, 8), torch.ones(4, 8), torch.ones(4, 8)])[0, 0].item(), 3)
     0.667
     """
+
+    # towards 0, these few numbers would say less about the encoder
+    undecayed: ClassVar[tuple[str, ...]] = ("scores", "scale")
 
     def __init__(self, layers: Sequence[int]) -> None:
         super().__init__()

@@ -40,6 +40,7 @@ class RetrievalHead(Head):
     smooths_labels = True
     evaluation_loss = False  # it would depend on which rows share a batch
     reads_embedding = False
+    undecayed = ("log_scale",)  # its zero is a temperature of 1, a hundred times the start
 
     def __init__(self, encoder: PreTrainedConfig, config: Mapping[str, Any]) -> None:
         super().__init__(encoder, {**_DEFAULTS, **config})
