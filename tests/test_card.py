@@ -40,7 +40,11 @@ def test_tasks_labels_languages_and_scores() -> None:
     assert "| xnli | nli | classification | yes, no | en, de |" in text
     assert "| ccg | ccg | token_classification | 1,363 labels | en |" in text
     assert "## Main scores (validation, 0 to 100)" in text and "61.2" in text
+    assert "An encoder (xlm-roberta) with heads for 2 tasks." in text
     assert "scores" not in model_card("bert", TASKS, HEADS, None)
+    one_task = {"xnli": TASKS["xnli"]}
+    text = model_card("bert", one_task, HEADS, None, base_model="org/bert")
+    assert "An encoder with a head for `xnli`, fine-tuned from [org/bert](" in text
 
 
 def test_a_language_code_is_not_read_as_a_boolean() -> None:

@@ -243,7 +243,9 @@ def test_predict_reads_and_writes_files(
     capsys.readouterr()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"the cat eats\n\na dog\n")))
     assert run("predict", folder, "--task", "entities") == 0
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    printed = capsys.readouterr()
+    assert "1 blank line is left out." in printed.err
+    lines = [json.loads(line) for line in printed.out.splitlines()]
     assert [line["text"] for line in lines] == ["the cat eats", "a dog"]
     assert [len(line["predicted_tags"]) for line in lines] == [3, 2]
     assert run("predict", folder, source) == 1

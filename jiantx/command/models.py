@@ -18,6 +18,7 @@ from jiantx.command.data import choose_data_root
 from jiantx.predictor import Predictor, load
 from jiantx.sources import DataError, Row, read_jsonl, read_lines
 from jiantx.sources.readers.delimited import read_delimited
+from jiantx.sources.readers.tables import text_lines
 from jiantx.task import Task
 
 
@@ -29,11 +30,21 @@ def _read_table(
     return [row for _, row in table]
 
 
+def _read_texts(path: Path) -> list[Row]:
+    """A row for each line with a text. Says how many lines have none, as the output lacks them."""
+    rows = list(read_lines(path))
+    blank_count = sum(not line.strip() for line in text_lines(path))
+    if blank_count:
+        noun = "blank line is" if blank_count == 1 else "blank lines are"
+        print(f"{blank_count:,} {noun} left out.", file=sys.stderr)
+    return rows
+
+
 _READERS: dict[str, Callable[[Path, str], Iterable[Row]]] = {
     "csv": _read_table,
     "tsv": partial(_read_table, delimiter="\t", quote=None),
     "jsonl": lambda path, encoding: read_jsonl(path),
-    "txt": lambda path, encoding: read_lines(path),
+    "txt": lambda path, encoding: _read_texts(path),
 }
 _ENCODED = ("csv", "tsv")  # formats that --encoding is for
 _OUTPUTS = (".csv", ".jsonl")

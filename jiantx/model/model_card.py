@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from inspect import signature
 from typing import Any
@@ -84,7 +84,16 @@ def model_card(
     else:
         known_fields.pop("model_name", None)  # it names the scores
     data = ModelCardData(**known_fields)
-    lines = ["---", data.to_yaml(), "---", "", f"# {title}", "", _origin(encoder, base_model), ""]
+    lines = [
+        "---",
+        data.to_yaml(),
+        "---",
+        "",
+        f"# {title}",
+        "",
+        _origin(encoder, tasks, base_model),
+        "",
+    ]
     lines += ["## Usage", "", usage(path, tasks, is_adapter=is_adapter), ""]
     if not is_adapter:
         lines += ["It needs `pip install jiantx`.", ""]
@@ -120,12 +129,14 @@ def check_metadata(metadata: Mapping[str, Any]) -> None:
             )
 
 
-def _origin(encoder: str, base_model: str | None) -> str:
+def _origin(encoder: str, tasks: Iterable[str], base_model: str | None) -> str:
     """Say what the model is, and where its encoder comes from."""
+    names = [f"`{name}`" for name in tasks]
+    heads = f"a head for {names[0]}" if len(names) == 1 else f"heads for {len(names)} tasks"
     if base_model is None:
-        return f"One encoder ({encoder}) with a head for each of its tasks."
+        return f"An encoder ({encoder}) with {heads}."
     link = f"[{base_model}](https://huggingface.co/{base_model})"
-    return f"One encoder with a head for each of its tasks, fine-tuned from {link}."
+    return f"An encoder with {heads}, fine-tuned from {link}."
 
 
 def _training_lines(trainings: Sequence[Mapping[str, Any]]) -> list[str]:
