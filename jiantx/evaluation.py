@@ -16,7 +16,7 @@ from transformers.utils import logging
 from jiantx.columns import row_id
 from jiantx.features import cut_notes, encode_examples, load_features
 from jiantx.fields import check_count
-from jiantx.inference import run_tables, tokenizer_of
+from jiantx.inference import run_tables, task_of, tokenizer_of
 from jiantx.layer_sweeps import group_by_pass, layers_of_group
 from jiantx.metrics import mean_of_metrics
 from jiantx.model import MultitaskModel
@@ -25,7 +25,7 @@ from jiantx.report import MAIN, LabelCounts, Report, Score
 from jiantx.scoring import SplitPredictions, label_counts_of, scores_of
 from jiantx.sources import DataError, Row, as_held, as_row, function_name, iter_items
 from jiantx.task import Task
-from jiantx.tasks import TaskOrName, Tasks, resolve_task, resolve_tasks
+from jiantx.tasks import TaskOrName, Tasks, resolve_tasks
 
 logger = logging.get_logger("jiantx.evaluation")
 
@@ -188,7 +188,7 @@ def predict(
 
     Args:
         model: A model with the task's head.
-        task: The task, or its name.
+        task: The task, or its name: of a registered task, or one that the model was trained on.
         rows: Texts, pairs of texts, dictionaries with the task's columns, or other input of `Rows`.
         language: Of the rows. If None, the task's training language, or "en" if it has several.
         dtype: As for `evaluate`.
@@ -202,7 +202,7 @@ def predict(
 
     >>> predict(model, xnli, rows)[0].label  # doctest: +SKIP
     """
-    task = resolve_task(task)
+    task = task_of(model, task)
     if language is None:
         language = task.train_languages[0] if len(task.train_languages) == 1 else "en"
     examples = []

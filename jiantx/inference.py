@@ -23,8 +23,10 @@ from jiantx.features import Features, load_features
 from jiantx.half_precision import autocast, without_training_precision
 from jiantx.heads import Head
 from jiantx.model import MultitaskModel
+from jiantx.model.declarations import saved_task
 from jiantx.sources import DataError
 from jiantx.task import Task
+from jiantx.tasks import TASKS, TaskOrName, resolve_task
 
 _Outputs = dict[str, Tensor]
 _MOVED = 32  # batches whose outputs move to the CPU together
@@ -37,6 +39,23 @@ def tokenizer_of(model: MultitaskModel) -> Any:
             "The model has no tokenizer. Load it with from_pretrained, or set model.tokenizer."
         )
     return model.tokenizer
+
+
+def task_of(model: MultitaskModel, task: TaskOrName) -> Task:
+    """A task, the registered task of that name, or else the one that the model was trained on.
+
+    Args:
+        model: Its config holds the declarations of its tasks, without rows.
+        task: The task, or its name.
+
+    Raises:
+        LookupError: Neither the registry nor the model has a task of that name.
+        DataError: The model's own task needs code that no config holds.
+    """
+    entry = model.config.tasks.get(task) if isinstance(task, str) else None
+    if entry is None or task in TASKS or entry["head"] not in model.config.heads:
+        return resolve_task(task)
+    return saved_task(str(task), entry, model.config.heads[entry["head"]])
 
 
 @contextmanager

@@ -13,13 +13,13 @@ from transformers.utils import logging
 from jiantx.columns import check_utf8
 from jiantx.features import encode_examples
 from jiantx.fields import check_choice, check_count
-from jiantx.inference import head_in_place, run_model, tokenizer_of
+from jiantx.inference import head_in_place, run_model, task_of, tokenizer_of
 from jiantx.metrics import accuracy_at_1
 from jiantx.model import MultitaskModel
 from jiantx.model.new_heads import with_new_heads
 from jiantx.sources import DataError, Rows
 from jiantx.task_types import Retrieval
-from jiantx.tasks import TaskOrName, resolve_task
+from jiantx.tasks import TaskOrName
 
 logger = logging.get_logger("jiantx.sentence_vectors")
 
@@ -71,7 +71,7 @@ def encode(
     _check_texts(texts)
     if pooling is not None:
         check_choice("encode: pooling", pooling, ("mean", "cls", "last"))
-    run_task = _task_to_run(task, layer=layer, pooling=pooling, normalize=normalize)
+    run_task = _task_to_run(model, task, layer=layer, pooling=pooling, normalize=normalize)
     if not len(texts):
         return np.zeros((0, model.encoder.config.hidden_size), dtype=np.float32)
     was_training = model.training
@@ -97,10 +97,11 @@ def encode(
     return vectors
 
 
-def _task_to_run(task: TaskOrName | None, **changes: object) -> Retrieval:
+def _task_to_run(model: MultitaskModel, task: TaskOrName | None, **changes: object) -> Retrieval:
     """A task whose only texts are candidates, with what is to be otherwise than in the given one.
 
     Args:
+        model: Its own tasks may be named.
         task: A retrieval task, its name, or None.
         changes: Field -> value; None: as the task says.
     """
@@ -108,7 +109,7 @@ def _task_to_run(task: TaskOrName | None, **changes: object) -> Retrieval:
     if task is None:
         resolved: object = Retrieval(name="encoded_texts", source=Rows({}))
     else:
-        resolved = resolve_task(task)
+        resolved = task_of(model, task)
     if not isinstance(resolved, Retrieval):
         raise ValueError(
             f"encode(task=…) takes a retrieval task, whose head computes vectors; {task!r:.100} is "

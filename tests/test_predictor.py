@@ -80,6 +80,22 @@ def test_a_folder_predicts_what_its_model_and_task_predict(
     assert [prediction.language for prediction in de] == ["de"] * 4
 
 
+def test_a_models_own_tasks_may_be_named(saved: Any, tiny_tasks: Any) -> None:
+    model = saved[0]
+    classification = tiny_tasks["classification"]
+    rows = raw_rows(classification)
+    assert classification.name not in jx.list_tasks()
+    assert_same(
+        jx.predict(model, classification.name, rows), jx.predict(model, classification, rows)
+    )
+    retrieval = tiny_tasks["retrieval"]
+    texts = ["the cat", "a dog"]
+    vectors = jx.encode(model, texts, task=retrieval.name)
+    assert np.array_equal(vectors, jx.encode(model, texts, task=retrieval))
+    with pytest.raises(LookupError, match="No task is named 'nothing'"):
+        jx.predict(model, "nothing", rows)
+
+
 def test_inputs_without_column_names(loaded: jx.Predictor) -> None:
     """Each stands for a dictionary of the task's columns."""
     forms: list[tuple[str, Any, dict[str, Any]]] = [
