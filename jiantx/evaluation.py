@@ -20,7 +20,7 @@ from jiantx.inference import run_tables, task_of, tokenizer_of
 from jiantx.layer_sweeps import group_by_pass, layers_of_group
 from jiantx.metrics import mean_of_metrics
 from jiantx.model import MultitaskModel
-from jiantx.prediction_rows import write_predictions
+from jiantx.prediction_rows import warn_of_other_files, write_predictions
 from jiantx.report import MAIN, LabelCounts, Report, Score
 from jiantx.scoring import SplitPredictions, label_counts_of, scores_of
 from jiantx.sources import DataError, Row, as_held, as_row, function_name, iter_items
@@ -83,8 +83,10 @@ def evaluate(
         for task in tasks:
             for language in languages_of[task.name]:
                 load_features(task, split, language, tokenizer_of(model), max_length=max_length)
-    if predictions is not None and Path(predictions).is_file():
-        raise ValueError(f"predictions={str(predictions)!r} is a file. Give a folder.")
+    if predictions is not None:
+        if Path(predictions).is_file():
+            raise ValueError(f"predictions={str(predictions)!r} is a file. Give a folder.")
+        warn_of_other_files(Path(predictions), split, languages_of)
     records: dict[str, list[Score]] = {task.name: [] for task in tasks}
     label_counts: list[LabelCounts | None] = []
     for group in group_by_pass(model, tasks) if layers is None else [[task] for task in tasks]:

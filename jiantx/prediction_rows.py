@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from transformers.utils import logging
 
 from jiantx.grouping import named_group_indices
 from jiantx.metrics import (
@@ -18,6 +21,8 @@ from jiantx.metrics import (
 )
 from jiantx.scoring import SplitPredictions
 from jiantx.task import Task
+
+logger = logging.get_logger("jiantx.evaluation")
 
 
 def write_predictions(folder: Path, result: SplitPredictions) -> None:
@@ -32,6 +37,29 @@ def write_predictions(folder: Path, result: SplitPredictions) -> None:
         for row in prediction_rows(result):
             # a type of the user's own may hold what JSON does not know
             file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+
+
+def warn_of_other_files(
+    folder: Path, split: str, languages_of: Mapping[str, Sequence[str]]
+) -> None:
+    """Warn of files that an evaluation leaves in its folder: another model may have written them.
+
+    Args:
+        folder: It may be missing.
+        split: That is evaluated.
+        languages_of: Task name -> the languages that are evaluated.
+    """
+    for task, languages in languages_of.items():
+        names = {path.name for path in folder.glob(f"{task}-{split}-*.jsonl")}
+        stems = [f"{task}-{split}-{language}" for language in languages]
+        written = [name for name in names if re.sub(r"(-layer\d+)?\.jsonl$", "", name) in stems]
+        others = sorted(names.difference(written))
+        if others:
+            logger.warning(
+                f"{folder} also holds {', '.join(others[:5])}{', …' if others[5:] else ''} of an "
+                "earlier evaluation, which stay. If another model wrote them, take another folder: "
+                "jx.errors reads all files of a task."
+            )
 
 
 def predictions_file(result: SplitPredictions) -> str:

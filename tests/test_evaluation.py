@@ -119,6 +119,19 @@ def test_every_row_is_scored_once(kind: str, model, tasks, tmp_path: Path) -> No
     assert len(list(tmp_path.iterdir())) == len(languages)
 
 
+def test_predictions_of_an_earlier_evaluation_are_named(
+    model, tasks, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = tasks["classification"]
+    jx.evaluate(model, task, predictions=tmp_path)
+    jx.evaluate(model, task, predictions=tmp_path)  # all are written anew
+    assert "earlier evaluation" not in caplog.text
+    jx.evaluate(model, task, predictions=tmp_path, languages=["en"])
+    left = [name for name in task.languages("validation") if name != "en"]
+    assert left and all(f"{task.name}-validation-{name}.jsonl" in caplog.text for name in left)
+    assert "another folder" in caplog.text and "-en.jsonl" not in caplog.text
+
+
 @pytest.mark.parametrize("kind", ["classification", "mlm"])
 def test_languages_together_are_languages_alone(kind: str, model, tasks) -> None:
     task = tasks[kind]
