@@ -41,6 +41,7 @@ class CardCallback(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
         self._training["steps"] = state.global_step
+        without_adapters(kwargs["model"]).report = None  # scores of the weights before the step
 
     def on_train_end(
         self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any

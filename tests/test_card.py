@@ -468,3 +468,20 @@ def test_scores_of_other_weights_are_forgotten(
     assert trainer.model.report is not None
     trainer.train()
     assert trainer.model.report is None
+
+
+def test_a_checkpoint_between_evaluations_has_no_scores(
+    model_of: Any, tiny_tasks: Any, tmp_path: Any
+) -> None:
+    from test_trainer import arguments
+
+    task = tiny_tasks["classification"]
+    strategies = {"eval_strategy": "steps", "eval_steps": 2, "save_strategy": "steps"}
+    args = arguments(tmp_path, max_steps=4, save_steps=1, **strategies)
+    trainer = jx.Trainer(model_of([task]), args, tasks=[task], eval_tasks=[task])
+    trainer.train()
+    has_scores = {}
+    for step in (1, 2, 3, 4):
+        card = (tmp_path / f"checkpoint-{step}" / "README.md").read_text(encoding="utf-8")
+        has_scores[step] = "## Main scores" in card
+    assert has_scores == {1: False, 2: True, 3: False, 4: True}
