@@ -37,7 +37,8 @@ def training_bytes(model: torch.nn.Module, batch: Mapping[str, Any], bf16: bool 
     def record(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
         bytes_at[storage.data_ptr()] = storage.nbytes()  # views of one storage count once
-        return tensor
+        # not the tensor: an output would hold the graph that holds it, and stay for good
+        return tensor.detach()
 
     device = next(model.parameters()).device.type
     hooks = saved_tensors_hooks(record, lambda tensor: tensor)
