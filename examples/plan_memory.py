@@ -185,7 +185,7 @@ def saved_bytes(model: jx.MultitaskModel, run: Callable[[], Tensor], *, bf16: bo
         storage = tensor.untyped_storage()
         if storage._cdata not in of_parameters:
             saved[storage._cdata] = storage
-        return tensor
+        return tensor.detach()  # an output would hold the graph that holds it
 
     hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
     with hooks, torch.autocast("cpu", torch.bfloat16, enabled=bf16):

@@ -5,6 +5,7 @@ import math
 import re
 import runpy
 import sys
+import weakref
 from contextlib import nullcontext
 from itertools import product
 from pathlib import Path
@@ -546,3 +547,16 @@ def test_a_gain_is_not_claimed_where_the_interval_holds_zero(gain, verdict):
     text = linguistic_distance_summary.summarize(scores, ["de", "es", "zh"], related, "order")
     assert f"changes the mean score by {gain:+.1f} ± 1.2 {verdict}" in text
     assert "no relation is shown" in text
+
+
+def test_the_memory_of_a_training_step_is_free_afterwards() -> None:
+    outputs: list[weakref.ref[torch.Tensor]] = []
+
+    class Squash(torch.nn.Linear):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            output = super().forward(input).sigmoid()  # saved for its own backward pass
+            outputs.append(weakref.ref(output))
+            return output
+
+    training_bytes(Squash(7, 10), {"input": torch.ones(3, 7)})
+    assert outputs[0]() is None
