@@ -24,6 +24,7 @@ from jiantx.fingerprints import UncacheableError, fingerprint_text, rows_hash
 from jiantx.sampling import subset
 from jiantx.sources import HELD, DataError, in_memory
 from jiantx.task import Task
+from jiantx.tokenization import backend_of
 
 if TYPE_CHECKING:
     import datasets
@@ -386,10 +387,8 @@ def _tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
     state = (len(tokenizer), *_tokenizer_settings(tokenizer))
     hashes = _tokenizer_hashes.setdefault(tokenizer, {})
     if state not in hashes:
-        backend = tokenizer.backend_tokenizer
-        backend.no_padding()
-        backend.no_truncation()  # how a batch was last cut is no property of the tokenizer
         special_tokens = sorted(tokenizer.special_tokens_map.items(), key=str)
-        text = f"{backend.to_str()}{special_tokens}{tokenizer.model_input_names}"
+        with backend_of(tokenizer) as backend:  # how a batch was last cut is no property of it
+            text = f"{backend.to_str()}{special_tokens}{tokenizer.model_input_names}"
         hashes[state] = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
     return hashes[state]

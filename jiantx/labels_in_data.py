@@ -82,7 +82,8 @@ def _read_labels(task: Task) -> tuple[str, ...]:
         frequent_labels = [label for label in labels if label not in single]
         logger.warning(
             "Task %s: labels that only one of the %s rows has: %s.%s If one is misspelt, correct "
-            "the row. To refuse unknown labels, declare the right ones: labels=(…).",
+            "the row and make the task again. To refuse unknown labels, declare the right ones: "
+            "labels=(…).",
             task.name,
             split,
             ", ".join(map(repr, single[:3])),
@@ -116,7 +117,8 @@ def _value_counts(rows: datasets.Dataset, column: Column) -> Counter[Any]:
     if column not in rows.column_names:
         raise MissingColumn(column, rows.column_names)
     stored = decode_class_labels(rows).with_format("arrow")[column][:]
-    if pa.types.is_list(stored.type) or pa.types.is_large_list(stored.type):
+    is_list = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    if any(is_kind(stored.type) for is_kind in is_list):
         stored = pc.list_flatten(stored)
     return Counter(
         {entry["values"]: entry["counts"] for entry in pc.value_counts(stored).to_pylist()}

@@ -53,10 +53,10 @@ def warn_of_other_files(
         names = {path.name for path in folder.glob(f"{task}-{split}-*.jsonl")}
         stems = [f"{task}-{split}-{language}" for language in languages]
         written = [name for name in names if re.sub(r"(-layer\d+)?\.jsonl$", "", name) in stems]
-        others = sorted(names.difference(written))
-        if others:
+        older = sorted(names.difference(written))
+        if older:
             logger.warning(
-                f"{folder} also holds {', '.join(others[:5])}{', …' if others[5:] else ''} of an "
+                f"{folder} also holds {', '.join(older[:5])}{', …' if older[5:] else ''} of an "
                 "earlier evaluation, which stay. If another model wrote them, take another folder: "
                 "jx.errors reads all files of a task."
             )

@@ -68,6 +68,7 @@ class Task(TaskRows, ABC):
     output_column: ClassVar[str] = "labels"
     # The field that names the column of the gold; empty where the gold is among the inputs.
     gold: ClassVar[str] = "label"
+    gold_may_be_minus_one: ClassVar[bool] = False  # else -1 stands for a hidden label
     layer_fields: ClassVar[tuple[str, ...]] = ()  # that choose which hidden state is read
     augment_keeps_tokens: ClassVar[bool] = False  # whether `augment` leaves the sequences alone
     # The module of `jiantx.metrics` that scores its predictions; empty where any may do.

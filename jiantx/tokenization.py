@@ -6,7 +6,9 @@ Special tokens are read off the tokenizer, not counted.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -51,13 +53,27 @@ def check_mask_token(tokenizer: PreTrainedTokenizerBase) -> None:
         )
 
 
-def _backend(tokenizer: PreTrainedTokenizerBase) -> Any:
-    """The tokenizer in Rust, with the truncation and padding of its last caller turned off."""
+_turn = threading.RLock()
+
+
+@contextmanager
+def backend_of(tokenizer: PreTrainedTokenizerBase) -> Iterator[Any]:
+    """The tokenizer in Rust, with the truncation and padding of its last caller turned off.
+
+    Threads take turns, since truncation is a state of the tokenizer.
+
+    Args:
+        tokenizer: A fast one.
+    """
     check_tokenizer(tokenizer)
-    backend: Any = tokenizer.backend_tokenizer
-    backend.no_padding()
-    backend.no_truncation()
-    return backend
+    with _turn:
+        backend: Any = tokenizer.backend_tokenizer
+        backend.no_padding()
+        backend.no_truncation()
+        try:
+            yield backend
+        finally:
+            backend.no_truncation()
 
 
 def encode(
@@ -82,15 +98,12 @@ def encode(
         cut: Where the longer side is cut.
         word_ids: Whether each piece needs the index of its word, which costs time too.
     """
-    backend = _backend(tokenizer)
-    backend.enable_truncation(max_length, direction="right" if cut == "end" else "left")
-    encode_batch = backend.encode_batch if word_ids else backend.encode_batch_fast
     inputs = list(texts) if pairs is None else list(zip(texts, pairs))
-    try:
+    with backend_of(tokenizer) as backend:
+        backend.enable_truncation(max_length, direction="right" if cut == "end" else "left")
+        encode_batch = backend.encode_batch if word_ids else backend.encode_batch_fast
         encodings: list[Encoding] = encode_batch(inputs)
-        return encodings
-    finally:
-        backend.no_truncation()
+    return encodings
 
 
 def sequence_features(
@@ -214,7 +227,8 @@ def special_tokens(tokenizer: PreTrainedTokenizerBase, pair: bool = False) -> Sp
         tokenizer: A fast one.
         pair: Those of a pair of texts.
     """
-    (sample,) = _backend(tokenizer).encode_batch([("a", "a")] if pair else ["a"])
+    with backend_of(tokenizer) as backend:
+        (sample,) = backend.encode_batch([("a", "a")] if pair else ["a"])
     ids = np.array(sample.ids)
     segments = np.array(sample.type_ids)
     text_of_token = np.array([-1 if text is None else text for text in sample.sequence_ids])
@@ -243,7 +257,9 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[E
         tokenizer: A fast one.
         texts: Any texts.
     """
-    return _backend(tokenizer).encode_batch(list(texts), add_special_tokens=False)
+    with backend_of(tokenizer) as backend:
+        encodings: list[Encoding] = backend.encode_batch(list(texts), add_special_tokens=False)
+    return encodings
 
 
 def token_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[np.ndarray]:
@@ -256,7 +272,8 @@ def token_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[
     Returns:
         (tokens,) ids of each text.
     """
-    encodings = _backend(tokenizer).encode_batch_fast(list(texts), add_special_tokens=False)
+    with backend_of(tokenizer) as backend:
+        encodings = backend.encode_batch_fast(list(texts), add_special_tokens=False)
     return [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
 
 
@@ -266,8 +283,8 @@ def tokenize_words(
     """Encode sentences that are given as words.
 
     Words are encoded apart, so that their pieces do not depend on their neighbours. A word that
-    leaves no piece, or more than `LONGEST_WORD` pieces, becomes the unknown piece: every word has
-    at least one.
+    leaves no piece, or more than `LONGEST_WORD` pieces, becomes the unknown piece (of a tokenizer
+    without one, the mask or another special one): every word has at least one.
 
     Args:
         tokenizer: A fast one.
@@ -276,15 +293,10 @@ def tokenize_words(
     Returns:
         For each sentence (pieces,) token ids, and (pieces,) the index of each piece's word.
     """
-    backend = _backend(tokenizer)
-    # a byte-level tokenizer recognises a word by the space before it
-    pre_tokenizer = str(backend.pre_tokenizer)
-    lacks_prefix = "ByteLevel" in pre_tokenizer and "add_prefix_space=True" not in pre_tokenizer
-    if lacks_prefix:
-        inputs = [[f" {word}" for word in sentence] for sentence in sentences]
-    else:
-        inputs = [list(sentence) for sentence in sentences]
-    encodings = backend.encode_batch(inputs, is_pretokenized=True, add_special_tokens=False)
+    with backend_of(tokenizer) as backend:
+        prefix = " " if _needs_space(backend) else ""
+        inputs = [[f"{prefix}{word}" for word in sentence] for sentence in sentences]
+        encodings = backend.encode_batch(inputs, is_pretokenized=True, add_special_tokens=False)
     tokenized = []
     for sentence, encoding in zip(sentences, encodings, strict=True):
         ids = np.array(encoding.ids, dtype=np.int64)
@@ -294,10 +306,40 @@ def tokenize_words(
         if unusable.any():
             keep = ~unusable[word_ids]
             replaced = np.flatnonzero(unusable)
-            unknown = np.full(len(replaced), tokenizer.unk_token_id)
+            unknown = np.full(len(replaced), _unknown_id(tokenizer))
             word_ids = np.concatenate([word_ids[keep], replaced])
             order = np.argsort(word_ids, kind="stable")
             ids = np.concatenate([ids[keep], unknown])[order]
             word_ids = word_ids[order]
         tokenized.append((ids, word_ids))
     return tokenized
+
+
+def _needs_space(backend: Any) -> bool:
+    """Whether a word that is encoded apart has the pieces of a running text only after a space.
+
+    So it is with byte-level tokenizers, and with those that replace spaces (Gemma's).
+    """
+
+    def second_word(sentence: Any, **options: bool) -> list[int]:
+        first = [sentence[0]] if options else sentence[0]
+        one, two = backend.encode_batch([first, sentence], add_special_tokens=False, **options)
+        pieces: list[int] = two.ids[len(one.ids) :]
+        return pieces
+
+    running = second_word("a a")
+    apart = second_word(["a", "a"], is_pretokenized=True)
+    after_space = second_word([" a", " a"], is_pretokenized=True)
+    return apart != running and after_space == running
+
+
+def _unknown_id(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The id of the unknown piece, or of another special one; DataError if there is none."""
+    for name in ("unk", "mask", "cls", "eos", "pad"):
+        token_id: int | None = getattr(tokenizer, f"{name}_token_id")
+        if token_id is not None:
+            return token_id
+    raise DataError(
+        f"{type(tokenizer).__name__} has no special token that could stand for a word without a "
+        f"piece, or with more than {LONGEST_WORD}. Give it one: tokenizer.add_special_tokens(…)."
+    )

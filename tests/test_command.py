@@ -222,6 +222,21 @@ def test_evaluate_prints_and_writes(
     assert (output.parent / "scores.html").read_text().startswith("<!doctype html>")
 
 
+@pytest.mark.parametrize("verb", ["evaluate", "predict"])
+def test_an_output_that_cannot_be_written_is_refused_first(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "results.csv"
+    folder.mkdir()
+    texts = tmp_path / "texts.txt"
+    texts.write_text("a dog\n")
+    inputs = [texts] if verb == "predict" else []
+    assert run(verb, "no_such_model", *inputs, "--output", folder) == 1
+    assert f"--output {folder}: this is a folder" in capsys.readouterr().err
+    assert run(verb, "no_such_model", *inputs, "--output", texts / "out.csv") == 1
+    assert f"--output {texts / 'out.csv'}: " in capsys.readouterr().err
+
+
 def test_predict_reads_and_writes_files(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
 ) -> None:

@@ -306,3 +306,26 @@ def test_rows_without_known_inputs_are_no_repetitions() -> None:
     from jiantx.dataset_summary.input_columns import row_keys
 
     assert row_keys([], 3).to_pylist() == ["0", "1", "2"]
+
+
+def test_minus_one_is_a_number_of_a_scale() -> None:
+    rows = [{"text": f"text {number}", "label": number} for number in (-2, -1, 0, 2)]
+    source = jx.Rows({"train": rows, "validation": rows})
+    scale = jx.Regression("mine", source, low=-2, high=2)
+    assert [split.unlabelled for split in scale.describe().splits] == [0, 0]
+
+
+def test_lists_of_one_length_hold_labels() -> None:
+    import datasets
+
+    features = datasets.Features(
+        {
+            "text": datasets.Value("string"),
+            "label": datasets.Sequence(datasets.Value("string"), length=2),
+        }
+    )
+    columns = {"text": ["x", "y"], "label": [["p", "q"], ["q", "r"]]}
+    rows = datasets.Dataset.from_dict(columns, features=features)
+    many = jx.Classification("mine", jx.Rows(rows), multi_label=True)
+    assert many.label_names == ("p", "q", "r")
+    assert many.describe().splits[0].label_counts == {"p": 1, "q": 2, "r": 1}

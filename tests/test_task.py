@@ -20,6 +20,7 @@ from jiantx.metrics import (
     accuracy_at_1,
     chunk_f1,
     f1_of,
+    group_f1_of,
     macro_f1,
     metric_name,
     micro_f1,
@@ -401,6 +402,17 @@ def test_labels_are_a_tuple_of_names(labels: Any) -> None:
 def test_f1_of_a_label_that_the_task_does_not_have() -> None:
     with pytest.raises(ValueError, match=r"'f1_yess' is the F1 of 'yess'.* Did you mean 'yes'"):
         task(metrics=(f1_of("yess"),))
+
+
+@pytest.mark.parametrize("metric", [group_f1_of("yess"), f1_of("yess"), named("f")(f1_of("yess"))])
+@pytest.mark.parametrize("labels", [None, lambda: ("yes", "no"), ("yes", "no")])
+def test_a_misspelt_label_of_a_metric_never_scores(metric: Any, labels: Any) -> None:
+    """Where labels are found in the data, it is told before training and scoring."""
+    rows = [{"text": "a", "label": label, "question": 1} for label in ("yes", "no")]
+    with pytest.raises(ValueError, match="is the F1 of 'yess', which is not one of the labels"):
+        jx.Classification(
+            "mine", jx.Rows(rows), labels=labels, metrics=(metric,), group="question"
+        ).head_config()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
@@ -238,3 +239,52 @@ def test_no_double_space_where_the_tokenizer_adds_one() -> None:
     ((ids, owner_ids),) = tokenize_words(tokenizer, [["ab", "c"]])
     assert tokenizer.convert_ids_to_tokens(ids.tolist()) == ["Ġ", "a", "b", "Ġ", "c"]
     assert owner_ids.tolist() == [0, 0, 0, 1, 1]
+
+
+def test_a_tokenizer_that_replaces_spaces_reads_words_as_in_running_text() -> None:
+    """Gemma's layout: a word's mark comes from the space before it, and not from a step."""
+    from tokenizers import Tokenizer, models, normalizers
+    from transformers import PreTrainedTokenizerFast
+
+    pieces = ["▁", *"acdeghoinrst", "▁c", "▁ca", "▁cat"]
+    backend = Tokenizer(
+        models.BPE(
+            vocab={piece: i for i, piece in enumerate(pieces)},
+            merges=[("▁", "c"), ("▁c", "a"), ("▁ca", "t")],
+        )
+    )
+    backend.normalizer = normalizers.Replace(" ", "▁")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
+    ((ids, owner_ids),) = tokenize_words(tokenizer, [["the", "cat", "cat"]])
+    assert ids.tolist() == tokenizer.encode(" the cat cat", add_special_tokens=False)
+    assert owner_ids.tolist() == [0, 0, 0, 0, 1, 2]
+
+
+def test_a_word_of_too_many_pieces_without_an_unknown_piece() -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {letter: i for i, letter in enumerate([*letters, "<end>"])}
+    backend = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
+    sentence = ["a", "q" * LONGEST_WORD]
+    with pytest.raises(DataError, match="no special token that could stand for a word"):
+        tokenize_words(tokenizer, [sentence])
+    tokenizer.eos_token = "<end>"
+    ((ids, owner_ids),) = tokenize_words(tokenizer, [sentence])
+    assert tokenizer.convert_ids_to_tokens(ids.tolist()) == ["Ġ", "a", "<end>"]
+    assert owner_ids.tolist() == [0, 0, 1]
+
+
+def test_threads_cut_at_their_own_lengths(tokenizer: Any) -> None:
+    """The truncation is a state of the tokenizer, which threads share."""
+    texts = ["the cat sees the dog " * 20] * 50
+
+    def longest(max_length: int) -> set[int]:
+        return {max(map(len, encode(tokenizer, texts, max_length=max_length))) for _ in range(20)}
+
+    lengths = [8, 16, 32, 64]
+    with ThreadPoolExecutor(len(lengths)) as pool:
+        assert list(pool.map(longest, lengths)) == [{length} for length in lengths]

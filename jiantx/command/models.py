@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -52,6 +53,9 @@ _OUTPUTS = (".csv", ".jsonl")
 
 def evaluate_model(options: argparse.Namespace) -> None:
     """Score a saved model, print the main scores, and write what is asked for."""
+    output = None if options.output is None else Path(options.output)
+    if output is not None:
+        _prepare_output(output)
     choose_data_root(options.data_root)
     model = load(options.model, device=options.device)
     report = model.evaluate(
@@ -62,11 +66,9 @@ def evaluate_model(options: argparse.Namespace) -> None:
         predictions=options.predictions,
     )
     print(report.to_markdown(), end="")
-    if options.output:
-        path = Path(options.output)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        report.with_tags(model=str(options.model)).to_json(path)
-        print(f"\nWritten: {path}")
+    if output is not None:
+        report.with_tags(model=str(options.model)).to_json(output)
+        print(f"\nWritten: {output}")
 
 
 def predict_file(options: argparse.Namespace) -> None:
@@ -80,6 +82,8 @@ def predict_file(options: argparse.Namespace) -> None:
         raise DataError(f"--output {output}: expected a file .csv or .jsonl.")
     if output is not None and output.resolve() == Path(options.file).resolve():
         raise DataError(f"--output {output}: this is the file that is read. Name another one.")
+    if output is not None:
+        _prepare_output(output)
     choose_data_root(options.data_root)
     rows, file_format = _read_rows(options.file, options.format, options.encoding)
     model = load(options.model, device=options.device)
@@ -92,11 +96,26 @@ def predict_file(options: argparse.Namespace) -> None:
     if output is None:
         _write_jsonl(sys.stdout, columns)
         return
-    output.parent.mkdir(parents=True, exist_ok=True)
     write = _write_csv if output.suffix == ".csv" else _write_jsonl
     with output.open("w", encoding="utf-8", newline="") as file:
         write(file, columns)
     print(f"Written: {output} ({len(columns):,} rows, task {task.name})", file=sys.stderr)
+
+
+def _prepare_output(path: Path) -> None:
+    """Make the folder of a file that will be written, before anything is computed.
+
+    Raises:
+        DataError: The file cannot be written.
+    """
+    if path.is_dir():
+        raise DataError(f"--output {path}: this is a folder. Name a file in it.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"--output {path}: {error.strerror} ({error.filename}).") from error
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise DataError(f"--output {path}: it cannot be written there. Name another file.")
 
 
 def _predict(

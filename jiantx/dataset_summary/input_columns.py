@@ -97,7 +97,8 @@ def is_text_type(kind: pa.DataType) -> bool:
 def _is_list(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    types = pa.types
+    return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
 
 
 def row_keys(arrays: Sequence[pa.ChunkedArray], row_count: int) -> pa.ChunkedArray:
@@ -210,12 +211,15 @@ def gold_values(array: pa.ChunkedArray) -> tuple[dict[str, int], int, int]:
     return counts, total, int(unlabelled.sum())
 
 
-def missing_gold(array: pa.ChunkedArray, *, may_be_empty: bool = False) -> np.ndarray:
+def missing_gold(
+    array: pa.ChunkedArray, *, may_be_empty: bool = False, may_be_minus_one: bool = False
+) -> np.ndarray:
     """(rows,) whether a row has no gold: None, "", -1, or an empty list of answers.
 
     Args:
         array: The gold.
         may_be_empty: An empty list of answers is gold: the question has no answer.
+        may_be_minus_one: -1 is gold: the number itself.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -226,6 +230,6 @@ def missing_gold(array: pa.ChunkedArray, *, may_be_empty: bool = False) -> np.nd
         return list_lengths(pc.struct_field(array, "text")) == 0
     if is_text_type(array.type):
         missing = pc.or_(missing, pc.equal(pc.fill_null(array, ""), ""))
-    elif pa.types.is_integer(array.type):
+    elif pa.types.is_integer(array.type) and not may_be_minus_one:
         missing = pc.or_(missing, pc.equal(pc.fill_null(array, -1), -1))
     return np.asarray(missing.to_numpy(zero_copy_only=False), dtype=bool)

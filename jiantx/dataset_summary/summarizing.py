@@ -144,7 +144,10 @@ class _InputTable:
                 f"Task {task.name}, split {split!r}, language {language!r}: {error}"
             ) from error.__cause__
         self.has_labels = _has_labels(task)
-        self.may_be_empty = getattr(task, "unanswerable", False)
+        self.gold_may = {
+            "may_be_empty": getattr(task, "unanswerable", False),
+            "may_be_minus_one": task.gold_may_be_minus_one,
+        }
 
     def _read_gold(self, task: Task, rows: datasets.Dataset) -> pa.ChunkedArray | None:
         """The gold; None where the task has none, or the rows lack the column."""
@@ -175,7 +178,7 @@ class _InputTable:
         if self.gold is not None and self.has_labels:
             counts, total, unlabelled = gold_values(self.gold)
         elif self.gold is not None:
-            unlabelled = int(missing_gold(self.gold, may_be_empty=self.may_be_empty).sum())
+            unlabelled = int(missing_gold(self.gold, **self.gold_may).sum())
         return SplitSummary(
             split=self.split,
             language=self.language,

@@ -206,7 +206,7 @@ def check_metrics(
 
 def _check_takes(task: str, metric: Metric, scored_by: str) -> None:
     """Refuse a metric for another kind of predictions, and one that takes the references first."""
-    innermost = _innermost(metric)
+    innermost = innermost_metric(metric)
     defined_in = getattr(innermost, "__module__", "") or ""  # None where code is run by `exec`
     package, _, module = defined_in.rpartition(".")
     if scored_by and package == __package__ and module != scored_by:
@@ -240,11 +240,11 @@ def _unnamed(metric: Any) -> Any:
     return _unnamed(metric.metric) if isinstance(metric, _Named) else metric
 
 
-def _innermost(metric: Any) -> Any:
+def innermost_metric(metric: Metric) -> Any:
     """The function of a renamed or partial metric."""
     if isinstance(metric, functools.partial):
-        return _innermost(metric.func)
-    return _innermost(metric.metric) if isinstance(metric, _Named) else metric
+        return innermost_metric(metric.func)
+    return innermost_metric(metric.metric) if isinstance(metric, _Named) else metric
 
 
 _RENAME = 'Name a metric with named("my_name")(metric), from jiantx.metrics.'

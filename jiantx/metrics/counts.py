@@ -8,6 +8,16 @@ from typing import Any, NamedTuple
 from jiantx.metrics.base import check_lengths
 
 
+class MissingLabel(str):
+    """What stands for the label of an example that no model could read, as its text was cut.
+
+    It is wrong whatever is right, and no class of its own: no mean over labels counts it.
+    """
+
+
+MISSING_LABEL = MissingLabel("")
+
+
 class ClassCounts(NamedTuple):
     """How often one label, or one type of chunk, occurs.
 
@@ -74,4 +84,5 @@ def counts_by_label(
 def label_set(labels: Any) -> set[Any]:
     """The labels of an example; a text is one label, and no set of letters."""
     is_one = isinstance(labels, str) or not isinstance(labels, Iterable)
-    return {labels} if is_one else set(labels)
+    every_label = (labels,) if is_one else labels
+    return {label for label in every_label if not isinstance(label, MissingLabel)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -95,7 +96,7 @@ def languages_in_names(pattern: str) -> dict[str, None]:
 
     Words for a split, such as "dev", are no languages.
     """
-    split_words = {word for words in SPLIT_WORDS.values() for word in words}
+    split_words = set(itertools.chain(*SPLIT_WORDS.values()))
     languages = {_language_of(path, pattern): None for path in matching_files(pattern)}
     return {code: None for code in languages if code is not None and code not in split_words}
 

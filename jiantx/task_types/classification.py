@@ -12,6 +12,7 @@ import numpy as np
 
 from jiantx.columns import Column, check_label, column_gold, column_text, column_value
 from jiantx.metrics import Metric, Metrics, accuracy, metric_name, pearson, spearman
+from jiantx.metrics.base import innermost_metric
 from jiantx.registry import near_names
 from jiantx.sources import DataError, MissingColumn, Row
 from jiantx.task import Example, Labels, Prediction, Task
@@ -126,8 +127,9 @@ def check_metric_labels(task: str, metrics: Sequence[Metric], labels: Sequence[s
         ValueError: A metric is the F1 of a label that the task does not have.
     """
     for metric in metrics:
-        positive_label = getattr(metric, "positive_label", None)
-        scored = getattr(metric, "labels", () if positive_label is None else (positive_label,))
+        innermost = innermost_metric(metric)
+        positive_label = getattr(innermost, "positive_label", None)
+        scored = getattr(innermost, "labels", () if positive_label is None else (positive_label,))
         for label in scored:
             if label not in labels:
                 raise ValueError(
@@ -289,6 +291,8 @@ class Classification(Task):
         return example.label
 
     def head_config(self) -> dict[str, Any]:
+        # before training and scoring, also where labels are found in the data
+        check_metric_labels(self.name, self.metrics, self.gold_names)
         return {**super().head_config(), "multi_label": self.multi_label}
 
 
@@ -309,6 +313,7 @@ class Regression(Task):
 
     task_type: ClassVar[str] = "regression"
     scored_by: ClassVar[str] = "labels"
+    gold_may_be_minus_one: ClassVar[bool] = True
     text: Column = "text"
     text_pair: Column | None = None
     label: Column = "label"

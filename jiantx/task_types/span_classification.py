@@ -18,6 +18,7 @@ from jiantx.columns import (
     column_value,
 )
 from jiantx.metrics import Metrics, accuracy
+from jiantx.metrics.counts import MISSING_LABEL
 from jiantx.sources import DataError, Row
 from jiantx.task import Example, Labels, Task
 from jiantx.task_types.classification import (
@@ -123,6 +124,8 @@ class SpanClassification(Task):
             check_metric_labels(self.name, self.metrics, self.labels)
 
     def head_config(self) -> dict[str, Any]:
+        # before training and scoring, also where labels are found in the data
+        check_metric_labels(self.name, self.metrics, self.label_names)
         return {
             **super().head_config(),
             "multi_label": self.multi_label,
@@ -275,11 +278,13 @@ class SpanClassification(Task):
         labels: list[Any]
         if self.multi_label:
             labels = labels_at(probabilities >= 0.5, names)
+            missing: Any = (MISSING_LABEL,)  # no label at all might be right
         else:
             best = probabilities.argmax(axis=1)
             labels = [names[index] for index in best.tolist()]
-            for example in np.flatnonzero(is_lost).tolist():
-                labels[example] = ""
+            missing = MISSING_LABEL
+        for example in np.flatnonzero(is_lost).tolist():
+            labels[example] = missing
         return label_predictions(examples, labels, probabilities, names)
 
 

@@ -185,7 +185,7 @@ def test_spans_that_do_not_fit_are_counted_and_wrong(tokenizer: Any) -> None:
     assert (missing.label, missing.probability) == ("", 0.0) and fine.label == "yes"
     assert accuracy([missing.value, fine.value], ["yes", "yes"]) == 50.0
     several = span_task.replace(multi_label=True, metrics=(micro_f1,))
-    assert several.decode(outputs, table, examples)[0].label == ()
+    assert several.decode(outputs, table, examples)[0].label == ("",)
 
 
 def test_a_span_without_a_piece_is_lost(bert_tokenizer: Any) -> None:
@@ -214,6 +214,38 @@ def test_a_report_counts_lost_targets(model_of: Any) -> None:
     counts = {score.metric: score.value for score in report}
     assert counts["lost_targets"] == 1 and counts["truncated"] == 2
     assert report.mean() == counts["main_score"] <= 50
+
+
+def test_a_lost_target_is_no_label_of_its_own(tokenizer: Any) -> None:
+    """No mean over labels has one label more, and no set of labels is right by chance."""
+    span_task = task()
+    gold = ["yes", "no", "yes"]
+    rows = [
+        {"text": "sits " * 40, "span1": [0, stop], "label": label}
+        for stop, label in zip((1, 1, 40), gold)
+    ]
+    examples = examples_of(span_task, rows)
+    table = encode_examples(span_task, examples, tokenizer, 12)
+    outputs = {"probabilities": np.array([[0.1, 0.9], [0.9, 0.1], [0.1, 0.9]])}
+    predicted = [one.value for one in span_task.decode(outputs, table, examples)]
+    assert predicted == ["yes", "no", ""]
+    assert jx.metrics.macro_f1(predicted, gold) == pytest.approx((100 + 200 / 3) / 2)
+    assert jx.metrics.precision(predicted, gold) == 100.0
+    assert jx.metrics.recall(predicted, gold) == pytest.approx((100 + 50) / 2)
+    # a text of the user's that is empty is a label
+    assert jx.metrics.macro_f1(["yes", "no", ""], gold) == pytest.approx((100 + 200 / 3) / 3)
+
+    several = task(multi_label=True, metrics=(micro_f1,))
+    rows[2]["label"] = []
+    for row in rows[:2]:
+        row["label"] = [row["label"]]
+    examples = examples_of(several, rows)
+    table = encode_examples(several, examples, tokenizer, 12)
+    predicted = [one.value for one in several.decode(outputs, table, examples)]
+    assert predicted[:2] == [("yes",), ("no",)]
+    references = [("yes",), ("no",), ()]
+    assert accuracy(predicted, references) == pytest.approx(200 / 3)
+    assert micro_f1(predicted, references) == jx.metrics.macro_f1(predicted, references) == 100.0
 
 
 @pytest.mark.parametrize("seed", range(40))
