@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-FLOAT32_BELOW = 48  # tokens; products of shorter sequences are faster in float32
+FLOAT32_BELOW = 64  # tokens; products of shorter sequences are faster in float32
 
 
 def attend_by_products(
@@ -40,7 +40,8 @@ def attend_by_products(
 class _Attention(torch.autograd.Function):
     """Softmax of the scaled scores, times the values; states are (heads, tokens, size).
 
-    Autocast is off, as it would turn float32 back into bfloat16.
+    Scores and their softmax are in float32, as in torch's fused attention. Autocast is off, as it
+    would turn float32 back into bfloat16.
     """
 
     @staticmethod
@@ -51,9 +52,11 @@ class _Attention(torch.autograd.Function):
         heads, tokens, size = query.shape
         attended = query.new_empty(tokens, heads, size)
         probabilities = []
-        for span, q, k, v in _sequences(lengths, query, key, value):
+        precise_query, precise_key = query.float(), key.float()
+        for span, v in _sequences(lengths, value):
+            q, k = precise_query[:, span], precise_key[:, span]
             scores = torch.bmm(q, k.transpose(1, 2)).mul_(scale)
-            weights = scores.softmax(dim=-1)
+            weights = scores.softmax(dim=-1).to(v.dtype)
             attended[span] = torch.bmm(weights, v).transpose(0, 1)
             probabilities.append(weights)
         ctx.save_for_backward(query, key, value, *probabilities)
@@ -74,9 +77,9 @@ class _Attention(torch.autograd.Function):
         sequences = _sequences(ctx.lengths, query, key, value, gradient.transpose(0, 1))
         for weights, (span, q, k, v, of_attended) in zip(probabilities, sequences, strict=True):
             of_value[:, span] = torch.bmm(weights.transpose(1, 2), of_attended)
-            of_weights = torch.bmm(of_attended, v.transpose(1, 2))
-            of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
-            of_scores.mul_(ctx.scale)
+            of_weights = torch.bmm(of_attended, v.transpose(1, 2)).float()
+            precise = (of_weights, weights.float(), -1, torch.float32)
+            of_scores = torch._softmax_backward_data(*precise).mul_(ctx.scale).to(weights.dtype)
             of_query[:, span] = torch.bmm(of_scores, k)
             of_key[:, span] = torch.bmm(of_scores.transpose(1, 2), q)
         return of_query, of_key, of_value, None, None

@@ -10,7 +10,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from jiantx.attention import SequenceLayout, flat_attention
 from jiantx.attention_products import FLOAT32_BELOW, attend_by_products
 
-LENGTHS = [3, 1, FLOAT32_BELOW - 1, FLOAT32_BELOW, 70, 3]
+LENGTHS = [3, 1, FLOAT32_BELOW - 1, FLOAT32_BELOW, 70, 3]  # 70 is the longest
 LONG_LENGTHS = [FLOAT32_BELOW, FLOAT32_BELOW + 5]
 
 
@@ -65,6 +65,31 @@ def test_equals_torchs_attention(
         torch.testing.assert_close(
             gradient.float(), expected_gradient, atol=tolerance, rtol=tolerance
         )
+
+
+@pytest.mark.parametrize("length", [FLOAT32_BELOW - 1, FLOAT32_BELOW, 2 * FLOAT32_BELOW])
+def test_sharp_attention_is_as_exact_as_torchs(length: int) -> None:
+    """Scores that are rounded before the softmax would be off by several percent."""
+    *states, upstream = random_states([length], torch.bfloat16)
+    query, key, value = states
+    states = [(x.detach() * 6).requires_grad_() for x in (query, key)] + [value]
+    precise_states = [x.detach().float().requires_grad_() for x in states]
+    expected = expected_attention(precise_states, [length])
+    expected_gradients = torch.autograd.grad(expected, precise_states, upstream.float())
+
+    def errors(attended: Tensor) -> list[float]:
+        gradients = torch.autograd.grad(attended, states, upstream)
+        errors = []
+        for one, exact in zip((attended, *gradients), (expected, *expected_gradients)):
+            error = (one.float() - exact).norm() / exact.norm()
+            errors.append(error.item())
+        return errors
+
+    ours = errors(attend(states, [length]))
+    fused = errors(expected_attention(states, [length]))
+    assert max(fused) < 0.02
+    for our_error, fused_error in zip(ours, fused, strict=True):
+        assert our_error < 2 * fused_error
 
 
 def test_short_sequences_are_computed_in_float32_under_autocast() -> None:
