@@ -104,13 +104,17 @@ def mine_negatives(
         raise ValueError(f"among={among} is less than count={count}. Choose from more.")
     if isinstance(languages, str):
         languages = [languages]
-    mined = {}
+    rows_of = {}
+    pairs_of = {}
     for language in task.train_languages if languages is None else languages:
-        rows = task.rows("train", language)
-        pairs = list(task.for_training.examples("train", language, rows=rows))
-        if not pairs:
+        rows_of[language] = task.rows("train", language)
+        examples = task.for_training.examples("train", language, rows=rows_of[language])
+        pairs_of[language] = list(examples)
+        if not pairs_of[language]:
             raise DataError(f"Task {task.name} has no training rows in {language!r}.")
-        options = {"batch_size": batch_size, "dtype": dtype, "progress": progress}
+    options = {"batch_size": batch_size, "dtype": dtype, "progress": progress}
+    mined = {}
+    for language, pairs in pairs_of.items():
         texts, nearest = _nearest_wrong(model, task, pairs, among or count, margin, options)
         negatives = []
         for index, row in enumerate(nearest):
@@ -121,7 +125,7 @@ def mine_negatives(
                 chosen = np.sort(rng.permutation(len(allowed))[:count])
             negatives.append([texts[candidate] for candidate in allowed[chosen]])
         _log_missing(task, language, count, negatives)
-        mined[language] = _with_column(rows, negatives)
+        mined[language] = _with_column(rows_of[language], negatives)
     return MinedNegatives(task.source, mined)
 
 

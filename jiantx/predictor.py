@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Pipeline, pipeline
+from transformers import Pipeline, TokenClassificationPipeline, pipeline
 from transformers.utils import logging
 
 from jiantx.evaluation import evaluate, predict
@@ -234,6 +234,8 @@ class Predictor:
         model, tokenizer = self.model.to_transformers(self._task_for(kind, task))
         if kind == "text-classification":
             kwargs.setdefault("truncation", True)  # at the task's max_length, as `predict` does
+        if kind == "token-classification":
+            kwargs.setdefault("pipeline_class", _TagPipeline)
         return pipeline(kind, model=model, tokenizer=tokenizer, **kwargs)
 
     def _task_for(self, kind: str, name: TaskOrName | None) -> Task:
@@ -254,6 +256,26 @@ class Predictor:
                 f"type {task.task_type}."
             )
         return task
+
+
+class _TagPipeline(TokenClassificationPipeline):  # type: ignore[misc]  # not annotated
+    """Warns of texts that are cut, whose last words would have no tag without a word about it."""
+
+    def preprocess(self, sentence: Any, *args: Any, **options: Any) -> Iterator[Any]:
+        has_stride = "stride" in (options.get("tokenizer_params") or {})
+        most = self.tokenizer.model_max_length
+        for inputs in super().preprocess(sentence, *args, **options):
+            if not has_stride and inputs["input_ids"].shape[1] == most:
+                is_split = options.get("is_split_into_words", False)
+                encoded = self.tokenizer(sentence, is_split_into_words=is_split, verbose=False)
+                count = len(encoded["input_ids"])
+                if count > most:
+                    logger.warning(
+                        f"A text of {count:,} tokens was cut at {most:,}, and its last words have "
+                        "no tag. predict() tags all words, and so does this pipeline with stride= "
+                        "and aggregation_strategy=."
+                    )
+            yield inputs
 
 
 def _as_rows(task: Task, inputs: list[Any]) -> list[Any]:

@@ -90,6 +90,7 @@ def probe(
         )
     tasks = resolve_tasks(tasks)
     check_task_names(tasks)
+    was_training = isinstance(encoder, MultitaskModel) and encoder.encoder.training
     if isinstance(languages, str):
         languages = [languages]
     languages_of = {task.name: scored_languages(task, split, languages) for task in tasks}
@@ -103,28 +104,39 @@ def probe(
         scored_tasks = [task for task in tasks if task.head_name == name]
         runs.append(_Run(name, scored_tasks, layers, args, max_length, max_examples))
     _share_losses(losses or {}, runs)
-    with _frozen_encoder(model, args), without_bars(args.disable_tqdm):
-        if store is not None:
-            stored = StoredStates(model, dtype=store, half=half_precision(vars(args)))
-            tables = []
-            for task in tasks:
-                tables += _tables(model, task, split, languages_of[task.name], max_length)
-            for run in runs:
-                tables += run.tables(model)
-            size = args.per_device_eval_batch_size
-            stored.add(model, tables, batch_size=size, max_bytes=max_bytes)
-            model.stored_states = stored
-        for run in runs:
-            model.heads[run.head_name] = run.train(model)
-        report = evaluate(
+
+    def score(scored_tasks: Sequence[Task]) -> Report:
+        return evaluate(
             model,
-            tasks,
+            scored_tasks,
             split=split,
             languages=languages,
             batch_size=args.per_device_eval_batch_size,
             max_length=max_length,
             dtype=half_precision(vars(args)),
         )
+
+    with _frozen_encoder(model, args, was_training), without_bars(args.disable_tqdm):
+        tables = []
+        for task in tasks:  # a bad row is found before a training
+            tables += _tables(model, task, split, languages_of[task.name], max_length)
+        if store is not None:
+            stored = StoredStates(model, dtype=store, half=half_precision(vars(args)))
+            for run in runs:
+                tables += run.tables(model)
+            size = args.per_device_eval_batch_size
+            stored.add(model, tables, batch_size=size, max_bytes=max_bytes)
+            model.stored_states = stored
+        finished: list[Task] = []
+        for run in runs:
+            try:
+                model.heads[run.head_name] = run.train(model)
+            except Exception as error:
+                if finished:
+                    error.add_note(f"Probes that had finished:\n\n{score(finished).to_markdown()}")
+                raise
+            finished += run.scored_tasks
+        report = score(tasks)
     return report.with_tags(layers=_describe_layers(next(iter(model.heads.values()))))
 
 
@@ -154,6 +166,7 @@ class _Run:
         max_examples: int | None,
     ) -> None:
         self.head_name = head_name
+        self.scored_tasks = scored_tasks
         self.layers = layers
         self.args = args
         self.max_length = max_length
@@ -242,11 +255,18 @@ def _share_losses(losses: Mapping[str, Loss], runs: Sequence[_Run]) -> None:
 
 
 @contextmanager
-def _frozen_encoder(model: MultitaskModel, args: TrainingArguments) -> Iterator[None]:
-    """Freeze the encoder and move it to the device of the trainings, inside the block."""
+def _frozen_encoder(
+    model: MultitaskModel, args: TrainingArguments, was_training: bool
+) -> Iterator[None]:
+    """Freeze the encoder and move it to the device of the trainings, inside the block.
+
+    Args:
+        model: Of the encoder.
+        args: Of the trainings.
+        was_training: Whether the encoder is to be in training mode afterwards.
+    """
     device = model.device
     trained = [parameter for parameter in model.encoder.parameters() if parameter.requires_grad]
-    was_training = model.encoder.training
     model.freeze_encoder().to(args.device)
     try:
         yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Literal
 
 import numpy as np
@@ -88,7 +88,12 @@ def encode(
     model.check_token_ids(run_task, tokenizer_of(model), table)
     tables = [("texts", table)]
     title = f"encoding {len(texts):,} texts"
-    with head_in_place(run_with, run_task.head_name, run_with.head_of(run_task)):
+    head = run_with.head_of(run_task)
+    if layer is not None and head.layer_mix is not None:
+        raise ValueError(
+            f"encode(layer={layer}): the head of task {run_task.head_name} reads a mix."
+        )
+    with head_in_place(run_with, run_task.head_name, head):
         _, outputs = run_model(
             run_with, run_task, tables, batch_size, None, title, dtype, progress=progress
         )
@@ -137,6 +142,11 @@ def _check_texts(texts: Sequence[str]) -> None:
     """Refuse one text, which is a sequence of letters, and what is no text."""
     if isinstance(texts, str):
         raise DataError("encode takes a list of texts, and found one text. Write [text].")
+    if isinstance(texts, Mapping | Set) or hasattr(texts, "columns"):
+        raise DataError(
+            f"encode takes a list of texts, and found {type(texts).__name__}, which is read by its "
+            'keys or columns, or in any order. Write list(texts.values()), or frame["text"].'
+        )
     for index, text in enumerate(texts):
         if not isinstance(text, str) or not text.strip():
             raise DataError(f"Text {index} is {text!r:.100}; expected a text that is not blank.")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from jiantx.cache import write_text
 from jiantx.error_views import legend_of, lines_of, shown_value, to_html, to_terminal
-from jiantx.evaluation import predict_splits, scored_languages
+from jiantx.evaluation import check_languages, predict_splits, scored_languages
 from jiantx.fields import check_count
 from jiantx.model import MultitaskModel
 from jiantx.prediction_rows import prediction_rows
@@ -185,7 +185,7 @@ def errors(
             wrote, which needs no model.
         task: The task or its name. For a folder with the predictions for one task: None.
         split: "train", "validation" or "test".
-        languages: Of these, those that the task has; all if None.
+        languages: Languages of the task; all if None.
         limit: How many are shown; the others can be read in `rows`.
         batch_size: Features of a batch.
 
@@ -193,6 +193,7 @@ def errors(
         The errors. Print them, or write them with `to_html(path)`.
 
     Raises:
+        DataError: The task has no such language.
         ValueError: Nothing is right or wrong in the task, or the folder has no such predictions.
 
     >>> print(errors(model, "xnli", languages=["de"], limit=5))  # doctest: +SKIP
@@ -220,6 +221,7 @@ def _predicted_rows(
 ) -> Iterator[Row]:
     """The rows that `evaluate(…, predictions=folder)` would write."""
     of_task = scored_languages(task, split, languages)
+    check_languages([task], split, languages, {task.name: of_task})
     for result in predict_splits(model, task, split, of_task, batch_size=batch_size):
         for row in prediction_rows(result):
             # lists instead of tuples, as in a file
@@ -241,16 +243,19 @@ def _read_folder(
             f"jx.errors({str(folder)!r}, {tasks[0]!r})."
         )
     chosen = []
+    missing_languages = set(languages or ())
     for path, match in names.items():
         is_layer = re.search(r"-layer\d+$", match["language"])
         is_wanted = languages is None or match["language"] in languages
         if match["task"] == task and match["split"] == split and is_wanted and not is_layer:
             chosen.append(path)
-    if not chosen or task is None:
+            missing_languages.discard(match["language"])
+    if not chosen or task is None or missing_languages:
         listed = ", ".join(path.name for path in paths[:10]) or "no file of predictions"
         raise ValueError(
             f"{folder} has no predictions for {task or 'any task'}, split {split!r}"
-            f"{', in ' + ', '.join(languages) if languages else ''}. It has: {listed}. "
+            f"{', in ' + ', '.join(sorted(missing_languages)) if languages else ''}. It has: "
+            f"{listed}. "
             "Write them with jx.evaluate(…, predictions=folder)."
         )
     return task, _read_rows(chosen)
@@ -306,14 +311,17 @@ def _count(counts: dict[str, tuple[int, int]], name: str, is_wrong: bool) -> Non
 
 
 def _certainty(row: Row) -> float:
-    """How sure the model is of what is wrong: of tags, of the surest wrong one."""
+    """How sure the model is of what is wrong: of tags, of the surest wrong one; of a ranking, the
+    score of its first candidate.
+    """
     scores = row.get("score")
     columns: list[Any] = [row["gold"], row["prediction"], scores]
     if all(isinstance(column, list) and len(column) == len(columns[0]) for column in columns):
         wrong = [score for gold, tag, score in zip(*columns, strict=True) if gold != tag]
         numbers = [score for score in wrong if isinstance(score, float)]
         return max(numbers, default=-math.inf)
-    for number in (row["confidence"], scores):
+    best_score = scores[0] if isinstance(scores, list) and scores else scores
+    for number in (row["confidence"], best_score):
         if isinstance(number, int | float) and not math.isnan(number):
             return float(number)
     return -math.inf

@@ -212,6 +212,19 @@ def test_a_sweep_needs_heads_of_one_layer(encoder_folder: EncoderFolder, tiny_ta
     assert scores["pairing"] < 0.1 and scores["other"] == pytest.approx(1.0)
 
 
+def test_a_layer_beside_a_mix_is_refused(encoder_folder: EncoderFolder, tiny_tasks) -> None:
+    """It would change nothing, and each layer would have the mix's score."""
+    task = tiny_tasks["retrieval"]
+    model = mixed(encoder_folder(), [task])
+    jx.evaluate(model, task)
+    for change in ({"layer": 0}, {"depth": 0.3}):
+        with pytest.raises(ValueError, match=r"reads .*, so that .* would change nothing"):
+            jx.evaluate(model, task.replace(**change))
+    for layer in (0, 1):
+        with pytest.raises(ValueError, match=r"reads a mix|would change nothing"):
+            jx.encode(model, ["the cat"], task, layer=layer)
+
+
 def test_a_masked_lm_head_reads_a_mix_with_its_own_weights(
     encoder_folder: EncoderFolder, tiny_tasks
 ) -> None:

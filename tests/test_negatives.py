@@ -11,6 +11,7 @@ from conftest import ModelOf
 from test_trainer import arguments
 
 import jiantx as jx
+from jiantx import negatives
 from jiantx.nearest_neighbors import nearest_allowed
 from jiantx.negatives import MinedNegatives
 
@@ -110,12 +111,16 @@ def test_rows_that_have_too_few_are_named(
     assert "pairs, language 'en': 6 of 6 rows have fewer than 1 negatives" in caplog.text
 
 
-def test_bad_arguments(model_of: ModelOf, tiny_tasks: Any) -> None:
+def test_bad_arguments(model_of: ModelOf, tiny_tasks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model = model_of([TASK, tiny_tasks["classification"]])
     with pytest.raises(ValueError, match="among=2 is less than count=3"):
         jx.mine_negatives(model, TASK, count=3, among=2)
     with pytest.raises(ValueError, match="is no retrieval task"):
         jx.mine_negatives(model, tiny_tasks["classification"])
+    with monkeypatch.context() as patch:
+        patch.setattr(negatives, "encode", lambda *args, **options: 1 / 0)
+        with pytest.raises(jx.DataError, match="'fr'"):  # before anything is encoded
+            jx.mine_negatives(model, TASK, languages=["en", "fr"])
     with pytest.raises(ValueError, match=r"count=0\. Expected a whole number"):
         jx.mine_negatives(model, TASK, count=0)
 

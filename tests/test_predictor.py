@@ -335,6 +335,17 @@ def test_token_classification_pipelines_predict_the_same(loaded: jx.Predictor) -
     assert scores == pytest.approx(expected.probabilities, abs=1e-5)
 
 
+def test_a_token_classification_pipeline_says_what_it_cuts(
+    loaded: jx.Predictor, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = loaded.pipeline("token-classification", ignore_labels=[])
+    run("the cat sees")
+    assert "was cut" not in caplog.text
+    most = run.tokenizer.model_max_length
+    run("the cat sees a river " * most)
+    assert f"tokens was cut at {most:,}, and its last words have no tag" in caplog.text
+
+
 def test_fill_mask_and_features(saved: Any, loaded: jx.Predictor) -> None:
     model, folder = saved
     (guess, *_) = loaded.pipeline("fill-mask")("the <mask> sees")
@@ -392,6 +403,30 @@ def test_auto_classes_with_heads_take_the_one_task_that_fits(saved: Any, loaded:
     assert answering.qa_outputs.weight.equal(model.heads["answers"].out.weight)
     with pytest.raises(LookupError, match=r"has 4 that fit: mood, pairs, stars, topics. Choose"):
         AutoModelForSequenceClassification.from_pretrained(folder)
+
+
+def test_auto_classes_take_what_transformers_users_ask_for(
+    tmp_path: Path, model_of: Any, tiny_tasks: Any
+) -> None:
+    model_of([tiny_tasks["classification"]]).save_pretrained(tmp_path)
+    auto = AutoModelForSequenceClassification
+    inputs = AutoTokenizer.from_pretrained(tmp_path)("the cat", return_tensors="pt")
+    layers = AutoModel.from_pretrained(tmp_path).config.num_hidden_layers
+    for auto_class in (AutoModel, auto):
+        asked = {"output_hidden_states": True, "output_attentions": True}
+        output = auto_class.from_pretrained(tmp_path, **asked)(**inputs)
+        assert len(output.hidden_states) == layers + 1 and len(output.attentions) == layers
+        eager = auto_class.from_pretrained(tmp_path, attn_implementation="eager")
+        assert eager.config._attn_implementation == "eager"
+        assert auto_class.from_pretrained(tmp_path, output_loading_info=True)[1] == {}
+    names = {index: f"name {index}" for index in range(len(tiny_tasks["classification"].labels))}
+    label2id = {name: index for index, name in names.items()}
+    renamed = auto.from_pretrained(tmp_path, id2label=names, label2id=label2id)
+    assert renamed.config.id2label == names and renamed.config.label2id == label2id
+    with pytest.raises(ValueError, match=r"7 labels are asked for, and the head of mood has"):
+        auto.from_pretrained(tmp_path, num_labels=7)
+    with pytest.raises(ValueError, match="the encoder of a multi-task model has none"):
+        AutoModel.from_pretrained(tmp_path, num_labels=7)
 
 
 @pytest.mark.slow

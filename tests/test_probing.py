@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -101,6 +102,38 @@ def test_a_model_in_memory_stays_as_it_is(model_of: ModelOf, tiny_tasks, tmp_pat
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(parameter.requires_grad for parameter in model.parameters())
     assert model.train().encoder.training and model.stored_states is None
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_the_mode_of_a_model_in_memory_stays(
+    mode: bool, model_of: ModelOf, tiny_tasks, tmp_path: Path
+) -> None:
+    model = model_of([tiny_tasks["tagging"]]).train(mode)
+    probed(model, tiny_tasks["classification"], tmp_path, layers=[1])
+    assert model.training == mode and model.encoder.training == mode
+
+
+def test_probes_that_had_finished_are_told_if_another_fails(
+    encoder_folder: EncoderFolder, tiny_tasks, tmp_path: Path
+) -> None:
+    """And a bad row of a scored split is found before any training."""
+    task = tiny_tasks["classification"]
+    other = tiny_tasks["tagging"]
+
+    def fails(*args: Any) -> Any:
+        return torch.tensor(math.nan, requires_grad=True).expand(args[0].shape[0])
+
+    with pytest.raises(FloatingPointError) as caught:
+        probed(encoder_folder(), [task, other], tmp_path, losses={other.name: fails})
+    note = caught.value.__notes__[-1]
+    assert note.startswith("Probes that had finished:") and f"| {task.name} |" in note
+    rows = [*task.rows("validation", "en"), {"text": "a", "label": "nobody's"}]
+    source = jx.Rows({"train": task.rows("train", "en"), "validation": rows})
+    bad = task.replace(name="bad", source=source)
+    folder = tmp_path / "second"
+    with pytest.raises(jx.DataError, match="Unknown label"):
+        probed(encoder_folder(), [task, bad], folder, store=None)
+    assert not folder.exists()
 
 
 @pytest.mark.slow

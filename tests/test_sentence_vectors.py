@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import ModelOf
@@ -97,6 +98,12 @@ def test_bad_input_is_refused(model_of: ModelOf, tiny_tasks: Any) -> None:
     model = model_of([TASK, tiny_tasks["classification"]])
     with pytest.raises(jx.DataError, match=r"takes a list of texts, and found one text. Write \[t"):
         jx.encode(model, "the cat")
+    frame = pd.DataFrame({"text": ["the cat", "a dog"]})
+    not_lists: list[Any] = [frame, {"d1": "the cat"}, {"the cat", "a dog"}]
+    for texts in not_lists:
+        with pytest.raises(jx.DataError, match=f"found {type(texts).__name__}, which is read by"):
+            jx.encode(model, texts)
+    assert jx.encode(model, frame["text"]).shape == (2, 32)
     with pytest.raises(jx.DataError, match="Text 1 is ' '; expected a text that is not blank"):
         jx.encode(model, ["a", " "])
     with pytest.raises(ValueError, match="takes a retrieval task"):

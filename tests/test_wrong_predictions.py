@@ -100,6 +100,21 @@ def test_of_tags_the_surest_wrong_one_counts(tmp_path: Path) -> None:
     assert "en sure: 1 of 2 tags wrong\n    a[O → X] b" in str(errors)
 
 
+def test_of_rankings_the_first_score_counts(tmp_path: Path) -> None:
+    shared: dict[str, Any] = {
+        "language": "en",
+        "inputs": {},
+        "gold": ["a"],
+        "confidence": None,
+        "correct": False,
+    }
+    rows = [
+        {"id": str(number), "prediction": ["b", "c"], "score": [number / 10, 0.0], **shared}
+        for number in (3, 9, 5)
+    ]
+    assert [row["id"] for row in jx.errors(write(tmp_path, *rows))] == ["9", "5", "3"]
+
+
 def test_groups(tmp_path: Path) -> None:
     rows = [prediction_row(groups=["x"]), prediction_row(id="2", groups=["x", "y"], correct=True)]
     errors = jx.errors(write(tmp_path, *rows))
@@ -201,6 +216,9 @@ def test_what_cannot_be_shown_is_said(model, folder: Path, tiny_tasks, tmp_path:
         ValueError, match=r"no predictions for mood, split 'test'.*It has: answers-"
     ):
         jx.errors(folder, "mood", "test")
+    for source in (folder, model):
+        with pytest.raises((ValueError, jx.DataError), match="ge"):
+            jx.errors(source, tiny_tasks["classification"], languages=["de", "ge"])
     with pytest.raises(ValueError, match="Of which task"):
         jx.errors(model)
     with pytest.raises(ValueError, match=r"any task.*no file of predictions"):

@@ -114,6 +114,7 @@ def _write(
                 f"Task {task.name}: the test split has {row_count:,} rows, the official one "
                 f"{official:,}. Give check_counts=False to predict a part of it."
             )
+        submission.keys(task, task.rows(split))  # a missing one is found before a pass
     written = []
     folder.mkdir(parents=True, exist_ok=True)
     for task in tasks:

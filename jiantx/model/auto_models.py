@@ -35,11 +35,17 @@ class SavedEncoder:
         Args:
             path: Hub id or folder.
             *args: None.
-            config: Read from the folder.
+            config: Read from the folder, with what the caller asked for.
             output_loading_info: Return a pair, with an empty dictionary.
             **kwargs: As of `MultitaskModel.from_pretrained`.
+
+        Raises:
+            ValueError: Labels are asked for, and an encoder has none.
         """
         encoder = MultitaskModel.from_pretrained(path, padding_free=False, **kwargs).encoder
+        _set_outputs(encoder, config)
+        if _asked_labels(config) is not None:
+            raise ValueError("num_labels, id2label: the encoder of a multi-task model has none.")
         return (encoder, {}) if output_loading_info else encoder
 
     @classmethod
@@ -59,18 +65,22 @@ class SavedTaskModel:
         path: str | os.PathLike[str],
         *args: Any,
         config: MultitaskConfig | None = None,
+        output_loading_info: bool = False,
         **kwargs: Any,
-    ) -> PreTrainedModel:
+    ) -> Any:
         """Load the model, and make what `MultitaskModel.to_transformers` makes.
 
         Args:
             path: Hub id or folder.
             *args: None.
-            config: Read from the folder.
+            config: Read from the folder, with what the caller asked for: other names of the labels,
+                or hidden states and attentions as outputs.
+            output_loading_info: Return a pair, with an empty dictionary.
             **kwargs: As of `MultitaskModel.from_pretrained`.
 
         Raises:
             LookupError: No task of the model fits, or several do.
+            ValueError: Another number of labels is asked for.
         """
         model = MultitaskModel.from_pretrained(path, padding_free=False, **kwargs)
         heads = model.config.heads
@@ -88,7 +98,46 @@ class SavedTaskModel:
             )
         ((name, entry),) = fitting.items()
         plain, _ = model.to_transformers(saved_task(name, entry, heads[entry["head"]]))
-        return plain
+        _set_outputs(plain, config)
+        labels = _asked_labels(config)
+        if labels is not None:
+            if len(labels) != plain.config.num_labels:
+                raise ValueError(
+                    f"{len(labels)} labels are asked for, and the head of {name} has "
+                    f"{plain.config.num_labels}. To train another head, load the encoder: "
+                    f"AutoModel.from_pretrained({os.fspath(path)!r})."
+                )
+            if config is not None and not _are_default(labels):
+                plain.config.id2label = labels
+                plain.config.label2id = config.label2id
+        return (plain, {}) if output_loading_info else plain
+
+
+def _set_outputs(model: PreTrainedModel, config: MultitaskConfig | None) -> None:
+    """Let a loaded model have the settings of its outputs that a caller put into the config."""
+    if config is None:
+        return
+    attention = config._attn_implementation
+    if config.output_attentions and not attention:
+        attention = "eager"  # the others return none
+    if attention:
+        model.set_attn_implementation(attention)
+    for name in ("output_hidden_states", "output_attentions"):
+        if getattr(config, name):
+            setattr(model.config, name, True)
+
+
+def _asked_labels(config: MultitaskConfig | None) -> dict[int, str] | None:
+    """The labels that a caller put into the config; None if it is as saved."""
+    if config is None or config.id2label == MultitaskConfig().id2label:
+        return None
+    labels: dict[int, str] = config.id2label
+    return labels
+
+
+def _are_default(labels: dict[int, str]) -> bool:
+    """Whether transformers made the names, of their number."""
+    return all(name == f"LABEL_{index}" for index, name in labels.items())
 
 
 def _register() -> None:

@@ -13,6 +13,7 @@ from jiantx.task import Task
 
 # entries of a head's config that follow from the model, not from the task
 _OF_ENCODER = ("cls_pooling", "form", "layer_mix")
+_LAYER = ("layer", "depth")  # entries that choose the layer which is read
 
 
 def build_head(encoder: PreTrainedConfig, name: str, config: Mapping[str, Any]) -> Head:
@@ -130,6 +131,13 @@ def fitted_head(
     if saved_config == head_config:
         fitted: Head = head
         return fitted
+    other_layer = [key for key in _LAYER if head_config.get(key) != saved_config.get(key)]
+    if layers is not None and other_layer:
+        raise ValueError(
+            f"The model's head {name!r} reads {_describe_mix(layers)}, so that "
+            f"{other_layer[0]}={head_config[other_layer[0]]!r} would change nothing. Leave it out, "
+            'or load the model with heads="new" and without `layer_mix`.'
+        )
     problem = f"The model's head {name!r} is {saved_config}, the task's is {dict(head_config)}. "
     if {**saved_config, **{key: head_config.get(key) for key in head.settings}} == head_config:
         with torch.device("meta"):
