@@ -263,15 +263,15 @@ class _TagPipeline(TokenClassificationPipeline):  # type: ignore[misc]  # not an
 
     def preprocess(self, sentence: Any, *args: Any, **options: Any) -> Iterator[Any]:
         has_stride = "stride" in (options.get("tokenizer_params") or {})
-        most = self.tokenizer.model_max_length
+        longest = self.tokenizer.model_max_length
         for inputs in super().preprocess(sentence, *args, **options):
-            if not has_stride and inputs["input_ids"].shape[1] == most:
+            if not has_stride and inputs["input_ids"].shape[1] == longest:
                 is_split = options.get("is_split_into_words", False)
                 encoded = self.tokenizer(sentence, is_split_into_words=is_split, verbose=False)
                 count = len(encoded["input_ids"])
-                if count > most:
+                if count > longest:
                     logger.warning(
-                        f"A text of {count:,} tokens was cut at {most:,}, and its last words have "
+                        f"A text of {count:,} tokens was cut at {longest:,}, and its last words have "
                         "no tag. predict() tags all words, and so does this pipeline with stride= "
                         "and aggregation_strategy=."
                     )

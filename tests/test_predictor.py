@@ -341,9 +341,9 @@ def test_a_token_classification_pipeline_says_what_it_cuts(
     run = loaded.pipeline("token-classification", ignore_labels=[])
     run("the cat sees")
     assert "was cut" not in caplog.text
-    most = run.tokenizer.model_max_length
-    run("the cat sees a river " * most)
-    assert f"tokens was cut at {most:,}, and its last words have no tag" in caplog.text
+    longest = run.tokenizer.model_max_length
+    run("the cat sees a river " * longest)
+    assert f"tokens was cut at {longest:,}, and its last words have no tag" in caplog.text
 
 
 def test_fill_mask_and_features(saved: Any, loaded: jx.Predictor) -> None:
@@ -413,8 +413,8 @@ def test_auto_classes_take_what_transformers_users_ask_for(
     inputs = AutoTokenizer.from_pretrained(tmp_path)("the cat", return_tensors="pt")
     layers = AutoModel.from_pretrained(tmp_path).config.num_hidden_layers
     for auto_class in (AutoModel, auto):
-        asked = {"output_hidden_states": True, "output_attentions": True}
-        output = auto_class.from_pretrained(tmp_path, **asked)(**inputs)
+        options = {"output_hidden_states": True, "output_attentions": True}
+        output = auto_class.from_pretrained(tmp_path, **options)(**inputs)
         assert len(output.hidden_states) == layers + 1 and len(output.attentions) == layers
         eager = auto_class.from_pretrained(tmp_path, attn_implementation="eager")
         assert eager.config._attn_implementation == "eager"
