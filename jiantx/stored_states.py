@@ -57,7 +57,9 @@ class StoredStates:
     """The states of sequences after every layer, memory-mapped.
 
     Set it as `model.stored_states`; the model then reads the states of batches whose sequences are
-    all here, and runs its encoder for the others. It never reads the states of other weights.
+    all here, and runs its encoder for the others. It does not read the states of other weights,
+    as far as torch tells: a write to `parameter.data`, or adapters that are switched off, it does
+    not see. Make a new object after these.
 
     Args:
         model: With a frozen encoder.
