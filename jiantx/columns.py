@@ -103,7 +103,8 @@ def column_gold(row: Row, column: Column) -> Any:
         value = column_value(row, column)
     except MissingColumn:  # said in full by whoever needs gold
         return None
-    return None if value is None or value in ("", -1) else value
+    is_blank = isinstance(value, str) and not value.strip()
+    return None if value is None or is_blank or value == -1 else value
 
 
 def check_label(value: Any, labels: Sequence[str]) -> str:

@@ -29,6 +29,11 @@ from jiantx.tasks import TaskOrName, Tasks, resolve_tasks
 
 logger = logging.get_logger("jiantx.evaluation")
 
+_NO_ROWS = (
+    " If its rows are your own, give the task itself, or on the command line --import FILE.py: a "
+    "saved folder holds no rows."
+)
+
 
 def evaluate(
     model: MultitaskModel,
@@ -353,6 +358,7 @@ def scored_languages(task: Task, split: str, requested: Collection[str] | None) 
         splits = [name for name in ("train", "validation", "test") if task.languages(name)]
         raise DataError(
             f"Task {task.name} has no split {split!r} here. It has: {', '.join(splits) or 'none'}."
+            f"{'' if splits else _NO_ROWS}"
         )
     raise DataError(
         f"Task {task.name}, split {split!r}, has none of the languages "

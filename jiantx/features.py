@@ -19,6 +19,8 @@ import numpy as np
 import pyarrow as pa
 
 from jiantx.cache import cache_dir, load_or_write
+from jiantx.columns import row_id
+from jiantx.feature_columns import check_columns
 from jiantx.fields import check_count
 from jiantx.fingerprints import UncacheableError, fingerprint_text, rows_hash
 from jiantx.sampling import subset
@@ -81,10 +83,12 @@ class Features:
             one = "answer was not where its offset said and was"
             many = "answers were not where their offset said and were"
             is_moved = np.asarray(self.table.with_format("numpy")["realigned"][:]) > 0
-            first_row = self.table[int(np.flatnonzero(is_moved)[0])]["example"]
+            index = self.table[int(np.flatnonzero(is_moved)[0])]["example"]
+            id_text = row_id(self.rows[index], index)
+            first_row = f"row {index}" if id_text.isdigit() else f"row {index}, id {id_text!r}"
             notes.append(
                 f"{moved:,} {one if moved == 1 else many} moved to the nearest exact occurrence "
-                f"(first in row {first_row})."
+                f"(first in {first_row})."
             )
         if outside:
             one = "answer is longer than a window, and trains"
@@ -277,6 +281,7 @@ def _tables(
     iterator = iter(examples)
     while batch := list(itertools.islice(iterator, _BATCH)):
         columns: dict[str, Any] = dict(task.features(batch, tokenizer, max_length))
+        check_columns(task, columns)
         for index, lengths in zip(columns["example"], columns.get("lengths", ())):
             if 0 in lengths:
                 _refuse_without_tokens(task, batch[index], tokenizer)

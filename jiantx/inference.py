@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -41,12 +41,13 @@ def tokenizer_of(model: MultitaskModel) -> Any:
     return model.tokenizer
 
 
-def task_of(model: MultitaskModel, task: TaskOrName) -> Task:
+def task_of(model: MultitaskModel, task: TaskOrName, unread_fields: Collection[str] = ()) -> Task:
     """A task, the registered task of that name, or else the one that the model was trained on.
 
     Args:
         model: Its config holds the declarations of its tasks, without rows.
         task: The task, or its name.
+        unread_fields: Fields that the caller does not read, and that the model's own may lack.
 
     Raises:
         LookupError: Neither the registry nor the model has a task of that name.
@@ -55,7 +56,7 @@ def task_of(model: MultitaskModel, task: TaskOrName) -> Task:
     entry = model.config.tasks.get(task) if isinstance(task, str) else None
     if entry is None or task in TASKS or entry["head"] not in model.config.heads:
         return resolve_task(task)
-    return saved_task(str(task), entry, model.config.heads[entry["head"]])
+    return saved_task(str(task), entry, model.config.heads[entry["head"]], unread_fields)
 
 
 @contextmanager

@@ -75,7 +75,7 @@ def _read_labels(task: Task) -> tuple[str, ...]:
                 f"Task {task.name}, split {split!r}, language {language!r}: {error}"
             ) from error.__cause__
         row_count += len(rows)
-    labels = [value for value in counts if value not in (None, "")]
+    labels = [value for value in counts if not _is_blank(value)]
     _check_labels(task, labels, row_count, split)
     single = single_labels({label: counts[label] for label in labels})
     if single and task.scored_by != "tagging":  # rare tags are usual
@@ -125,6 +125,10 @@ def _value_counts(rows: datasets.Dataset, column: Column) -> Counter[Any]:
     )
 
 
+def _is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
 def _check_labels(task: Task, labels: list[Any], row_count: int, split: str) -> None:
     """DataError for values that are hardly labels."""
     noun = f"Task {task.name}: labels are not declared, and the {split} rows hold"
@@ -133,12 +137,6 @@ def _check_labels(task: Task, labels: list[Any], row_count: int, split: str) -> 
         raise DataError(
             f"{noun} {no_texts[0]!r}. Labels are names. If the numbers are the names, give "
             f'{task.gold}=lambda row: str(row["label"]); else a function that names them.'
-        )
-    blank = [label for label in labels if not label.strip()]
-    if blank:
-        raise DataError(
-            f"{noun} the blank label {blank[0]!r}. Fill these rows in, or drop them with the "
-            f"source's `where`."
         )
     if len(labels) < 2:
         raise DataError(f"{noun} {labels}; expected at least two. {_DECLARE}")

@@ -77,8 +77,9 @@ def mine_negatives(
         task: A retrieval task or its name; its training rows are pairs.
         count: Negatives of a row; fewer where fewer are allowed.
         among: Choose them at random from so many nearest; None: take the nearest.
-        margin: A text is too close if its score is above that of the row's own positive less this
-            margin. The scores are cosines, or inner products if the task does not normalise.
+        margin: A text is too close if its score is above that of the row's own positive (the lowest
+            of several) less this margin, which may be negative. The scores are cosines, or inner
+            products if the task does not normalise.
         languages: Of the training rows; the task's `train_languages` if None.
         seed: Of the random choice, which is the same for the same rows and seed.
         batch_size: Texts of a batch.
@@ -100,6 +101,8 @@ def mine_negatives(
         raise ValueError(f"Task {task.name} is no retrieval task: it has no negatives to mine.")
     check_count("count", count)
     check_count("among", among)
+    if not isinstance(margin, int | float):
+        raise ValueError(f"margin={margin!r}: expected a number, which may be negative.")
     if among is not None and among < count:
         raise ValueError(f"among={among} is less than count={count}. Choose from more.")
     if isinstance(languages, str):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from transformers import Pipeline, TokenClassificationPipeline, pipeline
 from transformers.utils import logging
@@ -15,9 +17,10 @@ from transformers.utils import logging
 from jiantx.evaluation import evaluate, predict
 from jiantx.inference import tokenizer_of
 from jiantx.model import MultitaskModel
-from jiantx.model.declarations import saved_task
+from jiantx.model.declarations import changed_fields, saved_task
 from jiantx.registry import near_names
 from jiantx.report import Report
+from jiantx.sentence_vectors import encode
 from jiantx.sources import DataError, function_name
 from jiantx.task import Task
 from jiantx.task_types import MultipleChoice, TokenClassification
@@ -100,6 +103,7 @@ class Predictor:
                 logger.warning(str(error))
         for task in given_tasks.values():
             model.head_of(task)
+            _warn_of_changes(task, model.config.tasks.get(task.name, {}))
         self.tasks |= given_tasks
 
     def __repr__(self) -> str:
@@ -196,13 +200,29 @@ class Predictor:
                 raise LookupError(
                     f"The folder holds no rows, and none of its tasks ({', '.join(self.tasks)}) is "
                     f"registered with a split {split!r}. Give the tasks with their rows: "
-                    "jx.load(folder, tasks=[task])."
+                    "jx.load(folder, tasks=[task]), or on the command line --import FILE.py."
                 )
         elif isinstance(tasks, str | Task):
             tasks = [self.task(tasks)]
         else:
             tasks = [self.task(task) for task in tasks]
         return evaluate(self.model, tasks, **kwargs)
+
+    def encode(
+        self, texts: Sequence[str], task: TaskOrName | None = None, **options: Any
+    ) -> npt.NDArray[np.float32]:
+        """Compute vectors of texts, as `jx.encode(model, texts, task)` does.
+
+        Args:
+            texts: A list of texts.
+            task: The retrieval task whose head computes them. Neither its rows nor its corpus are
+                needed. None: the mean over the tokens of the last layer, of length 1.
+            options: Of `jx.encode`: prefix, layer, pooling, normalize, batch_size, …
+
+        Returns:
+            (texts, hidden) in float32.
+        """
+        return encode(self.model, texts, task, **options)
 
     def pipeline(self, kind: str, *, task: TaskOrName | None = None, **kwargs: Any) -> Pipeline:
         """Make a pipeline of transformers, which gives the labels and scores of `predict`.
@@ -258,6 +278,19 @@ class Predictor:
         return task
 
 
+def _warn_of_changes(task: Task, entry: Mapping[str, Any]) -> None:
+    """Warn if a given task reads its inputs otherwise than the saved one of its name."""
+    changed = changed_fields(task, entry)
+    if changed:
+        values = [
+            f"{name}={value!r} (saved: {saved!r})" for name, (value, saved) in changed.items()
+        ]
+        logger.warning(
+            f"Task {task.name}: the given task has {', '.join(values)}. It is used as given, so "
+            "that scores may differ from those of the saved one."
+        )
+
+
 class _TagPipeline(TokenClassificationPipeline):  # type: ignore[misc]  # not annotated
     """Warns of texts that are cut, whose last words would have no tag without a word about it."""
 
@@ -271,9 +304,9 @@ class _TagPipeline(TokenClassificationPipeline):  # type: ignore[misc]  # not an
                 count = len(encoded["input_ids"])
                 if count > longest:
                     logger.warning(
-                        f"A text of {count:,} tokens was cut at {longest:,}, and its last words have "
-                        "no tag. predict() tags all words, and so does this pipeline with stride= "
-                        "and aggregation_strategy=."
+                        f"A text of {count:,} tokens was cut at {longest:,}, and its last words "
+                        "have no tag. predict() tags all words, and so does this pipeline with "
+                        "stride= and aggregation_strategy=."
                     )
             yield inputs
 
@@ -297,6 +330,8 @@ def _as_rows(task: Task, inputs: list[Any]) -> list[Any]:
 def _sentence_row(task: TokenClassification, item: Any) -> Any:
     if isinstance(item, str):
         item = item.split()
+    if isinstance(item, Mapping) and isinstance(item.get(task.words), str):  # a cell of a table
+        return {**item, _named(task, "words"): item[_named(task, "words")].split()}
     if type(item) not in (list, tuple):
         return item
     return {_named(task, "words"): list(item)}

@@ -223,10 +223,11 @@ class ResumingMixin(transformers.Trainer):
             yield
         except Exception as error:
             last = self._last_checkpoint() or (Path(path) if path else None)
-            error.add_note(
-                f"Training stopped at step {self.state.global_step}. "
-                f"Last whole checkpoint: {last or 'none'}. {self._advice(last)}"
-            )
+            if last or self.state.global_step:  # else nothing is lost
+                error.add_note(
+                    f"Training stopped at step {self.state.global_step}. "
+                    f"Last whole checkpoint: {last or 'none'}. {self._advice(last)}"
+                )
             raise
 
     def _advice(self, last: Path | None) -> str:

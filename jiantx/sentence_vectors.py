@@ -23,6 +23,8 @@ from jiantx.tasks import TaskOrName
 
 logger = logging.get_logger("jiantx.sentence_vectors")
 
+_UNREAD = ("query", "candidate", "corpus", "grades", "negatives")  # of a task whose head is run
+
 
 def encode(
     model: MultitaskModel,
@@ -114,7 +116,7 @@ def _task_to_run(model: MultitaskModel, task: TaskOrName | None, **changes: obje
     if task is None:
         resolved: object = Retrieval(name="encoded_texts", source=Rows({}))
     else:
-        resolved = task_of(model, task)
+        resolved = task_of(model, task, _UNREAD)
     if not isinstance(resolved, Retrieval):
         raise ValueError(
             f"encode(task=…) takes a retrieval task, whose head computes vectors; {task!r:.100} is "

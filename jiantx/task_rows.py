@@ -112,15 +112,19 @@ class TaskRows:
             yield example
 
     def _location(self, rows: datasets.Dataset, split: str, language: str, index: int) -> str:
-        """The file and the line of a row, in brackets, where the source knows them."""
+        """The file, the line and the id of a row, in brackets, where they are known."""
         try:
             location = self.source.locate(split, language, index)
             # not where `rows` are a choice, whose indices are others
-            if not location or self.source.rows(split, language)[index] != rows[index]:
-                return ""
+            if location and self.source.rows(split, language)[index] != rows[index]:
+                location = ""
         except (DataError, IndexError):
-            return ""
-        return f" ({location})" if location else ""
+            location = ""
+        # an id that is no number says more than the index
+        id_text = row_id(rows[index], index)
+        id_note = "" if id_text.isdigit() else f"id {id_text!r}"
+        details = ", ".join(filter(None, (location, id_note)))
+        return f" ({details})" if details else ""
 
     def preview(self, n: int = 5, split: str = "train", language: str | None = None) -> Preview:
         """The first rows of a split as the task reads them: inputs and gold.

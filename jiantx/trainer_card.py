@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainingArguments
-from transformers.utils import CONFIG_NAME
+from transformers.utils import CONFIG_NAME, logging
 
 from jiantx.model import MultitaskModel
+from jiantx.sampling import Sampler
+
+logger = logging.get_logger("jiantx.trainer")
 
 
 class CardCallback(TrainerCallback):
@@ -38,6 +41,7 @@ class CardCallback(TrainerCallback):
         else:
             self._training = self._describe(args)
             config.trainings.append(self._training)
+        _warn_of_undrawn_tasks(self.trainer._sampler, state.max_steps)
 
     def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
         self._training["steps"] = state.global_step
@@ -72,6 +76,35 @@ class CardCallback(TrainerCallback):
             "precision": next((name for name, is_on in precisions.items() if is_on), dtype),
             "seed": args.seed,
         }
+
+
+def undrawn_tasks(sampler: Sampler, steps: int) -> list[str]:
+    """The tasks that none of the first steps trains.
+
+    Args:
+        sampler: Of the training.
+        steps: Of the optimiser.
+    """
+    undrawn = dict.fromkeys(sampler.sizes)
+    for step in range(steps):
+        for draw in range(sampler.sampling.mix):
+            undrawn.pop(sampler.task_of(step, draw)[0], None)
+        if not undrawn:
+            break
+    return list(undrawn)
+
+
+def _warn_of_undrawn_tasks(sampler: Sampler, steps: int) -> None:
+    """Warn of tasks that are trained in no step, unless their weight is 0."""
+    left_out = {name for name, weight in (sampler.sampling.weights or {}).items() if not weight}
+    names = [name for name in undrawn_tasks(sampler, steps) if name not in left_out]
+    if names:
+        counts = [f"{name} {sum(rows.values()):,}" for name, rows in sampler.sizes.items()]
+        logger.warning(
+            f"None of the {steps:,} steps trains {', '.join(names)}: tasks are drawn by their rows "
+            f"({', '.join(counts)}). Take more steps, or give small tasks a larger share: "
+            "Sampling(exponent=0.5), Sampling(weights=…)."
+        )
 
 
 def take_trainings(model: Any, checkpoint: str | Path) -> None:

@@ -312,7 +312,8 @@ def _check_matches(option: str, pattern: Any, names: Sequence[str]) -> None:
     if isinstance(pattern, str) and any(matches(pattern, name) for name in names):
         return
     listed = list(dict.fromkeys(_short_name(name) for name in names))
-    suggestion = near_names(pattern, listed) if isinstance(pattern, str) else ""
+    prefixes = [name.rpartition(".")[0] for name in listed]
+    suggestion = near_names(pattern, [*prefixes, *listed]) if isinstance(pattern, str) else ""
     more = f", … ({len(listed)} in all)" if len(listed) > _LISTED else ""
     raise ValueError(
         f"Trainer({option}=…): {pattern!r} matches no parameter.{suggestion} There are "

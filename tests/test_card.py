@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from pathlib import Path
@@ -20,6 +21,8 @@ from jiantx.model.config import MultitaskConfig, trained_entry
 from jiantx.model.declarations import declaration
 from jiantx.model.model_card import model_card
 from jiantx.report import MAIN, Report, Score
+from jiantx.sampling import Sampler
+from jiantx.trainer_card import undrawn_tasks
 
 TASKS = {
     "xnli": {"head": "nli", "languages": ["en", "de"]},
@@ -485,3 +488,12 @@ def test_a_checkpoint_between_evaluations_has_no_scores(
         card = (tmp_path / f"checkpoint-{step}" / "README.md").read_text(encoding="utf-8")
         has_scores[step] = "## Main scores" in card
     assert has_scores == {1: False, 2: True, 3: False, 4: True}
+
+
+def test_tasks_that_no_step_trains() -> None:
+    sizes = {"big": {"en": 10_000}, "small": {"en": 1, "de": 1}}
+    rare = Sampler(jx.Sampling(), sizes, batch_size=4, seed=0)
+    drawn = next(step for step in itertools.count() if rare.task_of(step)[0] == "small")
+    assert undrawn_tasks(rare, drawn) == ["small"] and undrawn_tasks(rare, drawn + 1) == []
+    assert undrawn_tasks(rare, 0) == ["big", "small"]
+    assert undrawn_tasks(Sampler(jx.Sampling(mix=2), sizes, batch_size=4, seed=0), 20_000) == []

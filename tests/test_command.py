@@ -237,6 +237,31 @@ def test_an_output_that_cannot_be_written_is_refused_first(
     assert f"--output {texts / 'out.csv'}: " in capsys.readouterr().err
 
 
+def test_rows_with_blank_cells_get_no_prediction(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "rows.csv"
+    source.write_text("text,n\na dog,1\n ,2\nthe cat,3\n")
+    assert run("predict", folder, source, "--task", "command_mood") == 0
+    printed = capsys.readouterr()
+    assert "1 row has a blank input and no prediction." in printed.err
+    rows = [json.loads(line) for line in printed.out.splitlines()]
+    assert [row["n"] for row in rows] == ["1", "2", "3"]
+    assert ["predicted_label" in row for row in rows] == [True, False, True]
+    expected = jx.load(folder).predict("the cat", task="command_mood").label
+    assert rows[2]["predicted_label"] == expected
+
+
+def test_the_words_of_a_tagging_task_may_stand_in_a_cell(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "rows.csv"
+    source.write_text("tokens\nthe cat eats\n")
+    assert run("predict", folder, source, "--task", "entities") == 0
+    (row,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(row["predicted_tags"]) == 3
+
+
 def test_predict_reads_and_writes_files(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
 ) -> None:
@@ -311,7 +336,7 @@ def test_reports_of_several_runs(tmp_path: Path, capsys: pytest.CaptureFixture[s
     Report(mine).to_json(tmp_path / "mine.json")
     assert run("report", tmp_path / "mine.json") == 0
     printed = capsys.readouterr().out
-    assert "Failed runs are included: The target 'mine'" in printed and "--import" in printed
+    assert "all are shown: The target 'mine'" in printed and "--import" in printed
     # a recipe's folder: the stages' reports are parts of the table's
     Report([score("none", 70.0)]).to_json(tmp_path / "report.json")
     assert run("report", tmp_path) == 0

@@ -243,7 +243,6 @@ def test_classes_keep_their_order() -> None:
     [
         ([0, 1], r"label=lambda row: str\(row"),
         (["a", "a"], "expected at least two"),
-        (["good", " ", "bad"], "hold the blank label ' '"),
         (["good", "Good "], "differ only in case or blanks"),
         ([f"text {i}" for i in range(30)], "30 different values in 30 rows"),
     ],
@@ -329,3 +328,22 @@ def test_lists_of_one_length_hold_labels() -> None:
     many = jx.Classification("mine", jx.Rows(rows), multi_label=True)
     assert many.label_names == ("p", "q", "r")
     assert many.describe().splits[0].label_counts == {"p": 1, "q": 2, "r": 1}
+
+
+def test_a_label_of_blanks_is_none() -> None:
+    rows = [{"text": f"text {i}", "label": label} for i, label in enumerate(("a", "b", " "))]
+    blank = jx.Classification("mine", jx.Rows({"train": rows, "validation": rows}))
+    assert blank.label_names == ("a", "b")
+    (train, _) = blank.describe().splits
+    assert train.unlabelled == 1 and train.label_counts == {"a": 1, "b": 1}
+    with pytest.raises(DataError, match="row 2: The row has no gold"):
+        list(blank.examples("train", labelled=True))
+
+
+def test_training_rows_need_no_grades() -> None:
+    corpus = jx.Rows({"test": [{"id": "d1", "candidate": "a cook"}]})
+    graded = [{"query": "who", "relevant": ["d1"], "grades": [3]}]
+    pairs = [{"query": "who", "candidate": ["a cook"]}]
+    source = jx.Rows({"train": pairs, "test": graded})
+    search = jx.Retrieval("search", source, corpus=corpus, grades="grades", metrics=("ndcg_at_3",))
+    assert [split.rows for split in search.describe().splits] == [1, 1]

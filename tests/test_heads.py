@@ -348,3 +348,63 @@ def test_a_new_type_is_one_class_and_one_head(
 def test_a_head_is_registered_once() -> None:
     with pytest.raises(ValueError, match="head for the task type named 'retrieval'"):
         jx.register_head("retrieval", IsLongHead)
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        (lambda loss, count: loss, "IsLongHead.forward returned Tensor; expected a HeadOutput"),
+        (lambda loss, count: HeadOutput(num_items=count), "returned no loss in training"),
+        (lambda loss, count: HeadOutput(loss=loss), r"of shape \(\) and num_items=None"),
+        (
+            lambda loss, count: HeadOutput(loss=loss.expand(3), num_items=count),
+            r"a loss of shape \(3,\) .*Expected the sum",
+        ),
+    ],
+)
+def test_what_a_head_may_return(
+    output: Any,
+    message: str,
+    is_long: IsLong,
+    model_of: ModelOf,
+    tokenizer: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forward = IsLongHead.forward
+
+    def wrong_forward(self: IsLongHead, states: Tensor, batch: Mapping[str, Any]) -> Any:
+        right = forward(self, states, batch)
+        return output(right.loss, right.num_items)
+
+    monkeypatch.setattr(IsLongHead, "forward", wrong_forward)
+    model = model_of([is_long]).train()
+    with pytest.raises((TypeError, ValueError), match=message):
+        model(**batch_of(is_long, tokenizer))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"example": None}, "features .task is_long. returned no column 'example'; it has: input"),
+        ({"labels": None}, "returned no column 'labels'"),
+        ({"labels": [[1]]}, "columns of several lengths: .*'labels': 1"),
+        ({"labels": [0, 1]}, r"an entry of 'labels' is 0; expected a list, such as \[0\]"),
+    ],
+)
+def test_what_features_may_return(
+    changes: dict[str, Any],
+    message: str,
+    is_long: IsLong,
+    tokenizer: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    features = IsLong.features
+
+    def wrong_features(self: IsLong, *args: Any) -> dict[str, Any]:
+        columns = {**features(self, *args), **changes}
+        return {name: values for name, values in columns.items() if values is not None}
+
+    monkeypatch.setattr(IsLong, "features", wrong_features)
+    examples = [is_long.example({"text": "a dog"}, id=str(i), language="en") for i in range(2)]
+    with pytest.raises((TypeError, ValueError), match=message):
+        jx.features.encode_examples(is_long, examples, tokenizer)

@@ -25,7 +25,7 @@ STOREYS = [
     "labels_in_data dataset_summary".split(),
     ["task_rows"],
     ["task"],
-    ["tokenization"],
+    "tokenization feature_columns".split(),
     ["task_types"],
     ["tasks", "features"],
     "batching heads".split(),

@@ -80,6 +80,27 @@ def test_a_folder_predicts_what_its_model_and_task_predict(
     assert [prediction.language for prediction in de] == ["de"] * 4
 
 
+def test_a_given_task_that_differs_from_the_saved_one_is_named(
+    tmp_path: Path, model_of: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without its prefixes, a retrieval task has other scores, and nothing else would tell."""
+    corpus = jx.Rows({"test": [{"id": "d1", "candidate": "a dog"}]})
+    rows = jx.Rows({"test": [{"query": "the dog", "relevant": ["d1"]}]})
+    task = jx.Retrieval("search", rows, corpus=corpus, query_prefix="query: ", max_length=64)
+    model_of([task]).save_pretrained(tmp_path)
+    jx.load(tmp_path, tasks=[task])
+    assert "the given task has" not in caplog.text
+    jx.load(tmp_path, tasks=[task.replace(query_prefix="", max_length=32)])
+    assert "max_length=32 (saved: 64), query_prefix='' (saved: 'query: ')" in caplog.text
+    # vectors need neither rows nor corpus
+    loaded = jx.load(tmp_path)
+    expected = jx.encode(loaded.model, ["the dog"], task)
+    assert np.array_equal(loaded.encode(["the dog"], "search"), expected)
+    assert loaded.encode(["the dog"]).shape == expected.shape
+    with pytest.raises(jx.DataError, match="This task needs corpus"):
+        loaded.predict({"query": "the dog"})
+
+
 def test_a_models_own_tasks_may_be_named(saved: Any, tiny_tasks: Any) -> None:
     model = saved[0]
     classification = tiny_tasks["classification"]

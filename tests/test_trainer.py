@@ -916,3 +916,19 @@ def test_the_trainers_length_is_that_of_the_saved_model(
     trainer.train()
     trainer.save_model(str(tmp_path / "saved"))
     assert jx.load(tmp_path / "saved").tasks["mood"].max_length == 16
+
+
+def test_a_task_that_no_step_trains_is_named(
+    model_of: ModelOf, tiny_tasks, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    small = tiny_tasks["classification"]
+    rows = [dict(row) for row in small.rows("train", "en")]
+    big = small.replace(name="big", source=jx.Rows({"train": rows * 100}))
+    tasks = [small, big]
+    args = arguments(tmp_path, max_steps=2)
+    jx.Trainer(model_of(tasks), args, tasks=tasks, sampling=jx.Sampling(exponent=2.0)).train()
+    assert f"None of the 2 steps trains {small.name}: tasks are drawn by their rows" in caplog.text
+    caplog.clear()
+    weights = jx.Sampling(weights={small.name: 0.0, "big": 1.0})  # left out on purpose
+    jx.Trainer(model_of(tasks), args, tasks=tasks, sampling=weights).train()
+    assert "None of the" not in caplog.text

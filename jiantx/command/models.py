@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
 from jiantx.command.data import choose_data_root
+from jiantx.dataset_summary.input_columns import input_columns
 from jiantx.predictor import Predictor, load
 from jiantx.sources import DataError, Row, read_jsonl, read_lines
 from jiantx.sources.readers.delimited import read_delimited
@@ -88,18 +89,25 @@ def predict_file(options: argparse.Namespace) -> None:
     rows, file_format = _read_rows(options.file, options.format, options.encoding)
     model = load(options.model, device=options.device)
     task = model.task(options.task)
-    inputs = [row["text"] for row in rows] if file_format == "txt" else rows
-    predictions = _predict(model, task, inputs, options.language)
-    columns = [
-        {**row, **_predicted_columns(prediction)} for row, prediction in zip(rows, predictions)
-    ]
+    read_rows = [row for row in rows if not _lacks_input(task, row)]
+    skipped_count = len(rows) - len(read_rows)
+    if skipped_count:
+        noun = "row has" if skipped_count == 1 else "rows have"
+        print(f"{skipped_count:,} {noun} a blank input and no prediction.", file=sys.stderr)
+    inputs = [row["text"] for row in read_rows] if file_format == "txt" else read_rows
+    predictions = iter(_predict(model, task, inputs, options.language))
+    columns = []
+    for row in rows:
+        is_read = not _lacks_input(task, row)
+        columns.append({**row, **(_predicted_columns(next(predictions)) if is_read else {})})
     if output is None:
         _write_jsonl(sys.stdout, columns)
         return
     write = _write_csv if output.suffix == ".csv" else _write_jsonl
     with output.open("w", encoding="utf-8", newline="") as file:
         write(file, columns)
-    print(f"Written: {output} ({len(columns):,} rows, task {task.name})", file=sys.stderr)
+    noun = "row" if len(columns) == 1 else "rows"
+    print(f"Written: {output} ({len(columns):,} {noun}, task {task.name})", file=sys.stderr)
 
 
 def _prepare_output(path: Path) -> None:
@@ -123,6 +131,12 @@ def _predict(
 ) -> list[Any]:
     predictions: list[Any] = model.predict(inputs, task=task, language=language)
     return predictions
+
+
+def _lacks_input(task: Task, row: Row) -> bool:
+    """Whether a cell that the task reads is blank."""
+    cells = [row.get(name) for name in input_columns(task).values() if isinstance(name, str)]
+    return any(isinstance(cell, str) and not cell.strip() for cell in cells)
 
 
 def _read_rows(file: str, file_format: str | None, encoding: str) -> tuple[list[Row], str]:

@@ -45,7 +45,10 @@ def _without_failed_runs(page: Page, report: Report) -> Report:
     try:
         judged = judged_scores(report)
     except LookupError as error:
-        page.add(f"Failed runs are included: {error.args[0]} (Here: --import FILE.py.)")
+        page.add(
+            f"Whether runs failed is not known, so all are shown: {error.args[0]} "
+            "(Here: --import FILE.py.)"
+        )
         return report
     if len(judged.where(metric=MAIN)) < len(report.where(metric=MAIN)):
         page.add("Runs that did not learn are left out, as on the recipe's page.")

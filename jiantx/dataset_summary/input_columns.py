@@ -204,8 +204,8 @@ def gold_values(array: pa.ChunkedArray) -> tuple[dict[str, int], int, int]:
         return {}, 0, int(unlabelled.sum())
     counts: dict[str, int] = {}
     for entry in pc.value_counts(items).to_pylist():
-        if entry["values"] not in (None, "", -1):
-            label = str(entry["values"])
+        label = "" if entry["values"] in (None, -1) else str(entry["values"])
+        if label.strip():
             counts[label] = counts.get(label, 0) + entry["counts"]
     total = sum(counts.values()) if _is_list(array.type) else len(array) - int(unlabelled.sum())
     return counts, total, int(unlabelled.sum())
@@ -214,7 +214,7 @@ def gold_values(array: pa.ChunkedArray) -> tuple[dict[str, int], int, int]:
 def missing_gold(
     array: pa.ChunkedArray, *, may_be_empty: bool = False, may_be_minus_one: bool = False
 ) -> np.ndarray:
-    """(rows,) whether a row has no gold: None, "", -1, or an empty list of answers.
+    """(rows,) whether a row has no gold: None, a blank text, -1, or an empty list of answers.
 
     Args:
         array: The gold.
@@ -229,7 +229,8 @@ def missing_gold(
     if is_answers and not may_be_empty:
         return list_lengths(pc.struct_field(array, "text")) == 0
     if is_text_type(array.type):
-        missing = pc.or_(missing, pc.equal(pc.fill_null(array, ""), ""))
+        trimmed = pc.utf8_trim_whitespace(pc.fill_null(array, ""))
+        missing = pc.or_(missing, pc.equal(trimmed, ""))
     elif pa.types.is_integer(array.type) and not may_be_minus_one:
         missing = pc.or_(missing, pc.equal(pc.fill_null(array, -1), -1))
     return np.asarray(missing.to_numpy(zero_copy_only=False), dtype=bool)

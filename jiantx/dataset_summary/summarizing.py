@@ -135,10 +135,14 @@ class _InputTable:
         self.row_count = len(rows)
         self.missing_gold: MissingColumn | None = None
         self.has_gold_in_inputs = False
+        self.inputs: list[pa.ChunkedArray] = []
         try:
-            columns = input_columns(task).values()
-            self.inputs = [column_array(rows, column) for column in columns]
-            self.gold = self._read_gold(task.as_it_reads(split, rows.column_names), rows)
+            reading_task = task.as_it_reads(split, rows.column_names)
+            unread_fields = reading_task.unread_fields
+            for field, column in input_columns(task).items():
+                if field not in unread_fields:
+                    self.inputs.append(column_array(rows, column))
+            self.gold = self._read_gold(reading_task, rows)
         except DataError as error:
             raise DataError(
                 f"Task {task.name}, split {split!r}, language {language!r}: {error}"

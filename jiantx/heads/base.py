@@ -140,6 +140,32 @@ class Head(nn.Module):
         return outputs
 
 
+def check_output(head: Any, output: Any) -> None:
+    """Check what a head returned.
+
+    Args:
+        head: The head, or what wraps it.
+        output: Of its `forward`.
+
+    Raises:
+        TypeError: It is no `HeadOutput`.
+        ValueError: In training it has no loss, or a loss of several numbers or of no items.
+    """
+    noun = f"{type(head).__name__}.forward"
+    if not isinstance(output, HeadOutput):
+        raise TypeError(f"{noun} returned {type(output).__name__}; expected a HeadOutput.")
+    if output.loss is None:
+        if head.training and not head.pools_step:
+            raise ValueError(f"{noun} returned no loss in training: HeadOutput(loss=…).")
+        return
+    if output.loss.dim() or output.num_items is None:
+        raise ValueError(
+            f"{noun} returned a loss of shape {tuple(output.loss.shape)} and num_items="
+            f"{output.num_items}. Expected the sum of the loss over the items, and how many items "
+            'there are: HeadOutput(loss=…, num_items=(batch["labels"] != -100).sum()).'
+        )
+
+
 HEADS: Registry[Callable[[PreTrainedConfig, Mapping[str, Any]], Head]] = Registry(
     "head for the task type"
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -71,23 +71,48 @@ def _as_json(value: Any) -> Any:
     return list(map(_as_json, value)) if isinstance(value, list | tuple) else value
 
 
-def missing_code(entry: Mapping[str, Any]) -> dict[str, str]:
+def changed_fields(task: Task, entry: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """What a task says otherwise than the saved task of its name.
+
+    Args:
+        task: Of the same name.
+        entry: The saved task's, of the config.
+
+    Returns:
+        Field -> its value here and as it was saved, of the fields that a config holds.
+    """
+    saved_fields = entry.get("declaration", {}).get("fields", {})
+    own_fields = {name: _as_json(value) for name, value in _fields(task) if _is_plain(value)}
+    changed = {}
+    for name, saved_value in saved_fields.items():
+        if name in own_fields and own_fields[name] != saved_value:
+            changed[name] = (own_fields[name], saved_value)
+    return changed
+
+
+def missing_code(entry: Mapping[str, Any], unread_fields: Collection[str] = ()) -> dict[str, str]:
     """Field -> name of the function or source that a saved task needs, and that no folder holds.
 
     The gold is not among them, as predictions do not read it.
 
     Args:
         entry: The task's, of the config.
+        unread_fields: Fields that will not be read.
     """
     declared = entry.get("declaration", {})
     code = dict(declared.get("code", {}))
     task_class = _task_class(declared.get("type"))
     if task_class is not None:
         code.pop(task_class.gold, None)
-    return code
+    return {field: name for field, name in code.items() if field not in unread_fields}
 
 
-def saved_task(name: str, entry: Mapping[str, Any], head: Mapping[str, Any]) -> Task:
+def saved_task(
+    name: str,
+    entry: Mapping[str, Any],
+    head: Mapping[str, Any],
+    unread_fields: Collection[str] = (),
+) -> Task:
     """Make a task of what a saved model says of it.
 
     Functions among its columns are those of the registered task of that name.
@@ -96,6 +121,7 @@ def saved_task(name: str, entry: Mapping[str, Any], head: Mapping[str, Any]) -> 
         name: The task's.
         entry: The task's, of the config.
         head: The config of its head.
+        unread_fields: Fields that the caller does not read, and that the task may lack.
 
     Returns:
         A task for `predict`. It has no rows; metrics are the registered task's, if it has one.
@@ -126,7 +152,7 @@ def saved_task(name: str, entry: Mapping[str, Any], head: Mapping[str, Any]) -> 
     plain["head"] = entry["head"]
     if "labels" in {field.name for field in fields(task_class)}:
         plain["labels"] = tuple(head["labels"])
-    code = missing_code(entry)
+    code = missing_code(entry, unread_fields)
     if type(registered) is task_class and all(_is_code(registered, field) for field in code):
         _warn_of_other_code(registered, code)
         return registered.replace(**plain)

@@ -22,6 +22,7 @@ from jiantx.attention import SequenceLayout, encoder_class, padding_id
 from jiantx.encoder_traits import PADDING_WARNING, EncoderTraits, check_serves, probe_encoder
 from jiantx.fields import check_choice
 from jiantx.heads import Head, HeadOutput, sequence_index
+from jiantx.heads.base import check_output
 from jiantx.model.config import MultitaskConfig, task_entry
 from jiantx.model.dropout import draw_masks_quickly
 from jiantx.model.embeddings import longest_input
@@ -347,7 +348,9 @@ class MultitaskModel(EncoderModesMixin, SavingMixin):
         inputs = {**batch, "starts": lengths.cumsum(0) - lengths}
         if module.reads_embedding:
             inputs["embedding"] = self.get_input_embeddings().weight
-        return module(states, inputs)
+        output: HeadOutput = module(states, inputs)
+        check_output(module, output)
+        return output
 
     def states(
         self,

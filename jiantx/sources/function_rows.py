@@ -221,6 +221,8 @@ def _call(function: Callable[..., Any], row: Mapping[str, Any], *arguments: Any,
     except Exception as error:
         kind = "" if isinstance(error, DataError) else f"{type(error).__name__}: "
         reason = f"{kind}{error}".rstrip(".")
+        if isinstance(error, TypeError) and "positional argument" in str(error):
+            reason += f". It is called with {'(row, language)' if arguments else '(row)'}"
         raise DataError(f"{role} failed. {reason}. The row holds {describe_row(row)}.") from error
     name = ClassName.looked_up
     if name is not None and inspect.isfunction(function) and _holds_numbers(function):

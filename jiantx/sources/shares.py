@@ -250,7 +250,8 @@ def number_values(
     indices = np.empty(len(values), dtype=np.int64)
     for index, value in enumerate(values):
         is_nan = isinstance(value, float) and math.isnan(value)
-        if value is None or value == "" or is_nan:
+        is_blank = isinstance(value, str) and not value.strip()
+        if value is None or is_blank or is_nan:
             raise DataError(
                 f"{place_of(index)} has no value in the column {column!r}. Fill it in, or drop the "
                 "row with the source's `where`."

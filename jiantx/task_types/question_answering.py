@@ -296,7 +296,10 @@ def _contains(window: tuple[int, int], span: tuple[int, int]) -> bool:
 
 
 def _answer_start(text: str, offset: int, context: str) -> int:
-    """Where an answer is: at its offset or, if the text was moved, at the nearest occurrence."""
+    """Where an answer is: at its offset or, if the text was moved, at the nearest occurrence.
+
+    Occurrences that are whole words come first: "3 metres" is not in "13 metres".
+    """
     if text and offset >= 0 and context.startswith(text, offset):
         return offset
     occurrences = [i for i in range(len(context)) if context.startswith(text, i)] if text else []
@@ -305,7 +308,16 @@ def _answer_start(text: str, offset: int, context: str) -> int:
             f"The answer {text!r} (at {offset}) is nowhere in its passage, which begins "
             f"{context[:60]!r}. Correct or drop it."
         )
-    return min(occurrences, key=lambda start: (abs(start - offset), start))
+    whole_words = [start for start in occurrences if _is_apart(context, start, start + len(text))]
+    return min(whole_words or occurrences, key=lambda start: (abs(start - offset), start))
+
+
+def _is_apart(context: str, start: int, stop: int) -> bool:
+    """Whether a span neither begins nor ends inside a word."""
+    for edge in (start, stop):
+        if 0 < edge < len(context) and context[edge - 1 : edge + 1].isalnum():
+            return False
+    return True
 
 
 def _answer_token_span(example: QuestionExample, offsets: np.ndarray) -> tuple[int, int] | None:

@@ -237,6 +237,8 @@ class Retrieval(Task):
 
     @property
     def unread_fields(self) -> tuple[str, ...]:
+        if self._is_training:
+            return ("negatives", "grades")
         return ("negatives",) if self.corpus is None else ("negatives", "candidate")
 
     @property

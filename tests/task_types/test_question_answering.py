@@ -297,6 +297,21 @@ def test_wrong_offsets_go_to_the_nearest_occurrence(start: int, found: int) -> N
     assert example.starts == (found,) and example.realigned == int(start != found)
 
 
+@pytest.mark.parametrize(
+    ("context", "answer", "start", "found"),
+    [
+        ("Lake A is 13 metres deep, lake B is 3 metres deep.", "3 metres", 15, 36),
+        ("Lake A is 13 metres deep.", "3 metres", 0, 11),  # inside a word rather than nowhere
+        ("我们看见猫，猫吃鱼", "猫", 8, 6),  # words of a script without blanks
+    ],
+)
+def test_a_moved_answer_is_a_whole_word_if_one_is(
+    context: str, answer: str, start: int, found: int
+) -> None:
+    (example,) = examples(task(), row(context, answer, start=start))
+    assert example.starts == (found,) and example.realigned == 1
+
+
 def test_moved_answers_are_counted_in_the_first_window(any_tokenizer: Any) -> None:
     context = "  the cat sees a dog " * 12
     moved = row(context, "dog", start=3)
