@@ -42,8 +42,10 @@ def test_a_comparison_is_a_frame_of_means(grid: Report, tmp_path: Path) -> None:
     assert frame.loc["none"].to_dict() == {"xnli": 46.5, "xquad": 72.0, "average": 59.25}
     assert frame.loc["mnli"].to_dict() == {"xnli": 5.0, "xquad": -1.0, "average": 2.0}
     comparison.to_csv(tmp_path / "a.csv")
-    assert (tmp_path / "a.csv").read_text().splitlines()[0] == "row,xnli,xquad,average"
     records = comparison.to_records()
+    lines = (tmp_path / "a.csv").read_text().splitlines()
+    assert lines[0] == "row,is_baseline,column,mean,sd,half_width,seeds,significant"
+    assert lines[4] == "mnli,False,xnli,5.0,0.0,0.0,2,False" and len(lines) == 1 + len(records)
     assert records[3] == {
         "row": "mnli",
         "is_baseline": False,

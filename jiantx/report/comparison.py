@@ -4,9 +4,11 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
+from jiantx.cache import write_text
 from jiantx.report import heatmaps
 from jiantx.report.averages import distinct, mean
 from jiantx.report.export import ExportsTables, table_frame
@@ -170,6 +172,17 @@ class Comparison(ExportsTables):
                 record["significant"] = None if row.is_baseline else cell.significant
                 records.append(record)
         return records
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write `to_records` as CSV: a line for each cell, with its interval.
+
+        Args:
+            path: The file to write. If writing fails, an older file stays as it was.
+        """
+        import pandas as pd
+
+        frame = pd.DataFrame(self.to_records())
+        write_text(Path(path), frame.to_csv(index=False, lineterminator="\n"))
 
     def plot(
         self, path: str | os.PathLike[str] | None = None, *, title: str | None = None
