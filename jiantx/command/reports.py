@@ -66,7 +66,9 @@ def _read(path: Path) -> Report:
     table = path / _NAME
     files = sorted(path.rglob(_NAME))
     if table.is_file() and len(files) > 1:
-        print(f"{table} is shown, and {len(files) - 1} reports in folders below are not.\n")
+        count = len(files) - 1
+        noun = "report in a folder below is" if count == 1 else "reports in folders below are"
+        print(f"{table} is shown, and {count} {noun} not.\n")
         files = [table]
     if not files:
         problem = "holds no report.json" if path.is_dir() else "does not exist"
