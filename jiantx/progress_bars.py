@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
 from typing import ClassVar
 
@@ -43,6 +44,20 @@ def without_bars(disable: bool) -> AbstractContextManager[None]:
         disable: As `TrainingArguments.disable_tqdm`.
     """
     return progress(False) if disable else nullcontext()
+
+
+@contextmanager
+def without_weight_bars() -> Iterator[None]:
+    """Show no bar of the weights that transformers loads or saves, which takes a second."""
+    from transformers.utils import logging
+
+    shows_bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shows_bars:
+            logging.enable_progress_bar()
 
 
 def are_bars_hidden() -> bool:

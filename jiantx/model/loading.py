@@ -22,6 +22,7 @@ from transformers.utils import logging
 
 from jiantx.attention import encoder_class
 from jiantx.model.masked_lm import MaskedLMWeights, read_masked_lm_head
+from jiantx.progress_bars import without_weight_bars
 from jiantx.sources import DataError
 from jiantx.tokenization import check_tokenizer
 
@@ -207,15 +208,12 @@ def errors_only() -> Iterator[None]:
     `check_weights` says in a sentence what the table says.
     """
     level = logging.get_verbosity()
-    shows_bars = logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
-    logging.disable_progress_bar()
     try:
-        yield
+        with without_weight_bars():
+            yield
     finally:
         logging.set_verbosity(level)
-        if shows_bars:
-            logging.enable_progress_bar()
 
 
 def check_weights(

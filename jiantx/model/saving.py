@@ -22,6 +22,7 @@ from jiantx.model.embeddings import EmbeddingsMixin
 from jiantx.model.export import plain_model, plain_tokenizer
 from jiantx.model.model_card import check_metadata, model_card
 from jiantx.model.sentence_folder import save_sentence_transformer
+from jiantx.progress_bars import without_weight_bars
 from jiantx.report import Report
 from jiantx.task import Task
 from jiantx.task_types import Retrieval
@@ -79,7 +80,8 @@ class SavingMixin(EmbeddingsMixin):
             push_options = {name: kwargs.pop(name) for name in _PUSH_OPTIONS if name in kwargs}
         self._check_no_adapters()
         self.follow_embeddings()
-        super().save_pretrained(save_directory, **kwargs)
+        with without_weight_bars():
+            super().save_pretrained(save_directory, **kwargs)
         if not self.should_save_on_this_rank(kwargs.get("is_main_process", True)):
             return
         if self.tokenizer is not None:
