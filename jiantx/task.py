@@ -14,7 +14,14 @@ from jiantx.columns import Column
 from jiantx.example import Example, Prediction
 from jiantx.fields import check_fields, check_labels, check_name
 from jiantx.labels_in_data import find_labels
-from jiantx.metrics import Metric, Metrics, check_metrics, mean_of_metrics, resolve_metrics
+from jiantx.metrics import (
+    Metric,
+    Metrics,
+    check_metrics,
+    mean_of_metrics,
+    metric_name,
+    resolve_metrics,
+)
 from jiantx.sources import Row, Source, data_root
 from jiantx.task_rows import SPLITS, TaskRows
 
@@ -301,7 +308,13 @@ class Task(TaskRows, ABC):
             references: What is right, in the same order.
             *groups: The groups, in the same order, for a metric that is marked `grouped`.
         """
-        return float(metric(predictions, references, *groups))
+        score: Any = metric(predictions, references, *groups)
+        if isinstance(score, str) or not hasattr(score, "__float__"):
+            raise TypeError(
+                f"The metric {metric_name(metric)!r} returned {score!r:.80}; expected a number "
+                "between 0 and 100."
+            )
+        return float(score)
 
     def main_score(self, values: Mapping[str, float]) -> float:
         """The score that is averaged, compared and selected on; NaN where a metric is missing."""

@@ -385,6 +385,21 @@ def test_metrics_that_take_references_first_are_refused() -> None:
         with pytest.raises(ValueError, match=r"'precision_score' takes \('y_true', 'y_pred'\)"):
             task(metrics=(metric,))
 
+    def swapped(references: Any, predictions: Any) -> float:
+        return recall(predictions, references)
+
+    with pytest.raises(ValueError, match=r"takes \('references', 'predictions'\)\. Expected"):
+        task(metrics=(swapped,))
+
+
+@pytest.mark.parametrize("score", [None, "33", (1.0, 2.0)])
+def test_a_score_that_is_no_number_is_refused(score: Any) -> None:
+    def odd(predictions: Any, references: Any) -> Any:
+        return score
+
+    with pytest.raises(TypeError, match=r"The metric 'odd' returned .* expected a number between"):
+        task(metrics=(odd,)).compute(odd, ["yes"], ["no"])
+
 
 @pytest.mark.parametrize(
     "labels",

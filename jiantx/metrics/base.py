@@ -217,11 +217,14 @@ def _check_takes(task: str, metric: Metric, scored_by: str) -> None:
         )
     code = getattr(innermost, "__wrapped__", innermost)
     names = getattr(getattr(code, "__code__", None), "co_varnames", ())
-    if names[:1] == ("y_true",):
+    first_name = next(iter(names), "")
+    if first_name in ("y_true", "references", "gold", "targets"):
+        # scikit-learn's scores are from 0 to 1
+        whose, factor = (", as scikit-learn's do", "100 * ") if first_name == "y_true" else ("", "")
         raise ValueError(
-            f"Task {task}: the metric {metric_name(metric)!r} takes {names[:2]}, as scikit-learn's "
-            "do, from 0 to 1. Expected (predictions, references) and 0 to 100: write a function "
-            "such as `def coverage(predictions, references): return 100 * "
+            f"Task {task}: the metric {metric_name(metric)!r} takes {names[:2]}{whose}. Expected "
+            "(predictions, references), and a score from 0 to 100: write a function such as "
+            f"`def coverage(predictions, references): return {factor}"
             f"{getattr(innermost, '__name__', 'score')}(references, predictions)`."
         )
 
