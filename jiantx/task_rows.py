@@ -121,8 +121,10 @@ class TaskRows:
         except (DataError, IndexError):
             location = ""
         # an id that is no number says more than the index
-        id_text = row_id(rows[index], index)
-        id_note = "" if id_text.isdigit() else f"id {id_text!r}"
+        id_note = ""
+        if "id" in rows.column_names:  # that column alone: others may hold images
+            id_text = row_id(rows.select_columns(["id"])[index], index)
+            id_note = "" if id_text.isdigit() else f"id {id_text!r}"
         details = ", ".join(filter(None, (location, id_note)))
         return f" ({details})" if details else ""
 

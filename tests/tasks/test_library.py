@@ -363,7 +363,7 @@ def test_a_renamed_column_is_an_error(name: str) -> None:
                 )
             )
         except DataError as error:
-            index = f"Task {name}, split '{split}', language '{language}', row 0: "
+            index = f"Task {name}, split '{split}', language '{language}', row 0"
             assert str(error).startswith(index) and f"'{column}'" in str(error)
             refused.add(column)
     assert len(refused) >= (1 if isinstance(task, jx.MaskedLM) else 2), refused
