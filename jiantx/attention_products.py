@@ -66,29 +66,33 @@ class _Attention(torch.autograd.Function):
 
     @staticmethod
     @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         if torch.is_grad_enabled():
             raise RuntimeError(
                 "jiantx's attention in bfloat16 on a CPU cannot be differentiated twice "
                 "(create_graph=True). Train in float32 with padding_free=False, where it can."
             )
         query, key, value, *probabilities = ctx.saved_tensors
-        of_query, of_key, of_value = (torch.empty_like(x) for x in (query, key, value))
-        sequences = _sequences(ctx.lengths, query, key, value, gradient.transpose(0, 1))
-        for weights, (span, q, k, v, of_attended) in zip(probabilities, sequences, strict=True):
-            of_value[:, span] = torch.bmm(weights.transpose(1, 2), of_attended)
-            of_weights = torch.bmm(of_attended, v.transpose(1, 2)).float()
-            precise = (of_weights, weights.float(), -1, torch.float32)
-            of_scores = torch._softmax_backward_data(*precise).mul_(ctx.scale).to(weights.dtype)
-            of_query[:, span] = torch.bmm(of_scores, k)
-            of_key[:, span] = torch.bmm(of_scores.transpose(1, 2), q)
-        return of_query, of_key, of_value, None, None
+        grad_query, grad_key, grad_value = (torch.empty_like(x) for x in (query, key, value))
+        sequences = _sequences(ctx.lengths, query, key, value, grad_output.transpose(0, 1))
+        for weights, (span, q, k, v, grad_attended) in zip(probabilities, sequences, strict=True):
+            grad_value[:, span] = torch.bmm(weights.transpose(1, 2), grad_attended)
+            grad_weights = torch.bmm(grad_attended, v.transpose(1, 2)).float()
+            precise = (grad_weights, weights.float(), -1, torch.float32)
+            grad_scores = torch._softmax_backward_data(*precise).mul_(ctx.scale).to(weights.dtype)
+            grad_query[:, span] = torch.bmm(grad_scores, k)
+            grad_key[:, span] = torch.bmm(grad_scores.transpose(1, 2), q)
+        return grad_query, grad_key, grad_value, None, None
 
 
 def _sequences(lengths: Sequence[int], *states: Tensor) -> Iterator[tuple[Any, ...]]:
     """Where each sequence is, and its part of each of the states, (heads, length, size).
 
     The states of short ones are in float32.
+
+    Args:
+        lengths: Tokens of each sequence.
+        states: (heads, tokens, size) each.
     """
     in_float32 = states
     if min(lengths) < FLOAT32_BELOW:
@@ -97,5 +101,5 @@ def _sequences(lengths: Sequence[int], *states: Tensor) -> Iterator[tuple[Any, .
     for length in lengths:
         span = slice(start, start + length)
         start += length
-        of_dtype = in_float32 if length < FLOAT32_BELOW else states
-        yield span, *(x[:, span] for x in of_dtype)
+        states_of_length = in_float32 if length < FLOAT32_BELOW else states
+        yield span, *(x[:, span] for x in states_of_length)

@@ -89,17 +89,18 @@ def predict_file(options: argparse.Namespace) -> None:
     rows, file_format = _read_rows(options.file, options.format, options.encoding)
     model = load(options.model, device=options.device)
     task = model.task(options.task)
-    read_rows = [row for row in rows if not _lacks_input(task, row)]
-    skipped_count = len(rows) - len(read_rows)
+    names = [name for name in input_columns(task).values() if isinstance(name, str)]
+    read_indices = [index for index, row in enumerate(rows) if not _lacks_input(row, names)]
+    skipped_count = len(rows) - len(read_indices)
     if skipped_count:
         noun = "row has" if skipped_count == 1 else "rows have"
         print(f"{skipped_count:,} {noun} a blank input and no prediction.", file=sys.stderr)
+    read_rows = [rows[index] for index in read_indices]
     inputs = [row["text"] for row in read_rows] if file_format == "txt" else read_rows
-    predictions = iter(_predict(model, task, inputs, options.language))
-    columns = []
-    for row in rows:
-        is_read = not _lacks_input(task, row)
-        columns.append({**row, **(_predicted_columns(next(predictions)) if is_read else {})})
+    predictions = _predict(model, task, inputs, options.language)
+    columns = list(rows)
+    for index, prediction in zip(read_indices, predictions, strict=True):
+        columns[index] = {**rows[index], **_predicted_columns(prediction)}
     if output is None:
         _write_jsonl(sys.stdout, columns)
         return
@@ -133,9 +134,9 @@ def _predict(
     return predictions
 
 
-def _lacks_input(task: Task, row: Row) -> bool:
-    """Whether a cell that the task reads is blank."""
-    cells = [row.get(name) for name in input_columns(task).values() if isinstance(name, str)]
+def _lacks_input(row: Row, names: Sequence[str]) -> bool:
+    """Whether a cell of these columns, which the task reads, is blank."""
+    cells = [row.get(name) for name in names]
     return any(isinstance(cell, str) and not cell.strip() for cell in cells)
 
 

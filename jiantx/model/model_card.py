@@ -132,7 +132,9 @@ def check_metadata(metadata: Mapping[str, Any]) -> None:
 def _origin(encoder: str, tasks: Iterable[str], base_model: str | None) -> str:
     """Say what the model is, and where its encoder comes from."""
     names = [f"`{name}`" for name in tasks]
-    heads = f"a head for {names[0]}" if len(names) == 1 else f"heads for {len(names)} tasks"
+    heads = f"heads for {len(names)} tasks"
+    if len(names) < 2:
+        heads = f"a head for {names[0]}" if names else "no head for a task"
     if base_model is None:
         return f"An encoder ({encoder}) with {heads}."
     link = f"[{base_model}](https://huggingface.co/{base_model})"
