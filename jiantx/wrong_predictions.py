@@ -316,7 +316,10 @@ def _certainty(row: Row) -> float:
     """
     scores = row.get("score")
     columns: list[Any] = [row["gold"], row["prediction"], scores]
-    if all(isinstance(column, list) and len(column) == len(columns[0]) for column in columns):
+    are_aligned = all(
+        isinstance(column, list) and len(column) == len(columns[0]) for column in columns
+    )
+    if are_aligned and row["confidence"] is not None:  # tags; a ranking has no probability
         wrong = [score for gold, tag, score in zip(*columns, strict=True) if gold != tag]
         numbers = [score for score in wrong if isinstance(score, float)]
         return max(numbers, default=-math.inf)

@@ -109,7 +109,8 @@ def test_of_rankings_the_first_score_counts(tmp_path: Path) -> None:
         "correct": False,
     }
     rows = [
-        {"id": str(number), "prediction": ["b", "c"], "score": [number / 10, 0.0], **shared}
+        # as many relevant ones as candidates, as tags have
+        {"id": str(number), "prediction": ["b", "a"], "score": [number / 10, 0.95], **shared}
         for number in (3, 9, 5)
     ]
     assert [row["id"] for row in jx.errors(write(tmp_path, *rows))] == ["9", "5", "3"]
